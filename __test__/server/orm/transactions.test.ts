@@ -1,0 +1,95 @@
+// Transactions: the same behaviour on every dialect.
+import type { IDialect } from 'replicaverse';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { DIALECTS, startDatabase } from './databases.js';
+import type { Database } from './databases.js';
+import { note } from './schemas.js';
+
+describe.each(DIALECTS)('on %s', (dialect) => {
+  let database: Database;
+  let db: IDialect;
+
+  beforeAll(async () => {
+    database = await startDatabase(dialect);
+  });
+  beforeEach(async () => {
+    db = await database.connect([note]);
+  });
+  afterAll(() => database?.stop());
+
+  test('a transaction that ends well is kept, and gives what its work gave', async () => {
+    const title = await db.$transaction(async (tx) => {
+      const row = await tx.create(note, { id: '1', title: 'kept' });
+      expect(await tx.count(note)).toBe(1);
+      expect(await db.count(note)).toBe(0);
+      return row.title;
+    });
+    expect(title).toBe('kept');
+    expect(await db.findById(note, '1')).toMatchObject({ title: 'kept' });
+  });
+
+  test('a transaction that fails leaves nothing, and the failure is rethrown', async () => {
+    const failure = new Error('on purpose');
+    const work = db.$transaction(async (tx) => {
+      await tx.create(note, { id: '1' });
+      throw failure;
+    });
+    await expect(work).rejects.toBe(failure);
+    expect(await db.count(note)).toBe(0);
+  });
+
+  test('after its end a transaction can no longer be used', async () => {
+    let ended: IDialect | undefined;
+    await db.$transaction(async (tx) => {
+      ended = tx;
+      await tx.create(note, { id: '1' });
+    });
+    await expect(ended!.create(note, { id: '2' })).rejects.toMatchObject({ kind: 'Transaction', code: 'ERR_TRANSACTION' });
+    expect(await db.count(note)).toBe(1);
+  });
+
+  test('a transaction can be begun and ended by hand', async () => {
+    const kept = await db.beginTx({ isolation: 'SERIALIZABLE' });
+    await kept.create(note, { id: '1' });
+    await db.commitTx(kept);
+    const undone = await db.beginTx();
+    await undone.create(note, { id: '2' });
+    await undone.rollback();
+    await undone.rollback();
+    expect((await db.find(note)).map(({ id }) => id)).toEqual(['1']);
+  });
+
+  test('an isolation level that does not exist is named', async () => {
+    await expect(db.beginTx({ isolation: 'chaos' })).rejects.toMatchObject({
+      message: expect.stringContaining('unknown level "chaos"'),
+      code: 'ERR_CONFIG',
+    });
+  });
+
+  test('a transaction cannot be connected or disconnected', async () => {
+    const tx = await db.beginTx();
+    await expect(tx.disconnect()).rejects.toMatchObject({ kind: 'Transaction' });
+    await expect(tx.connect({ dialect, uri: database.uri })).rejects.toMatchObject({ kind: 'Transaction' });
+    await tx.rollback();
+  });
+
+  if (dialect !== 'mongodb') {
+    test('within a transaction another one is a savepoint', async () => {
+      await db.$transaction(async (tx) => {
+        await tx.create(note, { id: '1' });
+        const inner = tx.$transaction(async (savepoint) => {
+          await savepoint.create(note, { id: '2' });
+          throw new Error('only the inner one');
+        });
+        await expect(inner).rejects.toThrow('only the inner one');
+      });
+      expect((await db.find(note)).map(({ id }) => id)).toEqual(['1']);
+    });
+  } else {
+    test('savepoints do not exist, which is said', async () => {
+      await db.$transaction(async (tx) => {
+        await expect(tx.beginTx()).rejects.toMatchObject({ kind: 'Unsupported' });
+      });
+    });
+  }
+});

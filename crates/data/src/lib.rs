@@ -1,0 +1,27 @@
+//! Schema model, values, filters, and the dialects that carry them to PostgreSQL, CockroachDB, SQLite and MongoDB.
+//!
+//! Two views of a database live here. [`Dialect`] sees rows of entities, as an application of the ORM does.
+//! [`table::TableStore`] sees the tables themselves, as replication does.
+
+mod config;
+mod connect;
+mod dialect;
+mod error;
+mod filter;
+mod mongodb;
+mod postgres;
+pub mod record;
+pub mod schema;
+mod sql;
+mod sqlite;
+pub mod table;
+mod value;
+
+pub use config::{ConnectionConfig, PoolSize, SchemaStrategy};
+pub use connect::connect;
+pub use dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
+pub use error::{DatabaseReport, Error, ErrorKind, Result};
+pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
+pub use record::Record;
+pub use schema::EntitySchema;
+pub use value::{Object, ObjectId, Timestamp, Value, json_from_value, json_text, value_from_json};

@@ -1,0 +1,294 @@
+//! Reading, inserting, changing and deleting the documents of an entity.
+
+use futures_util::{Stream, StreamExt};
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::options::ReturnDocument;
+use mongodb::raw_batch_cursor::RawBatch;
+
+use super::MongoDialect;
+use super::bson::{bson_of, document_of};
+use super::error::{driver_error, malformed};
+use super::fields::{Fields, KEY};
+use super::filter::compile;
+use super::record::{document, record, stored_fields};
+use super::transaction::Loan;
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::{Direction, Filter, FindOptions};
+use crate::record::{Record, implied_filter, prepare_insert, prepare_update};
+use crate::schema::{DELETED_AT, EntitySchema, ID};
+use crate::value::{Object, ObjectId, Timestamp, Value};
+
+impl MongoDialect {
+    pub(super) async fn find_records(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+    ) -> Result<Vec<Record>> {
+        let mut loan = self.lend().await?;
+        let filter = implied_filter(schema, filter.clone(), options.include_deleted);
+        let fields = Fields::resolve(self, &mut loan, schema, &filter, options).await?;
+        let query = compile(&fields, &filter)?;
+        let sort = sort_document(&fields, options)?;
+        let projection = projection(&fields, options)?;
+        // A limit of 0 is no limit to MongoDB.
+        if options.limit == Some(0) {
+            return Ok(Vec::new());
+        }
+        let name = self.connection.collection_name(schema);
+        self.connection.trace("find", &name);
+        let collection = self.connection.collection(&name);
+        let mut find = collection.find(query).sort(sort);
+        if let Some(projection) = projection {
+            find = find.projection(projection);
+        }
+        if let Some(skip) = options.skip {
+            find = find.skip(skip);
+        }
+        if let Some(limit) = options.limit {
+            find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        }
+        let mut records = Vec::new();
+        let take = |document: &RawDocument| {
+            records.push(record(schema, document, options)?);
+            Ok(())
+        };
+        let outcome = match loan.session() {
+            None => match find.batch().await {
+                Ok(cursor) => each_document(cursor, take).await,
+                Err(error) => Err(Failure::Driver(error)),
+            },
+            Some(session) => match find.session(&mut *session).batch().await {
+                Ok(mut cursor) => each_document(cursor.stream(session), take).await,
+                Err(error) => Err(Failure::Driver(error)),
+            },
+        };
+        settle(&mut loan, outcome)?;
+        Ok(records)
+    }
+
+    pub(super) async fn count_records(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        deleted: bool,
+    ) -> Result<u64> {
+        let mut loan = self.lend().await?;
+        let filter = implied_filter(schema, filter.clone(), deleted);
+        let fields = Fields::resolve(self, &mut loan, schema, &filter, &FindOptions::default()).await?;
+        let query = compile(&fields, &filter)?;
+        let name = self.connection.collection_name(schema);
+        self.connection.trace("count", &name);
+        let collection = self.connection.collection(&name);
+        let mut count = collection.count_documents(query);
+        if let Some(session) = loan.session() {
+            count = count.session(session);
+        }
+        let counted = count.await;
+        loan.check(counted)
+    }
+
+    pub(super) async fn insert_record(&self, schema: &EntitySchema, given: Record) -> Result<Record> {
+        let prepared = prepare_insert(schema, given)?;
+        let id = prepared.get(ID).cloned().unwrap_or_else(new_id);
+        let document = document(&id, &stored_fields(schema, prepared)?)?;
+        let name = self.connection.collection_name(schema);
+        self.connection.trace("insert", &name);
+        let collection = self.connection.collection(&name);
+        let mut loan = self.lend().await?;
+        let mut insert = collection.insert_one(&document);
+        if let Some(session) = loan.session() {
+            insert = insert.session(session);
+        }
+        let inserted = insert.await;
+        loan.check(inserted).map_err(|error| error.in_context(&schema.name))?;
+        record(schema, &document, &FindOptions::default())
+    }
+
+    pub(super) async fn update_record(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        changes: Record,
+    ) -> Result<Option<Record>> {
+        let changes = Changes::of(stored_fields(schema, prepare_update(schema, changes)?)?)?;
+        let mut loan = self.lend().await?;
+        let query = identity_query(self, &mut loan, schema, id).await?;
+        let name = self.connection.collection_name(schema);
+        self.connection.trace("findAndModify", &name);
+        let collection = self.connection.collection(&name);
+        let found = if changes.is_empty() {
+            let mut find = collection.find_one(query);
+            if let Some(session) = loan.session() {
+                find = find.session(session);
+            }
+            find.await
+        } else {
+            let mut update = collection
+                .find_one_and_update(query, changes.document())
+                .return_document(ReturnDocument::After);
+            if let Some(session) = loan.session() {
+                update = update.session(session);
+            }
+            update.await
+        };
+        let found: Option<RawDocumentBuf> =
+            loan.check(found).map_err(|error| error.in_context(&schema.name))?;
+        found.map(|document| record(schema, &document, &FindOptions::default())).transpose()
+    }
+
+    pub(super) async fn delete_record(&self, schema: &EntitySchema, id: &Value) -> Result<bool> {
+        let mut loan = self.lend().await?;
+        let query = identity_query(self, &mut loan, schema, id).await?;
+        let name = self.connection.collection_name(schema);
+        let collection = self.connection.collection(&name);
+        if schema.soft_delete {
+            self.connection.trace("update", &name);
+            let now = bson_of(&Value::Timestamp(Timestamp::now()))?;
+            let mut update = collection.update_one(query, doc! {"$set": {DELETED_AT: now}});
+            if let Some(session) = loan.session() {
+                update = update.session(session);
+            }
+            let updated = update.await;
+            return Ok(loan.check(updated)?.matched_count > 0);
+        }
+        self.connection.trace("delete", &name);
+        let mut delete = collection.delete_one(query);
+        if let Some(session) = loan.session() {
+            delete = delete.session(session);
+        }
+        let deleted = delete.await;
+        Ok(loan.check(deleted)?.deleted_count > 0)
+    }
+}
+
+/// The update operators that bring about changes: null takes a field away.
+pub(super) struct Changes {
+    set: Document,
+    unset: Document,
+}
+
+impl Changes {
+    /// # Errors
+    /// [`ErrorKind::Value`] for a value without an equivalent in BSON.
+    pub(super) fn of(fields: Object) -> Result<Self> {
+        let (null, set): (Object, Object) = fields.into_iter().partition(|(_, value)| value.is_null());
+        let set = Document::try_from(document_of(&set)?).map_err(malformed)?;
+        Ok(Self { set, unset: null.into_iter().map(|(name, _)| (name, Bson::Boolean(true))).collect() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.unset.is_empty()
+    }
+
+    /// Whether these changes concern a field.
+    pub(super) fn mention(&self, name: &str) -> bool {
+        self.set.contains_key(name) || self.unset.contains_key(name)
+    }
+
+    /// The update document. The values stand beneath field names, where MongoDB takes them as they are.
+    pub(super) fn document(&self) -> Document {
+        let operators = [("$set", &self.set), ("$unset", &self.unset)];
+        operators
+            .into_iter()
+            .filter(|(_, fields)| !fields.is_empty())
+            .map(|(name, fields)| (name.to_owned(), Bson::Document(fields.clone())))
+            .collect()
+    }
+}
+
+/// A new key, as MongoDB's own clients make it.
+pub(super) fn new_id() -> Value {
+    Value::ObjectId(ObjectId(mongodb::bson::oid::ObjectId::new().bytes()))
+}
+
+/// The query for the document of an id, of this entity, deleted softly or not.
+async fn identity_query(
+    dialect: &MongoDialect,
+    loan: &mut Loan<'_>,
+    schema: &EntitySchema,
+    id: &Value,
+) -> Result<Document> {
+    if id.is_null() {
+        return Err(Error::new(ErrorKind::Filter, format!("{}: an id is needed", schema.name)));
+    }
+    let filter = implied_filter(schema, Filter::eq(ID, id.clone()), true);
+    let fields = Fields::resolve(dialect, loan, schema, &filter, &FindOptions::default()).await?;
+    compile(&fields, &filter)
+}
+
+/// The sort document of options.
+pub(super) fn sort_document(fields: &Fields<'_>, options: &FindOptions) -> Result<Document> {
+    options
+        .sort
+        .iter()
+        .map(|(path, direction)| {
+            let order = if *direction == Direction::Ascending { 1 } else { -1 };
+            Ok((fields.path(path)?, Bson::Int32(order)))
+        })
+        .collect()
+}
+
+/// The fields that the server sends; the key always is among them.
+fn projection(fields: &Fields<'_>, options: &FindOptions) -> Result<Option<Document>> {
+    if options.select.is_empty() {
+        let mut excluded = Document::new();
+        for path in options.exclude.iter().filter(|path| *path != ID) {
+            // A field that nobody knows needs no exclusion.
+            if let Ok(path) = fields.path(path) {
+                excluded.insert(path, 0);
+            }
+        }
+        return Ok((!excluded.is_empty()).then_some(excluded));
+    }
+    let mut selected = doc! {KEY: 1};
+    for path in &options.select {
+        let stored = fields.path(path)?;
+        if !options.exclude.contains(path) {
+            selected.insert(stored, 1);
+        }
+    }
+    Ok(Some(selected))
+}
+
+/// Why a cursor was not read to its end.
+pub(super) enum Failure {
+    Driver(mongodb::error::Error),
+    Ours(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Driver(error) => driver_error(&error),
+            Failure::Ours(error) => error,
+        }
+    }
+}
+
+/// Hands every document of a cursor on.
+pub(super) async fn each_document(
+    cursor: impl Stream<Item = mongodb::error::Result<RawBatch>>,
+    mut take: impl FnMut(&RawDocument) -> Result<()>,
+) -> Result<(), Failure> {
+    let mut cursor = std::pin::pin!(cursor);
+    while let Some(batch) = cursor.next().await {
+        let batch = batch.map_err(Failure::Driver)?;
+        for document in batch.doc_slices().map_err(Failure::Driver)? {
+            let document = document.map_err(|error| Failure::Ours(malformed(error)))?;
+            let document =
+                document.as_document().ok_or_else(|| Failure::Ours(malformed("no document in a batch")))?;
+            take(document).map_err(Failure::Ours)?;
+        }
+    }
+    Ok(())
+}
+
+/// The outcome of reading a cursor, noted in the transaction.
+pub(super) fn settle(loan: &mut Loan<'_>, outcome: Result<(), Failure>) -> Result<()> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Failure::Driver(error)) => loan.check(Err(error)),
+        Err(Failure::Ours(error)) => Err(error),
+    }
+}

@@ -1,0 +1,145 @@
+//! Sessions: the transaction that pins one, and its loan to a single operation at a time.
+
+use mongodb::ClientSession;
+use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::connect::Connection;
+use super::error::{driver_error, server_code};
+use crate::dialect::Isolation;
+use crate::error::{Error, ErrorKind, Result};
+
+const COMMIT_ATTEMPTS: usize = 3;
+
+/// A transaction in progress, or over.
+pub(super) struct PinnedSession(Mutex<State>);
+
+struct State {
+    /// None after the end.
+    session: Option<ClientSession>,
+    /// Whether an error has made the server abort the transaction.
+    aborted: bool,
+}
+
+impl PinnedSession {
+    /// Starts a transaction. MongoDB's strongest isolation is a snapshot, under which two transactions that read what
+    /// the other writes may both commit; `Serializable` and `RepeatableRead` give that, `ReadCommitted` reads what a
+    /// majority has.
+    pub(super) async fn begin(connection: &Connection, isolation: Option<Isolation>) -> Result<Self> {
+        connection.check_open()?;
+        if !connection.has_transactions {
+            return Err(Error::new(
+                ErrorKind::Transaction,
+                "a standalone MongoDB server has no transactions; start it as a replica set of one node \
+                 (mongod --replSet rs0, then rs.initiate() once)",
+            ));
+        }
+        connection.trace("startTransaction", "");
+        let session = start(connection, isolation).await?;
+        Ok(Self(Mutex::new(State { session: Some(session), aborted: false })))
+    }
+
+    /// Lends the session to one operation.
+    pub(super) async fn lend(&self) -> Result<Loan<'_>> {
+        let state = self.0.lock().await;
+        match (&state.session, state.aborted) {
+            (None, _) => Err(Error::new(ErrorKind::Transaction, "the transaction has ended")),
+            (_, true) => Err(Error::new(
+                ErrorKind::Transaction,
+                "the transaction was aborted by an earlier error; roll it back and run it again",
+            )),
+            _ => Ok(Loan { state: Some(state) }),
+        }
+    }
+
+    /// Makes the changes permanent and ends the session.
+    pub(super) async fn commit(&self) -> Result<()> {
+        let mut loan = match self.lend().await {
+            Ok(loan) => loan,
+            Err(error) => {
+                self.rollback().await?;
+                return Err(error);
+            }
+        };
+        let Some(mut session) = loan.state.as_mut().and_then(|state| state.session.take()) else {
+            return Ok(());
+        };
+        commit(&mut session).await
+    }
+
+    /// Undoes the changes and ends the session; after the end it does nothing.
+    pub(super) async fn rollback(&self) -> Result<()> {
+        let mut state = self.0.lock().await;
+        let Some(mut session) = state.session.take() else { return Ok(()) };
+        if state.aborted {
+            // The server has forgotten it; only the driver's own bookkeeping is left to end.
+            drop(session.abort_transaction().await);
+            return Ok(());
+        }
+        session.abort_transaction().await.map_err(|error| driver_error(&error))
+    }
+}
+
+/// A session lent to one operation, or none outside a transaction.
+pub(super) struct Loan<'a> {
+    state: Option<MutexGuard<'a, State>>,
+}
+
+impl Loan<'_> {
+    /// No session: the operation runs on a connection of the pool.
+    pub(super) const fn pooled() -> Self {
+        Self { state: None }
+    }
+
+    pub(super) fn session(&mut self) -> Option<&mut ClientSession> {
+        self.state.as_mut().and_then(|state| state.session.as_mut())
+    }
+
+    /// Turns the driver's error into ours, and remembers that the server aborts a transaction on every error.
+    pub(super) fn check<T>(&mut self, outcome: mongodb::error::Result<T>) -> Result<T> {
+        outcome.map_err(|error| {
+            if let Some(state) = &mut self.state {
+                state.aborted |=
+                    server_code(&error).is_some() || error.contains_label(TRANSIENT_TRANSACTION_ERROR);
+            }
+            driver_error(&error)
+        })
+    }
+
+    /// Remembers that a write failed within a command that succeeded, which aborts a transaction as well.
+    pub(super) fn abort(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.aborted = true;
+        }
+    }
+}
+
+/// A session with a transaction started on it.
+pub(super) async fn start(connection: &Connection, isolation: Option<Isolation>) -> Result<ClientSession> {
+    let mut options = TransactionOptions::default();
+    options.write_concern = Some(WriteConcern::majority());
+    options.read_concern = isolation.map(|isolation| match isolation {
+        Isolation::ReadCommitted => ReadConcern::majority(),
+        Isolation::RepeatableRead | Isolation::Serializable => ReadConcern::snapshot(),
+    });
+    let mut session = connection.client().start_session().await.map_err(|error| driver_error(&error))?;
+    session.start_transaction().with_options(options).await.map_err(|error| driver_error(&error))?;
+    Ok(session)
+}
+
+/// Commits; where the outcome stays unknown, for example because the primary changed, it is asked for again.
+pub(super) async fn commit(session: &mut ClientSession) -> Result<()> {
+    let mut attempt = 1;
+    loop {
+        match session.commit_transaction().await {
+            Ok(()) => return Ok(()),
+            Err(error)
+                if attempt < COMMIT_ATTEMPTS && error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) =>
+            {
+                attempt += 1;
+            }
+            Err(error) => return Err(driver_error(&error)),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! PostgreSQL and CockroachDB, over our own wire client.
+
+mod catalog;
+mod create_like;
+mod decode;
+mod encode;
+mod error;
+mod live_columns;
+mod load;
+mod numeric;
+mod pool;
+mod scan;
+mod session;
+mod stored;
+mod syntax;
+mod table_store;
+mod text;
+mod types;
+
+pub(crate) use decode::decode_tuples;
+
+use std::sync::Arc;
+
+use crate::config::ConnectionConfig;
+use crate::dialect::Dialect;
+use crate::error::Result;
+use crate::sql::{Shared, SqlDialect};
+
+/// Connects to a server.
+pub(crate) async fn open(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> {
+    let pool = pool::Pool::open(config).await?;
+    let session = Arc::new(session::PostgresSession::new(pool.clone(), config.dialect));
+    let tables = Arc::new(table_store::PostgresTables::new(pool));
+    Ok(Arc::new(SqlDialect::new(session, syntax::syntax_of(config.dialect), Shared::new(config), tables)))
+}

@@ -1,0 +1,106 @@
+//! The connections of a database: a pool for statements, and single ones for snapshots.
+
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use wire::{ConnectConfig, Connection};
+
+use crate::config::ConnectionConfig;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a statement waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting may take where the URI does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Values must come in one notation, whatever the server's or the role's defaults.
+const SESSION_SETTINGS: &str =
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex";
+
+/// A connection of the pool, which goes back to it when dropped.
+pub(super) type Pooled = managed::Object<Connector>;
+
+/// The pool of one database.
+#[derive(Clone)]
+pub(super) struct Pool {
+    pool: managed::Pool<Connector>,
+    config: ConnectConfig,
+    size: usize,
+}
+
+impl Pool {
+    /// Makes a pool and opens its first connection, so that a wrong address or password shows at once.
+    pub(super) async fn open(config: &ConnectionConfig) -> Result<Self> {
+        let mut connect = ConnectConfig::parse(&config.uri)?;
+        let options = connect.options.take();
+        connect.options = Some(match options {
+            Some(own) => format!("{SESSION_SETTINGS} {own}"),
+            None => SESSION_SETTINGS.to_owned(),
+        });
+        connect.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+        let pool = managed::Pool::builder(Connector { config: connect.clone() })
+            .max_size(config.pool.max.max(1))
+            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let opened = Self { pool, config: connect, size: config.pool.max.max(1) };
+        drop(opened.get().await?);
+        Ok(opened)
+    }
+
+    /// A connection, outside any transaction.
+    pub(super) async fn get(&self) -> Result<Pooled> {
+        self.pool.get().await.map_err(|error| match error {
+            managed::PoolError::Backend(error) => error,
+            managed::PoolError::Timeout(_) => Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "no connection became free within {} s: all {} of the pool are in use; raise pool.max or end \
+                     transactions sooner",
+                    ACQUIRE_TIMEOUT.as_secs(),
+                    self.size
+                ),
+            ),
+            managed::PoolError::Closed => Error::new(ErrorKind::Closed, "the dialect is disconnected"),
+            other => Error::new(ErrorKind::Internal, other.to_string()),
+        })
+    }
+
+    /// A connection of its own, which does not count against the pool.
+    pub(super) async fn connect_apart(&self) -> Result<Connection> {
+        if self.pool.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the dialect is disconnected"));
+        }
+        Ok(Connection::connect(&self.config).await?)
+    }
+
+    /// Closes every connection, those in use once they come back.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// Opens connections and looks at them when they come back.
+pub(super) struct Connector {
+    config: ConnectConfig,
+}
+
+impl managed::Manager for Connector {
+    type Type = Connection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Connection> {
+        Ok(Connection::connect(&self.config).await?)
+    }
+
+    /// A connection that the server has closed meanwhile is replaced before a statement can fail on it.
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
+        if !connection.probe() {
+            return Err(RecycleError::message("the connection is lost"));
+        }
+        if connection.transaction_status() != wire::TransactionStatus::Idle {
+            connection.rollback().await.map_err(|error| RecycleError::Backend(error.into()))?;
+        }
+        Ok(())
+    }
+}

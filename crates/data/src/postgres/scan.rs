@@ -1,0 +1,201 @@
+//! Reading whole tables in one consistent view, by COPY.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Mutex, mpsc};
+use wire::{Connection, IsolationLevel};
+
+use super::catalog::{self, quoted};
+use super::decode::decode_tuples;
+use super::stored::StoredTypes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::{BatchStream, ReadSnapshot, RowBatch, ScanOptions, Table};
+
+/// A batch is handed on when it has this many rows or bytes.
+const BATCH_ROWS: usize = 10_000;
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches that wait for their reader.
+const WAITING_BATCHES: usize = 2;
+/// What a binary COPY begins with: signature, flags, and the length of an extension that the server never sends.
+const HEADER_BYTES: usize = 19;
+
+/// A transaction that sees the database as it was when it began. Dropping it closes its connection.
+pub(super) struct Snapshot {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Snapshot {
+    pub(super) async fn begin(mut connection: Connection) -> Result<Self> {
+        connection.begin(Some(IsolationLevel::RepeatableRead), true).await?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+}
+
+#[async_trait]
+impl ReadSnapshot for Snapshot {
+    async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let Some(relation) = catalog::find(&mut connection, &table.name).await? else {
+            let message = format!("table \"{}\" does not exist", table.name);
+            return Err(Error::new(ErrorKind::UnknownTable, message));
+        };
+        // A reader that leaves early has the COPY cancelled, which must not end the whole snapshot.
+        connection.simple_query("SAVEPOINT scan").await?;
+        let layout = if options.keys_only { Arc::new(key_table(&table)) } else { table };
+        let stored = StoredTypes::of(&catalog::describe(&mut connection, &relation).await?.table, &layout);
+        let statement = copy_statement(&relation.quoted, &stored, &options);
+        // Tuples are decoded by the table they are handed over with, so its types must be the stored ones.
+        let binary_tuples = options.binary_tuples && stored.are_declared();
+        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+        tokio::spawn(async move {
+            match copy_batches(&mut connection, &statement, &layout, &stored, binary_tuples, &sender).await {
+                Ok(Ended::Complete) => {}
+                Ok(Ended::Left) => leave(&mut connection).await,
+                // A reader that has left does not want to know.
+                Err(error) => drop(sender.send(Err(error)).await),
+            }
+        });
+        Ok(receiver)
+    }
+}
+
+/// Why a scan ended.
+enum Ended {
+    Complete,
+    Left,
+}
+
+async fn copy_batches(
+    connection: &mut Connection,
+    statement: &str,
+    table: &Arc<Table>,
+    stored: &StoredTypes,
+    binary_tuples: bool,
+    sender: &mpsc::Sender<Result<RowBatch>>,
+) -> Result<Ended> {
+    let mut copy = connection.copy_out(statement).await?;
+    let mut pending = Tuples::default();
+    loop {
+        let piece = copy.next().await?;
+        let is_last = piece.is_none();
+        if let Some(piece) = piece {
+            pending.push(&piece);
+        }
+        pending.find_tuples()?;
+        while pending.is_full() || (is_last && pending.rows > 0) {
+            let (rows, tuples) = pending.take();
+            let batch = if binary_tuples {
+                RowBatch::PgBinary { rows, tuples, table: Arc::clone(table) }
+            } else {
+                RowBatch::Rows(stored.declare(decode_tuples(stored.table(), &tuples)?))
+            };
+            if sender.send(Ok(batch)).await.is_err() {
+                return Ok(Ended::Left);
+            }
+            pending.find_tuples()?;
+        }
+        if is_last {
+            return Ok(Ended::Complete);
+        }
+    }
+}
+
+/// Stops a COPY whose reader has left, and makes the snapshot ready for the next scan. If that fails the next scan
+/// tells.
+async fn leave(connection: &mut Connection) {
+    let token = connection.cancel_token();
+    if let Err(error) = token.cancel().await {
+        tracing::debug!("a scan could not be cancelled and is read to its end: {error}");
+    }
+    if let Err(error) = connection.simple_query("ROLLBACK TO SAVEPOINT scan").await {
+        tracing::debug!("a snapshot was lost: {error}");
+    }
+}
+
+fn copy_statement(relation: &str, stored: &StoredTypes, options: &ScanOptions) -> String {
+    let columns = stored.selection();
+    let condition = options.discriminator.as_ref().map_or_else(String::new, |discriminator| {
+        // COPY takes no parameters. Quotes are doubled, and standard_conforming_strings leaves backslashes alone.
+        let value = discriminator.value.replace('\'', "''");
+        format!(" WHERE {} = '{value}'", quoted(&discriminator.column))
+    });
+    format!("COPY (SELECT {columns} FROM {relation}{condition}) TO STDOUT (FORMAT binary)")
+}
+
+fn key_table(table: &Table) -> Table {
+    Table {
+        name: table.name.clone(),
+        columns: table.key.iter().map(|position| table.columns[*position].clone()).collect(),
+        key: (0..table.key.len()).collect(),
+        references: Vec::new(),
+    }
+}
+
+/// Whole tuples that have been read and not been handed on.
+#[derive(Default)]
+struct Tuples {
+    bytes: BytesMut,
+    rows: usize,
+    /// How many bytes of `bytes` are whole tuples.
+    whole: usize,
+    /// Whether the header of the COPY has been passed.
+    begun: bool,
+}
+
+impl Tuples {
+    fn push(&mut self, piece: &Bytes) {
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// Finds where whole tuples end, as far as a batch reaches.
+    fn find_tuples(&mut self) -> Result<()> {
+        if !self.begun {
+            if self.bytes.len() < HEADER_BYTES {
+                return Ok(());
+            }
+            let _header = self.bytes.split_to(HEADER_BYTES);
+            self.begun = true;
+        }
+        while !self.is_full()
+            && let Some(length) = tuple_length(&self.bytes[self.whole..])?
+        {
+            self.whole += length;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.whole >= BATCH_BYTES
+    }
+
+    fn take(&mut self) -> (usize, Bytes) {
+        let tuples = self.bytes.split_to(self.whole).freeze();
+        self.whole = 0;
+        (std::mem::take(&mut self.rows), tuples)
+    }
+}
+
+/// The length of the tuple at the start; `None` if it is cut off or the end of the COPY is reached.
+fn tuple_length(bytes: &[u8]) -> Result<Option<usize>> {
+    let Some((fields, _)) = bytes.split_first_chunk::<2>() else { return Ok(None) };
+    let fields = i16::from_be_bytes(*fields);
+    if fields == -1 {
+        return Ok(None);
+    }
+    let mut length = 2;
+    for _ in 0..fields {
+        let Some((field, _)) = bytes.get(length..).and_then(<[u8]>::split_first_chunk::<4>) else {
+            return Ok(None);
+        };
+        length += 4 + match i32::from_be_bytes(*field) {
+            -1 => 0,
+            field => {
+                usize::try_from(field).map_err(|_| Error::new(ErrorKind::Internal, "a COPY is malformed"))?
+            }
+        };
+    }
+    Ok((length <= bytes.len()).then_some(length))
+}

@@ -1,0 +1,197 @@
+//! The tables of a PostgreSQL database, for replication.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use wire::Connection;
+
+use super::catalog::{self, Described, Relation, quoted};
+use super::create_like;
+use super::load;
+use super::pool::{Pool, Pooled};
+use super::scan::Snapshot;
+use super::stored::StoredTypes;
+use super::types::has_binary_form;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
+use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::value::Value;
+
+/// Up to this size a table is counted; above, only the planner's estimate is used.
+const COUNTED_BYTES: i64 = 1 << 30;
+
+/// The tables of a database.
+pub(super) struct PostgresTables {
+    pool: Pool,
+    /// Whether this user may switch off triggers and foreign key checks, as replication of one's own rows needs.
+    may_skip_triggers: OnceCell<bool>,
+    /// The tables described so far, by name.
+    described: Mutex<HashMap<String, Arc<Described>>>,
+}
+
+impl PostgresTables {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool, may_skip_triggers: OnceCell::new(), described: Mutex::default() }
+    }
+
+    async fn describe_on(&self, connection: &mut Connection, relation: &Relation) -> Result<Arc<Described>> {
+        let described = Arc::new(catalog::describe(connection, relation).await?);
+        let mut known = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(described.table.name.clone(), Arc::clone(&described));
+        Ok(described)
+    }
+
+    fn known(&self, table: &Table) -> Option<Arc<Described>> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner).get(&table.name).cloned()
+    }
+
+    async fn connection_to(&self, table: &Table) -> Result<(Pooled, Relation)> {
+        let mut connection = self.pool.get().await?;
+        let relation = catalog::find(&mut connection, &table.name).await?;
+        let unknown =
+            || Error::new(ErrorKind::UnknownTable, format!("table \"{}\" does not exist", table.name));
+        Ok((connection, relation.ok_or_else(unknown)?))
+    }
+
+    /// Begins a transaction in which rows are written as they come: in whatever order, and without setting off triggers
+    /// that have already run at the source.
+    async fn begin_write(&self, connection: &mut Connection) -> Result<()> {
+        let may_skip = self.may_skip_triggers.get_or_try_init(|| may_skip_triggers(connection)).await?;
+        connection.begin(None, false).await?;
+        if *may_skip {
+            connection.simple_query(SKIP_TRIGGERS).await?;
+        }
+        Ok(())
+    }
+}
+
+const SKIP_TRIGGERS: &str = "SET LOCAL session_replication_role = replica";
+
+/// Tries it, since who may depends on the version and on grants.
+async fn may_skip_triggers(connection: &mut Connection) -> Result<bool> {
+    connection.begin(None, true).await?;
+    let tried = connection.simple_query(SKIP_TRIGGERS).await;
+    connection.rollback().await?;
+    match tried {
+        Ok(_) => Ok(true),
+        Err(wire::Error::Server(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Commits, or rolls back and passes the error on. If the rollback fails the pool drops the connection.
+async fn end<T>(connection: &mut Connection, written: Result<T>) -> Result<T> {
+    match written {
+        Ok(value) => {
+            connection.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            if let Err(rollback) = connection.rollback().await {
+                tracing::debug!("a failed batch could not be rolled back in good order: {rollback}");
+            }
+            Err(error)
+        }
+    }
+}
+
+#[async_trait]
+impl TableStore for PostgresTables {
+    fn limits(&self) -> Limits {
+        Limits { nan: true, infinity: true, microseconds: true, infinite_timestamp: true }
+    }
+
+    async fn list_tables(&self) -> Result<Vec<String>> {
+        catalog::list_tables(&mut *self.pool.get().await?).await
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Table>> {
+        let mut connection = self.pool.get().await?;
+        match catalog::find(&mut connection, name).await? {
+            Some(relation) => Ok(Some(self.describe_on(&mut connection, &relation).await?.table.clone())),
+            None => Ok(None),
+        }
+    }
+
+    async fn create_like(&self, source: &Table) -> Result<Table> {
+        source.require_key()?;
+        let mut connection = self.pool.get().await?;
+        let relation = create_like::create_like(&mut connection, source).await?;
+        Ok(self.describe_on(&mut connection, &relation).await?.table.clone())
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
+        Ok(Box::new(Snapshot::begin(self.pool.connect_apart().await?).await?))
+    }
+
+    async fn estimate_rows(&self, table: &Table) -> Result<Option<u64>> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        let sql = format!(
+            "SELECT CASE WHEN pg_table_size(c.oid) < {COUNTED_BYTES} THEN (SELECT count(*) FROM {0})
+                         WHEN c.reltuples >= 0 THEN c.reltuples::bigint END
+             FROM pg_class c WHERE c.oid = '{1}'::regclass",
+            relation.quoted,
+            relation.quoted.replace('\'', "''")
+        );
+        let result = connection.query(&sql, &[]).await?;
+        let count = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten().map(str::parse);
+        Ok(count.and_then(Result::ok))
+    }
+
+    async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        let (condition, parameters) = match discriminator {
+            Some(own) => (format!(" WHERE {} = $1", quoted(&own.column)), vec![own.value.as_str().into()]),
+            None => (String::new(), Vec::new()),
+        };
+        let sql = format!("SELECT 1 FROM {}{condition} LIMIT 1", relation.quoted);
+        Ok(connection.query(&sql, &parameters).await?.rows.is_empty())
+    }
+
+    async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        let described = match self.known(table) {
+            Some(described) => described,
+            None => self.describe_on(&mut connection, &relation).await?,
+        };
+        load::fetch(&mut connection, &relation, &StoredTypes::of(&described.table, table), keys).await
+    }
+
+    fn takes_binary_tuples(&self, source: &Table, target: &Table) -> bool {
+        let same = |(source, target): (&crate::table::TableColumn, &crate::table::TableColumn)| {
+            source.name == target.name
+                && source.column_type == target.column_type
+                && has_binary_form(&source.column_type)
+                && !target.generated
+        };
+        let is_stored_so = self.known(target).is_some_and(|described| {
+            !described.has_plain_json && StoredTypes::of(&described.table, target).are_declared()
+        });
+        is_stored_so
+            && source.columns.len() == target.columns.len()
+            && source.columns.iter().zip(&target.columns).all(same)
+    }
+
+    async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        self.begin_write(&mut connection).await?;
+        let written = load::insert(&mut connection, &relation, table, batch).await;
+        end(&mut connection, written).await
+    }
+
+    async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        self.begin_write(&mut connection).await?;
+        let written = load::upsert(&mut connection, &relation, table, rows).await;
+        end(&mut connection, written).await
+    }
+
+    async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
+        let (mut connection, relation) = self.connection_to(table).await?;
+        self.begin_write(&mut connection).await?;
+        let deleted = load::delete(&mut connection, &relation, table, keys).await;
+        end(&mut connection, deleted).await
+    }
+}

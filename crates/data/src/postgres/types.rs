@@ -1,0 +1,82 @@
+//! PostgreSQL's types and the column types of this crate.
+
+use crate::table::ColumnType;
+
+/// The column type of one of PostgreSQL's own types, by its oid in `pg_type.dat`.
+///
+/// `modifier` is `atttypmod`, -1 without one; `name` is what `format_type` says, for the types that have no equivalent.
+pub(super) fn column_type(oid: u32, modifier: i32, name: &str) -> ColumnType {
+    match oid {
+        16 => ColumnType::Bool,
+        17 => ColumnType::Bytes,
+        20 => ColumnType::Int64,
+        21 => ColumnType::Int16,
+        23 => ColumnType::Int32,
+        19 | 25 => ColumnType::Text(None),
+        1042 | 1043 => ColumnType::Text(u32::try_from(modifier - 4).ok()),
+        114 | 3802 => ColumnType::Json,
+        700 => ColumnType::Float32,
+        701 => ColumnType::Float64,
+        1082 => ColumnType::Date,
+        1083 => ColumnType::Time,
+        1114 => ColumnType::Timestamp { zoned: false },
+        1184 => ColumnType::Timestamp { zoned: true },
+        1186 => ColumnType::Interval,
+        1700 => ColumnType::Decimal(precision_and_scale(modifier)),
+        2950 => ColumnType::Uuid,
+        _ => ColumnType::Native(name.to_owned()),
+    }
+}
+
+/// How `numeric(p, s)` packs its two numbers. A negative scale, which no other database knows, counts as none declared.
+fn precision_and_scale(modifier: i32) -> Option<(u32, u32)> {
+    let packed = u32::try_from(modifier - 4).ok()?;
+    let scale = packed & 0x7ff;
+    (scale < 0x400).then_some((packed >> 16, scale))
+}
+
+/// The type in DDL. A type of another database's own, and one that no other has, is kept as text.
+pub(super) fn ddl_type(column_type: &ColumnType) -> String {
+    match column_type {
+        ColumnType::Bool => "boolean".to_owned(),
+        ColumnType::Int16 => "smallint".to_owned(),
+        ColumnType::Int32 => "integer".to_owned(),
+        ColumnType::Int64 => "bigint".to_owned(),
+        ColumnType::Decimal(None) => "numeric".to_owned(),
+        ColumnType::Decimal(Some((precision, scale))) => format!("numeric({precision}, {scale})"),
+        ColumnType::Float32 => "real".to_owned(),
+        ColumnType::Float64 => "double precision".to_owned(),
+        ColumnType::Text(Some(longest)) => format!("varchar({longest})"),
+        ColumnType::Text(None) | ColumnType::ObjectId | ColumnType::Native(_) => "text".to_owned(),
+        ColumnType::Uuid => "uuid".to_owned(),
+        ColumnType::Timestamp { zoned: true } => "timestamptz".to_owned(),
+        ColumnType::Timestamp { zoned: false } => "timestamp".to_owned(),
+        ColumnType::Date => "date".to_owned(),
+        ColumnType::Time => "time".to_owned(),
+        ColumnType::Interval => "interval".to_owned(),
+        ColumnType::Json | ColumnType::Any => "jsonb".to_owned(),
+        ColumnType::Array(element) => format!("{}[]", ddl_type(element)),
+        ColumnType::Bytes => "bytea".to_owned(),
+    }
+}
+
+/// Whether [`decode`](super::decode::decode) reads the binary form that the server sends.
+pub(super) fn has_binary_form(column_type: &ColumnType) -> bool {
+    match column_type {
+        ColumnType::Array(element) => !matches!(**element, ColumnType::Array(_)) && has_binary_form(element),
+        ColumnType::Interval | ColumnType::Native(_) | ColumnType::ObjectId | ColumnType::Any => false,
+        _ => true,
+    }
+}
+
+/// How a column is selected so that it can be decoded: as it is, or as text. `json` is read as `jsonb`, which has the
+/// binary form.
+pub(super) fn selected(quoted_name: &str, column_type: &ColumnType) -> String {
+    match column_type {
+        ColumnType::Json => format!("{quoted_name}::jsonb"),
+        ColumnType::Array(element) if **element == ColumnType::Json => format!("{quoted_name}::jsonb[]"),
+        ColumnType::Array(_) if !has_binary_form(column_type) => format!("{quoted_name}::text[]"),
+        _ if !has_binary_form(column_type) => format!("{quoted_name}::text"),
+        _ => quoted_name.to_owned(),
+    }
+}

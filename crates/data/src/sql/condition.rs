@@ -1,0 +1,226 @@
+//! Compiling a filter into the condition of a WHERE clause.
+
+use super::fields::Fields;
+use super::statement::{Statement, quote};
+use super::syntax::{JsonTest, SqlSyntax, fit_operand};
+use crate::error::Result;
+use crate::filter::{Condition, FieldPath, Filter};
+use crate::schema::{EntitySchema, FieldType};
+use crate::value::Value;
+
+/// What a filter is compiled against.
+pub(super) struct Scope<'a> {
+    pub(super) schema: &'a EntitySchema,
+    pub(super) fields: &'a Fields,
+    pub(super) syntax: &'static dyn SqlSyntax,
+}
+
+/// Appends ` WHERE …` unless every row passes.
+///
+/// # Errors
+/// [`ErrorKind::Filter`](crate::ErrorKind::Filter).
+pub(super) fn push_where(sql: &mut Statement, scope: &Scope<'_>, filter: &Filter) -> Result<()> {
+    if matches!(filter, Filter::All(parts) if parts.is_empty()) {
+        return Ok(());
+    }
+    sql.push(" WHERE ");
+    push_filter(sql, scope, filter)
+}
+
+fn push_filter(sql: &mut Statement, scope: &Scope<'_>, filter: &Filter) -> Result<()> {
+    match filter {
+        Filter::All(parts) => push_parts(sql, scope, parts, " AND ", "1 = 1"),
+        Filter::Any(parts) => push_parts(sql, scope, parts, " OR ", "1 = 0"),
+        Filter::Field(path, condition) => push_condition(sql, scope, path, condition),
+    }
+}
+
+fn push_parts(
+    sql: &mut Statement,
+    scope: &Scope<'_>,
+    parts: &[Filter],
+    between: &str,
+    none: &str,
+) -> Result<()> {
+    if parts.is_empty() {
+        sql.push(none);
+        return Ok(());
+    }
+    sql.push("(");
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            sql.push(between);
+        }
+        push_filter(sql, scope, part)?;
+    }
+    sql.push(")");
+    Ok(())
+}
+
+fn push_condition(
+    sql: &mut Statement,
+    scope: &Scope<'_>,
+    path: &FieldPath,
+    condition: &Condition,
+) -> Result<()> {
+    let column = scope.fields.resolve(scope.schema, path)?;
+    let quoted = quote(&column.name);
+    if matches!(column.field_type, FieldType::Json | FieldType::Array) {
+        // A list field contains a single value; anything else equals as a whole.
+        let contains = column.field_type == FieldType::Array && path.below.is_empty();
+        return JsonPlace { scope, column: &quoted, below: &path.below, contains }.push(sql, condition);
+    }
+    ScalarColumn { scope, field: &path.field, column: &quoted, field_type: column.field_type }
+        .push(sql, condition)
+}
+
+/// A column that holds one plain value.
+struct ScalarColumn<'a> {
+    scope: &'a Scope<'a>,
+    field: &'a str,
+    column: &'a str,
+    field_type: FieldType,
+}
+
+impl ScalarColumn<'_> {
+    fn push(&self, sql: &mut Statement, condition: &Condition) -> Result<()> {
+        match condition {
+            Condition::Eq(Value::Null) | Condition::Exists(false) => {
+                sql.push(self.column).push(" IS NULL");
+            }
+            Condition::Ne(Value::Null) | Condition::Exists(true) => {
+                sql.push(self.column).push(" IS NOT NULL");
+            }
+            Condition::Eq(value) => self.compare(sql, " = ", value)?,
+            // IS NOT TRUE holds where the comparison is NULL, so a row without a value is another one.
+            Condition::Ne(value) => {
+                sql.push("(");
+                self.compare(sql, " = ", value)?;
+                sql.push(") IS NOT TRUE");
+            }
+            Condition::Gt(value) => self.compare(sql, " > ", value)?,
+            Condition::Gte(value) => self.compare(sql, " >= ", value)?,
+            Condition::Lt(value) => self.compare(sql, " < ", value)?,
+            Condition::Lte(value) => self.compare(sql, " <= ", value)?,
+            Condition::In(values) => self.one_of(sql, values)?,
+            Condition::Nin(values) => {
+                sql.push("(");
+                self.one_of(sql, values)?;
+                sql.push(") IS NOT TRUE");
+            }
+            Condition::Regex { pattern, ignore_case } => self.matches(sql, pattern, *ignore_case)?,
+        }
+        Ok(())
+    }
+
+    fn compare(&self, sql: &mut Statement, operator: &str, value: &Value) -> Result<()> {
+        let value = self.operand(value)?;
+        sql.push(self.column).push(operator).bind(value);
+        Ok(())
+    }
+
+    fn one_of(&self, sql: &mut Statement, values: &[Value]) -> Result<()> {
+        let given = values
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(|value| self.operand(value))
+            .collect::<Result<Vec<_>>>()?;
+        let with_null = given.len() < values.len();
+        match (given.is_empty(), with_null) {
+            (true, true) => {
+                sql.push(self.column).push(" IS NULL");
+            }
+            (true, false) => {
+                sql.push("1 = 0");
+            }
+            (false, false) => self.scope.syntax.one_of(sql, self.column, given),
+            (false, true) => {
+                sql.push("(");
+                self.scope.syntax.one_of(sql, self.column, given);
+                sql.push(" OR ").push(self.column).push(" IS NULL)");
+            }
+        }
+        Ok(())
+    }
+
+    fn matches(&self, sql: &mut Statement, pattern: &str, ignore_case: bool) -> Result<()> {
+        self.scope.syntax.check_pattern(pattern)?;
+        match self.field_type {
+            FieldType::String | FieldType::Text => {
+                self.scope.syntax.matches(sql, self.column, pattern, ignore_case)
+            }
+            // Numbers, booleans and dates are no text, so nothing matches.
+            _ => {
+                sql.push("1 = 0");
+            }
+        }
+        Ok(())
+    }
+
+    fn operand(&self, value: &Value) -> Result<Value> {
+        let value = fit_operand(self.field, self.field_type, value.clone())?;
+        let place = format!("filter on \"{}\"", self.field);
+        self.scope.syntax.store(&place, self.field_type, value)
+    }
+}
+
+/// A JSON column, or a place within it.
+struct JsonPlace<'a> {
+    scope: &'a Scope<'a>,
+    column: &'a str,
+    below: &'a [String],
+    contains: bool,
+}
+
+impl JsonPlace<'_> {
+    fn push(&self, sql: &mut Statement, condition: &Condition) -> Result<()> {
+        match condition {
+            Condition::Eq(Value::Null) | Condition::Exists(false) => {
+                self.not(sql, |sql| self.test(sql, JsonTest::HasValue))
+            }
+            Condition::Ne(Value::Null) | Condition::Exists(true) => self.test(sql, JsonTest::HasValue),
+            Condition::Eq(value) => self.equals(sql, value),
+            Condition::Ne(value) => self.not(sql, |sql| self.equals(sql, value)),
+            Condition::Gt(value) => self.test(sql, JsonTest::Compare(">", value.clone())),
+            Condition::Gte(value) => self.test(sql, JsonTest::Compare(">=", value.clone())),
+            Condition::Lt(value) => self.test(sql, JsonTest::Compare("<", value.clone())),
+            Condition::Lte(value) => self.test(sql, JsonTest::Compare("<=", value.clone())),
+            Condition::In(values) => self.one_of(sql, values),
+            Condition::Nin(values) => self.not(sql, |sql| self.one_of(sql, values)),
+            Condition::Regex { pattern, ignore_case } => {
+                self.scope.syntax.check_pattern(pattern)?;
+                self.test(sql, JsonTest::Matches { pattern: pattern.clone(), ignore_case: *ignore_case });
+            }
+        }
+        Ok(())
+    }
+
+    fn equals(&self, sql: &mut Statement, value: &Value) {
+        match value {
+            Value::Null => self.not(sql, |sql| self.test(sql, JsonTest::HasValue)),
+            Value::Array(_) => self.test(sql, JsonTest::Equals(value.clone())),
+            item if self.contains => self.test(sql, JsonTest::Contains(item.clone())),
+            value => self.test(sql, JsonTest::Equals(value.clone())),
+        }
+    }
+
+    fn one_of(&self, sql: &mut Statement, values: &[Value]) {
+        if values.is_empty() {
+            sql.push("1 = 0");
+            return;
+        }
+        sql.push("(");
+        sql.list(values, " OR ", |sql, value| self.equals(sql, value));
+        sql.push(")");
+    }
+
+    fn not(&self, sql: &mut Statement, push: impl FnOnce(&mut Statement)) {
+        sql.push("(");
+        push(sql);
+        sql.push(") IS NOT TRUE");
+    }
+
+    fn test(&self, sql: &mut Statement, test: JsonTest) {
+        self.scope.syntax.json_test(sql, self.column, self.below, &test);
+    }
+}

@@ -1,0 +1,110 @@
+//! Which column a field of a filter, sort or projection means, and what type it has.
+
+use std::collections::HashMap;
+
+use super::session::LiveColumns;
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::{FieldPath, Filter, FindOptions};
+use crate::schema::{EntitySchema, FieldType};
+
+/// A column with the type of its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldColumn {
+    pub(super) name: String,
+    pub(super) field_type: FieldType,
+}
+
+/// The fields of an entity by every name under which they may be given.
+#[derive(Debug)]
+pub(super) struct Fields {
+    by_name: HashMap<String, FieldColumn>,
+    /// The columns that a read returns.
+    columns: Vec<String>,
+}
+
+impl Fields {
+    /// The fields that the schema declares; a reference is known by its column and by its relation.
+    pub(super) fn declared(schema: &EntitySchema) -> Self {
+        let mut by_name = HashMap::new();
+        let mut columns = Vec::new();
+        for column in schema.columns() {
+            let field = FieldColumn { name: column.name().to_owned(), field_type: column.field_type() };
+            columns.push(field.name.clone());
+            by_name.insert(field.name.clone(), field);
+        }
+        for (name, relation) in schema.relations.iter().filter(|(_, relation)| relation.kind.has_column()) {
+            let field = FieldColumn { name: relation.column(name).to_owned(), field_type: FieldType::String };
+            by_name.entry(name.clone()).or_insert(field);
+        }
+        Self { by_name, columns }
+    }
+
+    /// These fields for a table that has these columns.
+    pub(super) fn with_live(mut self, live: &LiveColumns) -> Self {
+        self.columns = live.keys().cloned().collect();
+        for (name, field_type) in live {
+            let field = FieldColumn { name: name.clone(), field_type: *field_type };
+            self.by_name.entry(name.clone()).or_insert(field);
+        }
+        self
+    }
+
+    /// The columns that a read returns, in the order of the table.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&FieldColumn> {
+        self.by_name.get(name)
+    }
+
+    /// The column of a path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Filter`] if it is unknown, or has keys below a field that holds no JSON.
+    pub(super) fn resolve(&self, schema: &EntitySchema, path: &FieldPath) -> Result<&FieldColumn> {
+        let column = self.get(&path.field).ok_or_else(|| unknown_field(schema, &path.field))?;
+        if path.below.is_empty() || matches!(column.field_type, FieldType::Json | FieldType::Array) {
+            return Ok(column);
+        }
+        Err(Error::new(
+            ErrorKind::Filter,
+            format!(
+                "{}: \"{}\" is a {} field and has nothing below it; only json and array fields have",
+                schema.name,
+                path.field,
+                column.field_type.name()
+            ),
+        ))
+    }
+}
+
+/// The error that a field does not exist.
+pub(super) fn unknown_field(schema: &EntitySchema, name: &str) -> Error {
+    let known = schema.columns().iter().map(|column| column.name().to_owned()).collect::<Vec<_>>().join(", ");
+    Error::new(ErrorKind::Filter, format!("{}: unknown field \"{name}\"; known are {known}", schema.name))
+}
+
+/// Every field that a filter and options name, apart from what is left out.
+pub(super) fn mentioned<'a>(filter: &'a Filter, options: Option<&'a FindOptions>) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    collect(filter, &mut names);
+    if let Some(options) = options {
+        names.extend(options.sort.keys().map(|key| key.split('.').next().unwrap_or(key)));
+        names.extend(options.select.iter().map(String::as_str));
+    }
+    names
+}
+
+fn collect<'a>(filter: &'a Filter, names: &mut Vec<&'a str>) {
+    match filter {
+        Filter::All(parts) | Filter::Any(parts) => parts.iter().for_each(|part| collect(part, names)),
+        Filter::Field(path, _) => names.push(&path.field),
+    }
+}
+
+/// The path that a key of a sort means.
+pub(super) fn sort_path(key: &str) -> FieldPath {
+    let mut segments = key.split('.').map(str::to_owned);
+    FieldPath { field: segments.next().unwrap_or_default(), below: segments.collect() }
+}

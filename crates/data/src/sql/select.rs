@@ -1,0 +1,192 @@
+//! SELECT and count: reading rows of an entity.
+
+use super::condition::{Scope, push_where};
+use super::dialect::SqlDialect;
+use super::fields::{Fields, mentioned, sort_path, unknown_field};
+use super::session::{Access, Fetched};
+use super::statement::Statement;
+use crate::error::Result;
+use crate::filter::{Filter, FindOptions};
+use crate::record::{Record, implied_filter};
+use crate::schema::{EntitySchema, FieldType, ID, RelationKind};
+use crate::value::Value;
+
+impl SqlDialect {
+    pub(super) async fn select(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+    ) -> Result<Vec<Record>> {
+        let filter = implied_filter(schema, filter.clone(), options.include_deleted);
+        let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
+        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let mut sql = Statement::new(self.syntax, "SELECT ");
+        push_projection(&mut sql, &scope, options)?;
+        sql.push(" FROM ").name(&self.table(schema));
+        push_where(&mut sql, &scope, &filter)?;
+        push_order(&mut sql, &scope, options)?;
+        push_range(&mut sql, &scope, options);
+        let fetched = self.fetch(Access::Read, &sql).await?;
+        Ok(self.records(schema, &fields, fetched, options))
+    }
+
+    pub(super) async fn select_count(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        include_deleted: bool,
+    ) -> Result<u64> {
+        let filter = implied_filter(schema, filter.clone(), include_deleted);
+        let fields = self.fields(schema, &mentioned(&filter, None)).await?;
+        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let mut sql = Statement::new(self.syntax, "SELECT count(*) FROM ");
+        sql.name(&self.table(schema));
+        push_where(&mut sql, &scope, &filter)?;
+        let count = self.fetch(Access::Read, &sql).await?.into_scalar();
+        Ok(count
+            .and_then(|count| count.as_integer())
+            .and_then(|count| u64::try_from(count).ok())
+            .unwrap_or(0))
+    }
+
+    /// The fields of an entity: those it declares, and further columns of its table. A name that is among neither has
+    /// the table looked at again.
+    pub(super) async fn fields(&self, schema: &EntitySchema, names: &[&str]) -> Result<Fields> {
+        let table = self.table(schema);
+        let declared = Fields::declared(schema);
+        let Some(live) = self.columns.get(&*self.session, &table).await? else { return Ok(declared) };
+        let fields = declared.with_live(&live);
+        let is_list =
+            |name: &str| schema.relations.get(name).is_some_and(|relation| !relation.kind.has_column());
+        if names.iter().all(|name| fields.get(name).is_some() || is_list(name)) {
+            return Ok(fields);
+        }
+        let live = self.columns.reload(&*self.session, &table).await?.unwrap_or_default();
+        Ok(Fields::declared(schema).with_live(&live))
+    }
+
+    /// Rows as records: values in the types of their fields, lists of many-to-many relations empty.
+    pub(super) fn records(
+        &self,
+        schema: &EntitySchema,
+        fields: &Fields,
+        fetched: Fetched,
+        options: &FindOptions,
+    ) -> Vec<Record> {
+        let Fetched { columns, rows } = fetched;
+        let types: Vec<Option<FieldType>> =
+            columns.iter().map(|name| fields.get(name).map(|field| field.field_type)).collect();
+        let wanted: Vec<bool> = columns.iter().map(|name| is_wanted(schema, options, name)).collect();
+        let lists: Vec<&String> = schema
+            .relations
+            .iter()
+            .filter(|(name, relation)| relation.kind == RelationKind::ManyToMany && options.returns(name))
+            .map(|(name, _)| name)
+            .collect();
+        rows.into_iter()
+            .map(|row| {
+                let mut record = Record::with_capacity(columns.len() + lists.len());
+                for (((name, value), field_type), wanted) in columns.iter().zip(row).zip(&types).zip(&wanted)
+                {
+                    if *wanted {
+                        let value = match field_type {
+                            Some(field_type) => self.syntax.restore(*field_type, value),
+                            None => value,
+                        };
+                        record.insert(name.clone(), if name == ID { id_text(value) } else { value });
+                    }
+                }
+                for name in &lists {
+                    record.entry((*name).clone()).or_insert_with(|| Value::Array(Vec::new()));
+                }
+                record
+            })
+            .collect()
+    }
+}
+
+/// A column is also wanted or left out under the name of its relation.
+fn is_wanted(schema: &EntitySchema, options: &FindOptions, column: &str) -> bool {
+    let relation = schema
+        .relations
+        .iter()
+        .find(|(name, relation)| relation.kind.has_column() && relation.column(name) == column)
+        .map(|(name, _)| name.as_str());
+    match relation {
+        Some(relation) if column != ID => {
+            let named = |names: &[String]| names.iter().any(|name| name == column || name == relation);
+            (options.select.is_empty() || named(&options.select)) && !named(&options.exclude)
+        }
+        _ => options.returns(column),
+    }
+}
+
+/// An id is always shown as text.
+fn id_text(id: Value) -> Value {
+    match id {
+        Value::Int32(number) => Value::Text(number.to_string()),
+        Value::Int64(number) => Value::Text(number.to_string()),
+        Value::Decimal(text) => Value::Text(text.into()),
+        other => other,
+    }
+}
+
+/// The selected columns, or all.
+fn push_projection(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions) -> Result<()> {
+    if options.select.is_empty() {
+        push_columns(sql, scope.fields);
+        return Ok(());
+    }
+    let mut columns = vec![ID];
+    for name in &options.select {
+        match scope.fields.get(name) {
+            Some(field) if !columns.contains(&field.name.as_str()) => columns.push(&field.name),
+            Some(_) => {}
+            None if scope.schema.relations.contains_key(name) => {}
+            None => return Err(unknown_field(scope.schema, name)),
+        }
+    }
+    sql.list(columns, ", ", |sql, name| {
+        sql.name(name);
+    });
+    Ok(())
+}
+
+/// Every column of the table, by name.
+pub(super) fn push_columns(sql: &mut Statement, fields: &Fields) {
+    sql.list(fields.columns(), ", ", |sql, name| {
+        sql.name(name);
+    });
+}
+
+fn push_order(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions) -> Result<()> {
+    for (i, (key, direction)) in options.sort.iter().enumerate() {
+        sql.push(if i == 0 { " ORDER BY " } else { ", " });
+        let path = sort_path(key);
+        let column = scope.fields.resolve(scope.schema, &path)?;
+        if matches!(column.field_type, FieldType::Json | FieldType::Array) {
+            scope.syntax.json_order(sql, &super::statement::quote(&column.name), &path.below);
+        } else {
+            sql.name(&column.name);
+        }
+        sql.push(scope.syntax.order(*direction));
+    }
+    Ok(())
+}
+
+fn push_range(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions) {
+    let skip = options.skip.filter(|skip| *skip > 0);
+    match (options.limit, scope.syntax.unlimited()) {
+        (Some(limit), _) => {
+            sql.push(&format!(" LIMIT {limit}"));
+        }
+        (None, Some(unlimited)) if skip.is_some() => {
+            sql.push(" LIMIT ").push(unlimited);
+        }
+        (None, _) => {}
+    }
+    if let Some(skip) = skip {
+        sql.push(&format!(" OFFSET {skip}"));
+    }
+}

@@ -1,0 +1,88 @@
+//! What the SQL dialect needs of a database connection, a pool of them, or a transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+
+use crate::dialect::Isolation;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Record;
+use crate::schema::FieldType;
+use crate::value::Value;
+
+/// What a statement does, as far as the choice of a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Only reads.
+    Read,
+    /// Writes.
+    Write,
+    /// Written by the application: unknown.
+    Raw,
+}
+
+/// The rows that a statement returned.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Value>>,
+}
+
+impl Fetched {
+    /// The rows with their columns' names; of columns with the same name the last one counts.
+    pub(crate) fn into_records(self) -> Vec<Record> {
+        let Self { columns, rows } = self;
+        rows.into_iter().map(|row| columns.iter().cloned().zip(row).collect()).collect()
+    }
+
+    /// The only value of the only row.
+    pub(crate) fn into_scalar(self) -> Option<Value> {
+        self.rows.into_iter().next()?.into_iter().next()
+    }
+}
+
+/// The columns that a table really has, with the field type nearest to each.
+pub(crate) type LiveColumns = IndexMap<String, FieldType>;
+
+/// A pool of connections, or one transaction on one of them.
+#[async_trait]
+pub(crate) trait SqlSession: Send + Sync + 'static {
+    /// Runs a statement and reads all its rows.
+    async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched>;
+
+    /// Runs a statement; how many rows it changed.
+    async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64>;
+
+    /// The columns of a table, or `None` if there is no such table.
+    async fn live_columns(&self, table: &str) -> Result<Option<LiveColumns>>;
+
+    /// Starts a transaction, or a savepoint within one.
+    async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>>;
+
+    /// Starts a transaction for changes of the schema that waits for those of other processes and in which tables
+    /// can be dropped in any order.
+    async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>>;
+
+    /// Ends the transaction.
+    async fn commit(&self) -> Result<()> {
+        Err(no_transaction())
+    }
+
+    /// Undoes the transaction.
+    async fn rollback(&self) -> Result<()> {
+        Err(no_transaction())
+    }
+
+    /// Closes every connection.
+    async fn close(&self);
+}
+
+fn no_transaction() -> Error {
+    Error::new(ErrorKind::Transaction, "there is no transaction to end")
+}
+
+/// The error of a transaction that is used after its end.
+pub(crate) fn transaction_ended() -> Error {
+    Error::new(ErrorKind::Transaction, "the transaction has already ended")
+}

@@ -1,0 +1,108 @@
+//! Where SQL databases differ in what they understand.
+
+use super::statement::Statement;
+use crate::dialect::DialectKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Direction;
+use crate::record;
+use crate::schema::{Column, FieldType};
+use crate::value::Value;
+
+/// A question to a JSON value: a column, or a place within one.
+#[derive(Debug, Clone)]
+pub(crate) enum JsonTest {
+    /// It is there and not null.
+    HasValue,
+    /// It is the same document, numbers compared by worth and keys in any order.
+    Equals(Value),
+    /// It is a list, and one of its items equals this.
+    Contains(Value),
+    /// It has the type of this value and compares so with it.
+    Compare(&'static str, Value),
+    /// It is text that matches, or a list with such a text.
+    Matches { pattern: String, ignore_case: bool },
+}
+
+/// The SQL of one kind of database. Conditions that are written here may be NULL where they do not hold.
+pub(crate) trait SqlSyntax: Send + Sync + 'static {
+    fn kind(&self) -> DialectKind;
+
+    /// Appends the placeholder of a parameter, counted from 1.
+    fn placeholder(&self, text: &mut String, position: usize);
+
+    /// The type of a new column.
+    fn column_type(&self, column: &Column<'_>) -> &'static str;
+
+    /// The type of a column that is added because a written value has none.
+    fn added_column_type(&self, field_type: FieldType) -> &'static str;
+
+    /// The form in which a field of this type is bound.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if the database cannot hold it; the place is named.
+    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value>;
+
+    /// The value of a field as it was fetched.
+    fn restore(&self, field_type: FieldType, value: Value) -> Value;
+
+    /// What follows an ordered expression so that NULL comes first in ascending order and last in descending.
+    fn order(&self, direction: Direction) -> &'static str;
+
+    /// What stands for "no limit" before OFFSET, where the database insists on a limit.
+    fn unlimited(&self) -> Option<&'static str>;
+
+    /// Whether a foreign key can only be declared with its column.
+    fn inline_foreign_keys(&self) -> bool;
+
+    /// `DROP TABLE IF EXISTS` for a quoted name, also if others refer to it.
+    fn drop_table(&self, quoted: &str) -> String;
+
+    /// `column` is one of `values`, which are not NULL and in their stored form.
+    fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>);
+
+    /// The text of `column` matches; the pattern was accepted by [`check_pattern`](Self::check_pattern).
+    fn matches(&self, sql: &mut Statement, column: &str, pattern: &str, ignore_case: bool);
+
+    /// Refuses a pattern that the database's own function does not report.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Filter`].
+    fn check_pattern(&self, _pattern: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// The JSON in `column`, below the given keys, passes the test.
+    fn json_test(&self, sql: &mut Statement, column: &str, below: &[String], test: &JsonTest);
+
+    /// An expression to order by the JSON in `column` below the given keys.
+    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]);
+
+    /// Locks rows that a subquery selects for an update.
+    fn lock_rows(&self) -> &'static str;
+}
+
+/// Brings the value of a number field into a double, which is what every dialect stores.
+///
+/// # Errors
+/// [`ErrorKind::Value`] where digits would be lost.
+pub(crate) fn store_number(place: &str, value: Value) -> Result<Value> {
+    let limits =
+        crate::table::Limits { nan: true, infinity: true, microseconds: true, infinite_timestamp: true };
+    crate::table::coerce(value, &crate::table::ColumnType::Float64, &limits)
+        .map(|coerced| coerced.value)
+        .map_err(|error| error.in_context(place))
+}
+
+/// A number field as it is shown: a double, unless the column holds a number that no double can.
+pub(crate) fn restore_number(value: Value) -> Value {
+    store_number("", value.clone()).unwrap_or(value)
+}
+
+/// Brings the operand of a filter into the type of its field.
+///
+/// # Errors
+/// [`ErrorKind::Filter`] if it can never be a value of that field.
+pub(crate) fn fit_operand(field: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    record::fit(&format!("filter on \"{field}\""), field_type, value)
+        .map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))
+}

@@ -1,0 +1,151 @@
+//! A transaction as a session: one connection, with savepoints for the transactions within it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::session::{Access, Fetched, LiveColumns, SqlSession, transaction_ended};
+use crate::dialect::Isolation;
+use crate::error::Result;
+use crate::value::Value;
+
+/// A connection on which a transaction is open. Dropped before its end, it undoes the transaction.
+#[async_trait]
+pub(crate) trait Pinned: Send + 'static {
+    async fn fetch(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched>;
+    async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64>;
+    async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>>;
+    async fn commit(self: Box<Self>) -> Result<()>;
+    async fn rollback(self: Box<Self>) -> Result<()>;
+}
+
+/// A transaction, or a savepoint within one.
+pub(crate) struct PinnedSession {
+    connection: Arc<SharedConnection>,
+    savepoint: Option<String>,
+    ended: AtomicBool,
+}
+
+/// The connection that a transaction shares with its savepoints.
+struct SharedConnection {
+    pinned: Mutex<Option<Box<dyn Pinned>>>,
+    /// Savepoints that were dropped before their end, to be undone before anything else is done.
+    abandoned: StdMutex<Vec<String>>,
+    savepoints: AtomicU32,
+}
+
+impl PinnedSession {
+    /// A session over a connection on which a transaction has been opened.
+    pub(crate) fn new(pinned: impl Pinned) -> Self {
+        let connection = SharedConnection {
+            pinned: Mutex::new(Some(Box::new(pinned))),
+            abandoned: StdMutex::default(),
+            savepoints: AtomicU32::new(0),
+        };
+        Self { connection: Arc::new(connection), savepoint: None, ended: AtomicBool::new(false) }
+    }
+
+    /// The connection, after what was abandoned on it has been undone.
+    async fn lock(&self) -> Result<MutexGuard<'_, Option<Box<dyn Pinned>>>> {
+        let mut guard = self.connection.pinned.lock().await;
+        let abandoned =
+            std::mem::take(&mut *self.connection.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Some(pinned), false) = (guard.as_mut(), abandoned.is_empty()) {
+            for savepoint in abandoned {
+                // An abandoned savepoint within an abandoned one is gone already.
+                if let Err(error) = undo(pinned.as_mut(), &savepoint).await {
+                    tracing::debug!(%error, "an abandoned savepoint was gone");
+                }
+            }
+        }
+        Ok(guard)
+    }
+
+    fn end(&self) -> Result<()> {
+        if self.ended.swap(true, Ordering::AcqRel) { Err(transaction_ended()) } else { Ok(()) }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.ended.load(Ordering::Acquire) { Err(transaction_ended()) } else { Ok(()) }
+    }
+}
+
+async fn undo(pinned: &mut dyn Pinned, savepoint: &str) -> Result<()> {
+    pinned.execute(Access::Write, &format!("ROLLBACK TO SAVEPOINT {savepoint}"), &[]).await?;
+    pinned.execute(Access::Write, &format!("RELEASE SAVEPOINT {savepoint}"), &[]).await.map(drop)
+}
+
+#[async_trait]
+impl SqlSession for PinnedSession {
+    async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
+        self.check_open()?;
+        self.lock().await?.as_mut().ok_or_else(transaction_ended)?.fetch(access, sql, params).await
+    }
+
+    async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {
+        self.check_open()?;
+        self.lock().await?.as_mut().ok_or_else(transaction_ended)?.execute(access, sql, params).await
+    }
+
+    async fn live_columns(&self, table: &str) -> Result<Option<LiveColumns>> {
+        self.check_open()?;
+        self.lock().await?.as_mut().ok_or_else(transaction_ended)?.live_columns(table).await
+    }
+
+    /// The isolation of a transaction is that of the outermost one, so a savepoint takes none of its own.
+    async fn begin(&self, _isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
+        let number = self.connection.savepoints.fetch_add(1, Ordering::Relaxed) + 1;
+        let savepoint = format!("replicaverse_{number}");
+        self.execute(Access::Write, &format!("SAVEPOINT {savepoint}"), &[]).await?;
+        let connection = Arc::clone(&self.connection);
+        Ok(Arc::new(Self { connection, savepoint: Some(savepoint), ended: AtomicBool::new(false) }))
+    }
+
+    async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>> {
+        self.begin(None).await
+    }
+
+    async fn commit(&self) -> Result<()> {
+        self.end()?;
+        let mut guard = self.lock().await?;
+        match &self.savepoint {
+            None => guard.take().ok_or_else(transaction_ended)?.commit().await,
+            Some(savepoint) => {
+                let pinned = guard.as_mut().ok_or_else(transaction_ended)?;
+                pinned.execute(Access::Write, &format!("RELEASE SAVEPOINT {savepoint}"), &[]).await.map(drop)
+            }
+        }
+    }
+
+    async fn rollback(&self) -> Result<()> {
+        if self.end().is_err() {
+            return Ok(());
+        }
+        let mut guard = self.lock().await?;
+        match (&self.savepoint, guard.as_mut()) {
+            (_, None) => Ok(()),
+            (Some(savepoint), Some(pinned)) => undo(pinned.as_mut(), savepoint).await,
+            (None, Some(_)) => match guard.take() {
+                Some(pinned) => pinned.rollback().await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Closing undoes whatever was not committed.
+    async fn close(&self) {
+        if let Err(error) = self.rollback().await {
+            tracing::debug!(%error, "a transaction could not be rolled back on close");
+        }
+    }
+}
+
+impl Drop for PinnedSession {
+    fn drop(&mut self) {
+        if let (Some(savepoint), false) = (self.savepoint.take(), *self.ended.get_mut()) {
+            self.connection.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(savepoint);
+        }
+    }
+}

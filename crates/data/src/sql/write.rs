@@ -1,0 +1,213 @@
+//! INSERT and UPDATE of one row.
+
+use super::condition::{Scope, push_where};
+use super::dialect::SqlDialect;
+use super::fields::{Fields, mentioned};
+use super::junction::Junction;
+use super::select::push_columns;
+use super::session::Access;
+use super::statement::Statement;
+use crate::config::SchemaStrategy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::{Filter, FindOptions};
+use crate::record::{Record, implied_filter, prepare_insert, prepare_update};
+use crate::schema::{DELETED_AT, EntitySchema, FieldType, ID, RelationKind};
+use crate::value::Value;
+
+/// A record divided by where its parts are stored.
+pub(super) struct Divided {
+    /// Columns of the entity's own table, with their values in stored form.
+    columns: Vec<(String, Value)>,
+    /// Many-to-many relations, with the ids to refer to.
+    lists: Vec<(String, Vec<Value>)>,
+    fields: Fields,
+}
+
+impl SqlDialect {
+    /// Inserts a row, with its many-to-many lists in the same transaction.
+    pub(super) async fn insert(&self, schema: &EntitySchema, record: Record) -> Result<Record> {
+        let mut record = prepare_insert(schema, record)?;
+        if !record.contains_key(ID) {
+            record.shift_insert(0, ID.to_owned(), Value::Text(uuid::Uuid::new_v4().to_string()));
+        }
+        let row = self.divide(schema, record).await?;
+        if row.lists.is_empty() {
+            return self.insert_row(schema, &row).await;
+        }
+        let inner = self.begin_inner().await?;
+        let stored = inner.insert_with_lists(schema, &row).await;
+        inner.finish(stored).await
+    }
+
+    async fn insert_with_lists(&self, schema: &EntitySchema, row: &Divided) -> Result<Record> {
+        let mut stored = self.insert_row(schema, row).await?;
+        self.write_lists(schema, &mut stored, &row.lists).await?;
+        Ok(stored)
+    }
+
+    async fn insert_row(&self, schema: &EntitySchema, row: &Divided) -> Result<Record> {
+        let mut sql = Statement::new(self.syntax, "INSERT INTO ");
+        sql.name(&self.table(schema)).push(" (");
+        sql.list(&row.columns, ", ", |sql, (name, _)| {
+            sql.name(name);
+        });
+        sql.push(") VALUES (");
+        sql.list(&row.columns, ", ", |sql, (_, value)| {
+            sql.bind(value.clone());
+        });
+        sql.push(") RETURNING ");
+        push_columns(&mut sql, &row.fields);
+        let fetched = self.fetch(Access::Write, &sql).await?;
+        self.records(schema, &row.fields, fetched, &FindOptions::default()).pop().ok_or_else(|| {
+            Error::new(ErrorKind::Statement, format!("{}: the row was not inserted", schema.name))
+        })
+    }
+
+    /// Changes the rows that pass the filter and returns the first; `None` if none does.
+    pub(super) async fn change(
+        &self,
+        schema: &EntitySchema,
+        filter: Filter,
+        changes: Record,
+    ) -> Result<Option<Record>> {
+        // Who writes `deletedAt` means to revive a deleted row.
+        let filter = implied_filter(schema, filter, changes.contains_key(DELETED_AT));
+        let row = self.divide(schema, prepare_update(schema, changes)?).await?;
+        if row.lists.is_empty() {
+            return self.update_rows(schema, &filter, &row, false).await;
+        }
+        let inner = self.begin_inner().await?;
+        let stored = inner.update_with_lists(schema, &filter, &row, false).await;
+        inner.finish(stored).await
+    }
+
+    async fn update_with_lists(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        row: &Divided,
+        first: bool,
+    ) -> Result<Option<Record>> {
+        let Some(mut stored) = self.update_rows(schema, filter, row, first).await? else { return Ok(None) };
+        self.write_lists(schema, &mut stored, &row.lists).await?;
+        Ok(Some(stored))
+    }
+
+    /// As [`change`](Self::change), but only the first row. The filter is complete, and a transaction is open.
+    pub(super) async fn change_first(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        changes: Record,
+    ) -> Result<Option<Record>> {
+        let row = self.divide(schema, prepare_update(schema, changes)?).await?;
+        self.update_with_lists(schema, filter, &row, true).await
+    }
+
+    async fn update_rows(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        row: &Divided,
+        first: bool,
+    ) -> Result<Option<Record>> {
+        let fields = self.fields(schema, &mentioned(filter, None)).await?;
+        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let table = self.table(schema);
+        if row.columns.is_empty() {
+            let options = FindOptions { limit: Some(1), include_deleted: true, ..FindOptions::default() };
+            return Ok(self.select(schema, filter, &options).await?.pop());
+        }
+        let mut sql = Statement::new(self.syntax, "UPDATE ");
+        sql.name(&table).push(" SET ");
+        sql.list(&row.columns, ", ", |sql, (name, value)| {
+            sql.name(name).push(" = ").bind(value.clone());
+        });
+        if first {
+            sql.push(" WHERE ").name(ID).push(" = (SELECT ").name(ID).push(" FROM ").name(&table);
+            push_where(&mut sql, &scope, filter)?;
+            sql.push(" LIMIT 1").push(self.syntax.lock_rows()).push(")");
+        } else {
+            push_where(&mut sql, &scope, filter)?;
+        }
+        sql.push(" RETURNING ");
+        push_columns(&mut sql, &fields);
+        let fetched = self.fetch(Access::Write, &sql).await?;
+        Ok(self.records(schema, &fields, fetched, &FindOptions::default()).into_iter().next())
+    }
+
+    async fn write_lists(
+        &self,
+        schema: &EntitySchema,
+        stored: &mut Record,
+        lists: &[(String, Vec<Value>)],
+    ) -> Result<()> {
+        let id = stored.get(ID).cloned().unwrap_or_default();
+        for (name, ids) in lists {
+            if let Some(junction) = Junction::of(schema, name, &self.shared.config.table_prefix) {
+                self.write_list(&junction, &id, ids).await?;
+            }
+            stored.insert(name.clone(), Value::Array(ids.clone()));
+        }
+        Ok(())
+    }
+
+    /// Sorts the keys of a prepared record into columns and lists; a key without a column gets one where the schema
+    /// strategy says so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] if a value cannot be stored or a key has no column.
+    async fn divide(&self, schema: &EntitySchema, record: Record) -> Result<Divided> {
+        let mut values = Record::with_capacity(record.len());
+        let mut lists = Vec::new();
+        for (key, value) in record {
+            match schema.relations.get(&key).map(|relation| relation.kind) {
+                Some(RelationKind::ManyToMany) => lists.push((key, super::junction::list_ids(value))),
+                // The other side holds the reference, so there is nothing to store here.
+                Some(RelationKind::OneToMany) => {}
+                _ => drop(values.insert(key, value)),
+            }
+        }
+        let names: Vec<&str> = values.keys().map(String::as_str).collect();
+        let mut fields = self.fields(schema, &names).await?;
+        if self.add_columns(schema, &fields, &values).await? {
+            fields = self.fields(schema, &names).await?;
+        }
+        let mut columns = Vec::with_capacity(values.len());
+        for (key, value) in values {
+            // What is left without a column is null, and says nothing of its type.
+            let Some(field) = fields.get(&key) else { continue };
+            let place = format!("{}.{key}", schema.name);
+            columns.push((field.name.clone(), self.syntax.store(&place, field.field_type, value)?));
+        }
+        Ok(Divided { columns, lists, fields })
+    }
+
+    /// Adds a column for every value whose key has none; whether there were any.
+    async fn add_columns(&self, schema: &EntitySchema, fields: &Fields, values: &Record) -> Result<bool> {
+        let mut added = false;
+        for (key, value) in values.iter().filter(|(key, value)| fields.get(key).is_none() && !value.is_null())
+        {
+            let table = self.table(schema);
+            if self.shared.config.schema_strategy != SchemaStrategy::Update {
+                let message = format!("{}: table \"{table}\" has no column \"{key}\"", schema.name);
+                return Err(Error::new(ErrorKind::Value, message));
+            }
+            self.add_column(&table, key, type_of(value)).await?;
+            added = true;
+        }
+        Ok(added)
+    }
+}
+
+/// The field type that holds such values.
+fn type_of(value: &Value) -> FieldType {
+    match value {
+        Value::Bool(_) => FieldType::Boolean,
+        Value::Int32(_) | Value::Int64(_) | Value::Float(_) | Value::Decimal(_) => FieldType::Number,
+        Value::Timestamp(_) => FieldType::Date,
+        Value::Array(_) => FieldType::Array,
+        Value::Object(_) => FieldType::Json,
+        Value::Null | Value::Text(_) | Value::Bytes(_) | Value::ObjectId(_) => FieldType::Text,
+    }
+}

@@ -1,0 +1,179 @@
+//! The connections to one SQLite database: one that writes, several that read.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
+
+use super::error::sqlite_error;
+use super::location::{Location, Mode};
+use crate::config::PoolSize;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an operation waits for a connection of the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Rows on their way from a connection's thread.
+const ROW_BUFFER: usize = 512;
+
+/// The connections to one database. SQLite lets one connection write at a time, so there is only one that may; the
+/// others see the last committed state meanwhile.
+pub(super) struct SqlitePools {
+    read: SqlitePool,
+    write: SqlitePool,
+    /// How to open a further connection that reads; `None` for a database in memory, which has one connection.
+    reader: Option<SqliteConnectOptions>,
+}
+
+impl SqlitePools {
+    /// Opens the database, and creates the file where that is wanted.
+    pub(super) async fn open(location: &Location, size: PoolSize) -> Result<Self> {
+        match location {
+            Location::Memory => Self::in_memory().await,
+            Location::File { path, mode, immutable } => {
+                check_path(path, *mode)?;
+                let options = plain_options()
+                    .filename(path)
+                    .create_if_missing(*mode == Mode::Create)
+                    .read_only(*mode == Mode::ReadOnly)
+                    .immutable(*immutable)
+                    .foreign_keys(true);
+                let place = |error: sqlx::Error| {
+                    sqlite_error(error).in_context(format!("sqlite: {}", path.display()))
+                };
+                let options = prepare_file(options).await.map_err(place)?;
+                let reader = options.clone().create_if_missing(false).pragma("query_only", "ON");
+                let most = u32::try_from(size.max.max(1)).unwrap_or(u32::MAX);
+                let read = pool(most).connect_with(reader.clone()).await.map_err(place)?;
+                let write = pool(1).connect_with(options).await.map_err(place)?;
+                Ok(Self { read, write, reader: Some(reader) })
+            }
+        }
+    }
+
+    /// A database in memory lives as long as its one connection.
+    async fn in_memory() -> Result<Self> {
+        let options = plain_options().in_memory(true).foreign_keys(true);
+        let pool = pool(1).min_connections(1).connect_with(options).await.map_err(sqlite_error)?;
+        Ok(Self { read: pool.clone(), write: pool, reader: None })
+    }
+
+    pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+        self.read.acquire().await.map_err(sqlite_error)
+    }
+
+    pub(super) async fn write(&self) -> Result<PoolConnection<Sqlite>> {
+        self.write.acquire().await.map_err(sqlite_error)
+    }
+
+    /// A connection of its own, outside the pool, that sees the database as it is now. Of a database in memory it
+    /// is given a copy.
+    pub(super) async fn snapshot(&self) -> Result<SqliteConnection> {
+        if let Some(options) = &self.reader {
+            let mut connection = options.connect().await.map_err(sqlite_error)?;
+            // The snapshot is taken by the first read.
+            connection.execute("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").await.map_err(sqlite_error)?;
+            return Ok(connection);
+        }
+        if self.write.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the connection is closed"));
+        }
+        let mut original = self.write().await?;
+        let mut copy =
+            SqliteConnection::connect_with(&plain_options().in_memory(true)).await.map_err(sqlite_error)?;
+        let pages: i64 =
+            sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *original).await.map_err(sqlite_error)?;
+        // An empty database has nothing to copy.
+        if pages > 0 {
+            let bytes = original.serialize(None).await.map_err(sqlite_error)?;
+            copy.deserialize(None, bytes, true).await.map_err(sqlite_error)?;
+        }
+        Ok(copy)
+    }
+
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+fn plain_options() -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROW_BUFFER)
+        .with_regexp()
+        .disable_statement_logging()
+}
+
+fn pool(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Finds what SQLite would only call "unable to open database file".
+fn check_path(path: &std::path::Path, mode: Mode) -> Result<()> {
+    let refuse =
+        |what: &str| Err(Error::new(ErrorKind::Config, format!("sqlite: {}: {what}", path.display())));
+    if path.is_dir() {
+        return refuse("this is a folder, not a database file");
+    }
+    if path.exists() {
+        return Ok(());
+    }
+    if mode != Mode::Create {
+        return refuse("the file does not exist");
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            refuse(&format!("the folder {} does not exist", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Switches the file to write-ahead logging where it can be written, and finds options under which it can be read
+/// where it cannot.
+async fn prepare_file(options: SqliteConnectOptions) -> Result<SqliteConnectOptions, sqlx::Error> {
+    match try_file(&options).await {
+        Ok(()) => Ok(options),
+        // A write-ahead log cannot be opened in a folder that cannot be written, unless nobody else can write either.
+        Err(error) if is_read_only(&error) => {
+            let immutable = options.create_if_missing(false).read_only(true).immutable(true);
+            try_file(&immutable).await.map(|()| immutable)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn try_file(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
+    match connection.execute("PRAGMA journal_mode = WAL").await {
+        Ok(_) => {}
+        // Then it stays as it is: the switch needs the file alone for a moment, and others are working with it.
+        Err(error) if is_read_only(&error) || is_busy(&error) => {}
+        Err(error) => return Err(error),
+    }
+    connection.close().await
+}
+
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+fn is_read_only(error: &sqlx::Error) -> bool {
+    // SQLITE_READONLY and SQLITE_CANTOPEN.
+    matches!(primary_code(error), Some(8 | 14))
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY and SQLITE_LOCKED.
+    matches!(primary_code(error), Some(5 | 6))
+}

@@ -1,0 +1,286 @@
+//! Statements on a SQLite database: on the pool, and within a transaction on its writing connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Connection, Either, Executor, Sqlite};
+
+use super::catalog;
+use super::error::sqlite_error;
+use super::pool::SqlitePools;
+use super::value::{arguments, fetched};
+use crate::dialect::Isolation;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Access, Fetched, LiveColumns, Pinned, PinnedSession, SqlSession};
+use crate::value::Value;
+
+/// The pool as a session.
+pub(super) struct SqliteSession {
+    pools: Arc<SqlitePools>,
+}
+
+impl SqliteSession {
+    pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
+        Self { pools }
+    }
+
+    async fn connection(&self, access: Access, sql: &str) -> Result<PoolConnection<Sqlite>> {
+        match access {
+            Access::Read => self.pools.read().await,
+            Access::Raw if only_reads(sql) => self.pools.read().await,
+            Access::Write | Access::Raw => self.pools.write().await,
+        }
+    }
+}
+
+/// Whether a statement is a plain SELECT. Anything else may write, also WITH.
+fn only_reads(sql: &str) -> bool {
+    let single = !sql.trim_end().trim_end_matches(';').contains(';');
+    single && sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"))
+}
+
+#[async_trait]
+impl SqlSession for SqliteSession {
+    async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
+        let mut connection = self.connection(access, sql).await?;
+        let result = fetch_as(&mut connection, access, sql, params).await;
+        end(&mut connection, access, result).await
+    }
+
+    async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {
+        let mut connection = self.connection(access, sql).await?;
+        let result = execute_as(&mut connection, access, sql, params).await;
+        end(&mut connection, access, result).await
+    }
+
+    async fn live_columns(&self, table: &str) -> Result<Option<LiveColumns>> {
+        catalog::live_columns(&mut *self.pools.read().await?, table).await
+    }
+
+    /// Transactions on SQLite are serializable, whatever was asked for.
+    async fn begin(&self, _isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
+        let transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Enforced).await?;
+        Ok(Arc::new(PinnedSession::new(transaction)))
+    }
+
+    async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>> {
+        let transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Ignored).await?;
+        Ok(Arc::new(PinnedSession::new(transaction)))
+    }
+
+    async fn close(&self) {
+        self.pools.close().await;
+    }
+}
+
+/// A raw BEGIN must not leave the writing connection of everybody in a transaction.
+async fn check_no_transaction(connection: &mut SqliteConnection, access: Access) -> Result<()> {
+    if access != Access::Raw || connection.execute("ROLLBACK").await.is_err() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Transaction,
+        "the statement left a transaction open, which was rolled back; start transactions with $transaction or beginTx",
+    ))
+}
+
+/// Leaves a connection fit for the next statement, or has it closed.
+async fn end<T>(connection: &mut PoolConnection<Sqlite>, access: Access, result: Result<T>) -> Result<T> {
+    if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Connection) {
+        connection.close_on_drop();
+        return result;
+    }
+    check_no_transaction(connection, access).await?;
+    result
+}
+
+/// Runs a statement of the application, which may say `SELECT *`, or one of ours, which names its columns. Of a table
+/// that another connection has changed, sqlx would read `*` by the columns it had before; so the schema is read first
+/// and the statement is prepared anew.
+async fn fetch_as(
+    connection: &mut SqliteConnection,
+    access: Access,
+    sql: &str,
+    params: &[Value],
+) -> Result<Fetched> {
+    if access == Access::Raw {
+        read_schema(connection).await?;
+    }
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?).persistent(access != Access::Raw);
+    fetched(&collect(connection, query).await?)
+}
+
+async fn execute_as(
+    connection: &mut SqliteConnection,
+    access: Access,
+    sql: &str,
+    params: &[Value],
+) -> Result<u64> {
+    if access == Access::Raw {
+        read_schema(connection).await?;
+    }
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?).persistent(access != Access::Raw);
+    Ok(query.execute(connection).await.map_err(sqlite_error)?.rows_affected())
+}
+
+async fn read_schema(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(sqlite_error)
+}
+
+/// Reads all rows. If the thread of the connection dies meanwhile, sqlx ends the rows without an error; whether it
+/// still lives tells an early end from a real one.
+async fn collect(
+    connection: &mut SqliteConnection,
+    query: Query<'_, Sqlite, SqliteArguments>,
+) -> Result<Vec<SqliteRow>> {
+    let mut rows = Vec::new();
+    let mut is_complete = false;
+    let mut steps = (&mut *connection).fetch_many(query);
+    while let Some(step) = steps.next().await {
+        match step.map_err(sqlite_error)? {
+            Either::Left(_) => is_complete = true,
+            Either::Right(row) => {
+                is_complete = false;
+                rows.push(row);
+            }
+        }
+    }
+    drop(steps);
+    if !is_complete {
+        connection.ping().await.map_err(sqlite_error)?;
+    }
+    Ok(rows)
+}
+
+pub(super) async fn fetch_on(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    params: &[Value],
+) -> Result<Fetched> {
+    fetch_as(connection, Access::Read, sql, params).await
+}
+
+pub(super) async fn execute_on(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    params: &[Value],
+) -> Result<u64> {
+    execute_as(connection, Access::Write, sql, params).await
+}
+
+/// Whether foreign keys count during a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ForeignKeys {
+    Enforced,
+    /// Tables are dropped, or filled in any order.
+    Ignored,
+}
+
+/// A transaction on the writing connection. Dropped before its end, it is rolled back.
+pub(super) struct WriteTransaction {
+    /// Gone after the end.
+    connection: Option<PoolConnection<Sqlite>>,
+    foreign_keys: ForeignKeys,
+}
+
+impl WriteTransaction {
+    pub(super) async fn begin(pools: &SqlitePools, foreign_keys: ForeignKeys) -> Result<Self> {
+        let mut transaction = Self { connection: Some(pools.write().await?), foreign_keys };
+        if foreign_keys == ForeignKeys::Ignored {
+            transaction.run("PRAGMA foreign_keys = OFF").await?;
+        }
+        match transaction.run("BEGIN IMMEDIATE").await {
+            // A database that cannot be written can still be read in a transaction.
+            Err(error) if error.kind() == ErrorKind::ReadOnly => transaction.run("BEGIN").await?,
+            result => result?,
+        }
+        Ok(transaction)
+    }
+
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection> {
+        self.connection
+            .as_deref_mut()
+            .ok_or_else(|| Error::new(ErrorKind::Transaction, "the transaction has ended"))
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<()> {
+        self.connection()?.execute(sql).await.map(drop).map_err(sqlite_error)
+    }
+
+    /// Makes the changes permanent; if that fails, undoes them.
+    pub(super) async fn commit(mut self) -> Result<()> {
+        self.run("COMMIT").await?;
+        if let Some(connection) = self.connection.take() {
+            release(connection, self.foreign_keys).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<()> {
+        if let Some(connection) = self.connection.take() {
+            undo(connection, self.foreign_keys).await;
+        }
+        Ok(())
+    }
+}
+
+/// Rolls back and gives the connection back. A full disk or the like may have rolled back already.
+async fn undo(mut connection: PoolConnection<Sqlite>, foreign_keys: ForeignKeys) {
+    match connection.execute("ROLLBACK").await {
+        Ok(_) => {}
+        Err(sqlx::Error::Database(error)) => tracing::debug!(%error, "there was no transaction to roll back"),
+        Err(_) => connection.close_on_drop(),
+    }
+    release(connection, foreign_keys).await;
+}
+
+async fn release(mut connection: PoolConnection<Sqlite>, foreign_keys: ForeignKeys) {
+    if foreign_keys == ForeignKeys::Ignored
+        && let Err(error) = connection.execute("PRAGMA foreign_keys = ON").await
+    {
+        tracing::warn!(%error, "a connection is closed, because foreign keys could not be enforced on it again");
+        connection.close_on_drop();
+    }
+}
+
+impl Drop for WriteTransaction {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(undo(connection, self.foreign_keys))),
+            // Closing rolls back as well.
+            Err(_) => connection.close_on_drop(),
+        }
+    }
+}
+
+#[async_trait]
+impl Pinned for WriteTransaction {
+    async fn fetch(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
+        fetch_as(self.connection()?, access, sql, params).await
+    }
+
+    async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {
+        execute_as(self.connection()?, access, sql, params).await
+    }
+
+    async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>> {
+        catalog::live_columns(self.connection()?, table).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        (*self).commit().await
+    }
+
+    async fn rollback(self: Box<Self>) -> Result<()> {
+        (*self).rollback().await
+    }
+}

@@ -1,0 +1,175 @@
+//! SQLite's tables as replication sees them.
+
+mod columns;
+mod scan;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::catalog;
+use super::pool::SqlitePools;
+use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
+use super::value::as_declared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
+use crate::sql::quote;
+use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::value::Value;
+use columns::{declared_type, selected};
+use scan::SqliteSnapshot;
+
+/// Keys looked up by one statement.
+const KEYS_PER_STATEMENT: usize = 500;
+
+/// The tables of one SQLite database.
+pub(super) struct SqliteStore {
+    pools: Arc<SqlitePools>,
+}
+
+impl SqliteStore {
+    pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
+        Self { pools }
+    }
+
+    async fn describe_existing(&self, name: &str) -> Result<Table> {
+        self.describe(name)
+            .await?
+            .ok_or_else(|| Error::new(ErrorKind::UnknownTable, format!("table \"{name}\" does not exist")))
+    }
+}
+
+#[async_trait]
+impl TableStore for SqliteStore {
+    fn limits(&self) -> Limits {
+        Limits { nan: false, infinity: true, microseconds: true, infinite_timestamp: true }
+    }
+
+    async fn list_tables(&self) -> Result<Vec<String>> {
+        catalog::list_tables(&mut *self.pools.read().await?).await
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Table>> {
+        catalog::describe(&mut *self.pools.read().await?, name).await
+    }
+
+    async fn create_like(&self, source: &Table) -> Result<Table> {
+        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Ignored).await?;
+        let connection = transaction.connection()?;
+        match catalog::describe(connection, &source.name).await? {
+            None => drop(execute_on(connection, &create_statement(source), &[]).await?),
+            Some(existing) => {
+                let missing = |name: &str| {
+                    !existing.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+                };
+                for column in source.columns.iter().filter(|column| missing(&column.name)) {
+                    let sql = format!(
+                        "ALTER TABLE {} ADD COLUMN {} {}",
+                        quote(&existing.name),
+                        quote(&column.name),
+                        declared_type(&column.column_type)
+                    );
+                    execute_on(connection, &sql, &[]).await?;
+                }
+            }
+        }
+        transaction.commit().await?;
+        self.describe_existing(&source.name).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
+        let connection = self.pools.snapshot().await?;
+        Ok(Box::new(SqliteSnapshot { connection: Arc::new(Mutex::new(connection)) }))
+    }
+
+    async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
+        let mut sql = format!("SELECT 1 FROM {}", quote(&table.name));
+        let mut params = Vec::new();
+        if let Some(discriminator) = discriminator {
+            sql.push_str(&format!(" WHERE {} = ?", quote(&discriminator.column)));
+            params.push(Value::Text(discriminator.value.clone()));
+        }
+        sql.push_str(" LIMIT 1");
+        Ok(fetch_on(&mut *self.pools.read().await?, &sql, &params).await?.rows.is_empty())
+    }
+
+    async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
+        table.require_key()?;
+        let select = format!("SELECT {} FROM {} WHERE ", selected(&table.columns), quote(&table.name));
+        let mut connection = self.pools.read().await?;
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            let sql = format!("{select}{}", columns::key_condition(table, keys.len()));
+            let params: Vec<Value> = keys.iter().flatten().cloned().collect();
+            for row in fetch_on(&mut connection, &sql, &params).await?.rows {
+                let typed = table.columns.iter().zip(row);
+                found.push(
+                    typed.map(|(column, value)| as_declared(&column.column_type, widen(value))).collect(),
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
+        match batch {
+            RowBatch::Rows(rows) => write::insert(&self.pools, table, rows).await,
+            RowBatch::PgBinary { .. } => Err(Error::new(
+                ErrorKind::Internal,
+                "tuples of PostgreSQL were handed to SQLite, which does not take them",
+            )),
+        }
+    }
+
+    async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()> {
+        table.require_key()?;
+        write::upsert(&self.pools, table, rows).await
+    }
+
+    async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
+        table.require_key()?;
+        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Ignored).await?;
+        let mut deleted = 0;
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            let condition = columns::key_condition(table, keys.len());
+            let sql = format!("DELETE FROM {} WHERE {condition}", quote(&table.name));
+            let params: Vec<Value> = keys.iter().flatten().cloned().collect();
+            deleted += execute_on(transaction.connection()?, &sql, &params).await?;
+        }
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+}
+
+/// Tables hold 64-bit integers; the narrow form is for applications.
+fn widen(value: Value) -> Value {
+    match value {
+        Value::Int32(number) => Value::Int64(i64::from(number)),
+        value => value,
+    }
+}
+
+/// `CREATE TABLE` with the nearest types and the same key.
+fn create_statement(source: &Table) -> String {
+    let mut parts: Vec<String> = source
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| {
+            let required = if column.nullable && !source.key.contains(&i) { "" } else { " NOT NULL" };
+            format!("{} {}{required}", quote(&column.name), declared_type(&column.column_type))
+        })
+        .collect();
+    let key: Vec<_> = source
+        .key
+        .iter()
+        .filter_map(|position| source.columns.get(*position))
+        .map(|column| quote(&column.name))
+        .collect();
+    if !key.is_empty() {
+        parts.push(format!("PRIMARY KEY ({})", key.join(", ")));
+    }
+    format!("CREATE TABLE {} ({})", quote(&source.name), parts.join(", "))
+}

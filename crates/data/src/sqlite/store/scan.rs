@@ -1,0 +1,107 @@
+//! Reading SQLite tables in batches, all as they were at one moment.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+
+use super::super::error::sqlite_error;
+use super::super::value::{arguments, as_declared, by_storage_class};
+use super::columns::selected;
+use crate::error::Result;
+use crate::sql::quote;
+use crate::table::{BatchStream, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table};
+use crate::value::Value;
+
+/// Rows of a batch at the most.
+const BATCH_ROWS: usize = 10_000;
+/// Bytes of a batch at the most, as they were stored.
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches that wait for their reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// A connection in a read transaction.
+pub(super) struct SqliteSnapshot {
+    pub(super) connection: Arc<Mutex<SqliteConnection>>,
+}
+
+#[async_trait]
+impl ReadSnapshot for SqliteSnapshot {
+    async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
+        // The guard goes along with the scan, so the next one waits for it.
+        let connection = Arc::clone(&self.connection).lock_owned().await;
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        tokio::spawn(async move {
+            if let Err(error) = run(connection, &table, &options, &sender).await {
+                // Whoever dropped the receiver does not want to know.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        Ok(receiver)
+    }
+}
+
+async fn run(
+    mut connection: OwnedMutexGuard<SqliteConnection>,
+    table: &Table,
+    options: &ScanOptions,
+    sender: &mpsc::Sender<Result<RowBatch>>,
+) -> Result<()> {
+    let columns: Vec<_> = if options.keys_only {
+        table.key.iter().filter_map(|position| table.columns.get(*position)).collect()
+    } else {
+        table.columns.iter().collect()
+    };
+    let types: Vec<&ColumnType> = columns.iter().map(|column| &column.column_type).collect();
+    let mut sql = format!("SELECT {} FROM {}", selected(columns), quote(&table.name));
+    let mut params = Vec::new();
+    if let Some(discriminator) = &options.discriminator {
+        sql.push_str(&format!(" WHERE {} = ?", quote(&discriminator.column)));
+        params.push(Value::Text(discriminator.value.clone()));
+    }
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&params)?);
+    let mut rows = query.fetch(&mut *connection);
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next().await {
+        let row = decode(&row.map_err(sqlite_error)?, &types)?;
+        bytes += row.iter().map(size_of_value).sum::<usize>();
+        batch.push(row);
+        if batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
+            bytes = 0;
+            let full = std::mem::take(&mut batch);
+            if sender.send(Ok(RowBatch::Rows(full))).await.is_err() {
+                return Ok(());
+            }
+        } else if batch.len() % 256 == 0 && sender.is_closed() {
+            return Ok(());
+        }
+    }
+    if !batch.is_empty() {
+        let _ = sender.send(Ok(RowBatch::Rows(batch))).await;
+    }
+    Ok(())
+}
+
+fn decode(row: &SqliteRow, types: &[&ColumnType]) -> Result<Row> {
+    types
+        .iter()
+        .enumerate()
+        .map(|(i, column_type)| Ok(as_declared(column_type, by_storage_class(row, i)?)))
+        .collect()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() + 8,
+        Value::Bytes(bytes) => bytes.len() + 8,
+        Value::Array(items) => items.iter().map(size_of_value).sum::<usize>() + 8,
+        Value::Object(object) => {
+            object.iter().map(|(key, value)| key.len() + size_of_value(value)).sum::<usize>() + 8
+        }
+        _ => 8,
+    }
+}

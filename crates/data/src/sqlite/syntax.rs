@@ -1,0 +1,155 @@
+//! The SQL of SQLite.
+
+use super::json;
+use super::value::parse_moment;
+use crate::dialect::DialectKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Direction;
+use crate::schema::{Column, FieldType};
+use crate::sql::{JsonTest, SqlSyntax, Statement, restore_number, store_number};
+use crate::value::{Value, json_text, value_from_json};
+
+/// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
+const MOST_PLACEHOLDERS: usize = 500;
+
+pub(super) static SQLITE: SqliteSyntax = SqliteSyntax;
+
+pub(super) struct SqliteSyntax;
+
+impl SqlSyntax for SqliteSyntax {
+    fn kind(&self) -> DialectKind {
+        DialectKind::Sqlite
+    }
+
+    fn placeholder(&self, text: &mut String, _position: usize) {
+        text.push('?');
+    }
+
+    fn column_type(&self, column: &Column<'_>) -> &'static str {
+        if let Column::Discriminator(_) = column {
+            return "VARCHAR(100)";
+        }
+        match column.field_type() {
+            FieldType::Number => "REAL",
+            FieldType::Boolean => "INTEGER",
+            FieldType::String | FieldType::Text | FieldType::Date | FieldType::Json | FieldType::Array => {
+                "TEXT"
+            }
+        }
+    }
+
+    /// No schema declares such a column, so its type must tell what its values are. The first word decides how
+    /// SQLite stores them, as for declared fields.
+    fn added_column_type(&self, field_type: FieldType) -> &'static str {
+        match field_type {
+            FieldType::Number => "REAL",
+            FieldType::Boolean => "INTEGER BOOLEAN",
+            FieldType::Date => "TEXT DATETIME",
+            FieldType::Json | FieldType::Array => "TEXT JSON",
+            FieldType::String | FieldType::Text => "TEXT",
+        }
+    }
+
+    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+        Ok(match (field_type, value) {
+            (_, Value::Null) => Value::Null,
+            (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
+            (FieldType::Date, Value::Timestamp(moment)) => Value::Text(moment.to_iso()),
+            (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
+            (FieldType::Number, value) => match store_number(place, value)? {
+                Value::Float(number) if number.is_nan() => {
+                    return Err(Error::new(ErrorKind::Value, format!("{place}: SQLite cannot hold NaN")));
+                }
+                number => number,
+            },
+            (field_type, value) => crate::record::fit(place, field_type, value)?,
+        })
+    }
+
+    fn restore(&self, field_type: FieldType, value: Value) -> Value {
+        match (field_type, value) {
+            (FieldType::Boolean, Value::Int32(number)) => Value::Bool(number != 0),
+            (FieldType::Number, number) => restore_number(number),
+            (FieldType::Date, Value::Text(text)) => match parse_moment(&text) {
+                Some(moment) => Value::Timestamp(moment),
+                None => Value::Text(text),
+            },
+            (FieldType::Json | FieldType::Array, Value::Text(text)) => match serde_json::from_str(&text) {
+                Ok(json) => value_from_json(json),
+                Err(_) => Value::Text(text),
+            },
+            (_, value) => value,
+        }
+    }
+
+    /// SQLite holds NULL for the smallest value anyway.
+    fn order(&self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::Ascending => " ASC",
+            Direction::Descending => " DESC",
+        }
+    }
+
+    fn unlimited(&self) -> Option<&'static str> {
+        Some("-1")
+    }
+
+    fn inline_foreign_keys(&self) -> bool {
+        true
+    }
+
+    fn drop_table(&self, quoted: &str) -> String {
+        format!("DROP TABLE IF EXISTS {quoted}")
+    }
+
+    fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>) {
+        sql.push(column).push(" IN (");
+        let as_json = values.len() > MOST_PLACEHOLDERS && values.iter().all(survives_json);
+        if as_json {
+            sql.push("SELECT value FROM json_each(")
+                .bind(Value::Text(json_text(&Value::Array(values))))
+                .push(")");
+        } else {
+            sql.list(values, ", ", |sql, value| {
+                sql.bind(value);
+            });
+        }
+        sql.push(")");
+    }
+
+    fn matches(&self, sql: &mut Statement, column: &str, pattern: &str, ignore_case: bool) {
+        sql.push(column).push(" REGEXP ").bind(Value::Text(expression(pattern, ignore_case)));
+    }
+
+    fn check_pattern(&self, pattern: &str) -> Result<()> {
+        regex::Regex::new(pattern).map(drop).map_err(|error| {
+            Error::new(ErrorKind::Filter, format!("$regex {pattern:?} is no valid expression: {error}"))
+        })
+    }
+
+    fn json_test(&self, sql: &mut Statement, column: &str, below: &[String], test: &JsonTest) {
+        json::push_test(sql, column, below, test);
+    }
+
+    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        json::push_order(sql, column, below);
+    }
+
+    /// One connection writes at a time, so no row needs a lock.
+    fn lock_rows(&self) -> &'static str {
+        ""
+    }
+}
+
+fn survives_json(value: &Value) -> bool {
+    match value {
+        Value::Text(_) | Value::Int32(_) | Value::Int64(_) => true,
+        Value::Float(number) => number.is_finite(),
+        _ => false,
+    }
+}
+
+/// A pattern with its flag, as the regular expression engine reads it.
+pub(super) fn expression(pattern: &str, ignore_case: bool) -> String {
+    if ignore_case { format!("(?i){pattern}") } else { pattern.to_owned() }
+}

@@ -1,0 +1,69 @@
+//! Tables as the database itself knows them, with or without a registered entity: the layer replication works on.
+
+mod coerce;
+mod column_type;
+mod overlay;
+mod store;
+
+pub use coerce::{Coerced, Limits, Loss, coerce};
+pub use column_type::ColumnType;
+pub use overlay::overlay_schema;
+pub use store::{BatchStream, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::value::Value;
+
+/// The prefix of the tables that this library keeps for itself; they are never replicated.
+pub const OWN_TABLE_PREFIX: &str = "replicaverse_";
+
+/// A table or collection, as its database's catalogue describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its name, with the schema before a dot where it lies outside the connection's own.
+    pub name: String,
+    /// The columns, in the order of every [`Row`].
+    pub columns: Vec<TableColumn>,
+    /// Positions in `columns` of the primary key; empty where there is none.
+    pub key: Vec<usize>,
+    /// The tables that its foreign keys point to.
+    pub references: Vec<String>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub column_type: ColumnType,
+    /// Whether it may hold NULL.
+    pub nullable: bool,
+    /// Whether the database computes it, so that it cannot be written.
+    pub generated: bool,
+}
+
+impl Table {
+    /// The position of a column.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The values of the primary key of a row.
+    pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        self.key.iter().map(|position| row.get(*position).cloned().unwrap_or_default()).collect()
+    }
+
+    /// Fails if there is no primary key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoPrimaryKey`] with what to do.
+    pub fn require_key(&self) -> Result<()> {
+        if !self.key.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NoPrimaryKey,
+            format!("table \"{}\" has no primary key; add one, as rows could not be told apart", self.name),
+        ))
+    }
+}

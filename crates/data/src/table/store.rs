@@ -1,0 +1,131 @@
+//! Reading and writing whole tables in batches.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Limits, Table};
+use crate::error::Result;
+use crate::schema::Discriminator;
+use crate::value::Value;
+
+/// One row, its values in the order of the table's columns.
+pub type Row = Vec<Value>;
+
+/// Rows on their way from a source to a target.
+#[derive(Debug, Clone)]
+pub enum RowBatch {
+    /// Decoded rows.
+    Rows(Vec<Row>),
+    /// Rows as tuples of PostgreSQL's binary COPY format, without header and trailer.
+    PgBinary {
+        /// How many tuples there are.
+        rows: usize,
+        /// The tuples.
+        tuples: Bytes,
+        /// The table they were read from, which says how to decode them.
+        table: Arc<Table>,
+    },
+}
+
+impl RowBatch {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.len(),
+            Self::PgBinary { rows, .. } => *rows,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows decoded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the tuples are malformed.
+    pub fn into_rows(self) -> Result<Vec<Row>> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::PgBinary { tuples, table, .. } => crate::postgres::decode_tuples(&table, &tuples),
+        }
+    }
+}
+
+/// Batches as a scan delivers them. The channel is short, so that a slow reader slows the database.
+pub type BatchStream = mpsc::Receiver<Result<RowBatch>>;
+
+/// How a table is scanned.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// Whether only the columns of the primary key are read; rows then hold only those, in key order.
+    pub keys_only: bool,
+    /// Whether the reader takes [`RowBatch::PgBinary`].
+    pub binary_tuples: bool,
+    /// Only the rows of this entity, where several share a table.
+    pub discriminator: Option<Discriminator>,
+}
+
+/// A consistent view of a source, held until it is dropped. MongoDB, whose snapshots end after minutes, reads
+/// each collection as it is when its scan gets there.
+#[async_trait]
+pub trait ReadSnapshot: Send + Sync {
+    /// Starts to read a table. One scan at a time: a second one waits until the first was read to its end or dropped.
+    async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream>;
+}
+
+/// The tables of a database. Rows handed in are already in the types of the target table's columns
+/// (see [`coerce`](super::coerce)); keys are the values of the primary key, in its order.
+#[async_trait]
+pub trait TableStore: Send + Sync {
+    /// What the database cannot hold.
+    fn limits(&self) -> Limits;
+
+    /// Every table of the application, sorted by name, without system tables and the library's own.
+    async fn list_tables(&self) -> Result<Vec<String>>;
+
+    /// A table's description, or `None` if it does not exist.
+    async fn describe(&self, name: &str) -> Result<Option<Table>>;
+
+    /// Creates a table like one of another database, with the nearest types and the same primary key, unless it
+    /// exists, and describes it. A column that an existing table lacks is added. Foreign keys and secondary
+    /// indexes are not made.
+    async fn create_like(&self, source: &Table) -> Result<Table>;
+
+    /// A consistent view for reading.
+    async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>>;
+
+    /// About how many rows the table holds; `None` where only counting them all would tell.
+    async fn estimate_rows(&self, _table: &Table) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Whether the table holds no row (of the entity).
+    async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool>;
+
+    /// The rows with these keys, in any order, as they are now.
+    async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>>;
+
+    /// Whether [`insert`](Self::insert) takes tuples of `source` as they are.
+    fn takes_binary_tuples(&self, _source: &Table, _target: &Table) -> bool {
+        false
+    }
+
+    /// How many batches are worth writing at the same time.
+    fn write_concurrency(&self) -> usize {
+        1
+    }
+
+    /// Inserts rows that do not exist yet; all of them or, on an error, none.
+    async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()>;
+
+    /// Inserts rows, or overwrites those that exist under the same key; all of them or, on an error, none.
+    async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()>;
+
+    /// Deletes the rows with these keys; all of them or, on an error, none. How many there were.
+    async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64>;
+}

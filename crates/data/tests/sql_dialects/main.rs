@@ -1,0 +1,36 @@
+//! The behaviour of the SQL dialects, the same suite against SQLite and a real PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+mod create;
+mod database;
+mod faults;
+mod filters;
+mod postgres_tables;
+mod postgres_values;
+mod reads;
+mod schema_strategy;
+mod sqlite_files;
+mod sqlite_tables;
+mod tables;
+mod transactions;
+mod upsert;
+
+/// Runs each behaviour against a fresh database of every kind.
+#[macro_export]
+macro_rules! behaviours {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&$crate::database::Database::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&$crate::database::Database::postgres()).await;
+            })*
+        }
+    };
+}

@@ -1,0 +1,154 @@
+//! The error type of this crate. The messages that applications of the JavaScript original match are kept as they
+//! were, in French; new ones are in English.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A replica of that name exists.
+    #[error("Replica \"{replica}\" existe deja dans le projet \"{project}\"")]
+    DuplicateReplica {
+        /// The project.
+        project: String,
+        /// The name.
+        replica: String,
+    },
+    /// A project has one master at the most.
+    #[error("Le projet \"{project}\" a deja un master: \"{master}\"")]
+    SecondMaster {
+        /// The project.
+        project: String,
+        /// The master it has.
+        master: String,
+    },
+    /// The project is unknown here.
+    #[error("Projet \"{0}\" n'a pas de replicas")]
+    NoReplicas(String),
+    /// The project has no such replica.
+    #[error("Replica \"{replica}\" introuvable dans \"{project}\"")]
+    UnknownReplica {
+        /// The project.
+        project: String,
+        /// The name.
+        replica: String,
+    },
+    /// The replica cannot be promoted.
+    #[error("Replica \"{replica}\" n'est pas connectee (status: {status})")]
+    NotConnected {
+        /// The name.
+        replica: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The replica went away while it was being connected.
+    #[error("replica \"{replica}\" of project \"{project}\" was removed while it was connecting")]
+    Removed {
+        /// The project.
+        project: String,
+        /// The name.
+        replica: String,
+    },
+    /// A rule of that name exists.
+    #[error("Regle de replication \"{0}\" existe deja")]
+    DuplicateRule(String),
+    /// There is no such rule.
+    #[error("Regle \"{0}\" introuvable")]
+    UnknownRule(String),
+    /// The rule is switched off.
+    #[error("Regle \"{0}\" est desactivee")]
+    RuleDisabled(String),
+    /// One end of the rule has no connected master.
+    #[error("Pas de master connecte pour le projet {end} \"{project}\"")]
+    NoMaster {
+        /// `source` or `target`.
+        end: &'static str,
+        /// The project.
+        project: String,
+    },
+    /// No mode of that name exists.
+    #[error("Mode de replication inconnu: {0}; known are snapshot, cdc, bidirectional")]
+    UnknownMode(String),
+    /// This version runs only snapshots.
+    #[error(
+        "rule \"{rule}\": mode {mode} is not part of this version; use mode snapshot, or schedule the rule once it is"
+    )]
+    UnsupportedMode {
+        /// The rule.
+        rule: String,
+        /// Its mode.
+        mode: &'static str,
+    },
+    /// A setting is missing or malformed.
+    #[error("{field}: {problem}")]
+    Config {
+        /// The setting.
+        field: String,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+    /// The tree file cannot be read or written.
+    #[error("tree file {}: {problem}", path.display())]
+    TreeFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A database refused or failed.
+    #[error("{context}: {source}")]
+    Database {
+        /// What was being done.
+        context: String,
+        /// What the data layer said.
+        source: data::Error,
+    },
+    /// A task of ours ended without a result.
+    #[error("a replication task ended unexpectedly: {0}")]
+    Task(String),
+}
+
+impl Error {
+    /// The stable code that JavaScript sees as `error.code`.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::DuplicateReplica { .. } => "ERR_DUPLICATE_REPLICA",
+            Self::SecondMaster { .. } => "ERR_SECOND_MASTER",
+            Self::NoReplicas(_) => "ERR_NO_REPLICAS",
+            Self::UnknownReplica { .. } => "ERR_UNKNOWN_REPLICA",
+            Self::NotConnected { .. } => "ERR_NOT_CONNECTED",
+            Self::Removed { .. } => "ERR_REPLICA_REMOVED",
+            Self::DuplicateRule(_) => "ERR_DUPLICATE_RULE",
+            Self::UnknownRule(_) => "ERR_UNKNOWN_RULE",
+            Self::RuleDisabled(_) => "ERR_RULE_DISABLED",
+            Self::NoMaster { .. } => "ERR_NO_MASTER",
+            Self::UnknownMode(_) => "ERR_UNKNOWN_MODE",
+            Self::UnsupportedMode { .. } => "ERR_UNSUPPORTED",
+            Self::Config { .. } => "ERR_CONFIG",
+            Self::TreeFile { .. } => "ERR_TREE_FILE",
+            Self::Database { source, .. } => source.code(),
+            Self::Task(_) => "ERR_INTERNAL",
+        }
+    }
+
+    /// The data layer's error, where one caused this.
+    pub fn database(&self) -> Option<&data::Error> {
+        match self {
+            Self::Database { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn config(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Config { field: field.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn database_in(context: impl Into<String>) -> impl FnOnce(data::Error) -> Self {
+        let context = context.into();
+        move |source| Self::Database { context, source }
+    }
+}

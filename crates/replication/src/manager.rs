@@ -1,0 +1,340 @@
+//! The manager: replicas of projects, rules between projects, and their runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use data::{Dialect, EntitySchema};
+use indexmap::IndexMap;
+
+use crate::error::{Error, Result};
+use crate::rule::{Mode, Rule};
+use crate::snapshot::{End, ProgressListener, mirror};
+use crate::stats::{SyncCursor, SyncStats, millis_now};
+use crate::topology::{ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology};
+use crate::tree::{LoadedTree, Tree};
+use crate::verify::{Verdict, verify};
+
+/// Replicas of projects and rules between projects. Every call is safe from any thread.
+#[derive(Default)]
+pub struct Manager {
+    state: Mutex<ManagerState>,
+}
+
+#[derive(Default)]
+struct ManagerState {
+    topology: Topology,
+    rules: IndexMap<String, Rule>,
+    stats: IndexMap<String, SyncStats>,
+    cursors: IndexMap<String, SyncCursor>,
+    /// One lock per rule, so that two runs of it follow each other.
+    runs: IndexMap<String, Arc<tokio::sync::Mutex<()>>>,
+    persist_to: Option<PathBuf>,
+}
+
+impl Manager {
+    /// A manager without projects.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Enters a replica, connects it and brings the tables of its entities into being.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateReplica`], [`Error::SecondMaster`]; or [`Error::Database`] if it cannot be connected, and then
+    /// it stays listed with [`State::Error`] until it is removed.
+    pub async fn add_replica(
+        &self,
+        project: &str,
+        config: ReplicaConfig,
+        schemas: Vec<Arc<EntitySchema>>,
+    ) -> Result<Arc<dyn Dialect>> {
+        let name = config.name.clone();
+        self.state().topology.reserve(project, Replica::connecting(config.clone(), schemas.clone()))?;
+        let connected = connect(&config, &schemas).await;
+        let outcome = self.settle(project, &name, connected).await;
+        self.persist()?;
+        outcome
+    }
+
+    /// Enters the outcome of connecting a replica.
+    async fn settle(
+        &self,
+        project: &str,
+        name: &str,
+        connected: data::Result<Arc<dyn Dialect>>,
+    ) -> Result<Arc<dyn Dialect>> {
+        let outcome = {
+            let mut state = self.state();
+            let replica = state.topology.replica_mut(project, name).ok();
+            match (connected, replica) {
+                (Ok(dialect), Some(replica)) => {
+                    replica.state = State::Connected;
+                    replica.connection = Some(Arc::clone(&dialect));
+                    state
+                        .stats
+                        .insert(format!("{project}/{name}"), SyncStats::none(format!("{project}/{name}")));
+                    return Ok(dialect);
+                }
+                (Err(error), Some(replica)) => {
+                    replica.state = State::Error;
+                    replica.error = Some(error.to_string());
+                    return Err(Error::database_in(format!("replica \"{name}\" of project \"{project}\""))(
+                        error,
+                    ));
+                }
+                (outcome, None) => outcome,
+            }
+        };
+        if let Ok(orphaned) = outcome {
+            close(&orphaned).await;
+        }
+        Err(Error::Removed { project: project.to_owned(), replica: name.to_owned() })
+    }
+
+    /// Removes a replica and closes its connections; the last one takes its project along.
+    ///
+    /// # Errors
+    /// [`Error::NoReplicas`] or [`Error::UnknownReplica`].
+    pub async fn remove_replica(&self, project: &str, name: &str) -> Result<()> {
+        let mut removed = self.state().topology.remove(project, name)?;
+        self.state().stats.shift_remove(&format!("{project}/{name}"));
+        if let Some(connection) = removed.take_connection() {
+            close(&connection).await;
+        }
+        self.persist()
+    }
+
+    /// Sets how reads of a project are routed; it need not have replicas yet.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`] if the change cannot be persisted.
+    pub fn set_read_routing(&self, project: &str, routing: ReadRouting) -> Result<()> {
+        self.state().topology.set_routing(project, routing);
+        self.persist()
+    }
+
+    /// How reads of a project are routed.
+    pub fn read_routing(&self, project: &str) -> ReadRouting {
+        self.state().topology.routing(project)
+    }
+
+    /// The name of the replica that serves the next read of a project.
+    pub fn next_read(&self, project: &str) -> Option<String> {
+        self.state().topology.next_read(project)
+    }
+
+    /// The name of the connected master of a project.
+    pub fn connected_master(&self, project: &str) -> Option<String> {
+        self.state().topology.connected_master(project).map(|master| master.config.name.clone())
+    }
+
+    /// The state of every replica of a project, in the order they were added.
+    pub fn status(&self, project: &str) -> Vec<ReplicaStatus> {
+        self.state().topology.replicas(project).map(Replica::status).collect()
+    }
+
+    /// Makes a replica the master of its project and the master a slave.
+    ///
+    /// # Errors
+    /// [`Error::NoReplicas`], [`Error::UnknownReplica`] or [`Error::NotConnected`].
+    pub fn promote_to_master(&self, project: &str, name: &str) -> Result<()> {
+        self.state().topology.promote(project, name)?;
+        self.persist()
+    }
+
+    /// Adds a rule.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateRule`].
+    pub fn add_rule(&self, rule: Rule) -> Result<()> {
+        {
+            let mut state = self.state();
+            if state.rules.contains_key(&rule.name) {
+                return Err(Error::DuplicateRule(rule.name));
+            }
+            state.rules.insert(rule.name.clone(), rule);
+        }
+        self.persist()
+    }
+
+    /// Removes a rule with its stats; a run that has begun goes on to its end.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRule`].
+    pub fn remove_rule(&self, name: &str) -> Result<()> {
+        {
+            let mut state = self.state();
+            state.rules.shift_remove(name).ok_or_else(|| Error::UnknownRule(name.to_owned()))?;
+            state.stats.shift_remove(name);
+            state.cursors.shift_remove(name);
+            state.runs.shift_remove(name);
+        }
+        self.persist()
+    }
+
+    /// Every rule, in the order they were added.
+    pub fn rules(&self) -> Vec<Rule> {
+        self.state().rules.values().cloned().collect()
+    }
+
+    /// Runs a rule. A second run of the same rule waits for the first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRule`], [`Error::RuleDisabled`], [`Error::NoMaster`], [`Error::UnsupportedMode`]; or
+    /// [`Error::Database`] for what stops the whole run. What concerns a row or a collection is counted in the stats.
+    pub async fn sync(&self, rule_name: &str, listener: Option<ProgressListener>) -> Result<SyncStats> {
+        let run = self.run_lock(rule_name)?;
+        let _running = run.lock().await;
+        let rule = self.enabled_rule(rule_name)?;
+        let (source, target) = (self.end(&rule, "source")?, self.end(&rule, "target")?);
+        if rule.mode != Mode::Snapshot {
+            return Err(Error::UnsupportedMode { rule: rule.name, mode: rule.mode.name() });
+        }
+        let (begun, begun_at) = (Instant::now(), millis_now());
+        let details = mirror(&rule, source, target, listener).await?;
+        let stats = SyncStats::of_run(rule_name, begun.elapsed(), details);
+        self.record(&stats, begun_at);
+        Ok(stats)
+    }
+
+    /// Compares source and target of a rule row by row.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub async fn verify(&self, rule_name: &str) -> Result<Verdict> {
+        let rule = self.rule(rule_name)?;
+        let (source, target) = (self.end(&rule, "source")?, self.end(&rule, "target")?);
+        verify(&rule, &source, &target).await.map_err(Error::database_in(format!("rule \"{rule_name}\"")))
+    }
+
+    /// The stats of the last run of a rule, or of `project/replica`.
+    pub fn stats(&self, name: &str) -> Option<SyncStats> {
+        self.state().stats.get(name).cloned()
+    }
+
+    /// Up to when each collection of a rule has been read.
+    pub fn cursor(&self, rule_name: &str) -> Option<SyncCursor> {
+        self.state().cursors.get(rule_name).cloned()
+    }
+
+    /// Writes replicas, rules and routing to a file, with passwords masked.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`].
+    pub fn save_to_file(&self, path: &Path) -> Result<()> {
+        let state = self.state();
+        Tree::of(&state.topology, &state.rules).save(path)
+    }
+
+    /// Takes over routing and rules from a file. A rule that exists is kept as it is.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`]; nothing is taken over then.
+    pub fn load_from_file(&self, path: &Path) -> Result<()> {
+        let loaded = LoadedTree::read(path)?;
+        {
+            let mut state = self.state();
+            for (project, routing) in loaded.routing {
+                state.topology.set_routing(&project, routing);
+            }
+            for rule in loaded.rules {
+                state.rules.entry(rule.name.clone()).or_insert(rule);
+            }
+        }
+        self.persist()
+    }
+
+    /// Writes the file now and after every change.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`].
+    pub fn enable_auto_persist(&self, path: &Path) -> Result<()> {
+        self.save_to_file(path)?;
+        self.state().persist_to = Some(path.to_owned());
+        Ok(())
+    }
+
+    /// The projects that have replicas.
+    pub fn projects(&self) -> Vec<String> {
+        self.state().topology.projects().cloned().collect()
+    }
+
+    /// Closes every connection; replicas stay listed as disconnected.
+    pub async fn disconnect_all(&self) {
+        let connections = self.state().topology.take_connections();
+        for connection in connections {
+            close(&connection).await;
+        }
+    }
+
+    fn rule(&self, name: &str) -> Result<Rule> {
+        self.state().rules.get(name).cloned().ok_or_else(|| Error::UnknownRule(name.to_owned()))
+    }
+
+    fn enabled_rule(&self, name: &str) -> Result<Rule> {
+        let rule = self.rule(name)?;
+        if rule.enabled { Ok(rule) } else { Err(Error::RuleDisabled(rule.name)) }
+    }
+
+    fn run_lock(&self, rule_name: &str) -> Result<Arc<tokio::sync::Mutex<()>>> {
+        self.enabled_rule(rule_name)?;
+        Ok(Arc::clone(self.state().runs.entry(rule_name.to_owned()).or_default()))
+    }
+
+    /// One end of a rule, by the connected master of its project.
+    fn end(&self, rule: &Rule, end: &'static str) -> Result<End> {
+        let project = if end == "source" { &rule.source } else { &rule.target };
+        let state = self.state();
+        let master = state.topology.connected_master(project);
+        let ready = master.and_then(|master| {
+            let dialect = master.connection.clone()?;
+            Some(End { dialect, schemas: master.schemas.clone() })
+        });
+        ready.ok_or_else(|| Error::NoMaster { end, project: project.clone() })
+    }
+
+    /// Keeps the outcome of a run, unless the rule was removed meanwhile.
+    fn record(&self, stats: &SyncStats, begun_at: u64) {
+        let mut state = self.state();
+        if !state.rules.contains_key(&stats.rule_name) {
+            return;
+        }
+        let name = stats.rule_name.clone();
+        let cursor = state
+            .cursors
+            .entry(name.clone())
+            .or_insert_with(|| SyncCursor { rule_name: name.clone(), cursors: IndexMap::new() });
+        for detail in stats.details.iter().filter(|detail| detail.errors == 0) {
+            cursor.cursors.insert(detail.collection.clone(), begun_at);
+        }
+        state.stats.insert(name, stats.clone());
+    }
+
+    fn persist(&self) -> Result<()> {
+        let path = self.state().persist_to.clone();
+        path.map_or(Ok(()), |path| self.save_to_file(&path))
+    }
+
+    /// The state. A thread that panicked while holding it leaves it whole, because every change is one insertion or
+    /// removal.
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(config: &ReplicaConfig, schemas: &[Arc<EntitySchema>]) -> data::Result<Arc<dyn Dialect>> {
+    let dialect = data::connect(&config.connection()?).await?;
+    if let Err(error) = dialect.init_schema(schemas).await {
+        close(&dialect).await;
+        return Err(error);
+    }
+    Ok(dialect)
+}
+
+/// A connection that cannot be closed in good order is gone all the same.
+async fn close(dialect: &Arc<dyn Dialect>) {
+    if let Err(error) = dialect.disconnect().await {
+        tracing::warn!(code = error.code(), "a replica did not disconnect in good order: {error}");
+    }
+}

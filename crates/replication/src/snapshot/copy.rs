@@ -1,0 +1,179 @@
+//! Copying the rows of one collection: read, convert, compare where the target had rows, write.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use data::table::{ReadSnapshot, Row, RowBatch, ScanOptions};
+use data::{Error, ErrorKind, Result};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use super::isolate::{Refused, Write, write_isolating};
+use super::progress::Reporter;
+use super::{Collection, canonical_key, key_text};
+use crate::rule::ConflictResolution;
+use crate::stats::CollectionStats;
+
+/// How many refused rows are kept to be tried again at the end of the collection.
+const RETRIED_ROWS: usize = 1000;
+
+/// What one batch came to.
+#[derive(Default)]
+struct BatchOutcome {
+    stats: CollectionStats,
+    refused: Vec<Refused>,
+}
+
+/// Copies every row. While batches are written, the next one is converted and the one after that is read; no more
+/// are held.
+pub(super) async fn copy_rows(
+    collection: &Arc<Collection>,
+    snapshot: &dyn ReadSnapshot,
+    reporter: &Reporter,
+) -> Result<CollectionStats> {
+    let target = collection.target.tables()?;
+    let mapping = &collection.mapping;
+    let options = ScanOptions {
+        keys_only: false,
+        binary_tuples: collection.fresh && target.takes_binary_tuples(&mapping.source, &mapping.target),
+        discriminator: mapping.source_discriminator.clone(),
+    };
+    let concurrency = target.write_concurrency().max(1);
+    let slots = Arc::new(Semaphore::new(concurrency));
+    let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
+    let mut tasks = JoinSet::new();
+    let mut stats = CollectionStats::default();
+    let mut refused = Vec::new();
+    let mut settle = |finished: Result<(usize, Result<BatchOutcome>), JoinError>| -> Result<()> {
+        let (rows, outcome) = finished
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("a batch was not finished: {error}")))?;
+        let outcome = outcome?;
+        stats.add(outcome.stats);
+        refused.extend(outcome.refused);
+        reporter.add(rows);
+        Ok(())
+    };
+    while let Some(batch) = batches.recv().await {
+        let batch = batch?;
+        while tasks.len() > concurrency {
+            if let Some(finished) = tasks.join_next().await {
+                settle(finished)?;
+            }
+        }
+        tasks.spawn(copy_batch(Arc::clone(collection), batch, Arc::clone(&slots)));
+    }
+    while let Some(finished) = tasks.join_next().await {
+        settle(finished)?;
+    }
+    retry_refused(collection, refused, &mut stats).await?;
+    Ok(stats)
+}
+
+async fn copy_batch(
+    collection: Arc<Collection>,
+    batch: RowBatch,
+    slots: Arc<Semaphore>,
+) -> (usize, Result<BatchOutcome>) {
+    let rows = batch.len();
+    (rows, write_batch(&collection, batch, &slots).await)
+}
+
+async fn write_batch(collection: &Collection, batch: RowBatch, slots: &Semaphore) -> Result<BatchOutcome> {
+    let mut outcome = BatchOutcome::default();
+    let batch = match batch {
+        RowBatch::Rows(rows) => RowBatch::Rows(collection.mapping.convert(rows, &mut outcome.stats)),
+        tuples @ RowBatch::PgBinary { .. } => tuples,
+    };
+    // The semaphore is never closed.
+    let _slot = slots.acquire().await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+    if collection.fresh {
+        insert_fresh(collection, batch, &mut outcome).await?;
+    } else {
+        merge(collection, batch.into_rows()?, &mut outcome).await?;
+    }
+    Ok(outcome)
+}
+
+/// Inserts a batch into a table that was empty; only if it is refused are its rows looked at one by one.
+async fn insert_fresh(collection: &Collection, batch: RowBatch, outcome: &mut BatchOutcome) -> Result<()> {
+    let rows = match batch {
+        RowBatch::Rows(rows) => rows,
+        tuples => match collection.target.tables()?.insert(&collection.mapping.target, &tuples).await {
+            Ok(()) => {
+                outcome.stats.created += u64::try_from(tuples.len()).unwrap_or(u64::MAX);
+                return Ok(());
+            }
+            Err(error) if super::isolate::concerns_rows(&error) => {
+                collection.mapping.convert(tuples.into_rows()?, &mut outcome.stats)
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let written = write_isolating(collection, Write::Insert, rows).await?;
+    outcome.stats.created += written.rows;
+    outcome.refused.extend(written.refused);
+    Ok(())
+}
+
+/// Compares a batch with what the target holds under the same keys, and writes what differs.
+async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutcome) -> Result<()> {
+    let mapping = &collection.mapping;
+    let keys: Vec<_> = rows.iter().map(|row| mapping.target.key_of(row)).collect();
+    let existing = collection.target.tables()?.fetch(&mapping.target, &keys).await?;
+    let existing: HashMap<String, Row> =
+        existing.into_iter().map(|row| (canonical_key(&mapping.target.key_of(&row)), row)).collect();
+    let mut missing = Vec::new();
+    let mut changed = Vec::new();
+    for (row, key) in rows.into_iter().zip(keys) {
+        match existing.get(&canonical_key(&key)) {
+            None => missing.push(row),
+            Some(own) if is_same(&row, own, &mapping.target.key) => outcome.stats.skipped += 1,
+            Some(own) if wins(collection, &row, own) => changed.push(row),
+            Some(_) => outcome.stats.skipped += 1,
+        }
+    }
+    let written = write_isolating(collection, Write::Upsert, missing).await?;
+    outcome.stats.created += written.rows;
+    outcome.refused.extend(written.refused);
+    let written = write_isolating(collection, Write::Upsert, changed).await?;
+    outcome.stats.updated += written.rows;
+    outcome.refused.extend(written.refused.into_iter().map(|refused| Refused { existed: true, ..refused }));
+    Ok(())
+}
+
+/// The key is left out: the rows were found by it, and a database may give it in another type.
+fn is_same(row: &Row, own: &Row, key: &[usize]) -> bool {
+    row.iter().zip(own).enumerate().all(|(position, (a, b))| key.contains(&position) || a.same_as(b))
+}
+
+fn wins(collection: &Collection, row: &Row, own: &Row) -> bool {
+    match collection.resolution {
+        ConflictResolution::SourceWins => true,
+        ConflictResolution::TargetWins => false,
+        ConflictResolution::Timestamp => collection.mapping.is_newer(row, own),
+    }
+}
+
+/// Tries rows once more that were refused for the sake of other rows, which may be in place by now.
+async fn retry_refused(
+    collection: &Collection,
+    refused: Vec<Refused>,
+    stats: &mut CollectionStats,
+) -> Result<()> {
+    for (position, Refused { row, error, existed }) in refused.into_iter().enumerate() {
+        let depends_on_others =
+            matches!(error.kind(), ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation);
+        let key = key_text(&collection.mapping.target.key_of(&row));
+        if !depends_on_others || position >= RETRIED_ROWS {
+            stats.fail(key, error.to_string());
+            continue;
+        }
+        let written = write_isolating(collection, Write::Upsert, vec![row]).await?;
+        match written.refused.first() {
+            Some(refused) => stats.fail(key, refused.error.to_string()),
+            None if existed => stats.updated += written.rows,
+            None => stats.created += written.rows,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Writing a batch as one transaction and, if it is refused, finding the rows at fault by halving.
+
+use data::table::{Row, RowBatch};
+use data::{Error, ErrorKind, Result};
+
+use super::{Collection, stops_the_run};
+
+/// How often a transaction that collided with another one is tried.
+const COLLISION_ATTEMPTS: u32 = 5;
+
+/// How rows are written.
+#[derive(Clone, Copy)]
+pub(super) enum Write {
+    /// The table was empty.
+    Insert,
+    /// Rows may exist.
+    Upsert,
+}
+
+/// A row that the target refused.
+pub(super) struct Refused {
+    pub(super) row: Row,
+    pub(super) error: Error,
+    /// Whether the target holds an older version of it.
+    pub(super) existed: bool,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) rows: u64,
+    pub(super) refused: Vec<Refused>,
+}
+
+/// Writes every row that the target takes. Each attempt is one transaction, so that a refused one leaves nothing.
+///
+/// # Errors
+/// What no smaller batch could avoid.
+pub(super) async fn write_isolating(
+    collection: &Collection,
+    write: Write,
+    rows: Vec<Row>,
+) -> Result<Written> {
+    let mut written = Written::default();
+    let mut pending = if rows.is_empty() { Vec::new() } else { vec![rows] };
+    while let Some(mut rows) = pending.pop() {
+        let count = rows.len();
+        match write_once(collection, write, &mut rows).await {
+            Ok(()) => written.rows += u64::try_from(count).unwrap_or(u64::MAX),
+            Err(error) if !concerns_rows(&error) => return Err(error),
+            Err(error) if count == 1 => {
+                written.refused.extend(rows.into_iter().map(|row| Refused {
+                    row,
+                    error: detach(&error),
+                    existed: false,
+                }));
+            }
+            Err(_) => {
+                let second_half = rows.split_off(count / 2);
+                pending.push(second_half);
+                pending.push(rows);
+            }
+        }
+    }
+    Ok(written)
+}
+
+async fn write_once(collection: &Collection, write: Write, rows: &mut Vec<Row>) -> Result<()> {
+    let target = collection.target.tables()?;
+    let table = &collection.mapping.target;
+    let mut attempt = 1;
+    loop {
+        let result = match write {
+            Write::Insert => {
+                let batch = RowBatch::Rows(std::mem::take(rows));
+                let result = target.insert(table, &batch).await;
+                *rows = batch.into_rows()?;
+                result
+            }
+            Write::Upsert => target.upsert(table, rows).await,
+        };
+        match result {
+            Err(error) if error.kind() == ErrorKind::Conflict && attempt < COLLISION_ATTEMPTS => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+/// Whether a smaller batch might be taken.
+pub(super) fn concerns_rows(error: &Error) -> bool {
+    let whole_table = matches!(
+        error.kind(),
+        ErrorKind::UnknownTable
+            | ErrorKind::Permission
+            | ErrorKind::NoPrimaryKey
+            | ErrorKind::Unsupported
+            | ErrorKind::Config
+    );
+    !whole_table && !stops_the_run(error.kind())
+}
+
+/// The error without its source, which cannot be copied.
+fn detach(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
+}

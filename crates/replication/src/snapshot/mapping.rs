@@ -1,0 +1,171 @@
+//! How the rows of a source table become rows of its target table.
+
+use std::sync::Arc;
+
+use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
+use data::table::{Coerced, Limits, Loss, Row, Table, coerce, overlay_schema};
+use data::{Error, ErrorKind, Result, Value};
+
+use super::{CollectionPlan, End, key_text};
+use crate::stats::CollectionStats;
+
+/// A source table, its target table cut to the columns they share, and the way from one to the other.
+pub(crate) struct Mapping {
+    /// The source table.
+    pub(crate) source: Arc<Table>,
+    /// The target table, with only the columns that the source has and that can be written.
+    pub(crate) target: Arc<Table>,
+    /// For each column of `target`, its position in `source`.
+    positions: Vec<usize>,
+    /// The rows meant at the source, where entities share its table.
+    pub(crate) source_discriminator: Option<Discriminator>,
+    /// The rows meant at the target.
+    pub(crate) target_discriminator: Option<Discriminator>,
+    /// Position of `updatedAt` in `target`.
+    updated_at: Option<usize>,
+    limits: Limits,
+    source_limits: Limits,
+}
+
+/// A row in the types of the target, with the columns whose conversion gave something up.
+type Converted = (Row, Vec<(usize, Loss)>);
+
+impl Mapping {
+    /// Reads both catalogues; with `create`, makes what the target lacks.
+    pub(crate) async fn prepare(
+        plan: &CollectionPlan,
+        source: &End,
+        target: &End,
+        create: bool,
+    ) -> Result<Self> {
+        let (source_tables, target_tables) = (source.tables()?, target.tables()?);
+        let unknown = |name: &str, end: &str| {
+            Error::new(ErrorKind::UnknownTable, format!("collection \"{name}\" does not exist at the {end}"))
+        };
+        let mut source_table = source_tables
+            .describe(&plan.source_table)
+            .await?
+            .ok_or_else(|| unknown(&plan.source_table, "source"))?;
+        if let Some(schema) = plan.source_schema.as_ref().or(plan.target_schema.as_ref()) {
+            overlay_schema(&mut source_table, schema, source.dialect.kind().is_schemaless());
+        }
+        source_table.require_key()?;
+        let wanted = Table { name: plan.target_table.clone(), ..source_table.clone() };
+        let target_is_schemaless = target.dialect.kind().is_schemaless();
+        let existing = if create { None } else { target_tables.describe(&plan.target_table).await? };
+        let mut target_table = match existing {
+            None if !create => return Err(unknown(&plan.target_table, "target")),
+            // A schemaless target does not know by which columns of the source its documents are keyed.
+            Some(existing) if !target_is_schemaless => existing,
+            _ => target_tables.create_like(&wanted).await?,
+        };
+        if let Some(schema) = plan.target_schema.as_ref().or(plan.source_schema.as_ref()) {
+            overlay_schema(&mut target_table, schema, target_is_schemaless);
+        }
+        let (target_table, positions) = shared_columns(&source_table, &target_table)?;
+        let discriminator = |schema: &Option<Arc<EntitySchema>>| {
+            schema.as_ref().filter(|_| plan.one_entity).and_then(|schema| schema.discriminator.clone())
+        };
+        let source_discriminator =
+            discriminator(&plan.source_schema).or_else(|| discriminator(&plan.target_schema));
+        let target_discriminator =
+            discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
+        Ok(Self {
+            updated_at: target_table.position(UPDATED_AT),
+            source: Arc::new(source_table),
+            target: Arc::new(target_table),
+            positions,
+            source_discriminator,
+            target_discriminator,
+            limits: target_tables.limits(),
+            source_limits: source_tables.limits(),
+        })
+    }
+
+    /// Brings rows into the types of the target; those that do not fit are counted as failed.
+    pub(crate) fn convert(&self, rows: Vec<Row>, stats: &mut CollectionStats) -> Vec<Row> {
+        let mut converted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = self.source.key_of(&row);
+            match self.convert_row(row) {
+                Ok((row, losses)) => {
+                    for (column, loss) in losses {
+                        stats.convert(&self.target.columns[column].name, loss.describe(), 1);
+                    }
+                    converted.push(row);
+                }
+                Err(error) => stats.fail(key_text(&key), error.to_string()),
+            }
+        }
+        converted
+    }
+
+    fn convert_row(&self, mut row: Row) -> Result<Converted> {
+        let mut losses = Vec::new();
+        let mut converted = Vec::with_capacity(self.positions.len());
+        for (column, position) in self.positions.iter().enumerate() {
+            let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
+            let target = &self.target.columns[column];
+            let Coerced { value, loss } = coerce(value, &target.column_type, &self.limits)
+                .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?;
+            losses.extend(loss.map(|loss| (column, loss)));
+            converted.push(value);
+        }
+        Ok((converted, losses))
+    }
+
+    /// The key of a target row as the source would hold it; `None` if the source cannot hold such a key.
+    pub(crate) fn source_key(&self, target_key: &[Value]) -> Option<Vec<Value>> {
+        let columns = self.source.key.iter().map(|position| &self.source.columns[*position]);
+        let coerced = target_key.iter().zip(columns).map(|(value, column)| {
+            coerce(value.clone(), &column.column_type, &self.source_limits)
+                .ok()
+                .filter(|coerced| coerced.loss.is_none())
+        });
+        coerced.map(|coerced| coerced.map(|coerced| coerced.value)).collect()
+    }
+
+    /// Whether the row of the source was written later than that of the target; rows without `updatedAt` count as so.
+    pub(crate) fn is_newer(&self, source: &[Value], target: &[Value]) -> bool {
+        let Some(position) = self.updated_at else {
+            return true;
+        };
+        match (source.get(position), target.get(position)) {
+            (Some(Value::Timestamp(source)), Some(Value::Timestamp(target))) => source > target,
+            _ => true,
+        }
+    }
+}
+
+/// The target cut to the columns that the source has too, and where those stand in the source.
+fn shared_columns(source: &Table, target: &Table) -> Result<(Table, Vec<usize>)> {
+    let mut columns = Vec::new();
+    let mut positions = Vec::new();
+    for (position, column) in source.columns.iter().enumerate() {
+        if let Some(own) = target.columns.iter().find(|own| own.name == column.name && !own.generated) {
+            columns.push(own.clone());
+            positions.push(position);
+        }
+    }
+    let key_names =
+        |table: &Table| table.key.iter().map(|at| table.columns[*at].name.clone()).collect::<Vec<_>>();
+    let (source_key, target_key) = (key_names(source), key_names(target));
+    let key: Option<Vec<usize>> =
+        source_key.iter().map(|name| columns.iter().position(|column| column.name == *name)).collect();
+    match key {
+        Some(key) if source_key == target_key => {
+            let table =
+                Table { name: target.name.clone(), columns, key, references: target.references.clone() };
+            Ok((table, positions))
+        }
+        _ => Err(Error::new(
+            ErrorKind::Schema,
+            format!(
+                "table \"{}\" has the primary key ({}) at the source and ({}) at the target; make them equal",
+                target.name,
+                source_key.join(", "),
+                target_key.join(", ")
+            ),
+        )),
+    }
+}

@@ -1,0 +1,148 @@
+//! Snapshot mode: a full mirror of the source's collections on the target, streamed in batches.
+
+mod copy;
+mod isolate;
+mod key;
+mod mapping;
+mod order;
+mod plan;
+mod progress;
+mod sweep;
+
+pub(crate) use key::{canonical_key, key_text};
+pub(crate) use mapping::Mapping;
+pub(crate) use plan::{CollectionPlan, resolve};
+pub(crate) use progress::Reporter;
+pub use progress::{Progress, ProgressListener};
+pub(crate) use sweep::orphans_among;
+
+use std::sync::Arc;
+
+use data::table::TableStore;
+use data::{Dialect, EntitySchema, ErrorKind};
+
+use crate::error::{Error, Result};
+use crate::rule::{ConflictResolution, Rule};
+use crate::stats::CollectionStats;
+
+/// One end of a rule: a database and the entities registered on it.
+#[derive(Clone)]
+pub(crate) struct End {
+    pub(crate) dialect: Arc<dyn Dialect>,
+    pub(crate) schemas: Vec<Arc<EntitySchema>>,
+}
+
+impl End {
+    /// The tables of the database.
+    pub(crate) fn tables(&self) -> data::Result<&dyn TableStore> {
+        self.dialect.tables().ok_or_else(|| {
+            data::Error::new(ErrorKind::Unsupported, "a transaction cannot be an end of a replication rule")
+        })
+    }
+}
+
+/// A collection of a rule with everything needed to copy it; shared by the tasks that write its batches.
+pub(crate) struct Collection {
+    pub(crate) label: String,
+    pub(crate) source: End,
+    pub(crate) target: End,
+    pub(crate) mapping: Mapping,
+    pub(crate) resolution: ConflictResolution,
+    /// Whether the target held no row when the copy began, so that nothing needs to be compared.
+    pub(crate) fresh: bool,
+}
+
+/// Mirrors every collection of a rule. Orphans are deleted first, children before parents, so that a unique value
+/// that moved to another row is free again; then rows are written, parents before children.
+///
+/// # Errors
+/// Only what stops the whole run, such as a lost connection or a full disk. What concerns one row or one collection
+/// is counted in its stats.
+pub(crate) async fn mirror(
+    rule: &Rule,
+    source: End,
+    target: End,
+    listener: Option<ProgressListener>,
+) -> Result<Vec<CollectionStats>> {
+    let plans = resolve(rule, &source, &target)
+        .await
+        .map_err(Error::database_in(format!("rule \"{}\"", rule.name)))?;
+    let mut outcomes: Vec<CollectionStats> =
+        plans.iter().map(|plan| CollectionStats::new(&plan.label)).collect();
+    let mut collections: Vec<(usize, Arc<Collection>)> = Vec::with_capacity(plans.len());
+    for (position, plan) in plans.iter().enumerate() {
+        match prepare(rule, plan, &source, &target).await {
+            Ok(collection) => collections.push((position, Arc::new(collection))),
+            Err(error) => count_or_stop(&mut outcomes[position], error)?,
+        }
+    }
+    let collections = order::parents_first(collections, |(_, collection)| &collection.mapping);
+    let mut sweep_again = Vec::new();
+    for (position, collection) in collections.iter().rev().filter(|(_, collection)| !collection.fresh) {
+        match sweep::delete_orphans(collection).await {
+            // A row that is still referred to may be free once its children have been rewritten.
+            Ok(stats) if stats.errors > 0 => {
+                outcomes[*position].deleted += stats.deleted;
+                sweep_again.push((*position, Arc::clone(collection)));
+            }
+            Ok(stats) => outcomes[*position].add(stats),
+            Err(error) => count_or_stop(&mut outcomes[*position], error)?,
+        }
+    }
+    let snapshot = open_snapshot(&source).await.map_err(Error::database_in("source snapshot"))?;
+    for (position, collection) in &collections {
+        let reporter = Reporter::start(listener.clone(), rule, collection).await;
+        match copy::copy_rows(collection, snapshot.as_ref(), &reporter).await {
+            Ok(stats) => outcomes[*position].add(stats),
+            Err(error) => count_or_stop(&mut outcomes[*position], error)?,
+        }
+        reporter.finish();
+    }
+    for (position, collection) in sweep_again {
+        match sweep::delete_orphans(&collection).await {
+            Ok(stats) => outcomes[position].add(stats),
+            Err(error) => count_or_stop(&mut outcomes[position], error)?,
+        }
+    }
+    Ok(outcomes)
+}
+
+async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::table::ReadSnapshot>> {
+    source.tables()?.snapshot().await
+}
+
+async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End) -> data::Result<Collection> {
+    let mapping = Mapping::prepare(plan, source, target, true).await?;
+    let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
+    Ok(Collection {
+        label: plan.label.clone(),
+        source: source.clone(),
+        target: target.clone(),
+        mapping,
+        resolution: rule.conflict_resolution,
+        fresh,
+    })
+}
+
+/// Counts an error that concerns one collection; passes on one that stops the run.
+fn count_or_stop(stats: &mut CollectionStats, error: data::Error) -> Result<()> {
+    if stops_the_run(error.kind()) {
+        return Err(Error::database_in(format!("collection \"{}\"", stats.collection))(error));
+    }
+    stats.fail(String::new(), error.to_string());
+    Ok(())
+}
+
+/// Whether no other collection could fare better.
+pub(crate) fn stops_the_run(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Connection
+            | ErrorKind::Authentication
+            | ErrorKind::Timeout
+            | ErrorKind::ReadOnly
+            | ErrorKind::DiskFull
+            | ErrorKind::Closed
+            | ErrorKind::Internal
+    )
+}

@@ -1,0 +1,88 @@
+//! Deleting the rows of a target that its source does not have.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use data::table::{ScanOptions, Table};
+use data::{Result, Value};
+
+use super::isolate::concerns_rows;
+use super::{Collection, End, Mapping, canonical_key, key_text};
+use crate::stats::CollectionStats;
+
+/// Deletes orphans batch by batch: keys of the target are looked up at the source, so that no side has to be sorted
+/// or held in memory.
+pub(super) async fn delete_orphans(collection: &Collection) -> Result<CollectionStats> {
+    let target = collection.target.tables()?;
+    let mapping = &collection.mapping;
+    let snapshot = target.snapshot().await?;
+    let options = ScanOptions {
+        keys_only: true,
+        binary_tuples: false,
+        discriminator: mapping.target_discriminator.clone(),
+    };
+    let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;
+    let mut stats = CollectionStats::default();
+    while let Some(batch) = batches.recv().await {
+        let orphans = orphans_among(mapping, &collection.source, batch?.into_rows()?).await?;
+        delete_isolating(collection, orphans, &mut stats).await?;
+    }
+    Ok(stats)
+}
+
+/// The keys that the source does not hold.
+pub(crate) async fn orphans_among(
+    mapping: &Mapping,
+    source: &End,
+    keys: Vec<Vec<Value>>,
+) -> Result<Vec<Vec<Value>>> {
+    let (mut orphans, mut candidates) = (Vec::new(), Vec::with_capacity(keys.len()));
+    for key in keys {
+        match mapping.source_key(&key) {
+            Some(source_key) => candidates.push((key, source_key)),
+            None => orphans.push(key),
+        }
+    }
+    let lookup = key_columns(&mapping.source);
+    let source_keys: Vec<_> = candidates.iter().map(|(_, source_key)| source_key.clone()).collect();
+    let found = source.tables()?.fetch(&lookup, &source_keys).await?;
+    let found: HashSet<String> = found.iter().map(|row| canonical_key(row)).collect();
+    let missing =
+        candidates.into_iter().filter(|(_, source_key)| !found.contains(&canonical_key(source_key)));
+    orphans.extend(missing.map(|(key, _)| key));
+    Ok(orphans)
+}
+
+/// The table with nothing but its key, in key order.
+fn key_columns(table: &Table) -> Table {
+    Table {
+        name: table.name.clone(),
+        columns: table.key.iter().map(|position| table.columns[*position].clone()).collect(),
+        key: (0..table.key.len()).collect(),
+        references: Vec::new(),
+    }
+}
+
+async fn delete_isolating(
+    collection: &Collection,
+    keys: Vec<Vec<Value>>,
+    stats: &mut CollectionStats,
+) -> Result<()> {
+    let target = collection.target.tables()?;
+    let mut pending = if keys.is_empty() { Vec::new() } else { vec![keys] };
+    while let Some(mut keys) = pending.pop() {
+        match target.delete(&collection.mapping.target, &keys).await {
+            Ok(deleted) => stats.deleted += deleted,
+            Err(error) if !concerns_rows(&error) => return Err(error),
+            Err(error) if keys.len() == 1 => {
+                stats.fail(keys.first().map(|key| key_text(key)).unwrap_or_default(), error.to_string())
+            }
+            Err(_) => {
+                let second_half = keys.split_off(keys.len() / 2);
+                pending.push(second_half);
+                pending.push(keys);
+            }
+        }
+    }
+    Ok(())
+}

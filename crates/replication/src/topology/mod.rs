@@ -1,0 +1,216 @@
+//! Which replicas a project has, what they are, and which of them serves a read.
+
+mod replica;
+mod routing;
+
+pub use replica::{ReplicaConfig, ReplicaStatus, Role, State};
+pub use routing::ReadRouting;
+
+use std::sync::Arc;
+
+use data::Dialect;
+use indexmap::IndexMap;
+
+use crate::error::{Error, Result};
+pub(crate) use replica::Replica;
+
+/// The projects, their replicas and their read routing.
+#[derive(Default)]
+pub(crate) struct Topology {
+    projects: IndexMap<String, Project>,
+    routing: IndexMap<String, ReadRouting>,
+}
+
+#[derive(Default)]
+struct Project {
+    replicas: IndexMap<String, Replica>,
+    reads: u64,
+}
+
+impl Project {
+    fn master(&self) -> Option<&Replica> {
+        self.replicas.values().find(|replica| replica.config.role == Role::Master)
+    }
+}
+
+impl Topology {
+    /// Enters a replica that is about to be connected, so that neither its name nor a second master can be taken
+    /// meanwhile.
+    pub(crate) fn reserve(&mut self, project: &str, replica: Replica) -> Result<()> {
+        let entry = self.projects.entry(project.to_owned()).or_default();
+        let name = replica.config.name.clone();
+        if entry.replicas.contains_key(&name) {
+            return Err(Error::DuplicateReplica { project: project.to_owned(), replica: name });
+        }
+        if let (Role::Master, Some(master)) = (replica.config.role, entry.master()) {
+            return Err(Error::SecondMaster {
+                project: project.to_owned(),
+                master: master.config.name.clone(),
+            });
+        }
+        entry.replicas.insert(name, replica);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, project: &str, name: &str) -> Result<Replica> {
+        let replicas = &mut self.project_mut(project)?.replicas;
+        let removed = replicas.shift_remove(name).ok_or_else(|| unknown_replica(project, name))?;
+        if replicas.is_empty() {
+            self.projects.shift_remove(project);
+        }
+        Ok(removed)
+    }
+
+    pub(crate) fn replica_mut(&mut self, project: &str, name: &str) -> Result<&mut Replica> {
+        self.project_mut(project)?.replicas.get_mut(name).ok_or_else(|| unknown_replica(project, name))
+    }
+
+    /// The connected master of a project.
+    pub(crate) fn connected_master(&self, project: &str) -> Option<&Replica> {
+        self.projects.get(project)?.master().filter(|master| master.state == State::Connected)
+    }
+
+    /// The name of the replica that serves the next read: a slave by the project's strategy, else the master, else
+    /// none.
+    pub(crate) fn next_read(&mut self, project: &str) -> Option<String> {
+        let routing = self.routing(project);
+        let entry = self.projects.get_mut(project)?;
+        let turn = entry.reads;
+        entry.reads = entry.reads.wrapping_add(1);
+        let usable: Vec<&Replica> =
+            entry.replicas.values().filter(|replica| replica.is_usable_slave()).collect();
+        let chosen = routing.choose(&usable, turn);
+        let master = || entry.master().filter(|master| master.state == State::Connected);
+        chosen.or_else(master).map(|replica| replica.config.name.clone())
+    }
+
+    /// Makes a replica the master and the master a slave.
+    pub(crate) fn promote(&mut self, project: &str, name: &str) -> Result<()> {
+        let replica = self.replica_mut(project, name)?;
+        if replica.state != State::Connected {
+            return Err(Error::NotConnected { replica: name.to_owned(), status: replica.state.name() });
+        }
+        for (other, replica) in &mut self.project_mut(project)?.replicas {
+            if other == name {
+                replica.config.role = Role::Master;
+            } else if replica.config.role == Role::Master {
+                replica.config.role = Role::Slave;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_routing(&mut self, project: &str, routing: ReadRouting) {
+        self.routing.insert(project.to_owned(), routing);
+    }
+
+    pub(crate) fn routing(&self, project: &str) -> ReadRouting {
+        self.routing.get(project).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn routings(&self) -> impl Iterator<Item = (&String, ReadRouting)> {
+        self.routing.iter().map(|(project, routing)| (project, *routing))
+    }
+
+    pub(crate) fn projects(&self) -> impl Iterator<Item = &String> {
+        self.projects.keys()
+    }
+
+    pub(crate) fn replicas(&self, project: &str) -> impl Iterator<Item = &Replica> {
+        self.projects.get(project).into_iter().flat_map(|project| project.replicas.values())
+    }
+
+    /// Takes every open connection and marks its replica as disconnected.
+    pub(crate) fn take_connections(&mut self) -> Vec<Arc<dyn Dialect>> {
+        let replicas = self.projects.values_mut().flat_map(|project| project.replicas.values_mut());
+        replicas.filter_map(Replica::take_connection).collect()
+    }
+
+    fn project_mut(&mut self, project: &str) -> Result<&mut Project> {
+        self.projects.get_mut(project).ok_or_else(|| Error::NoReplicas(project.to_owned()))
+    }
+}
+
+fn unknown_replica(project: &str, name: &str) -> Error {
+    Error::UnknownReplica { project: project.to_owned(), replica: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(replicas: &[(&str, Role)]) -> Topology {
+        let mut topology = Topology::default();
+        for (name, role) in replicas {
+            let mut replica = Replica::connecting(ReplicaConfig::for_tests(name, *role), Vec::new());
+            replica.state = State::Connected;
+            topology.reserve("shop", replica).unwrap();
+        }
+        topology
+    }
+
+    #[test]
+    fn round_robin_visits_every_slave_in_turn() {
+        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave), ("b", Role::Slave)]);
+        let reads: Vec<_> = (0..4).map(|_| topology.next_read("shop").unwrap()).collect();
+        assert_eq!(reads, ["a", "b", "a", "b"]);
+    }
+
+    #[test]
+    fn the_master_serves_reads_when_no_slave_can() {
+        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave)]);
+        topology.replica_mut("shop", "a").unwrap().state = State::Error;
+        assert_eq!(topology.next_read("shop").as_deref(), Some("m"));
+        assert_eq!(topology.next_read("nowhere"), None);
+    }
+
+    #[test]
+    fn a_stale_slave_is_passed_over() {
+        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave), ("b", Role::Slave)]);
+        let stale = topology.replica_mut("shop", "a").unwrap();
+        (stale.config.lag_tolerance, stale.lag) = (Some(100), Some(101));
+        assert!((0..4).all(|_| topology.next_read("shop").as_deref() == Some("b")));
+    }
+
+    #[test]
+    fn least_lag_takes_the_freshest() {
+        let mut topology = topology(&[("a", Role::Slave), ("b", Role::Slave)]);
+        topology.set_routing("shop", ReadRouting::LeastLag);
+        topology.replica_mut("shop", "a").unwrap().lag = Some(50);
+        topology.replica_mut("shop", "b").unwrap().lag = Some(5);
+        assert!((0..3).all(|_| topology.next_read("shop").as_deref() == Some("b")));
+    }
+
+    #[test]
+    fn a_promotion_swaps_the_roles() {
+        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave)]);
+        topology.promote("shop", "a").unwrap();
+        let roles: Vec<_> = topology.replicas("shop").map(|replica| replica.config.role).collect();
+        assert_eq!(roles, [Role::Slave, Role::Master]);
+        topology.promote("shop", "a").unwrap();
+        assert_eq!(topology.connected_master("shop").unwrap().config.name, "a");
+    }
+
+    #[test]
+    fn an_errored_master_still_counts_as_the_master() {
+        let mut topology = topology(&[("m", Role::Master)]);
+        topology.replica_mut("shop", "m").unwrap().state = State::Error;
+        let second = Replica::connecting(ReplicaConfig::for_tests("n", Role::Master), Vec::new());
+        assert!(
+            topology.reserve("shop", second).unwrap_err().to_string().contains("a deja un master: \"m\"")
+        );
+        assert!(topology.connected_master("shop").is_none());
+    }
+
+    #[test]
+    fn the_last_replica_takes_its_project_along() {
+        let mut topology = topology(&[("m", Role::Master)]);
+        topology.remove("shop", "m").unwrap();
+        assert_eq!(topology.projects().count(), 0);
+        assert!(
+            topology
+                .remove("shop", "m")
+                .is_err_and(|error| error.to_string().contains("n'a pas de replicas"))
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! One replica of a project: its configuration, its connection and its state.
+
+use std::sync::Arc;
+
+use data::{ConnectionConfig, Dialect, DialectKind, EntitySchema, PoolSize, SchemaStrategy};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a replica is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes the writes.
+    Master,
+    /// Serves reads.
+    Slave,
+}
+
+/// Whether a replica can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It can.
+    Connected,
+    /// It is being connected, or was disconnected.
+    Disconnected,
+    /// Connecting failed.
+    Error,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How a replica is reached and what it is for.
+#[derive(Clone)]
+pub struct ReplicaConfig {
+    /// Its name within the project.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The dialect's name as given; checked when the replica connects.
+    pub dialect: String,
+    /// Where it is; may hold a password.
+    pub uri: String,
+    /// The pool.
+    pub pool: PoolSize,
+    /// What happens to the tables of registered entities.
+    pub schema_strategy: SchemaStrategy,
+    /// The lag in ms beyond which it serves no reads; `None` is no limit.
+    pub lag_tolerance: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawReplica {
+    name: Option<String>,
+    role: Option<String>,
+    dialect: Option<String>,
+    uri: Option<String>,
+    pool: Option<RawPool>,
+    schema_strategy: Option<String>,
+    lag_tolerance: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct RawPool {
+    min: Option<u32>,
+    max: Option<u32>,
+}
+
+impl ReplicaConfig {
+    /// Reads and checks a configuration from its JSON form. The dialect is checked later, by
+    /// [`connection`](Self::connection), because an unknown one leaves the replica listed with its error.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field.
+    pub fn from_json(json: serde_json::Value) -> Result<Self> {
+        let raw: RawReplica =
+            serde_json::from_value(json).map_err(|error| Error::config("replica", error.to_string()))?;
+        let name = required("replica.name", raw.name)?;
+        let place = |field: &str| format!("replica \"{name}\".{field}");
+        let role = match required(&place("role"), raw.role)?.as_str() {
+            "master" => Role::Master,
+            "slave" => Role::Slave,
+            other => {
+                return Err(Error::config(
+                    place("role"),
+                    format!("expected master or slave, found \"{other}\""),
+                ));
+            }
+        };
+        let lag_tolerance = match raw.lag_tolerance {
+            None => None,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the guard bounds it"
+            )]
+            Some(ms) if (0.0..=1e15).contains(&ms) => Some(ms as u64),
+            Some(ms) => {
+                return Err(Error::config(
+                    place("lagTolerance"),
+                    format!("expected milliseconds from 0, found {ms}"),
+                ));
+            }
+        };
+        Ok(Self {
+            role,
+            dialect: required(&place("dialect"), raw.dialect)?,
+            uri: required(&place("uri"), raw.uri)?,
+            pool: pool_size(&place("pool"), raw.pool)?,
+            schema_strategy: match raw.schema_strategy {
+                None => SchemaStrategy::default(),
+                Some(name) => SchemaStrategy::parse(&name)
+                    .map_err(|error| Error::config(place("schemaStrategy"), error.to_string()))?,
+            },
+            lag_tolerance,
+            name,
+        })
+    }
+
+    /// The data layer's configuration.
+    ///
+    /// # Errors
+    /// The data layer's, if it has no such dialect.
+    pub(crate) fn connection(&self) -> data::Result<ConnectionConfig> {
+        let mut config = ConnectionConfig::new(DialectKind::parse(&self.dialect)?, &self.uri);
+        config.pool = self.pool;
+        config.schema_strategy = self.schema_strategy;
+        Ok(config)
+    }
+}
+
+impl std::fmt::Debug for ReplicaConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URI holds the password.
+        let mut debug = f.debug_struct("ReplicaConfig");
+        debug.field("name", &self.name).field("role", &self.role).field("dialect", &self.dialect);
+        debug.finish_non_exhaustive()
+    }
+}
+
+fn pool_size(place: &str, raw: Option<RawPool>) -> Result<PoolSize> {
+    let default = PoolSize::default();
+    let Some(raw) = raw else { return Ok(default) };
+    let max = raw.max.map_or(default.max, |max| max as usize);
+    let min = raw.min.map_or(default.min.min(max), |min| min as usize);
+    if max == 0 || min > max {
+        return Err(Error::config(
+            place,
+            format!("expected 0 <= min <= max and max >= 1, found min {min}, max {max}"),
+        ));
+    }
+    Ok(PoolSize { min, max })
+}
+
+fn required(field: &str, value: Option<String>) -> Result<String> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| Error::config(field, "is required"))
+}
+
+/// What [`Manager::status`](crate::Manager::status) tells of a replica.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its dialect.
+    pub dialect: String,
+    /// Whether it can be used.
+    pub status: State,
+    /// How far it is behind, in ms, where that has been measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+    /// How many entities are registered on it.
+    pub schemas_count: usize,
+    /// Connections at the most.
+    pub pool_max: usize,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A replica in the topology.
+pub(crate) struct Replica {
+    pub(crate) config: ReplicaConfig,
+    pub(crate) schemas: Vec<Arc<EntitySchema>>,
+    pub(crate) state: State,
+    pub(crate) connection: Option<Arc<dyn Dialect>>,
+    pub(crate) error: Option<String>,
+    /// How far it is behind, in ms, where that has been measured.
+    pub(crate) lag: Option<u64>,
+}
+
+impl Replica {
+    pub(crate) fn connecting(config: ReplicaConfig, schemas: Vec<Arc<EntitySchema>>) -> Self {
+        Self { config, schemas, state: State::Disconnected, connection: None, error: None, lag: None }
+    }
+
+    pub(crate) fn is_usable_slave(&self) -> bool {
+        let fresh = match (self.config.lag_tolerance, self.lag) {
+            (Some(tolerance), Some(lag)) => lag <= tolerance,
+            _ => true,
+        };
+        self.config.role == Role::Slave && self.state == State::Connected && fresh
+    }
+
+    pub(crate) fn take_connection(&mut self) -> Option<Arc<dyn Dialect>> {
+        self.state = State::Disconnected;
+        self.connection.take()
+    }
+
+    pub(crate) fn status(&self) -> ReplicaStatus {
+        ReplicaStatus {
+            name: self.config.name.clone(),
+            role: self.config.role,
+            dialect: self.config.dialect.clone(),
+            status: self.state,
+            lag: self.lag,
+            schemas_count: self.schemas.len(),
+            pool_max: self.config.pool.max,
+            error: self.error.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ReplicaConfig {
+    pub(crate) fn for_tests(name: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            role,
+            dialect: "sqlite".to_owned(),
+            uri: ":memory:".to_owned(),
+            pool: PoolSize::default(),
+            schema_strategy: SchemaStrategy::default(),
+            lag_tolerance: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pool_and_strategy_have_the_documented_defaults() {
+        let json = json!({"name": "m", "role": "master", "dialect": "sqlite", "uri": ":memory:"});
+        let config = ReplicaConfig::from_json(json).unwrap();
+        assert_eq!(
+            (config.pool, config.schema_strategy),
+            (PoolSize { min: 2, max: 20 }, SchemaStrategy::Update)
+        );
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let base = json!({"name": "m", "role": "master", "dialect": "sqlite", "uri": ":memory:"});
+        for (field, value) in [
+            ("role", json!("leader")),
+            ("uri", json!("")),
+            ("pool", json!({"min": 5, "max": 2})),
+            ("schemaStrategy", json!("wipe")),
+            ("lagTolerance", json!(-1)),
+        ] {
+            let mut json = base.clone();
+            json[field] = value;
+            let message = ReplicaConfig::from_json(json).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("replica \"m\".{field}")), "{message}");
+        }
+    }
+}

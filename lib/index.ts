@@ -1,0 +1,4 @@
+// The package's entry: everything that its sub-paths export.
+export { NativeLoadError } from './native-loading/native-load-error.js';
+export * from './orm.js';
+export * from './replicator.js';

@@ -1,0 +1,103 @@
+// The registry of entity schemas, shared by every copy of the package in the process.
+import { schemaError, unknownEntityError } from '../errors.js';
+import type { EntityDeclaration, EntitySchema } from '../types/schema.js';
+
+const SLOT = Symbol.for('replicaverse.schemas');
+
+/** Copies of the package installed under several aliases find the same registry here. */
+function registry(): Map<string, EntitySchema> {
+  const holder = globalThis as { [SLOT]?: Map<string, EntitySchema> };
+  return (holder[SLOT] ??= new Map<string, EntitySchema>());
+}
+
+/**
+ * Registers a schema, or several given as a list. A schema whose name is already registered is replaced.
+ *
+ * @throws {ReplicaverseError} of kind `Schema` when something is no schema.
+ */
+export function registerSchema(schema: EntityDeclaration | readonly EntityDeclaration[]): void {
+  for (const complete of (isList(schema) ? schema : [schema]).map(completeSchema)) registry().set(complete.name, complete);
+}
+
+/** Registers several schemas, as {@link registerSchema}. */
+export function registerSchemas(schemas: readonly EntityDeclaration[]): void {
+  registerSchema(schemas);
+}
+
+/**
+ * The schema of an entity.
+ *
+ * @throws {ReplicaverseError} with code `ENTITY_NOT_FOUND`, naming the registered entities.
+ */
+export function getSchema(name: string): EntitySchema {
+  const schema = registry().get(name);
+  if (schema === undefined) throw unknownEntityError(name, registry().keys());
+  return schema;
+}
+
+/** The schema whose rows are in this collection, `undefined` if there is none. */
+export function getSchemaByCollection(collection: string): EntitySchema | undefined {
+  return getAllSchemas().find((schema) => schema.collection === collection);
+}
+
+/** Every registered schema, in the order of registration. */
+export function getAllSchemas(): EntitySchema[] {
+  return [...registry().values()];
+}
+
+/** The names of the registered entities, in the order of registration. */
+export function getEntityNames(): string[] {
+  return [...registry().keys()];
+}
+
+/** Whether an entity is registered. */
+export function hasSchema(name: string): boolean {
+  return registry().has(name);
+}
+
+/** Forgets every schema. */
+export function clearRegistry(): void {
+  registry().clear();
+}
+
+/** The outcome of {@link validateSchemas}. */
+export interface SchemaValidation {
+  valid: boolean;
+  /** What is wrong, in words. */
+  errors: string[];
+}
+
+/** Checks that the relations of the registered schemas, or of those given, lead to registered schemas. */
+export function validateSchemas(schemas: readonly EntityDeclaration[] = getAllSchemas()): SchemaValidation {
+  const known = new Set([...getEntityNames(), ...schemas.map(({ name }) => name)]);
+  const errors = schemas.flatMap((schema) =>
+    Object.entries(schema.relations ?? {})
+      .filter(([, { target }]) => !known.has(target))
+      .map(([relation, { target }]) => `${schema.name}.${relation}: the target entity "${target}" is not registered`),
+  );
+  return { valid: errors.length === 0, errors };
+}
+
+/** The schema itself when nothing is missing, else a copy with the missing parts. */
+export function completeSchema(schema: EntityDeclaration): EntitySchema {
+  if (!isObject(schema)) throw schemaError(`schema: expected an object, found a value of type ${typeof schema}`);
+  const { name, collection, fields, relations, indexes, timestamps } = schema;
+  if (typeof name !== 'string' || name === '') throw schemaError('schema: "name" must be a text that is not empty');
+  if (collection !== undefined && fields && relations && indexes && timestamps !== undefined) return schema as EntitySchema;
+  return {
+    ...schema,
+    collection: collection ?? name.toLowerCase(),
+    fields: fields ?? {},
+    relations: relations ?? {},
+    indexes: indexes ?? [],
+    timestamps: timestamps ?? false,
+  };
+}
+
+function isList(schema: EntityDeclaration | readonly EntityDeclaration[]): schema is readonly EntityDeclaration[] {
+  return Array.isArray(schema);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,216 @@
+// Values on their way to the native core: JSON text in which what JSON lacks is tagged (see src/value/mod.rs).
+import { types } from 'node:util';
+import { filterError, valueError } from '../errors.js';
+import type { ReplicaverseError } from '../errors.js';
+
+/** Databases refuse documents that are nested deeper, MongoDB beyond exactly this. */
+const MAX_DEPTH = 100;
+/** Half of a surrogate pair has no form in UTF-8, and would be replaced in silence. */
+const UNPAIRED_SURROGATE = 'text with an unpaired surrogate';
+
+/** Where in the caller's argument a value stands, for error messages and to find cycles. */
+interface Place {
+  readonly parent: Place | null;
+  /** The object or list that holds the value; `null` above the argument itself. */
+  readonly holder: object | null;
+  readonly key: string | number;
+  readonly depth: number;
+  /** Whether a regular expression makes sense here. */
+  readonly inFilter: boolean;
+}
+
+/**
+ * The text of an argument, which `name` calls in error messages.
+ *
+ * @throws {ReplicaverseError} of kind `Value`, naming the place of a value that no database holds.
+ */
+export function encodeValue(value: unknown, name: string): string {
+  return JSON.stringify(plain(value, argument(name, false)) ?? null);
+}
+
+/**
+ * The text of a record.
+ *
+ * @throws {ReplicaverseError} of kind `Value`.
+ */
+export function encodeRecord(record: unknown, name: string): string {
+  if (!isPlainArgument(record)) throw valueError(`${name}: expected an object, found ${describe(record)}`);
+  return encodeValue(record, name);
+}
+
+/**
+ * The text of a filter, `undefined` for a filter that every row passes. A regular expression becomes `$regex`.
+ *
+ * @throws {ReplicaverseError} of kind `Filter`.
+ */
+export function encodeFilter(filter: unknown): string | undefined {
+  if (filter === undefined || filter === null) return undefined;
+  if (!isPlainArgument(filter)) throw filterError(`filter: expected an object, found ${describe(filter)}`);
+  return JSON.stringify(plain(filter, argument('filter', true)));
+}
+
+/**
+ * The text of the options of a read, `undefined` for the defaults.
+ *
+ * @throws {ReplicaverseError} of kind `Filter`.
+ */
+export function encodeOptions(options: unknown): string | undefined {
+  if (options === undefined || options === null) return undefined;
+  if (!isPlainArgument(options)) throw filterError(`options: expected an object, found ${describe(options)}`);
+  return encodeValue(options, 'options');
+}
+
+/**
+ * The text of a statement's parameters, `undefined` for none.
+ *
+ * @throws {ReplicaverseError} of kind `Value`.
+ */
+export function encodeParams(params: readonly unknown[] | undefined): string | undefined {
+  if (params === undefined || params === null) return undefined;
+  if (!Array.isArray(params)) throw valueError(`params: expected a list, found ${describe(params)}`);
+  return params.length === 0 ? undefined : encodeValue(params, 'params');
+}
+
+function argument(name: string, inFilter: boolean): Place {
+  return { parent: null, holder: null, key: name, depth: 0, inFilter };
+}
+
+/** The values that rows mostly hold, told without any further work. */
+function isPlainScalar(value: unknown): boolean {
+  if (typeof value === 'string') return isWellFormed(value);
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
+  return value === null || typeof value === 'boolean' || value === undefined;
+}
+
+/** The value itself where JSON holds all of it, else what stands for it; `undefined` where there is nothing. */
+function plain(value: unknown, place: Place): unknown {
+  if (isPlainScalar(value)) return value;
+  if (typeof value === 'object') return plainObject(value as object, place);
+  if (typeof value === 'number') return { $$number: Object.is(value, -0) ? '-0' : String(value) };
+  if (typeof value === 'bigint') return { $$bigint: value.toString() };
+  if (typeof value === 'string') throw refusal(place, UNPAIRED_SURROGATE);
+  throw refusal(place, `a ${typeof value}`);
+}
+
+function plainObject(value: object, place: Place): unknown {
+  checkNesting(value, place);
+  if (Array.isArray(value)) return plainList(value, place);
+  if (types.isDate(value)) {
+    const time = value.getTime();
+    if (Number.isNaN(time)) throw refusal(place, 'an invalid date');
+    return { $$date: time };
+  }
+  if (types.isUint8Array(value)) return { $$bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
+  if (types.isAnyArrayBuffer(value)) return { $$bytes: Buffer.from(value).toString('base64') };
+  if (types.isTypedArray(value)) return plainList([...(value as Iterable<number | bigint>)], place);
+  if (types.isRegExp(value)) throw refusal(place, 'a regular expression');
+  const unfit = unfitObject(value);
+  if (unfit !== undefined) throw refusal(place, unfit);
+  const { toHexString, toJSON } = value as { toHexString?: unknown; toJSON?: unknown };
+  if (typeof toHexString === 'function') return plain((toHexString as () => unknown).call(value), place);
+  if (typeof toJSON === 'function') {
+    const standIn: unknown = (toJSON as (key: string) => unknown).call(value, String(place.key));
+    return standIn === value ? plainEntries(value, place) : plain(standIn, below(place, value, 'toJSON()'));
+  }
+  return plainEntries(value, place);
+}
+
+/** Objects whose content JSON would drop in silence. */
+function unfitObject(value: object): string | undefined {
+  if (types.isPromise(value)) return 'a promise (is an await missing?)';
+  if (types.isMap(value)) return 'a Map';
+  if (types.isSet(value)) return 'a Set';
+  if (types.isWeakMap(value) || types.isWeakSet(value)) return 'a weak collection';
+  if (types.isDataView(value)) return 'a DataView';
+  return undefined;
+}
+
+function plainList(list: readonly unknown[], place: Place): unknown[] {
+  let copy: unknown[] | undefined;
+  for (let index = 0; index < list.length; index++) {
+    const item = list[index];
+    if (isPlainScalar(item)) continue;
+    const stands = plain(item, below(place, list, index));
+    if (stands !== item) (copy ??= [...list])[index] = stands;
+  }
+  return copy ?? (list as unknown[]);
+}
+
+function plainEntries(object: object, place: Place): object {
+  const source = object as Record<string, unknown>;
+  let copy: Record<string, unknown> | undefined;
+  let looksLikeTag = false;
+  for (const key of Object.keys(source)) {
+    const value = source[key];
+    if (key.startsWith('$$')) looksLikeTag = true;
+    if (isPlainScalar(value) && isWellFormed(key)) continue;
+    const at = below(place, source, key);
+    if (!isWellFormed(key)) throw refusal(at, UNPAIRED_SURROGATE);
+    const replaced = place.inFilter && types.isRegExp(value) ? conditionOf(value, at) : plain(value, at);
+    if (replaced !== value) assign((copy ??= copyOf(source)), key, replaced);
+    if (key === '$regex' && types.isRegExp(value)) withFlagsOf(value, (copy ??= copyOf(source)));
+  }
+  const entries = copy ?? source;
+  return looksLikeTag ? { $$object: entries } : entries;
+}
+
+/** What a regular expression in a filter means: as the value of a field a condition, after `$regex` its source. */
+function conditionOf(expression: RegExp, place: Place): unknown {
+  if (place.key === '$regex') return expression.source;
+  if (typeof place.key === 'string' && !place.key.startsWith('$')) {
+    return { $regex: expression.source, $regexFlags: expression.flags };
+  }
+  throw refusal(place, 'a regular expression');
+}
+
+function withFlagsOf(expression: RegExp, condition: Record<string, unknown>): void {
+  if (condition.$regexFlags === undefined && condition.$options === undefined) condition.$regexFlags = expression.flags;
+}
+
+function copyOf(source: Record<string, unknown>): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(source)) assign(copy, key, source[key]);
+  return copy;
+}
+
+/** Plain assignment to `__proto__` would change the prototype and lose the entry. */
+function assign(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  else target[key] = value;
+}
+
+function below(place: Place, holder: object, key: string | number): Place {
+  return { parent: place, holder, key, depth: place.depth + 1, inFilter: place.inFilter };
+}
+
+function checkNesting(value: object, place: Place): void {
+  for (let at: Place | null = place; at !== null; at = at.parent) {
+    if (at.holder === value) throw refusal(place, 'a reference to an object that holds it');
+  }
+  if (place.depth > MAX_DEPTH) throw refusal(place, `a value nested deeper than ${MAX_DEPTH} levels`);
+}
+
+/** `String.prototype.isWellFormed` is in every supported Node.js, but not yet in the library that TypeScript is set to. */
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
+}
+
+function refusal(place: Place, what: string): ReplicaverseError {
+  const message = `${pathOf(place)}: ${what} cannot stand here`;
+  return place.inFilter ? filterError(message) : valueError(message);
+}
+
+/** As in `data.address.lines[2]`. */
+function pathOf({ parent, key }: Place): string {
+  if (parent === null) return String(key);
+  return typeof key === 'number' ? `${pathOf(parent)}[${key}]` : `${pathOf(parent)}.${key}`;
+}
+
+function isPlainArgument(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return Array.isArray(value) ? 'a list' : `a ${typeof value}`;
+}

@@ -1,0 +1,150 @@
+// The types of replicas, rules and their reports.
+
+import type { DialectType } from '../types/connection.js';
+import type { EntityDeclaration } from '../types/schema.js';
+
+/** What a replica is for: the master takes the writes, slaves serve reads. */
+export type ReplicaRole = 'master' | 'slave';
+
+/** How the slave for a read is chosen. */
+export type ReadRouting = 'round-robin' | 'least-lag' | 'random';
+
+/** How a rule replicates. */
+export type ReplicationMode = 'snapshot' | 'cdc' | 'bidirectional';
+
+/** Which version of a row stays when both sides differ. `timestamp`: the one with the later `updatedAt`. */
+export type ConflictResolution = 'source-wins' | 'target-wins' | 'timestamp';
+
+/** How a replica is reached and what it is for. */
+export interface ReplicaConfig {
+  /** Unique within its project. */
+  name: string;
+  role: ReplicaRole;
+  dialect: DialectType;
+  /** A connection URI; for SQLite a path. */
+  uri: string;
+  /** Connections kept open (2) and at the most (20). */
+  pool?: { min?: number; max?: number };
+  /** What happens to the tables of registered entities; `update` when not given. */
+  schemaStrategy?: 'validate' | 'update' | 'create' | 'create-drop' | 'none';
+  /** Milliseconds behind its master beyond which a slave serves no reads; no limit when not given. */
+  lagTolerance?: number;
+}
+
+/** The state of a replica. */
+export interface ReplicaInfo {
+  name: string;
+  role: ReplicaRole;
+  dialect: DialectType;
+  status: 'connected' | 'disconnected' | 'error';
+  /** Milliseconds behind its master, where that has been measured. */
+  lag?: number;
+  /** How many entities are registered on it. */
+  schemasCount: number;
+  /** Connections at the most. */
+  poolMax: number;
+  /** Why it cannot be used. */
+  error?: string;
+}
+
+/** What is copied from which project to which. */
+export interface ReplicationRule {
+  name: string;
+  /** The project read from. */
+  source: string;
+  /** The project written to. */
+  target: string;
+  mode: ReplicationMode;
+  /** Entities or tables; `'*'` is every table of the source, looked up at each run. */
+  collections: string[];
+  conflictResolution: ConflictResolution;
+  enabled: boolean;
+}
+
+/** A rule as an application gives it; `source-wins` and enabled when not said otherwise. */
+export type ReplicationRuleConfig = Omit<ReplicationRule, 'enabled' | 'conflictResolution'> &
+  Partial<Pick<ReplicationRule, 'enabled' | 'conflictResolution'>>;
+
+/** A row that could not be written, or differs. */
+export interface RowFailure {
+  /** Its primary key, the parts joined by commas; empty when the whole collection failed. */
+  key: string;
+  reason: string;
+}
+
+/** What a run did to one collection. */
+export interface CollectionStats {
+  collection: string;
+  created: number;
+  updated: number;
+  deleted: number;
+  skipped: number;
+  errors: number;
+  /** The first 100 rows that could not be written. */
+  failures: RowFailure[];
+  /** Documented conversions that gave something up, counted per field. */
+  conversions: { field: string; reason: string; rows: number }[];
+}
+
+/** What a run of a rule did. */
+export interface SyncStats {
+  ruleName: string;
+  /** When the run ended; null when there was none yet. */
+  lastSync: Date | null;
+  /** Rows created and updated. */
+  recordsSynced: number;
+  errors: number;
+  /** Milliseconds. */
+  duration: number;
+  details: CollectionStats[];
+}
+
+/** Up to when each collection of a rule has been read. */
+export interface SyncCursor {
+  ruleName: string;
+  cursors: Record<string, Date>;
+}
+
+/** How far the copy of a collection has come. */
+export interface SyncProgress {
+  rule: string;
+  collection: string;
+  rows: number;
+  /** How many rows the source is thought to hold, where it can tell. */
+  estimate?: number;
+  done: boolean;
+}
+
+/** The comparison of source and target of a rule. */
+export interface SyncVerdict {
+  ruleName: string;
+  /** Whether every row of the source stands unchanged at the target, and no other row does. */
+  equal: boolean;
+  collections: {
+    collection: string;
+    rows: number;
+    equal: number;
+    different: number;
+    missing: number;
+    extra: number;
+    failures: RowFailure[];
+  }[];
+}
+
+/** Where a ReplicationManager looks up projects and their schemas; a ProjectManager is one. */
+export interface ProjectSource {
+  hasProject(name: string): boolean;
+  getProject(name: string): { schemas?: readonly EntityDeclaration[] } | undefined;
+}
+
+/** The events of a ReplicationManager. */
+export interface ReplicationEvents {
+  'replica.added': [{ project: string; name: string; role: ReplicaRole }];
+  'replica.removed': [{ project: string; name: string }];
+  'replica.promoted': [{ project: string; name: string }];
+  'rule.added': [{ rule: string }];
+  'rule.removed': [{ rule: string }];
+  'rule.sync.start': [{ rule: string }];
+  'rule.sync.progress': [SyncProgress];
+  'rule.sync.done': [SyncStats];
+}

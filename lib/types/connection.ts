@@ -1,0 +1,49 @@
+// How to reach a database, and what to do with its schema.
+
+/** A dialect that is built in. */
+export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'sqlite' | 'mongodb';
+
+/** Every dialect that configurations may name; only a {@link BuiltInDialect} can be connected to. */
+export type DialectType =
+  | BuiltInDialect
+  | 'mysql'
+  | 'mariadb'
+  | 'oracle'
+  | 'mssql'
+  | 'db2'
+  | 'hana'
+  | 'hsqldb'
+  | 'spanner'
+  | 'sybase';
+
+/**
+ * What happens to the tables of entities on connect: `validate` checks that they exist, `update` creates what is
+ * missing, `create` drops them first, `create-drop` also drops them on disconnect, `none` touches nothing.
+ */
+export type SchemaStrategy = 'validate' | 'update' | 'create' | 'create-drop' | 'none';
+
+/** How many connections a pool holds. */
+export interface PoolConfig {
+  /** Connections kept open; 2 by default. */
+  min?: number;
+  /** Connections at the most; 20 by default. */
+  max?: number;
+}
+
+/** How to reach a database. */
+export interface ConnectionConfig {
+  dialect: DialectType;
+  /** A URI; for SQLite a path, a `file:` or `sqlite:` URI, or `:memory:`. */
+  uri: string;
+  /** `update` by default. */
+  schemaStrategy?: SchemaStrategy;
+  /** The size of the pool; shorthand for `pool.max`, which wins where both are given. */
+  poolSize?: number;
+  pool?: PoolConfig;
+  /** Put before every table, index and junction name. */
+  tablePrefix?: string;
+  /** Whether statements are printed with `console.log`, without their values. */
+  showSql?: boolean;
+  /** Whether printed statements are broken into one line per clause. */
+  formatSql?: boolean;
+}

@@ -1,0 +1,62 @@
+// What every dialect can do; any object with these methods serves the classes of this package.
+import type { ConnectionConfig, DialectType } from './connection.js';
+import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from './query.js';
+import type { EntityDeclaration } from './schema.js';
+
+/** The options of a transaction. */
+export interface TransactionOptions {
+  /** `read committed`, `repeatable read` or `serializable`; upper case and underscores are understood. */
+  isolation?: string;
+}
+
+/** The outcome of a statement that returns no rows. */
+export interface RunResult {
+  /** How many rows were changed. */
+  changes: number;
+}
+
+/** A database, or one transaction on it, seen as rows of entities. */
+export interface IDialect {
+  /** Which database this is. */
+  readonly dialectType: DialectType;
+  connect(config: ConnectionConfig): Promise<void>;
+  /** Closes every connection; calling it again does nothing. */
+  disconnect(): Promise<void>;
+  /** Whether the database answers. */
+  testConnection(): Promise<boolean>;
+  /** Brings the tables of these entities into being, as the schema strategy says. */
+  initSchema(schemas: readonly EntityDeclaration[]): Promise<void>;
+
+  find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]>;
+  findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null>;
+  findById<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, options?: QueryOptions): Promise<T | null>;
+  count(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<number>;
+  /** Inserts a row and gives it as stored. */
+  create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T>;
+  /** Changes the row of an id and gives it as stored; `null` if there is none. */
+  update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null>;
+  /** Deletes the row of an id, softly where the entity says so; whether there was one. */
+  delete(schema: EntityDeclaration, id: EntityIdentity): Promise<boolean>;
+  /** Changes the first row that passes the filter, or inserts the data with the filter's equalities. */
+  upsert<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<T>;
+
+  /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */
+  executeQuery<T = Record<string, unknown>>(statement: string, params?: readonly unknown[]): Promise<T[]>;
+  /** Runs a statement in the database's own language and says how many rows it changed. */
+  executeRun(statement: string, params?: readonly unknown[]): Promise<RunResult>;
+
+  /** Runs `work` in a transaction: commits when it resolves, rolls back and rethrows when it rejects. */
+  $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Starts a transaction; within a transaction, a savepoint. */
+  beginTx(options?: TransactionOptions): Promise<ITransaction>;
+  commitTx(tx: ITransaction): Promise<void>;
+  rollbackTx(tx: ITransaction): Promise<void>;
+}
+
+/** A transaction: every operation of the dialect, on one connection. */
+export interface ITransaction extends IDialect {
+  /** Makes the changes permanent. Afterwards every call rejects. */
+  commit(): Promise<void>;
+  /** Undoes the changes; after the end it does nothing. */
+  rollback(): Promise<void>;
+}

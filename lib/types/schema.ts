@@ -1,0 +1,85 @@
+// The entity schema that an application declares: fields, relations and indexes of one table or collection.
+
+/** The type of a field, from which each dialect derives its column type. */
+export type FieldType = 'string' | 'text' | 'number' | 'boolean' | 'date' | 'json' | 'array';
+
+/** One field of an entity. */
+export interface FieldDef {
+  type: FieldType;
+  /** Whether a value must be given. */
+  required?: boolean;
+  /** Whether no two rows may hold the same value. */
+  unique?: boolean;
+  /** Whether the unique index leaves out rows without a value. */
+  sparse?: boolean;
+  /** The value used on insert when none is given; `'now'` on a date is the time of insert. */
+  default?: unknown;
+  /** The values allowed. */
+  enum?: unknown[];
+  /** Whether text is put in lower case before a write. */
+  lowercase?: boolean;
+  /** Whether text is trimmed before a write. */
+  trim?: boolean;
+  /** The type of an array's items; it documents, and is not enforced. */
+  arrayOf?: unknown;
+}
+
+/** How many rows stand on each side of a relation. */
+export type RelationType = 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
+
+/** A relation to another entity. */
+export interface RelationDef {
+  type: RelationType;
+  /** The name of the entity on the other side. */
+  target: string;
+  required?: boolean;
+  nullable?: boolean;
+  /** The fields read of the other side. */
+  select?: string[];
+  /** The junction table of a many-to-many relation. */
+  through?: string;
+  joinColumn?: string;
+  inverseJoinColumn?: string;
+  mappedBy?: string;
+  cascade?: boolean | string | string[];
+  orphanRemoval?: boolean;
+  fetch?: 'lazy' | 'eager';
+  onDelete?: 'cascade' | 'set-null' | 'restrict' | 'no-action';
+}
+
+/** A secondary index. */
+export interface IndexDef {
+  /** The columns, outermost first. */
+  fields: Record<string, 'asc' | 'desc' | 'text'> | string[];
+  unique?: boolean;
+  /** Whether rows without a value are left out. */
+  sparse?: boolean;
+}
+
+/** An entity as it is declared; missing `fields`, `relations` and `indexes` mean empty. */
+export interface EntityDeclaration {
+  /** The entity's name, such as `User`. */
+  name: string;
+  /** The table or collection, without any prefix; by default the name in lower case. */
+  collection?: string;
+  fields?: Record<string, FieldDef>;
+  relations?: Record<string, RelationDef>;
+  indexes?: IndexDef[];
+  /** Whether `createdAt` and `updatedAt` are managed. */
+  timestamps?: boolean;
+  /** The column that tells entities of one collection apart. */
+  discriminator?: string;
+  /** This entity's value in the discriminator; by default the entity's name. */
+  discriminatorValue?: string;
+  /** Whether `delete` only sets `deletedAt`. */
+  softDelete?: boolean;
+}
+
+/** An entity with every part in place, as the registry gives it. */
+export interface EntitySchema extends EntityDeclaration {
+  collection: string;
+  fields: Record<string, FieldDef>;
+  relations: Record<string, RelationDef>;
+  indexes: IndexDef[];
+  timestamps: boolean;
+}

@@ -1,0 +1,12 @@
+//! The Node-API addon: converts between JavaScript and the core crates, and decides nothing itself.
+//!
+//! The modules of exported classes are public, because JavaScript is who uses them.
+
+pub mod connection_config;
+pub mod dialect;
+mod error;
+pub mod replication;
+pub mod schema;
+mod statement_log;
+mod task;
+mod value;

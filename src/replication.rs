@@ -1,0 +1,227 @@
+//! The replication manager as a JavaScript class.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::Status;
+use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use replication::{Error, Manager, ProgressListener, ReadRouting, ReplicaConfig, Result, Rule};
+use serde::Serialize;
+
+use crate::dialect::NativeDialect;
+use crate::error::replication_error;
+use crate::schema::NativeSchema;
+use crate::task::OnRuntime;
+
+/// A JavaScript function that takes progress as JSON text. It does not keep the process alive.
+type ProgressFunction = ThreadsafeFunction<String, (), String, Status, false, true>;
+
+/// Replicas of projects and rules between them. Configurations come, and reports leave, as JSON text.
+#[napi]
+pub struct NativeReplicationManager {
+    manager: OnRuntime<Arc<Manager>>,
+}
+
+#[napi]
+impl NativeReplicationManager {
+    /// A manager without projects.
+    #[napi(constructor)]
+    #[allow(clippy::new_without_default, reason = "only JavaScript constructs it")]
+    pub fn new() -> Self {
+        Self { manager: OnRuntime::new(Arc::new(Manager::new())) }
+    }
+
+    /// Enters and connects a replica.
+    ///
+    /// # Errors
+    /// The promise of this and of every other method rejects, and those without a promise throw, with what the core
+    /// reports.
+    #[napi]
+    pub fn add_replica(
+        &self,
+        env: &Env,
+        project: String,
+        config: String,
+        schemas: Vec<&NativeSchema>,
+    ) -> napi::Result<AsyncBlock<NativeDialect>> {
+        let config = ReplicaConfig::from_json(parse("replica", &config)?)
+            .map_err(|error| replication_error(&error))?;
+        let schemas = schemas.into_iter().map(|native| Arc::clone(&native.schema)).collect();
+        self.run(env, |manager| async move {
+            let dialect = manager.add_replica(&project, config, schemas).await?;
+            Ok(NativeDialect::of_database(dialect))
+        })
+    }
+
+    /// Removes a replica and closes its connections.
+    #[napi]
+    pub fn remove_replica(&self, env: &Env, project: String, name: String) -> napi::Result<AsyncBlock<()>> {
+        self.run(env, |manager| async move { manager.remove_replica(&project, &name).await })
+    }
+
+    /// Sets how reads of a project are routed.
+    #[napi]
+    pub fn set_read_routing(&self, project: String, strategy: String) -> napi::Result<()> {
+        let manager = self.manager()?;
+        settle(ReadRouting::parse(&strategy).and_then(|routing| manager.set_read_routing(&project, routing)))
+    }
+
+    /// How reads of a project are routed.
+    #[napi]
+    pub fn read_routing(&self, project: String) -> napi::Result<&'static str> {
+        Ok(self.manager()?.read_routing(&project).name())
+    }
+
+    /// The name of the replica that serves the next read of a project.
+    #[napi]
+    pub fn next_read(&self, project: String) -> napi::Result<Option<String>> {
+        Ok(self.manager()?.next_read(&project))
+    }
+
+    /// The name of the connected master of a project.
+    #[napi]
+    pub fn connected_master(&self, project: String) -> napi::Result<Option<String>> {
+        Ok(self.manager()?.connected_master(&project))
+    }
+
+    /// The state of every replica of a project.
+    #[napi]
+    pub fn status(&self, project: String) -> napi::Result<String> {
+        settle(json(&self.manager()?.status(&project)))
+    }
+
+    /// Makes a replica the master of its project.
+    #[napi]
+    pub fn promote_to_master(&self, project: String, name: String) -> napi::Result<()> {
+        settle(self.manager()?.promote_to_master(&project, &name))
+    }
+
+    /// Adds a rule.
+    #[napi]
+    pub fn add_rule(&self, rule: String) -> napi::Result<()> {
+        let rule = Rule::from_json(parse("rule", &rule)?);
+        let manager = self.manager()?;
+        settle(rule.and_then(|rule| manager.add_rule(rule)))
+    }
+
+    /// Removes a rule.
+    #[napi]
+    pub fn remove_rule(&self, name: String) -> napi::Result<()> {
+        settle(self.manager()?.remove_rule(&name))
+    }
+
+    /// Every rule.
+    #[napi]
+    pub fn rules(&self) -> napi::Result<String> {
+        settle(json(&self.manager()?.rules()))
+    }
+
+    /// Runs a rule; progress is told to the function, if there is one.
+    #[napi]
+    pub fn sync(
+        &self,
+        env: &Env,
+        rule: String,
+        #[napi(ts_arg_type = "((progress: string) => void) | undefined | null")] on_progress: Option<
+            ProgressFunction,
+        >,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let listener = on_progress.map(progress_listener);
+        self.run(env, |manager| async move { json(&manager.sync(&rule, listener).await?) })
+    }
+
+    /// Compares source and target of a rule.
+    #[napi]
+    pub fn verify(&self, env: &Env, rule: String) -> napi::Result<AsyncBlock<String>> {
+        self.run(env, |manager| async move { json(&manager.verify(&rule).await?) })
+    }
+
+    /// The stats of the last run of a rule, or of `project/replica`.
+    #[napi]
+    pub fn stats(&self, name: String) -> napi::Result<Option<String>> {
+        settle(self.manager()?.stats(&name).as_ref().map(json).transpose())
+    }
+
+    /// Up to when each collection of a rule has been read.
+    #[napi]
+    pub fn cursor(&self, rule: String) -> napi::Result<Option<String>> {
+        settle(self.manager()?.cursor(&rule).as_ref().map(json).transpose())
+    }
+
+    /// Writes the tree file.
+    #[napi]
+    pub fn save_to_file(&self, path: String) -> napi::Result<()> {
+        settle(self.manager()?.save_to_file(Path::new(&path)))
+    }
+
+    /// Takes over routing and rules from a tree file.
+    #[napi]
+    pub fn load_from_file(&self, path: String) -> napi::Result<()> {
+        settle(self.manager()?.load_from_file(Path::new(&path)))
+    }
+
+    /// Writes the tree file now and after every change.
+    #[napi]
+    pub fn enable_auto_persist(&self, path: String) -> napi::Result<()> {
+        settle(self.manager()?.enable_auto_persist(Path::new(&path)))
+    }
+
+    /// The projects that have replicas.
+    #[napi]
+    pub fn projects(&self) -> napi::Result<Vec<String>> {
+        Ok(self.manager()?.projects())
+    }
+
+    /// Closes every connection.
+    #[napi]
+    pub fn disconnect_all(&self, env: &Env) -> napi::Result<AsyncBlock<()>> {
+        self.run(env, |manager| async move {
+            manager.disconnect_all().await;
+            Ok(())
+        })
+    }
+
+    fn manager(&self) -> napi::Result<&Manager> {
+        self.manager.get().map(Arc::as_ref)
+    }
+
+    /// Runs an operation of the manager and settles a promise with its outcome.
+    fn run<T, F, O>(&self, env: &Env, operation: O) -> napi::Result<AsyncBlock<T>>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+        O: FnOnce(Arc<Manager>) -> F,
+    {
+        let future = operation(Arc::clone(self.manager.get()?));
+        AsyncBlockBuilder::new(async move { future.await.map_err(|error| replication_error(&error)) })
+            .build(env)
+    }
+}
+
+fn progress_listener(function: ProgressFunction) -> ProgressListener {
+    Arc::new(move |progress| {
+        if let Ok(text) = serde_json::to_string(&progress) {
+            function.call(text, ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    })
+}
+
+fn settle<T>(result: Result<T>) -> napi::Result<T> {
+    result.map_err(|error| replication_error(&error))
+}
+
+fn parse(what: &str, text: &str) -> napi::Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| {
+        replication_error(&Error::Config {
+            field: what.to_owned(),
+            problem: format!("is not valid: {error}"),
+        })
+    })
+}
+
+fn json<T: Serialize>(report: &T) -> Result<String> {
+    serde_json::to_string(report).map_err(|error| Error::Task(error.to_string()))
+}
