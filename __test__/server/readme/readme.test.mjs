@@ -23,7 +23,7 @@ describe('the README', () => {
     expect(snippets.length).toBeGreaterThan(4);
   });
 
-  it.each(snippets)('prints what it says under "$title"', async (snippet) => {
+  it.each(snippets)('prints what it says under $title', async (snippet) => {
     const environment = { POSTGRES_URI: postgres.uri, MONGODB_URI: mongo.uri };
     const { status, output, errors } = await runSnippet(snippet, environment);
     expect({ status, output, errors }).toEqual({ status: 0, output: snippet.output, errors: '' });
