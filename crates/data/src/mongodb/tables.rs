@@ -88,6 +88,12 @@ impl TableStore for Tables {
         Ok(Box::new(CollectionReader::new(Arc::clone(&self.connection))))
     }
 
+    async fn estimate_rows(&self, table: &Table) -> Result<Option<u64>> {
+        self.connection.check_open()?;
+        let counted = self.connection.collection(&table.name).estimated_document_count().await;
+        counted.map(Some).map_err(|error| driver_error(&error))
+    }
+
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
         self.connection.check_open()?;
         let collection = self.connection.collection(&table.name);
