@@ -52,14 +52,17 @@ pub(super) fn sqlite_error(error: sqlx::Error) -> Error {
 }
 
 fn reported(error: &dyn DatabaseError) -> Error {
-    let number: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
+    result_code_error(error.code().and_then(|code| code.parse().ok()).unwrap_or(1), error.message())
+}
+
+/// The error that SQLite reports by an extended result code and a message.
+pub(super) fn result_code_error(number: i32, message: &str) -> Error {
     let named = |codes: &[(i32, &'static str, ErrorKind)], number: i32| {
         codes.iter().find(|(code, ..)| *code == number).map(|(_, name, kind)| (*name, *kind))
     };
     let (name, kind) = named(&CONSTRAINTS, number)
         .or_else(|| named(&PRIMARY, number & 0xff))
         .unwrap_or(("", ErrorKind::Statement));
-    let message = error.message();
     let kind = if message.starts_with("no such table") { ErrorKind::UnknownTable } else { kind };
     let code = if name.is_empty() { number.to_string() } else { name.to_owned() };
     let (table, column) = failed_place(message);

@@ -108,3 +108,24 @@ async fn many_writers_wait_for_each_other() {
     let rows = dialects[0].find(&person(), &Filter::everything(), &FindOptions::default()).await.unwrap();
     assert_eq!(rows.len(), 60);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_and_leaves_nothing_half_written() {
+    let db = Database::sqlite();
+    let dialect = db.with(&[&person()]).await;
+    let store = dialect.tables().unwrap();
+    let table = store.describe("people").await.unwrap().unwrap();
+    dialect.execute_run("PRAGMA max_page_count = 40", Vec::new()).await.unwrap();
+    let row = |i: i32| {
+        let value = |column: &data::table::TableColumn| match column.name.as_str() {
+            "id" | "name" => data::Value::from(format!("{i}{}", "x".repeat(500))),
+            _ => data::Value::Null,
+        };
+        table.columns.iter().map(value).collect::<Vec<_>>()
+    };
+    let rows = data::table::RowBatch::Rows((0..2000).map(row).collect());
+    let error = store.insert(&table, &rows).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::DiskFull, "SQLITE_FULL"));
+    assert!(store.is_empty(&table, None).await.unwrap());
+    dialect.create(&person(), record(json!({"name": "still usable"}))).await.unwrap();
+}

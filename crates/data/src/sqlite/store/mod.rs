@@ -1,5 +1,6 @@
 //! SQLite's tables as replication sees them.
 
+mod bulk;
 mod columns;
 mod scan;
 mod write;

@@ -1,16 +1,19 @@
 //! Writing rows into SQLite in batches.
 
+use sqlx::sqlite::LockedSqliteHandle;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::super::error::sqlite_error;
 use super::super::pool::SqlitePools;
 use super::super::session::{ForeignKeys, WriteTransaction};
-use super::super::{error::sqlite_error, value::arguments};
+use super::bulk::BulkStatement;
 use super::columns::{placeholders, selected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::quote;
 use crate::table::{Row, Table};
-use sqlx::AssertSqlSafe;
 
-/// Parameters of one statement; SQLite takes 32,766 at the most, but more rows at a time are not written faster.
-const PARAMETERS: usize = 1000;
+/// Parameters of one statement. SQLite takes 32,766, but beyond some hundreds more are not faster.
+const PARAMETERS: usize = 500;
 
 /// Inserts rows that do not exist yet.
 pub(super) async fn insert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> Result<()> {
@@ -30,42 +33,83 @@ pub(super) async fn upsert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> 
 }
 
 fn writable(table: &Table) -> impl Iterator<Item = (usize, &str)> {
-    table
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| !column.generated)
-        .map(|(i, column)| (i, column.name.as_str()))
+    let columns = table.columns.iter().enumerate();
+    columns.filter(|(_, column)| !column.generated).map(|(i, column)| (i, column.name.as_str()))
 }
 
 async fn write(pools: &SqlitePools, table: &Table, rows: &[Row], on_conflict: &str) -> Result<()> {
-    let (positions, names): (Vec<usize>, Vec<String>) =
-        writable(table).map(|(i, name)| (i, quote(name))).unzip();
-    if rows.is_empty() || names.is_empty() {
-        return Ok(());
-    }
     if let Some(row) = rows.iter().find(|row| row.len() != table.columns.len()) {
         let message =
             format!("table \"{}\": a row has {} values, not {}", table.name, row.len(), table.columns.len());
         return Err(Error::new(ErrorKind::Internal, message));
     }
-    let tuple = format!("({})", placeholders(names.len()));
-    let statement = |rows: usize| {
-        let tuples = vec![tuple.as_str(); rows].join(", ");
-        format!("INSERT INTO {} ({}) VALUES {tuples}{on_conflict}", quote(&table.name), names.join(", "))
-    };
-    let rows_per_statement = (PARAMETERS / names.len()).max(1);
-    let full = statement(rows_per_statement);
+    let load = Load::new(table, on_conflict);
+    if rows.is_empty() || load.names.is_empty() {
+        return Ok(());
+    }
     let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Ignored).await?;
-    for chunk in rows.chunks(rows_per_statement) {
-        let values = chunk.iter().flat_map(|row| positions.iter().filter_map(|position| row.get(*position)));
-        let is_full = chunk.len() == rows_per_statement;
-        let sql = if is_full { full.clone() } else { statement(chunk.len()) };
-        sqlx::query_with(AssertSqlSafe(sql), arguments(values)?)
-            .persistent(is_full)
-            .execute(transaction.connection()?)
-            .await
-            .map_err(sqlite_error)?;
+    {
+        let mut connection = transaction.connection()?.lock_handle().await.map_err(sqlite_error)?;
+        blocking(|| load.run(&mut connection, rows))?;
     }
     transaction.commit().await
+}
+
+/// Runs work that keeps a thread busy for some ten milliseconds, without holding up the tasks of this thread where the
+/// runtime has others.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// How rows are written into a table.
+struct Load<'a> {
+    table: &'a Table,
+    positions: Vec<usize>,
+    names: Vec<String>,
+    on_conflict: &'a str,
+}
+
+impl<'a> Load<'a> {
+    fn new(table: &'a Table, on_conflict: &'a str) -> Self {
+        let (positions, names) = writable(table).map(|(i, name)| (i, quote(name))).unzip();
+        Self { table, positions, names, on_conflict }
+    }
+
+    fn run(&self, connection: &mut LockedSqliteHandle<'_>, rows: &[Row]) -> Result<()> {
+        let rows_per_statement = (PARAMETERS / self.names.len()).max(1);
+        let (full, rest) = rows.split_at(rows.len() - rows.len() % rows_per_statement);
+        self.run_in_chunks(connection, full, rows_per_statement)?;
+        self.run_in_chunks(connection, rest, rest.len())
+    }
+
+    fn run_in_chunks(
+        &self,
+        connection: &mut LockedSqliteHandle<'_>,
+        rows: &[Row],
+        size: usize,
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut statement = BulkStatement::prepare(connection, &self.statement(size))?;
+        for chunk in rows.chunks(size) {
+            for row in chunk {
+                for value in self.positions.iter().filter_map(|position| row.get(*position)) {
+                    statement.bind(value)?;
+                }
+            }
+            statement.run()?;
+        }
+        Ok(())
+    }
+
+    fn statement(&self, rows: usize) -> String {
+        let tuple = format!("({})", placeholders(self.names.len()));
+        let (table, names) = (quote(&self.table.name), self.names.join(", "));
+        let tuples = vec![tuple.as_str(); rows].join(", ");
+        format!("INSERT INTO {table} ({names}) VALUES {tuples}{}", self.on_conflict)
+    }
 }
