@@ -24,4 +24,6 @@ pub use error::{DatabaseReport, Error, ErrorKind, Result};
 pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
 pub use record::Record;
 pub use schema::EntitySchema;
-pub use value::{Object, ObjectId, Timestamp, Value, json_from_value, json_text, value_from_json};
+pub use value::{
+    Object, ObjectId, Timestamp, Value, json_from_value, json_text, normal_decimal, value_from_json,
+};

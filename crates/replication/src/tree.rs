@@ -128,7 +128,7 @@ impl LoadedTree {
 /// not percent-encoded may hold one; a password given as a query parameter is masked too.
 pub(crate) fn mask_password(uri: &str) -> String {
     let Some(authority) = uri.find("://").map(|scheme| scheme + 3) else {
-        return uri.to_owned();
+        return mask_keyword(uri);
     };
     let mut masked = uri.to_owned();
     let end = uri[authority..].find(['/', '?']).map_or(uri.len(), |length| authority + length);
@@ -140,6 +140,35 @@ pub(crate) fn mask_password(uri: &str) -> String {
         masked.replace_range(colon + 1..at, "***");
     }
     mask_parameter(&masked, "password")
+}
+
+/// Masks the password of a connection string of `name=value` pairs, whose values may be in quotes.
+fn mask_keyword(text: &str) -> String {
+    let Some(name) = text.find("password") else { return text.to_owned() };
+    let rest = &text[name + "password".len()..];
+    let Some(value) = rest.trim_start().strip_prefix('=').map(str::trim_start) else {
+        return text.to_owned();
+    };
+    let start = text.len() - value.len();
+    let length = match value.strip_prefix('\'') {
+        Some(quoted) => closing_quote(quoted).map_or(value.len(), |end| end + 2),
+        None => value.find(char::is_whitespace).unwrap_or(value.len()),
+    };
+    format!("{}***{}", &text[..start], &text[start + length..])
+}
+
+/// Where the quote that ends a value stands; one behind a backslash belongs to the value.
+fn closing_quote(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\'' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 fn mask_parameter(uri: &str, name: &str) -> String {
@@ -171,6 +200,9 @@ mod tests {
             ("postgres://h/db?user=u&password=secret", "postgres://h/db?user=u&password=***"),
             ("postgres://u@h/db", "postgres://u@h/db"),
             ("/var/lib/app.db", "/var/lib/app.db"),
+            ("host=h password=secret dbname=d", "host=h password=*** dbname=d"),
+            ("host=h password = 'se cret' dbname=d", "host=h password = *** dbname=d"),
+            (r"password='a\'b c' host=h", "password=*** host=h"),
         ] {
             assert_eq!(mask_password(uri), masked);
         }

@@ -3,7 +3,7 @@
 use wire::{Connection, Param};
 
 use super::types::column_type;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::{ColumnType, OWN_TABLE_PREFIX, Table, TableColumn};
 
 /// The oid of `json`.
@@ -15,8 +15,17 @@ pub(super) struct Relation {
     oid: u32,
     /// `"schema"."table"`.
     pub(super) quoted: String,
+    /// Whether tables may inherit from it, whose rows are not its own.
+    is_plain: bool,
     /// The name as [`Table`] has it: bare in the connection's own schema, else `schema.table`.
     name: String,
+}
+
+impl Relation {
+    /// What stands after FROM to read or delete the table's own rows, and not those of tables that inherit from it.
+    pub(super) fn own_rows(&self) -> String {
+        if self.is_plain { format!("ONLY {}", self.quoted) } else { self.quoted.clone() }
+    }
 }
 
 /// An identifier in quotes.
@@ -54,7 +63,7 @@ pub(super) async fn list_tables(connection: &mut Connection) -> Result<Vec<Strin
 pub(super) async fn find(connection: &mut Connection, name: &str) -> Result<Option<Relation>> {
     let (schema, table) = split_name(name);
     let sql = "
-        SELECT c.oid, n.nspname, c.relname, n.nspname = (current_schemas(false))[1]
+        SELECT c.oid, n.nspname, c.relname, n.nspname = (current_schemas(false))[1], c.relkind = 'r'
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
           AND (c.oid = to_regclass(quote_ident($1)) OR (n.nspname = $2 AND c.relname = $3))
@@ -66,8 +75,25 @@ pub(super) async fn find(connection: &mut Connection, name: &str) -> Result<Opti
     Ok(Some(Relation {
         oid: text(0)?.parse().unwrap_or_default(),
         quoted: format!("{}.{}", quoted(schema), quoted(table)),
+        is_plain: text(4)? == "t",
         name: if text(3)? == "t" { table.to_owned() } else { format!("{schema}.{table}") },
     }))
+}
+
+/// Fails if row-level security hides rows of the table from this user: a mirror would take them for deleted.
+pub(super) async fn require_all_rows(connection: &mut Connection, relation: &Relation) -> Result<()> {
+    let oid = relation.oid.to_string();
+    let result = connection.query("SELECT row_security_active($1::oid)", &[Param::text(oid)]).await?;
+    match result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten() {
+        Some("t") => Err(Error::new(
+            ErrorKind::Permission,
+            format!(
+                "row-level security hides rows of table \"{}\" from this user; grant it BYPASSRLS, or use another",
+                relation.name
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A table as the catalogue has it.
@@ -107,7 +133,7 @@ struct Columns {
 /// Reads the columns. A domain counts as its base type, and a list is one of its elements' type.
 async fn describe_columns(connection: &mut Connection, oid: &str) -> Result<Columns> {
     let sql = "
-        SELECT a.attname, b.oid, a.modifier, format_type(b.oid, NULL), a.attnotnull, a.attgenerated <> '', a.attnum,
+        SELECT a.attname, b.oid, a.modifier, format_type(b.oid, a.modifier), a.attnotnull, a.attgenerated <> '', a.attnum,
                CASE WHEN b.typcategory = 'A' AND b.typlen = -1 THEN b.typelem ELSE 0 END,
                CASE WHEN b.typcategory = 'A' AND b.typlen = -1 THEN format_type(b.typelem, NULL) END
         FROM (SELECT a.*, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS base,

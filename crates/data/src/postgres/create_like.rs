@@ -66,12 +66,12 @@ async fn definition(
 
 /// A type of the source's own, if this database has one of that name too.
 async fn native_type(connection: &mut Connection, name: &str) -> Result<String> {
-    let result = connection.query("SELECT format_type(to_regtype($1), NULL)", &[Param::text(name)]).await;
+    let result = connection.query("SELECT to_regtype($1) IS NOT NULL", &[Param::text(name)]).await;
     match result {
         Ok(result) => {
-            let known =
-                result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten().map(str::to_owned);
-            Ok(known.filter(|known| known != "-").unwrap_or_else(|| "text".to_owned()))
+            let known = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten() == Some("t");
+            // The name is what `format_type` gave at the source, which is SQL and quoted where it must be.
+            Ok(if known { name } else { "text" }.to_owned())
         }
         // A name that is no type name at all in PostgreSQL's grammar.
         Err(wire::Error::Server(_)) => Ok("text".to_owned()),

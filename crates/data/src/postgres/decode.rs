@@ -109,7 +109,10 @@ fn time_text(micros: i64) -> String {
 /// `jsonb` has its version before the text, `json` nothing.
 fn json(field: &[u8]) -> Result<Value> {
     let text = field.strip_prefix(&[1]).unwrap_or(field);
-    serde_json::from_slice(text).map(value_from_json).map_err(|_| malformed())
+    // PostgreSQL holds numbers and depths that serde_json does not read; that is the value's fault, not the server's.
+    serde_json::from_slice(text)
+        .map(value_from_json)
+        .map_err(|error| Error::new(ErrorKind::Value, format!("a JSON value cannot be read: {error}")))
 }
 
 /// Dimensions, a flag, the element's oid, length and lower bound of each dimension, then the elements.

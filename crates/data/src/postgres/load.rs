@@ -132,7 +132,7 @@ pub(super) async fn fetch(
     let columns = stored.selection();
     let mut rows = Vec::with_capacity(keys.len());
     for lookup in Lookup::of(table, keys) {
-        let statement = format!("SELECT {columns} FROM {} WHERE {}", relation.quoted, lookup.condition);
+        let statement = format!("SELECT {columns} FROM {} WHERE {}", relation.own_rows(), lookup.condition);
         let options = QueryOptions { cache: lookup.is_repeated, ..QueryOptions::binary() };
         let result = connection.query_with(&statement, &lookup.parameters, &options).await?;
         for row in result.rows.iter() {
@@ -154,7 +154,7 @@ pub(super) async fn delete(
 ) -> Result<u64> {
     let mut deleted = 0;
     for lookup in Lookup::of(table, keys) {
-        let statement = format!("DELETE FROM {} WHERE {}", relation.quoted, lookup.condition);
+        let statement = format!("DELETE FROM {} WHERE {}", relation.own_rows(), lookup.condition);
         let options = QueryOptions { cache: lookup.is_repeated, ..QueryOptions::default() };
         deleted += connection.query_with(&statement, &lookup.parameters, &options).await?.rows_affected;
     }

@@ -41,11 +41,12 @@ impl ReadSnapshot for Snapshot {
             let message = format!("table \"{}\" does not exist", table.name);
             return Err(Error::new(ErrorKind::UnknownTable, message));
         };
+        catalog::require_all_rows(&mut connection, &relation).await?;
         // A reader that leaves early has the COPY cancelled, which must not end the whole snapshot.
         connection.simple_query("SAVEPOINT scan").await?;
         let layout = if options.keys_only { Arc::new(key_table(&table)) } else { table };
         let stored = StoredTypes::of(&catalog::describe(&mut connection, &relation).await?.table, &layout);
-        let statement = copy_statement(&relation.quoted, &stored, &options);
+        let statement = copy_statement(&relation.own_rows(), &stored, &options);
         // Tuples are decoded by the table they are handed over with, so its types must be the stored ones.
         let binary_tuples = options.binary_tuples && stored.are_declared();
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
@@ -53,8 +54,11 @@ impl ReadSnapshot for Snapshot {
             match copy_batches(&mut connection, &statement, &layout, &stored, binary_tuples, &sender).await {
                 Ok(Ended::Complete) => {}
                 Ok(Ended::Left) => leave(&mut connection).await,
-                // A reader that has left does not want to know.
-                Err(error) => drop(sender.send(Err(error)).await),
+                Err(error) => {
+                    recover(&mut connection).await;
+                    // A reader that has left does not want to know.
+                    drop(sender.send(Err(error)).await);
+                }
             }
         });
         Ok(receiver)
@@ -109,6 +113,11 @@ async fn leave(connection: &mut Connection) {
     if let Err(error) = token.cancel().await {
         tracing::debug!("a scan could not be cancelled and is read to its end: {error}");
     }
+    recover(connection).await;
+}
+
+/// Makes the snapshot ready for the next scan after one that failed or was left. If that fails the next scan tells.
+async fn recover(connection: &mut Connection) {
     if let Err(error) = connection.simple_query("ROLLBACK TO SAVEPOINT scan").await {
         tracing::debug!("a snapshot was lost: {error}");
     }

@@ -132,7 +132,7 @@ impl TableStore for PostgresTables {
             "SELECT CASE WHEN pg_table_size(c.oid) < {COUNTED_BYTES} THEN (SELECT count(*) FROM {0})
                          WHEN c.reltuples >= 0 THEN c.reltuples::bigint END
              FROM pg_class c WHERE c.oid = '{1}'::regclass",
-            relation.quoted,
+            relation.own_rows(),
             relation.quoted.replace('\'', "''")
         );
         let result = connection.query(&sql, &[]).await?;
@@ -146,7 +146,7 @@ impl TableStore for PostgresTables {
             Some(own) => (format!(" WHERE {} = $1", quoted(&own.column)), vec![own.value.as_str().into()]),
             None => (String::new(), Vec::new()),
         };
-        let sql = format!("SELECT 1 FROM {}{condition} LIMIT 1", relation.quoted);
+        let sql = format!("SELECT 1 FROM {}{condition} LIMIT 1", relation.own_rows());
         Ok(connection.query(&sql, &parameters).await?.rows.is_empty())
     }
 
@@ -190,7 +190,8 @@ impl TableStore for PostgresTables {
 
     async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
         let (mut connection, relation) = self.connection_to(table).await?;
-        self.begin_write(&mut connection).await?;
+        // Foreign keys count here: a row that another table still refers to must not vanish beneath it.
+        connection.begin(None, false).await?;
         let deleted = load::delete(&mut connection, &relation, table, keys).await;
         end(&mut connection, deleted).await
     }

@@ -2,7 +2,7 @@
 
 use super::ColumnType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{ObjectId, Timestamp, Value, json_text, value_from_json};
+use crate::value::{ObjectId, Timestamp, Value, fits_precision, json_text, value_from_json};
 
 /// What a database cannot hold although it has a column type for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,14 @@ pub fn coerce(value: Value, column_type: &ColumnType, limits: &Limits) -> Result
         (ColumnType::Int64, value) => {
             integer(value, i64::MIN..=i64::MAX).map(|number| Value::Int64(number).into())
         }
-        (ColumnType::Decimal(_), value) => decimal(value).map(Coerced::from),
-        (ColumnType::Text(longest), value) => text(value, *longest).map(Coerced::from),
+        (ColumnType::Decimal(limit), value) => decimal(value, *limit).map(Coerced::from),
+        (ColumnType::Date | ColumnType::Time | ColumnType::Interval, value @ Value::Timestamp(_)) => {
+            Err(misfit(&value, "a day, a time or a span"))
+        }
+        (ColumnType::Text(longest), value) => {
+            let loss = holds_non_finite_within(&value).then_some(Loss::NotFinite);
+            text(value, *longest).map(|value| Coerced { value, loss })
+        }
         (
             ColumnType::Uuid
             | ColumnType::Date
@@ -109,7 +115,8 @@ fn integer(value: Value, range: std::ops::RangeInclusive<i64>) -> Result<i64> {
         #[expect(clippy::cast_possible_truncation, reason = "the guard keeps it within 53 bits")]
         Value::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(*number as i64),
         Value::Decimal(text) => whole_decimal(text),
-        Value::Text(text) => text.parse().ok(),
+        // Text that the number would not give back, such as 007, is no number.
+        Value::Text(text) => text.parse().ok().filter(|number: &i64| number.to_string() == *text),
         _ => None,
     };
     match number {
@@ -179,9 +186,9 @@ fn significant_digits(text: &str) -> (bool, String, usize) {
     (negative && !zero, digits, fraction.len())
 }
 
-fn decimal(value: Value) -> Result<Value> {
+fn decimal(value: Value, limit: Option<(u32, u32)>) -> Result<Value> {
     let text = match &value {
-        Value::Decimal(_) => return Ok(value),
+        Value::Decimal(text) => text.to_string(),
         Value::Int32(number) => number.to_string(),
         Value::Int64(number) => number.to_string(),
         Value::Float(number) if number.is_nan() => "NaN".to_owned(),
@@ -192,7 +199,12 @@ fn decimal(value: Value) -> Result<Value> {
         Value::Text(text) if text.trim().parse::<f64>().is_ok() => text.trim().to_owned(),
         _ => return Err(misfit(&value, "a decimal")),
     };
-    Ok(Value::Decimal(text.into()))
+    match limit {
+        Some((precision, scale)) if !fits_precision(&text, precision, scale) => {
+            Err(refuse(format!("{text} would be rounded to fit numeric({precision}, {scale})")))
+        }
+        _ => Ok(Value::Decimal(text.into())),
+    }
 }
 
 fn text(value: Value, longest: Option<u32>) -> Result<Value> {
@@ -245,6 +257,11 @@ fn json(value: Value) -> Result<Coerced> {
             Ok(Coerced { value, loss })
         }
     }
+}
+
+/// Within a list or document, which becomes JSON text.
+fn holds_non_finite_within(value: &Value) -> bool {
+    matches!(value, Value::Array(_) | Value::Object(_)) && holds_non_finite(value)
 }
 
 fn holds_non_finite(value: &Value) -> bool {

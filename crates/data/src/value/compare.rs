@@ -1,6 +1,6 @@
 //! Whether two values mean the same, across the types that databases give them.
 
-use super::Value;
+use super::{Value, normal_decimal};
 
 impl Value {
     /// Whether two values mean the same: numbers by their worth whatever their width, NaN like NaN, objects without
@@ -8,7 +8,7 @@ impl Value {
     pub fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
-            (Self::Decimal(a), Self::Decimal(b)) => a == b,
+            (Self::Decimal(a), Self::Decimal(b)) => a == b || normal_decimal(a) == normal_decimal(b),
             (Self::Array(a), Self::Array(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
             }

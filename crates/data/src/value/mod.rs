@@ -1,10 +1,13 @@
 //! A database value, independent of any database.
 
 mod compare;
+mod decimal;
 mod object_id;
 mod render;
 mod timestamp;
 
+pub(crate) use decimal::fits_precision;
+pub use decimal::normal_decimal;
 pub use object_id::ObjectId;
 pub use render::{json_from_value, json_text, value_from_json};
 pub use timestamp::Timestamp;

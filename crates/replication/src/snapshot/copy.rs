@@ -1,6 +1,6 @@
 //! Copying the rows of one collection: read, convert, compare where the target had rows, write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use data::table::{ReadSnapshot, Row, RowBatch, ScanOptions};
@@ -21,52 +21,88 @@ const RETRIED_ROWS: usize = 1000;
 #[derive(Default)]
 struct BatchOutcome {
     stats: CollectionStats,
-    refused: Vec<Refused>,
+    /// Rows that the target refused, by the text of their keys.
+    refused: Vec<(String, Refused)>,
 }
 
 /// Copies every row. While batches are written, the next one is converted and the one after that is read; no more
-/// are held.
+/// are held. On an error the batches on their way are finished first, so that none is cut off and the stats are true.
 pub(super) async fn copy_rows(
     collection: &Arc<Collection>,
     snapshot: &dyn ReadSnapshot,
     reporter: &Reporter,
-) -> Result<CollectionStats> {
-    let target = collection.target.tables()?;
-    let mapping = &collection.mapping;
-    let options = ScanOptions {
-        keys_only: false,
-        binary_tuples: collection.fresh && target.takes_binary_tuples(&mapping.source, &mapping.target),
-        discriminator: mapping.source_discriminator.clone(),
-    };
-    let concurrency = target.write_concurrency().max(1);
-    let slots = Arc::new(Semaphore::new(concurrency));
-    let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
-    let mut tasks = JoinSet::new();
-    let mut stats = CollectionStats::default();
-    let mut refused = Vec::new();
-    let mut settle = |finished: Result<(usize, Result<BatchOutcome>), JoinError>| -> Result<()> {
+    stats: &mut CollectionStats,
+) -> Result<()> {
+    let concurrency = collection.target.tables()?.write_concurrency().max(1);
+    let mut copy = Copy { stats, refused: Vec::new(), reporter, tasks: JoinSet::new() };
+    let read = copy.read_all(collection, snapshot, concurrency).await;
+    let mut settled = Ok(());
+    while let Some(finished) = copy.tasks.join_next().await {
+        settled = settled.and(copy.settle(finished));
+    }
+    read.and(settled)?;
+    let refused = copy.refused;
+    retry_refused(collection, refused, stats).await
+}
+
+/// A copy on its way.
+struct Copy<'a> {
+    stats: &'a mut CollectionStats,
+    refused: Vec<Refused>,
+    reporter: &'a Reporter,
+    tasks: JoinSet<(usize, Result<BatchOutcome>)>,
+}
+
+impl Copy<'_> {
+    async fn read_all(
+        &mut self,
+        collection: &Arc<Collection>,
+        snapshot: &dyn ReadSnapshot,
+        concurrency: usize,
+    ) -> Result<()> {
+        let mapping = &collection.mapping;
+        let takes_tuples = collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target);
+        let options = ScanOptions {
+            keys_only: false,
+            binary_tuples: collection.fresh && takes_tuples,
+            discriminator: mapping.source_discriminator.clone(),
+        };
+        let slots = Arc::new(Semaphore::new(concurrency));
+        let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
+        while let Some(batch) = batches.recv().await {
+            let batch = batch?;
+            while self.tasks.len() > concurrency {
+                if let Some(finished) = self.tasks.join_next().await {
+                    self.settle(finished)?;
+                }
+            }
+            self.tasks.spawn(copy_batch(Arc::clone(collection), batch, Arc::clone(&slots)));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, finished: Result<(usize, Result<BatchOutcome>), JoinError>) -> Result<()> {
         let (rows, outcome) = finished
             .map_err(|error| Error::new(ErrorKind::Internal, format!("a batch was not finished: {error}")))?;
         let outcome = outcome?;
-        stats.add(outcome.stats);
-        refused.extend(outcome.refused);
-        reporter.add(rows);
-        Ok(())
-    };
-    while let Some(batch) = batches.recv().await {
-        let batch = batch?;
-        while tasks.len() > concurrency {
-            if let Some(finished) = tasks.join_next().await {
-                settle(finished)?;
+        self.stats.add(outcome.stats);
+        for (key, refused) in outcome.refused {
+            if refused.may_fit_later() && self.refused.len() < RETRIED_ROWS {
+                self.refused.push(refused);
+            } else {
+                self.stats.fail(key, refused.error.to_string());
             }
         }
-        tasks.spawn(copy_batch(Arc::clone(collection), batch, Arc::clone(&slots)));
+        self.reporter.add(rows);
+        Ok(())
     }
-    while let Some(finished) = tasks.join_next().await {
-        settle(finished)?;
+}
+
+impl BatchOutcome {
+    fn refuse(&mut self, collection: &Collection, refused: Vec<Refused>) {
+        let key = |refused: &Refused| key_text(&collection.mapping.target.key_of(&refused.row));
+        self.refused.extend(refused.into_iter().map(|refused| (key(&refused), refused)));
     }
-    retry_refused(collection, refused, &mut stats).await?;
-    Ok(stats)
 }
 
 async fn copy_batch(
@@ -111,7 +147,7 @@ async fn insert_fresh(collection: &Collection, batch: RowBatch, outcome: &mut Ba
     };
     let written = write_isolating(collection, Write::Insert, rows).await?;
     outcome.stats.created += written.rows;
-    outcome.refused.extend(written.refused);
+    outcome.refuse(collection, written.refused);
     Ok(())
 }
 
@@ -124,20 +160,36 @@ async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutco
         existing.into_iter().map(|row| (canonical_key(&mapping.target.key_of(&row)), row)).collect();
     let mut missing = Vec::new();
     let mut changed = Vec::new();
+    let mut seen = HashSet::with_capacity(keys.len());
     for (row, key) in rows.into_iter().zip(keys) {
-        match existing.get(&canonical_key(&key)) {
+        let canonical = canonical_key(&key);
+        if !seen.insert(canonical.clone()) {
+            outcome
+                .stats
+                .fail(key_text(&key), "another row has the same primary key at the target".to_owned());
+            continue;
+        }
+        match existing.get(&canonical) {
             None => missing.push(row),
+            Some(own) if !collection.mapping.is_of_entity(own) => {
+                outcome.stats.fail(
+                    key_text(&key),
+                    "a row of another entity has this primary key at the target".to_owned(),
+                );
+            }
             Some(own) if is_same(&row, own, &mapping.target.key) => outcome.stats.skipped += 1,
             Some(own) if wins(collection, &row, own) => changed.push(row),
             Some(_) => outcome.stats.skipped += 1,
         }
     }
-    let written = write_isolating(collection, Write::Upsert, missing).await?;
+    // The target has no such rows, and another one under the same key must not be overwritten.
+    let written = write_isolating(collection, Write::Insert, missing).await?;
     outcome.stats.created += written.rows;
-    outcome.refused.extend(written.refused);
+    outcome.refuse(collection, written.refused);
     let written = write_isolating(collection, Write::Upsert, changed).await?;
     outcome.stats.updated += written.rows;
-    outcome.refused.extend(written.refused.into_iter().map(|refused| Refused { existed: true, ..refused }));
+    let refused = written.refused.into_iter().map(|refused| Refused { existed: true, ..refused }).collect();
+    outcome.refuse(collection, refused);
     Ok(())
 }
 
@@ -160,15 +212,10 @@ async fn retry_refused(
     refused: Vec<Refused>,
     stats: &mut CollectionStats,
 ) -> Result<()> {
-    for (position, Refused { row, error, existed }) in refused.into_iter().enumerate() {
-        let depends_on_others =
-            matches!(error.kind(), ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation);
+    for Refused { row, existed, .. } in refused {
         let key = key_text(&collection.mapping.target.key_of(&row));
-        if !depends_on_others || position >= RETRIED_ROWS {
-            stats.fail(key, error.to_string());
-            continue;
-        }
-        let written = write_isolating(collection, Write::Upsert, vec![row]).await?;
+        let write = if existed { Write::Upsert } else { Write::Insert };
+        let written = write_isolating(collection, write, vec![row]).await?;
         match written.refused.first() {
             Some(refused) => stats.fail(key, refused.error.to_string()),
             None if existed => stats.updated += written.rows,

@@ -25,6 +25,13 @@ pub(super) struct Refused {
     pub(super) existed: bool,
 }
 
+impl Refused {
+    /// Whether it was refused for the sake of another row, which may be gone or there by the end.
+    pub(super) fn may_fit_later(&self) -> bool {
+        matches!(self.error.kind(), ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation)
+    }
+}
+
 /// What became of a batch.
 #[derive(Default)]
 pub(super) struct Written {

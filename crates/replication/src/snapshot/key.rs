@@ -1,6 +1,6 @@
 //! Primary keys that two databases give in different types, made comparable.
 
-use data::{Value, json_text};
+use data::{Value, json_text, normal_decimal};
 
 /// A text that is the same for the same key in either database: integers whatever their width, an object id like its
 /// hexadecimal text.
@@ -12,7 +12,9 @@ pub(crate) fn canonical_key(key: &[Value]) -> String {
             Value::Int64(number) => ('i', number.to_string()),
             Value::ObjectId(id) => ('t', id.to_string()),
             Value::Text(part) => ('t', part.clone()),
-            Value::Decimal(number) => ('d', number.to_string()),
+            Value::Decimal(number) => ('d', normal_decimal(number)),
+            // Also NaN and the infinities, which JSON lacks; the two zeros are one key.
+            Value::Float(number) => ('f', format!("{:?}", if *number == 0.0 { 0.0 } else { *number })),
             Value::Timestamp(moment) => ('m', moment.0.to_string()),
             other => ('v', json_text(other)),
         };
@@ -41,6 +43,10 @@ mod tests {
     fn the_same_key_in_other_types_is_the_same_text() {
         assert_eq!(canonical_key(&[Value::Int32(7)]), canonical_key(&[Value::Int64(7)]));
         let hex = "65a1f0c2d4e5b6a798897766";
+        assert_eq!(
+            canonical_key(&[Value::Decimal("1.50".into())]),
+            canonical_key(&[Value::Decimal("1.5".into())])
+        );
         let id = Value::ObjectId(ObjectId::parse(hex).unwrap());
         assert_eq!(canonical_key(&[id]), canonical_key(&[Value::from(hex)]));
     }
@@ -51,5 +57,6 @@ mod tests {
             |key: &[&str]| canonical_key(&key.iter().map(|part| Value::from(*part)).collect::<Vec<_>>());
         assert_ne!(text(&["a", "bc"]), text(&["ab", "c"]));
         assert_ne!(text(&["1"]), canonical_key(&[Value::Int32(1)]));
+        assert_ne!(canonical_key(&[Value::Float(f64::NAN)]), canonical_key(&[Value::Float(f64::INFINITY)]));
     }
 }

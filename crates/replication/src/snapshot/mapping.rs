@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
-use data::table::{Coerced, Limits, Loss, Row, Table, coerce, overlay_schema};
-use data::{Error, ErrorKind, Result, Value};
+use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, overlay_schema};
+use data::{Error, ErrorKind, Result, Timestamp, Value, json_from_value, json_text, value_from_json};
 
-use super::{CollectionPlan, End, key_text};
+use super::{CollectionPlan, End, canonical_key, key_text};
 use crate::stats::CollectionStats;
 
 /// A source table, its target table cut to the columns they share, and the way from one to the other.
@@ -23,6 +23,7 @@ pub(crate) struct Mapping {
     pub(crate) target_discriminator: Option<Discriminator>,
     /// Position of `updatedAt` in `target`.
     updated_at: Option<usize>,
+    target_is_schemaless: bool,
     limits: Limits,
     source_limits: Limits,
 }
@@ -77,6 +78,7 @@ impl Mapping {
             positions,
             source_discriminator,
             target_discriminator,
+            target_is_schemaless,
             limits: target_tables.limits(),
             source_limits: source_tables.limits(),
         })
@@ -87,7 +89,7 @@ impl Mapping {
         let mut converted = Vec::with_capacity(rows.len());
         for row in rows {
             let key = self.source.key_of(&row);
-            match self.convert_row(row) {
+            match self.convert_row(row).and_then(|converted| self.check_key(&key, converted)) {
                 Ok((row, losses)) => {
                     for (column, loss) in losses {
                         stats.convert(&self.target.columns[column].name, loss.describe(), 1);
@@ -100,18 +102,44 @@ impl Mapping {
         converted
     }
 
+    /// A key must come out of the conversion whole, or two rows of the source could become one.
+    fn check_key(&self, key: &[Value], (row, losses): Converted) -> Result<Converted> {
+        if key.iter().any(Value::is_null) {
+            return Err(Error::new(ErrorKind::NotNullViolation, "the primary key holds NULL"));
+        }
+        let target_key = self.target.key_of(&row);
+        let is_whole = target_key == key
+            || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key));
+        if is_whole {
+            return Ok((row, losses));
+        }
+        Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
+    }
+
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
         let mut losses = Vec::new();
         let mut converted = Vec::with_capacity(self.positions.len());
         for (column, position) in self.positions.iter().enumerate() {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let target = &self.target.columns[column];
+            let value = self.as_json(value, &self.source.columns[*position].column_type, &target.column_type);
             let Coerced { value, loss } = coerce(value, &target.column_type, &self.limits)
                 .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?;
             losses.extend(loss.map(|loss| (column, loss)));
             converted.push(value);
         }
         Ok((converted, losses))
+    }
+
+    /// JSON in the form in which the target keeps it: the text of a JSON string has its quotes, and what only BSON knows
+    /// becomes JSON here already, so that it compares equal with what the target gives back.
+    fn as_json(&self, value: Value, source: &ColumnType, target: &ColumnType) -> Value {
+        match (source, target) {
+            (_, _) if value.is_null() => value,
+            (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
+            (_, ColumnType::Json) if !self.target_is_schemaless => value_from_json(json_from_value(&value)),
+            _ => value,
+        }
     }
 
     /// The key of a target row as the source would hold it; `None` if the source cannot hold such a key.
@@ -125,15 +153,38 @@ impl Mapping {
         coerced.map(|coerced| coerced.map(|coerced| coerced.value)).collect()
     }
 
+    /// What no two collections of a run may share: the target's rows.
+    pub(crate) fn target_identity(&self) -> (String, Option<String>) {
+        (self.target.name.clone(), self.target_discriminator.as_ref().map(|own| own.value.clone()))
+    }
+
+    /// Whether a row of the target belongs to the entity that is mirrored.
+    pub(crate) fn is_of_entity(&self, row: &[Value]) -> bool {
+        self.target_discriminator.as_ref().is_none_or(|own| {
+            let value = self.target.position(&own.column).and_then(|position| row.get(position));
+            value.is_none_or(|value| value.as_text() == Some(&own.value))
+        })
+    }
+
     /// Whether the row of the source was written later than that of the target; rows without `updatedAt` count as so.
     pub(crate) fn is_newer(&self, source: &[Value], target: &[Value]) -> bool {
         let Some(position) = self.updated_at else {
             return true;
         };
-        match (source.get(position), target.get(position)) {
-            (Some(Value::Timestamp(source)), Some(Value::Timestamp(target))) => source > target,
+        match (source.get(position).and_then(moment), target.get(position).and_then(moment)) {
+            // Rows that differ under the same time are the source's, or they would differ for ever.
+            (Some(source), Some(target)) => source >= target,
             _ => true,
         }
+    }
+}
+
+/// SQLite keeps a moment as text.
+fn moment(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Timestamp(moment) => Some(*moment),
+        Value::Text(text) => Timestamp::parse_iso(text),
+        _ => None,
     }
 }
 
@@ -142,7 +193,16 @@ fn shared_columns(source: &Table, target: &Table) -> Result<(Table, Vec<usize>)>
     let mut columns = Vec::new();
     let mut positions = Vec::new();
     for (position, column) in source.columns.iter().enumerate() {
-        if let Some(own) = target.columns.iter().find(|own| own.name == column.name && !own.generated) {
+        let exact = target.columns.iter().find(|own| own.name == column.name);
+        // SQLite takes `Email` and `email` for one column.
+        let Some(own) =
+            exact.or_else(|| target.columns.iter().find(|own| own.name.eq_ignore_ascii_case(&column.name)))
+        else {
+            let message =
+                format!("table \"{}\" has no column \"{}\" at the target", target.name, column.name);
+            return Err(Error::new(ErrorKind::Schema, message));
+        };
+        if !own.generated {
             columns.push(own.clone());
             positions.push(position);
         }
@@ -150,10 +210,17 @@ fn shared_columns(source: &Table, target: &Table) -> Result<(Table, Vec<usize>)>
     let key_names =
         |table: &Table| table.key.iter().map(|at| table.columns[*at].name.clone()).collect::<Vec<_>>();
     let (source_key, target_key) = (key_names(source), key_names(target));
-    let key: Option<Vec<usize>> =
-        source_key.iter().map(|name| columns.iter().position(|column| column.name == *name)).collect();
+    let key: Option<Vec<usize>> = source_key
+        .iter()
+        .map(|name| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))
+        .collect();
     match key {
-        Some(key) if source_key == target_key => {
+        Some(key)
+            if source_key
+                .iter()
+                .map(|name| name.to_lowercase())
+                .eq(target_key.iter().map(|name| name.to_lowercase())) =>
+        {
             let table =
                 Table { name: target.name.clone(), columns, key, references: target.references.clone() };
             Ok((table, positions))

@@ -16,6 +16,7 @@ pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
 pub(crate) use sweep::orphans_among;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use data::table::TableStore;
@@ -70,8 +71,16 @@ pub(crate) async fn mirror(
     let mut outcomes: Vec<CollectionStats> =
         plans.iter().map(|plan| CollectionStats::new(&plan.label)).collect();
     let mut collections: Vec<(usize, Arc<Collection>)> = Vec::with_capacity(plans.len());
+    let mut taken = HashSet::new();
     for (position, plan) in plans.iter().enumerate() {
         match prepare(rule, plan, &source, &target).await {
+            Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
+                let reason = format!(
+                    "another collection of the rule is already \"{}\" at the target",
+                    plan.target_table
+                );
+                outcomes[position].fail(String::new(), reason);
+            }
             Ok(collection) => collections.push((position, Arc::new(collection))),
             Err(error) => count_or_stop(&mut outcomes[position], error)?,
         }
@@ -92,9 +101,9 @@ pub(crate) async fn mirror(
     let snapshot = open_snapshot(&source).await.map_err(Error::database_in("source snapshot"))?;
     for (position, collection) in &collections {
         let reporter = Reporter::start(listener.clone(), rule, collection).await;
-        match copy::copy_rows(collection, snapshot.as_ref(), &reporter).await {
-            Ok(stats) => outcomes[*position].add(stats),
-            Err(error) => count_or_stop(&mut outcomes[*position], error)?,
+        let stats = &mut outcomes[*position];
+        if let Err(error) = copy::copy_rows(collection, snapshot.as_ref(), &reporter, stats).await {
+            count_or_stop(stats, error)?;
         }
         reporter.finish();
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use data::table::{ScanOptions, Table};
-use data::{Result, Value};
+use data::{ErrorKind, Result, Value};
 
 use super::isolate::concerns_rows;
 use super::{Collection, End, Mapping, canonical_key, key_text};
@@ -43,14 +43,32 @@ pub(crate) async fn orphans_among(
             None => orphans.push(key),
         }
     }
-    let lookup = key_columns(&mapping.source);
     let source_keys: Vec<_> = candidates.iter().map(|(_, source_key)| source_key.clone()).collect();
-    let found = source.tables()?.fetch(&lookup, &source_keys).await?;
-    let found: HashSet<String> = found.iter().map(|row| canonical_key(row)).collect();
+    let found = keys_at_source(mapping, source, source_keys).await?;
     let missing =
         candidates.into_iter().filter(|(_, source_key)| !found.contains(&canonical_key(source_key)));
     orphans.extend(missing.map(|(key, _)| key));
     Ok(orphans)
+}
+
+/// Which of the keys the source holds, in their canonical form. A key that the source cannot even read, such as text
+/// that is no UUID, is not among them; it is found by halving.
+async fn keys_at_source(mapping: &Mapping, source: &End, keys: Vec<Vec<Value>>) -> Result<HashSet<String>> {
+    let lookup = key_columns(&mapping.source);
+    let mut found = HashSet::with_capacity(keys.len());
+    let mut pending = vec![keys];
+    while let Some(mut keys) = pending.pop() {
+        match source.tables()?.fetch(&lookup, &keys).await {
+            Ok(rows) => found.extend(rows.iter().map(|row| canonical_key(row))),
+            Err(error) if error.kind() != ErrorKind::Value => return Err(error),
+            Err(_) if keys.len() <= 1 => {}
+            Err(_) => {
+                pending.push(keys.split_off(keys.len() / 2));
+                pending.push(keys);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The table with nothing but its key, in key order.

@@ -138,7 +138,8 @@ impl TableStore for SqliteStore {
 
     async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
         table.require_key()?;
-        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Ignored).await?;
+        // A row that another table still refers to must not vanish beneath it.
+        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Enforced).await?;
         let mut deleted = 0;
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
             let condition = columns::key_condition(table, keys.len());
