@@ -163,7 +163,7 @@ impl NativeReplicationManager {
         settle(self.manager()?.load_from_file(Path::new(&path)))
     }
 
-    /// Writes the tree file now and after every change.
+    /// Writes the tree file after every change.
     #[napi]
     pub fn enable_auto_persist(&self, path: String) -> napi::Result<()> {
         settle(self.manager()?.enable_auto_persist(Path::new(&path)))

@@ -1,6 +1,7 @@
 // The registry of entity schemas, shared by every copy of the package in the process.
 import { schemaError, unknownEntityError } from '../errors.js';
 import type { EntityDeclaration, EntitySchema } from '../types/schema.js';
+import { nativeSchema } from './native-schema.js';
 
 const SLOT = Symbol.for('replicaverse.schemas');
 
@@ -67,15 +68,29 @@ export interface SchemaValidation {
   errors: string[];
 }
 
-/** Checks that the relations of the registered schemas, or of those given, lead to registered schemas. */
+/**
+ * Checks the registered schemas, or those given: their fields and indexes, and that their relations lead to registered
+ * schemas.
+ */
 export function validateSchemas(schemas: readonly EntityDeclaration[] = getAllSchemas()): SchemaValidation {
   const known = new Set([...getEntityNames(), ...schemas.map(({ name }) => name)]);
-  const errors = schemas.flatMap((schema) =>
-    Object.entries(schema.relations ?? {})
+  const errors = schemas.flatMap((schema) => [
+    ...malformedParts(schema),
+    ...Object.entries(schema.relations ?? {})
       .filter(([, { target }]) => !known.has(target))
       .map(([relation, { target }]) => `${schema.name}.${relation}: the target entity "${target}" is not registered`),
-  );
+  ]);
   return { valid: errors.length === 0, errors };
+}
+
+/** What the core finds wrong with a schema. */
+function malformedParts(schema: EntityDeclaration): string[] {
+  try {
+    nativeSchema(schema);
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
 }
 
 /** The schema itself when nothing is missing, else a copy with the missing parts. */

@@ -5,6 +5,7 @@ import { ReplicaverseError, fromNative, fromNativeSync } from '../errors.js';
 import { native } from '../native.js';
 import { EntityService, NativeBackedDialect, getAllSchemas, nativeSchema } from '../orm/index.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import { jsonOf, textOf } from './arguments.js';
 import { readCursor, readStats } from './reports.js';
 import type {
   ProjectSource,
@@ -49,7 +50,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     }
     const entities = schemas ?? this.#projects?.getProject(project)?.schemas ?? getAllSchemas();
     const connected = await fromNative(() =>
-      this.#core.addReplica(project, JSON.stringify(config), entities.map(nativeSchema)),
+      this.#core.addReplica(textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)),
     );
     const service = new EntityService(NativeBackedDialect.of(connected), entities);
     const services = this.#services.get(project) ?? new Map<string, EntityService>();
@@ -59,7 +60,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /** Removes a replica and closes its connections; the last one takes its project along. */
   async removeReplica(project: string, name: string): Promise<void> {
-    await fromNative(() => this.#core.removeReplica(project, name));
+    await fromNative(() => this.#core.removeReplica(textOf('project', project), textOf('name', name)));
     const services = this.#services.get(project);
     services?.delete(name);
     if (services?.size === 0) this.#services.delete(project);
@@ -68,7 +69,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /** Sets how the slave for a read is chosen. */
   setReadRouting(project: string, strategy: ReadRouting): void {
-    fromNativeSync(() => this.#core.setReadRouting(project, strategy));
+    fromNativeSync(() => this.#core.setReadRouting(textOf('project', project), textOf('strategy', strategy)));
   }
 
   /** How the slave for a read is chosen; `round-robin` when never set. */
@@ -93,19 +94,19 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /** Makes a connected replica the master of its project and the master a slave. */
   async promoteToMaster(project: string, name: string): Promise<void> {
-    await fromNative(async () => this.#core.promoteToMaster(project, name));
+    await fromNative(async () => this.#core.promoteToMaster(textOf('project', project), textOf('name', name)));
     this.emit('replica.promoted', { project, name });
   }
 
   /** Adds a rule. */
   addReplicationRule(rule: ReplicationRuleConfig): void {
-    fromNativeSync(() => this.#core.addRule(JSON.stringify(rule)));
+    fromNativeSync(() => this.#core.addRule(jsonOf('rule', rule)));
     this.emit('rule.added', { rule: rule.name });
   }
 
   /** Removes a rule; a run that has begun goes on to its end. */
   removeReplicationRule(name: string): void {
-    fromNativeSync(() => this.#core.removeRule(name));
+    fromNativeSync(() => this.#core.removeRule(textOf('name', name)));
     this.emit('rule.removed', { rule: name });
   }
 
@@ -127,14 +128,14 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
       this.emit('rule.sync.progress', JSON.parse(progress) as SyncProgress);
     };
     const onProgress = this.listenerCount('rule.sync.progress') > 0 ? listener : undefined;
-    const stats = readStats(await fromNative(() => this.#core.sync(ruleName, onProgress)));
+    const stats = readStats(await fromNative(() => this.#core.sync(textOf('ruleName', ruleName), onProgress)));
     this.emit('rule.sync.done', stats);
     return stats;
   }
 
   /** Compares source and target of a rule row by row, and changes neither. */
   async verify(ruleName: string): Promise<SyncVerdict> {
-    return JSON.parse(await fromNative(() => this.#core.verify(ruleName))) as SyncVerdict;
+    return JSON.parse(await fromNative(() => this.#core.verify(textOf('ruleName', ruleName)))) as SyncVerdict;
   }
 
   /** The stats of the last run of a rule, or of `project/replica`. */
@@ -151,17 +152,17 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /** Writes replicas, rules and routing to a JSON file, with passwords masked. */
   saveToFile(path: string): void {
-    fromNativeSync(() => this.#core.saveToFile(path));
+    fromNativeSync(() => this.#core.saveToFile(textOf('path', path)));
   }
 
   /** Takes over routing and rules from a file that was saved before; a rule that exists is kept as it is. */
   loadFromFile(path: string): void {
-    fromNativeSync(() => this.#core.loadFromFile(path));
+    fromNativeSync(() => this.#core.loadFromFile(textOf('path', path)));
   }
 
-  /** Writes the file now and after every change. */
+  /** Writes the file after every change; now too, unless there is one, which may be about to be loaded. */
   enableAutoPersist(path: string): void {
-    fromNativeSync(() => this.#core.enableAutoPersist(path));
+    fromNativeSync(() => this.#core.enableAutoPersist(textOf('path', path)));
   }
 
   /** The projects that have replicas. */

@@ -245,12 +245,14 @@ impl Manager {
         self.persist()
     }
 
-    /// Writes the file now and after every change.
+    /// Writes the file after every change; now too, unless there is one, which may be about to be loaded.
     ///
     /// # Errors
     /// [`Error::TreeFile`].
     pub fn enable_auto_persist(&self, path: &Path) -> Result<()> {
-        self.save_to_file(path)?;
+        if !path.exists() {
+            self.save_to_file(path)?;
+        }
         self.state().persist_to = Some(path.to_owned());
         Ok(())
     }

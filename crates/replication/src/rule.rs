@@ -62,6 +62,7 @@ pub struct Rule {
 /// A rule as an application or a tree file gives it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "a replication rule")]
 struct RawRule {
     name: Option<String>,
     source: Option<String>,

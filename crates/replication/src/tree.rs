@@ -139,7 +139,7 @@ pub(crate) fn mask_password(uri: &str) -> String {
     {
         masked.replace_range(colon + 1..at, "***");
     }
-    mask_parameter(&masked, "password")
+    mask_parameters(&masked)
 }
 
 /// Masks the password of a connection string of `name=value` pairs, whose values may be in quotes.
@@ -171,12 +171,16 @@ fn closing_quote(text: &str) -> Option<usize> {
     None
 }
 
-fn mask_parameter(uri: &str, name: &str) -> String {
-    let Some((base, query)) = uri.split_once('?') else {
-        return uri.to_owned();
+/// Masks the parameters that hold a secret: passwords of any kind, and the session token among MongoDB's
+/// `authMechanismProperties`.
+fn mask_parameters(uri: &str) -> String {
+    let Some((base, query)) = uri.split_once('?') else { return uri.to_owned() };
+    let is_secret = |name: &str| {
+        let name = name.to_lowercase();
+        name.ends_with("password") || name == "authmechanismproperties"
     };
     let masked = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((key, _)) if key == name => format!("{key}=***"),
+        Some((name, _)) if is_secret(name) => format!("{name}=***"),
         _ => pair.to_owned(),
     });
     format!("{base}?{}", masked.collect::<Vec<_>>().join("&"))
@@ -198,6 +202,11 @@ mod tests {
             ("postgres://u:p@ss@h/db", "postgres://u:***@h/db"),
             ("postgres://u:p/ss@h/db", "postgres://u:***@h/db"),
             ("postgres://h/db?user=u&password=secret", "postgres://h/db?user=u&password=***"),
+            ("postgres://u@h/db?sslpassword=secret", "postgres://u@h/db?sslpassword=***"),
+            (
+                "mongodb://h/?tlsCertificateKeyFilePassword=s&w=1",
+                "mongodb://h/?tlsCertificateKeyFilePassword=***&w=1",
+            ),
             ("postgres://u@h/db", "postgres://u@h/db"),
             ("/var/lib/app.db", "/var/lib/app.db"),
             ("host=h password=secret dbname=d", "host=h password=*** dbname=d"),

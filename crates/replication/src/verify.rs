@@ -146,8 +146,8 @@ async fn find_extra(
     let snapshot = target.tables()?.snapshot().await?;
     let options = ScanOptions {
         keys_only: true,
-        binary_tuples: false,
         discriminator: mapping.target_discriminator.clone(),
+        ..ScanOptions::default()
     };
     let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;
     while let Some(batch) = batches.recv().await {

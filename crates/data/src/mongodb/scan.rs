@@ -45,8 +45,9 @@ impl ReadSnapshot for CollectionReader {
         let decoder =
             Decoder::new(&table, if options.keys_only { Unknown::Ignore } else { Unknown::Refuse })?;
         let cursor = open_cursor(&self.connection, &table, &options).await?;
+        let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(feed(cursor, decoder, options.keys_only, sender, turn));
+        tokio::spawn(feed(cursor, decoder, options.keys_only, most_rows, sender, turn));
         Ok(receiver)
     }
 }
@@ -93,6 +94,7 @@ async fn feed(
     mut cursor: RawBatchCursor,
     decoder: Decoder,
     keys_only: bool,
+    most_rows: usize,
     sender: mpsc::Sender<Result<RowBatch>>,
     _turn: OwnedMutexGuard<()>,
 ) {
@@ -109,7 +111,7 @@ async fn feed(
             }
         };
         loop {
-            let rows = decoder.batch(&mut documents, keys_only);
+            let rows = decoder.batch(&mut documents, keys_only, most_rows);
             let last = rows.is_err();
             match rows {
                 Ok(rows) if rows.is_empty() => break,
@@ -162,10 +164,11 @@ impl Decoder {
         &self,
         documents: &mut impl Iterator<Item = mongodb::bson::error::Result<RawBsonRef<'d>>>,
         keys_only: bool,
+        most_rows: usize,
     ) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut bytes = 0;
-        while rows.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+        while rows.len() < most_rows && bytes < BATCH_BYTES {
             let Some(document) = documents.next() else { break };
             let document = document
                 .map_err(malformed)?

@@ -31,6 +31,10 @@ const BYTES_PER_VALUE: usize = 64;
 /// 260 with two, 263 with three, 265 with four.
 const WRITE_CONCURRENCY: usize = 3;
 
+/// How many rows are written at a time. More are not faster, and so many are held several times over while several
+/// batches are on their way.
+const WRITE_ROWS: usize = 2500;
+
 /// The collections of one database.
 pub(super) struct Tables {
     connection: Arc<Connection>,
@@ -115,6 +119,10 @@ impl TableStore for Tables {
         })
         .await?;
         Ok(rows)
+    }
+
+    fn batch_rows(&self) -> Option<usize> {
+        Some(WRITE_ROWS)
     }
 
     fn write_concurrency(&self) -> usize {

@@ -46,7 +46,10 @@ fn kind_of_sqlstate(code: &str) -> ErrorKind {
         "42501" => ErrorKind::Permission,
         "42P01" => ErrorKind::UnknownTable,
         "53100" => ErrorKind::DiskFull,
-        "53300" | "3D000" => ErrorKind::Connection,
+        "53300" => ErrorKind::Connection,
+        "3D000" => ErrorKind::Config,
+        // More parameters than the protocol counts, and the like: trying again would not help.
+        "08P01" => ErrorKind::Statement,
         "40001" | "40P01" | "55P03" => ErrorKind::Conflict,
         "57014" => ErrorKind::Timeout,
         "25P02" | "25P01" => ErrorKind::Transaction,

@@ -49,9 +49,20 @@ impl ReadSnapshot for Snapshot {
         let statement = copy_statement(&relation.own_rows(), &stored, &options);
         // Tuples are decoded by the table they are handed over with, so its types must be the stored ones.
         let binary_tuples = options.binary_tuples && stored.are_declared();
+        let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         tokio::spawn(async move {
-            match copy_batches(&mut connection, &statement, &layout, &stored, binary_tuples, &sender).await {
+            match copy_batches(
+                &mut connection,
+                &statement,
+                &layout,
+                &stored,
+                binary_tuples,
+                most_rows,
+                &sender,
+            )
+            .await
+            {
                 Ok(Ended::Complete) => {}
                 Ok(Ended::Left) => leave(&mut connection).await,
                 Err(error) => {
@@ -77,10 +88,11 @@ async fn copy_batches(
     table: &Arc<Table>,
     stored: &StoredTypes,
     binary_tuples: bool,
+    most_rows: usize,
     sender: &mpsc::Sender<Result<RowBatch>>,
 ) -> Result<Ended> {
     let mut copy = connection.copy_out(statement).await?;
-    let mut pending = Tuples::default();
+    let mut pending = Tuples { most_rows, ..Tuples::default() };
     loop {
         let piece = copy.next().await?;
         let is_last = piece.is_none();
@@ -147,6 +159,8 @@ fn key_table(table: &Table) -> Table {
 struct Tuples {
     bytes: BytesMut,
     rows: usize,
+    /// How many rows make up a batch.
+    most_rows: usize,
     /// How many bytes of `bytes` are whole tuples.
     whole: usize,
     /// Whether the header of the COPY has been passed.
@@ -177,7 +191,7 @@ impl Tuples {
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.whole >= BATCH_BYTES
+        self.rows >= self.most_rows || self.whole >= BATCH_BYTES
     }
 
     fn take(&mut self) -> (usize, Bytes) {

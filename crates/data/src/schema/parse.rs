@@ -63,6 +63,7 @@ impl EntitySchema {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "an entity schema")]
 struct RawSchema {
     name: String,
     collection: Option<String>,
@@ -82,6 +83,7 @@ struct RawSchema {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "a field such as {type: ...}")]
 struct RawField {
     #[serde(rename = "type")]
     field_type: String,
@@ -117,6 +119,7 @@ impl RawField {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "a relation such as {type, target}")]
 struct RawRelation {
     #[serde(rename = "type")]
     kind: String,
@@ -185,6 +188,7 @@ fn cascade_list(place: &str, cascade: &Json) -> Result<Vec<String>> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "an index such as {fields}")]
 struct RawIndex {
     fields: Json,
     #[serde(default)]

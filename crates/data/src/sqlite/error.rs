@@ -63,7 +63,12 @@ pub(super) fn result_code_error(number: i32, message: &str) -> Error {
     let (name, kind) = named(&CONSTRAINTS, number)
         .or_else(|| named(&PRIMARY, number & 0xff))
         .unwrap_or(("", ErrorKind::Statement));
-    let kind = if message.starts_with("no such table") { ErrorKind::UnknownTable } else { kind };
+    let kind = match message {
+        _ if message.starts_with("no such table") => ErrorKind::UnknownTable,
+        // RESTRICT reports the violation as that of a trigger.
+        "FOREIGN KEY constraint failed" => ErrorKind::ForeignKeyViolation,
+        _ => kind,
+    };
     let code = if name.is_empty() { number.to_string() } else { name.to_owned() };
     let (table, column) = failed_place(message);
     let constraint = message.strip_prefix("CHECK constraint failed: ").map(str::to_owned);

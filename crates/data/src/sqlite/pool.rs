@@ -1,7 +1,10 @@
 //! The connections to one SQLite database: one that writes, several that read.
 
+use std::ffi::c_int;
+use std::ptr::null_mut;
 use std::time::Duration;
 
+use libsqlite3_sys as ffi;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
@@ -15,6 +18,12 @@ use crate::error::{Error, ErrorKind, Result};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an operation waits for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the writing connection may cache, in KiB because it is negative. Keys that come in no order touch the whole
+/// index again and again, which would be written and read back all the time with SQLite's 2,000 KiB.
+const WRITE_CACHE: &str = "-16000";
+/// Pages that the write-ahead log may hold before they are copied into the database: 16 MiB of the usual 4 KiB pages.
+/// A page that is changed again meanwhile is copied once.
+const WRITE_AHEAD: &str = "4096";
 /// Rows on their way from a connection's thread.
 const ROW_BUFFER: usize = 512;
 
@@ -47,6 +56,8 @@ impl SqlitePools {
                 let reader = options.clone().create_if_missing(false).pragma("query_only", "ON");
                 let most = u32::try_from(size.max.max(1)).unwrap_or(u32::MAX);
                 let read = pool(most).connect_with(reader.clone()).await.map_err(place)?;
+                let options =
+                    options.pragma("cache_size", WRITE_CACHE).pragma("wal_autocheckpoint", WRITE_AHEAD);
                 let write = pool(1).connect_with(options).await.map_err(place)?;
                 Ok(Self { read, write, reader: Some(reader) })
             }
@@ -114,6 +125,25 @@ fn pool(most: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(take_quoted_names_as_names(connection)))
+}
+
+/// Keeps SQLite from taking a name in double quotes for text where no column has it. A connection that has not noticed
+/// a new column yet would answer with the column's name for its value.
+async fn take_quoted_names_as_names(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut handle = connection.lock_handle().await?;
+    for option in [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL] {
+        // SAFETY: the handle is locked, and so valid; these options take an int and a pointer that may be null.
+        let code = unsafe {
+            ffi::sqlite3_db_config(handle.as_raw_handle().as_ptr(), option, 0 as c_int, null_mut::<c_int>())
+        };
+        if code != ffi::SQLITE_OK {
+            return Err(sqlx::Error::Configuration(
+                "SQLite cannot be told to take quoted names as names".into(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Finds what SQLite would only call "unable to open database file".

@@ -66,6 +66,8 @@ pub struct ScanOptions {
     pub keys_only: bool,
     /// Whether the reader takes [`RowBatch::PgBinary`].
     pub binary_tuples: bool,
+    /// How many rows a batch holds at the most, where that is fewer than the database would hand on.
+    pub batch_rows: Option<usize>,
     /// Only the rows of this entity, where several share a table.
     pub discriminator: Option<Discriminator>,
 }
@@ -113,6 +115,11 @@ pub trait TableStore: Send + Sync {
     /// Whether [`insert`](Self::insert) takes tuples of `source` as they are.
     fn takes_binary_tuples(&self, _source: &Table, _target: &Table) -> bool {
         false
+    }
+
+    /// How many rows are worth writing at a time; `None` for as many as come.
+    fn batch_rows(&self) -> Option<usize> {
+        None
     }
 
     /// How many batches are worth writing at the same time.

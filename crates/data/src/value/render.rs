@@ -1,5 +1,9 @@
 //! Values as JSON: how a document or array is written into a text or JSON column, and read back.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Number, Value as Json};
 
 use super::{Object, Value};
@@ -27,7 +31,96 @@ pub fn json_from_value(value: &Value) -> Json {
 
 /// The JSON text of a value, by the rules of [`json_from_value`].
 pub fn json_text(value: &Value) -> String {
-    json_from_value(value).to_string()
+    // Writing into a String cannot fail, and the names of an object are text.
+    serde_json::to_string(&AsJson(value)).unwrap_or_default()
+}
+
+/// A value that is written by the rules of [`json_from_value`], without a copy of it being made.
+struct AsJson<'a>(&'a Value);
+
+impl Serialize for AsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Int32(number) => serializer.serialize_i32(*number),
+            Value::Int64(number) => serializer.serialize_i64(*number),
+            Value::Decimal(text) => serializer.serialize_str(text),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(AsJson)),
+            Value::Object(object) => {
+                serializer.collect_map(object.iter().map(|(name, value)| (name, AsJson(value))))
+            }
+            rare => json_from_value(rare).serialize(serializer),
+        }
+    }
+}
+
+/// Reads what [`value_from_json`] gives, without the JSON in between.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E: Error>(self, integer: i64) -> Result<Value, E> {
+        Ok(i32::try_from(integer).map_or(Value::Int64(integer), Value::Int32))
+    }
+
+    fn visit_u64<E: Error>(self, integer: u64) -> Result<Value, E> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "documented: an integer beyond 64 bits becomes a double"
+        )]
+        match i64::try_from(integer) {
+            Ok(integer) => self.visit_i64(integer),
+            Err(_) => Ok(Value::Float(integer as f64)),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Object::new();
+        while let Some((name, value)) = entries.next_entry()? {
+            object.insert(name, value);
+        }
+        Ok(Value::Object(Box::new(object)))
+    }
 }
 
 /// The value of a JSON document. Integers that fit 64 bits stay integers.

@@ -61,10 +61,13 @@ impl Copy<'_> {
         concurrency: usize,
     ) -> Result<()> {
         let mapping = &collection.mapping;
-        let takes_tuples = collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target);
+        let takes_tuples = collection.fresh
+            && collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target);
         let options = ScanOptions {
             keys_only: false,
-            binary_tuples: collection.fresh && takes_tuples,
+            // Tuples take a fraction of the memory of decoded rows, so that those that wait are decoded when they are due.
+            binary_tuples: true,
+            batch_rows: collection.target.tables()?.batch_rows(),
             discriminator: mapping.source_discriminator.clone(),
         };
         let slots = Arc::new(Semaphore::new(concurrency));
@@ -76,7 +79,7 @@ impl Copy<'_> {
                     self.settle(finished)?;
                 }
             }
-            self.tasks.spawn(copy_batch(Arc::clone(collection), batch, Arc::clone(&slots)));
+            self.tasks.spawn(copy_batch(Arc::clone(collection), batch, takes_tuples, Arc::clone(&slots)));
         }
         Ok(())
     }
@@ -108,17 +111,23 @@ impl BatchOutcome {
 async fn copy_batch(
     collection: Arc<Collection>,
     batch: RowBatch,
+    takes_tuples: bool,
     slots: Arc<Semaphore>,
 ) -> (usize, Result<BatchOutcome>) {
     let rows = batch.len();
-    (rows, write_batch(&collection, batch, &slots).await)
+    (rows, write_batch(&collection, batch, takes_tuples, &slots).await)
 }
 
-async fn write_batch(collection: &Collection, batch: RowBatch, slots: &Semaphore) -> Result<BatchOutcome> {
+async fn write_batch(
+    collection: &Collection,
+    batch: RowBatch,
+    takes_tuples: bool,
+    slots: &Semaphore,
+) -> Result<BatchOutcome> {
     let mut outcome = BatchOutcome::default();
     let batch = match batch {
-        RowBatch::Rows(rows) => RowBatch::Rows(collection.mapping.convert(rows, &mut outcome.stats)),
-        tuples @ RowBatch::PgBinary { .. } => tuples,
+        tuples @ RowBatch::PgBinary { .. } if takes_tuples => tuples,
+        batch => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, &mut outcome.stats)),
     };
     // The semaphore is never closed.
     let _slot = slots.acquire().await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;

@@ -137,6 +137,12 @@ impl Mapping {
         match (source, target) {
             (_, _) if value.is_null() => value,
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
+            // A column of any type has no place for a document but as text.
+            (_, ColumnType::Any)
+                if !self.target_is_schemaless && matches!(value, Value::Array(_) | Value::Object(_)) =>
+            {
+                Value::Text(json_text(&value))
+            }
             (_, ColumnType::Json) if !self.target_is_schemaless => value_from_json(json_from_value(&value)),
             _ => value,
         }

@@ -18,8 +18,8 @@ pub(super) async fn delete_orphans(collection: &Collection) -> Result<Collection
     let snapshot = target.snapshot().await?;
     let options = ScanOptions {
         keys_only: true,
-        binary_tuples: false,
         discriminator: mapping.target_discriminator.clone(),
+        ..ScanOptions::default()
     };
     let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;
     let mut stats = CollectionStats::default();

@@ -60,6 +60,7 @@ pub struct ReplicaConfig {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[serde(expecting = "the configuration of a replica")]
 struct RawReplica {
     name: Option<String>,
     role: Option<String>,
@@ -71,6 +72,7 @@ struct RawReplica {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "{min, max}")]
 struct RawPool {
     min: Option<u32>,
     max: Option<u32>,

@@ -64,13 +64,14 @@ async fn run(
     }
     let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&params)?);
     let mut rows = query.fetch(&mut *connection);
+    let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
     let mut batch = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next().await {
         let row = decode(&row.map_err(sqlite_error)?, &types)?;
         bytes += row.iter().map(size_of_value).sum::<usize>();
         batch.push(row);
-        if batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
+        if batch.len() >= most_rows || bytes >= BATCH_BYTES {
             bytes = 0;
             let full = std::mem::take(&mut batch);
             if sender.send(Ok(RowBatch::Rows(full))).await.is_err() {

@@ -17,7 +17,9 @@ const PARAMETERS: usize = 500;
 
 /// Inserts rows that do not exist yet.
 pub(super) async fn insert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> Result<()> {
-    write(pools, table, rows, "").await
+    // What a failed statement has written, the transaction undoes. So SQLite need not keep a journal of the statement,
+    // for which it would copy each page of an index that it changes.
+    write(pools, table, rows, "INSERT OR FAIL", "").await
 }
 
 /// Inserts rows, or overwrites those under the same key.
@@ -29,7 +31,7 @@ pub(super) async fn upsert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> 
         .collect();
     let action =
         if changed.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", changed.join(", ")) };
-    write(pools, table, rows, &format!(" ON CONFLICT ({}) DO {action}", selected(key))).await
+    write(pools, table, rows, "INSERT", &format!(" ON CONFLICT ({}) DO {action}", selected(key))).await
 }
 
 fn writable(table: &Table) -> impl Iterator<Item = (usize, &str)> {
@@ -37,13 +39,19 @@ fn writable(table: &Table) -> impl Iterator<Item = (usize, &str)> {
     columns.filter(|(_, column)| !column.generated).map(|(i, column)| (i, column.name.as_str()))
 }
 
-async fn write(pools: &SqlitePools, table: &Table, rows: &[Row], on_conflict: &str) -> Result<()> {
+async fn write(
+    pools: &SqlitePools,
+    table: &Table,
+    rows: &[Row],
+    verb: &str,
+    on_conflict: &str,
+) -> Result<()> {
     if let Some(row) = rows.iter().find(|row| row.len() != table.columns.len()) {
         let message =
             format!("table \"{}\": a row has {} values, not {}", table.name, row.len(), table.columns.len());
         return Err(Error::new(ErrorKind::Internal, message));
     }
-    let load = Load::new(table, on_conflict);
+    let load = Load::new(table, verb, on_conflict);
     if rows.is_empty() || load.names.is_empty() {
         return Ok(());
     }
@@ -69,13 +77,14 @@ struct Load<'a> {
     table: &'a Table,
     positions: Vec<usize>,
     names: Vec<String>,
+    verb: &'a str,
     on_conflict: &'a str,
 }
 
 impl<'a> Load<'a> {
-    fn new(table: &'a Table, on_conflict: &'a str) -> Self {
+    fn new(table: &'a Table, verb: &'a str, on_conflict: &'a str) -> Self {
         let (positions, names) = writable(table).map(|(i, name)| (i, quote(name))).unzip();
-        Self { table, positions, names, on_conflict }
+        Self { table, positions, names, verb, on_conflict }
     }
 
     fn run(&self, connection: &mut LockedSqliteHandle<'_>, rows: &[Row]) -> Result<()> {
@@ -110,6 +119,6 @@ impl<'a> Load<'a> {
         let tuple = format!("({})", placeholders(self.names.len()));
         let (table, names) = (quote(&self.table.name), self.names.join(", "));
         let tuples = vec![tuple.as_str(); rows].join(", ");
-        format!("INSERT INTO {table} ({names}) VALUES {tuples}{}", self.on_conflict)
+        format!("{} INTO {table} ({names}) VALUES {tuples}{}", self.verb, self.on_conflict)
     }
 }
