@@ -41,7 +41,6 @@ impl ReadSnapshot for Snapshot {
             let message = format!("table \"{}\" does not exist", table.name);
             return Err(Error::new(ErrorKind::UnknownTable, message));
         };
-        catalog::require_all_rows(&mut connection, &relation).await?;
         // A reader that leaves early has the COPY cancelled, which must not end the whole snapshot.
         connection.simple_query("SAVEPOINT scan").await?;
         let layout = if options.keys_only { Arc::new(key_table(&table)) } else { table };

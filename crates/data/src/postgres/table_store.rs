@@ -37,6 +37,7 @@ impl PostgresTables {
     }
 
     async fn describe_on(&self, connection: &mut Connection, relation: &Relation) -> Result<Arc<Described>> {
+        catalog::require_all_rows(connection, relation).await?;
         let described = Arc::new(catalog::describe(connection, relation).await?);
         let mut known = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(described.table.name.clone(), Arc::clone(&described));
