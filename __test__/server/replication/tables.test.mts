@@ -111,6 +111,22 @@ describe('from PostgreSQL', () => {
     }
   });
 
+  it.each(['postgres', 'sqlite', 'mongodb'] as const)('JSON keeps every digit on %s, also when the row changes', async (target) => {
+    await master('pg', 'postgres');
+    await master('copy', target);
+    await sql('pg').executeRun('CREATE TABLE j (id int PRIMARY KEY, n int, doc jsonb)');
+    const documents = ['{"n": 12345678901234567890, "d": [0.12345678901234567891]}', '"text"', '"[1, 2]"', '1.5', '{"big": 1e400}'];
+    for (const [id, document] of documents.entries()) await sql('pg').executeRun('INSERT INTO j VALUES ($1, 0, $2)', [id, document]);
+    expect(await manager.sync(rule('pg', 'copy'))).toMatchObject({ errors: 0, recordsSynced: 5 });
+    await sql('pg').executeRun('UPDATE j SET n = 1');
+    expect((await manager.sync('pg-copy')).details).toMatchObject([{ updated: 5, errors: 0 }]);
+    expect(await manager.verify('pg-copy')).toMatchObject({ equal: true });
+    if (target === 'postgres') {
+      const digits = 'SELECT string_agg(doc::text, chr(10) ORDER BY id) AS text FROM j';
+      expect(await sql('copy').executeQuery(digits)).toEqual(await sql('pg').executeQuery(digits));
+    }
+  });
+
   it("the library's own tables are left out", async () => {
     await master('pg', 'postgres');
     await master('lite', 'sqlite');

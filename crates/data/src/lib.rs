@@ -25,5 +25,6 @@ pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
 pub use record::Record;
 pub use schema::EntitySchema;
 pub use value::{
-    Object, ObjectId, Timestamp, Value, json_from_value, json_text, normal_decimal, value_from_json,
+    Object, ObjectId, Timestamp, Value, json_from_value, json_text, normal_decimal, plain_value,
+    value_from_json,
 };

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
 use crate::sql::{JsonTest, SqlSyntax, Statement, restore_number, store_number};
-use crate::value::{Value, json_text, value_from_json};
+use crate::value::{Value, json_text, value_from_json_text};
 
 /// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
 const MOST_PLACEHOLDERS: usize = 500;
@@ -74,10 +74,12 @@ impl SqlSyntax for SqliteSyntax {
                 Some(moment) => Value::Timestamp(moment),
                 None => Value::Text(text),
             },
-            (FieldType::Json | FieldType::Array, Value::Text(text)) => match serde_json::from_str(&text) {
-                Ok(json) => value_from_json(json),
-                Err(_) => Value::Text(text),
-            },
+            (FieldType::Json | FieldType::Array, Value::Text(text)) => {
+                match value_from_json_text(text.as_bytes()) {
+                    Ok(json) => json,
+                    Err(_) => Value::Text(text),
+                }
+            }
             (_, value) => value,
         }
     }

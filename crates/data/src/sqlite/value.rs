@@ -8,7 +8,7 @@ use super::error::sqlite_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Fetched;
 use crate::table::ColumnType;
-use crate::value::{Timestamp, Value, json_text, value_from_json};
+use crate::value::{Timestamp, Value, json_text, value_from_json_text};
 
 /// The parameters of a statement.
 pub(super) fn arguments<'a>(params: impl IntoIterator<Item = &'a Value>) -> Result<SqliteArguments> {
@@ -86,10 +86,12 @@ pub(super) fn as_declared(column_type: &ColumnType, value: Value) -> Value {
             Some(moment) => Value::Timestamp(moment),
             None => Value::Text(text),
         },
-        (ColumnType::Json | ColumnType::Array(_), Value::Text(text)) => match serde_json::from_str(&text) {
-            Ok(json) => value_from_json(json),
-            Err(_) => Value::Text(text),
-        },
+        (ColumnType::Json | ColumnType::Array(_), Value::Text(text)) => {
+            match value_from_json_text(text.as_bytes()) {
+                Ok(json) => json,
+                Err(_) => Value::Text(text),
+            }
+        }
         (ColumnType::Int16 | ColumnType::Int32, Value::Int64(number)) => {
             i32::try_from(number).map_or(Value::Int64(number), Value::Int32)
         }

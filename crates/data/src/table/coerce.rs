@@ -2,7 +2,7 @@
 
 use super::ColumnType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{ObjectId, Timestamp, Value, fits_precision, json_text, value_from_json};
+use crate::value::{ObjectId, Timestamp, Value, fits_precision, json_text, value_from_json_text};
 
 /// What a database cannot hold although it has a column type for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,8 +247,8 @@ fn timestamp(value: Value, limits: &Limits) -> Result<Coerced> {
 /// Text that holds a JSON object or list is taken as that, because databases without a JSON type keep it so.
 fn json(value: Value) -> Result<Coerced> {
     match value {
-        Value::Text(text) if text.starts_with(['{', '[']) => match serde_json::from_str(&text) {
-            Ok(json) => Ok(value_from_json(json).into()),
+        Value::Text(text) if text.starts_with(['{', '[']) => match value_from_json_text(text.as_bytes()) {
+            Ok(json) => Ok(json.into()),
             Err(_) => Ok(Value::Text(text).into()),
         },
         Value::Bytes(_) => Err(misfit(&value, "JSON")),
@@ -264,6 +264,11 @@ fn holds_non_finite_within(value: &Value) -> bool {
     matches!(value, Value::Array(_) | Value::Object(_)) && holds_non_finite(value)
 }
 
+/// What is given up when a value becomes JSON.
+pub fn json_loss(value: &Value) -> Option<Loss> {
+    holds_non_finite(value).then_some(Loss::NotFinite)
+}
+
 fn holds_non_finite(value: &Value) -> bool {
     match value {
         Value::Float(number) => !number.is_finite(),
@@ -276,7 +281,7 @@ fn holds_non_finite(value: &Value) -> bool {
 fn array(value: Value, element: &ColumnType, limits: &Limits) -> Result<Coerced> {
     let items = match value {
         Value::Array(items) => items,
-        Value::Text(text) => match serde_json::from_str(&text).map(value_from_json) {
+        Value::Text(text) => match value_from_json_text(text.as_bytes()) {
             Ok(Value::Array(items)) => items,
             _ => return Err(misfit(&Value::Text(text), "a list")),
         },

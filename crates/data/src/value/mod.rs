@@ -2,14 +2,16 @@
 
 mod compare;
 mod decimal;
+mod json;
 mod object_id;
 mod render;
 mod timestamp;
 
 pub(crate) use decimal::fits_precision;
 pub use decimal::normal_decimal;
+pub(crate) use json::value_from_json_text;
 pub use object_id::ObjectId;
-pub use render::{json_from_value, json_text, value_from_json};
+pub use render::{json_from_value, json_text, plain_value, value_from_json};
 pub use timestamp::Timestamp;
 pub(crate) use timestamp::civil_from_days;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value as Json};
 
 use super::{Object, Value};
@@ -29,13 +30,28 @@ pub fn json_from_value(value: &Value) -> Json {
     }
 }
 
-/// The JSON text of a value, by the rules of [`json_from_value`].
+/// The value with nothing that JSON does not know, by the rules of [`json_from_value`]; decimals stay decimals.
+pub fn plain_value(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(plain_value).collect()),
+        Value::Object(object) => Value::Object(Box::new(
+            object.into_iter().map(|(name, value)| (name, plain_value(value))).collect::<Object>(),
+        )),
+        rare @ (Value::Bytes(_) | Value::Timestamp(_) | Value::ObjectId(_)) => {
+            value_from_json(json_from_value(&rare))
+        }
+        Value::Float(number) if !number.is_finite() => Value::Null,
+        plain => plain,
+    }
+}
+
+/// The JSON text of a value, by the rules of [`json_from_value`], but decimals are numbers with all their digits.
 pub fn json_text(value: &Value) -> String {
     // Writing into a String cannot fail, and the names of an object are text.
     serde_json::to_string(&AsJson(value)).unwrap_or_default()
 }
 
-/// A value that is written by the rules of [`json_from_value`], without a copy of it being made.
+/// A value that is written by the rules of [`json_text`], without a copy of it being made.
 struct AsJson<'a>(&'a Value);
 
 impl Serialize for AsJson<'_> {
@@ -44,7 +60,11 @@ impl Serialize for AsJson<'_> {
             Value::Bool(flag) => serializer.serialize_bool(*flag),
             Value::Int32(number) => serializer.serialize_i32(*number),
             Value::Int64(number) => serializer.serialize_i64(*number),
-            Value::Decimal(text) => serializer.serialize_str(text),
+            // NaN and Infinity, which are no JSON, are written as text.
+            Value::Decimal(text) => match RawValue::from_string(text.to_string()) {
+                Ok(number) => number.serialize(serializer),
+                Err(_) => serializer.serialize_str(text),
+            },
             Value::Text(text) => serializer.serialize_str(text),
             Value::Array(items) => serializer.collect_seq(items.iter().map(AsJson)),
             Value::Object(object) => {

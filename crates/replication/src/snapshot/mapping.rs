@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
-use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, overlay_schema};
-use data::{Error, ErrorKind, Result, Timestamp, Value, json_from_value, json_text, value_from_json};
+use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, json_loss, overlay_schema};
+use data::{Error, ErrorKind, Result, Timestamp, Value, json_text, plain_value};
 
 use super::{CollectionPlan, End, canonical_key, key_text};
 use crate::stats::CollectionStats;
@@ -122,30 +122,35 @@ impl Mapping {
         for (column, position) in self.positions.iter().enumerate() {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let target = &self.target.columns[column];
-            let value = self.as_json(value, &self.source.columns[*position].column_type, &target.column_type);
-            let Coerced { value, loss } = coerce(value, &target.column_type, &self.limits)
-                .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?;
+            let source_type = &self.source.columns[*position].column_type;
+            let Coerced { value, loss } = match self.json_for(source_type, &target.column_type, value) {
+                Ok(json) => json,
+                Err(value) => coerce(value, &target.column_type, &self.limits)
+                    .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
+            };
             losses.extend(loss.map(|loss| (column, loss)));
             converted.push(value);
         }
         Ok((converted, losses))
     }
 
-    /// JSON in the form in which the target keeps it: the text of a JSON string has its quotes, and what only BSON knows
-    /// becomes JSON here already, so that it compares equal with what the target gives back.
-    fn as_json(&self, value: Value, source: &ColumnType, target: &ColumnType) -> Value {
-        match (source, target) {
-            (_, _) if value.is_null() => value,
+    /// JSON in the form in which the target keeps it, so that it compares equal with what the target gives back: the text
+    /// of a JSON string has its quotes, and what only BSON knows becomes JSON. A value that is no JSON is handed back.
+    fn json_for(&self, source: &ColumnType, target: &ColumnType, value: Value) -> Result<Coerced, Value> {
+        let is_document = matches!(value, Value::Array(_) | Value::Object(_));
+        let loss = if self.target_is_schemaless { None } else { json_loss(&value) };
+        let value = match (source, target) {
+            _ if value.is_null() => return Err(value),
+            (ColumnType::Json, ColumnType::Json) if self.target_is_schemaless => value,
+            _ if self.target_is_schemaless => return Err(value),
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
+            (ColumnType::Json, ColumnType::Json) => plain_value(value),
+            (_, ColumnType::Json) if is_document => plain_value(value),
             // A column of any type has no place for a document but as text.
-            (_, ColumnType::Any)
-                if !self.target_is_schemaless && matches!(value, Value::Array(_) | Value::Object(_)) =>
-            {
-                Value::Text(json_text(&value))
-            }
-            (_, ColumnType::Json) if !self.target_is_schemaless => value_from_json(json_from_value(&value)),
-            _ => value,
-        }
+            (_, ColumnType::Any | ColumnType::Text(_)) if is_document => Value::Text(json_text(&value)),
+            _ => return Err(value),
+        };
+        Ok(Coerced { value, loss })
     }
 
     /// The key of a target row as the source would hold it; `None` if the source cannot hold such a key.
