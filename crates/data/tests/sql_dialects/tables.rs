@@ -365,7 +365,12 @@ async fn rows_may_come_before_those_they_refer_to(db: &Database) {
     assert!(node.references.is_empty(), "a table does not count as referring to itself");
     store.insert(&leaf, &RowBatch::Rows(vec![vec!["l".into(), "b".into()]])).await.unwrap();
     store.upsert(&node, &[vec!["b".into(), "a".into()], vec!["a".into(), Value::Null]]).await.unwrap();
-    store.delete(&node, &[vec!["a".into()]]).await.unwrap();
+    let error = store.delete(&node, &[vec!["a".into()]]).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::ForeignKeyViolation,
+        "a row that is still referred to does not vanish"
+    );
     let error =
         dialect.execute_run("INSERT INTO leaf VALUES ('x', 'missing')", Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ForeignKeyViolation, "others are still bound by the key");
