@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use futures_util::future::try_join_all;
 use wire::{ConnectConfig, Connection};
 
 use crate::config::ConnectionConfig;
@@ -28,7 +29,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool and opens its first connection, so that a wrong address or password shows at once.
+    /// Makes a pool and opens its least connections, one at any rate, so that a wrong address or password shows at once.
     pub(super) async fn open(config: &ConnectionConfig) -> Result<Self> {
         let mut connect = ConnectConfig::parse(&config.uri)?;
         let options = connect.options.take();
@@ -44,7 +45,8 @@ impl Pool {
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         let opened = Self { pool, config: connect, size: config.pool.max.max(1) };
-        drop(opened.get().await?);
+        let least = config.pool.min.clamp(1, opened.size);
+        drop(try_join_all((0..least).map(|_| opened.get())).await?);
         Ok(opened)
     }
 

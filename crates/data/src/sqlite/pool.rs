@@ -55,7 +55,9 @@ impl SqlitePools {
                 let options = prepare_file(options).await.map_err(place)?;
                 let reader = options.clone().create_if_missing(false).pragma("query_only", "ON");
                 let most = u32::try_from(size.max.max(1)).unwrap_or(u32::MAX);
-                let read = pool(most).connect_with(reader.clone()).await.map_err(place)?;
+                let least = u32::try_from(size.min).unwrap_or(most).min(most);
+                let read =
+                    pool(most).min_connections(least).connect_with(reader.clone()).await.map_err(place)?;
                 let options =
                     options.pragma("cache_size", WRITE_CACHE).pragma("wal_autocheckpoint", WRITE_AHEAD);
                 let write = pool(1).connect_with(options).await.map_err(place)?;

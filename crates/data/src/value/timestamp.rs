@@ -47,9 +47,9 @@ impl Timestamp {
     pub fn parse_iso(text: &str) -> Option<Self> {
         let mut cursor = Cursor(text.as_bytes());
         let year = cursor.year()?;
-        cursor.expect(b'-')?;
+        cursor.require(b'-')?;
         let month = cursor.digits(2)?;
-        cursor.expect(b'-')?;
+        cursor.require(b'-')?;
         let day = cursor.digits(2)?;
         if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
             return None;
@@ -119,7 +119,7 @@ impl Cursor<'_> {
         found
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    fn require(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 
@@ -144,7 +144,7 @@ impl Cursor<'_> {
 
     fn time_of_day(&mut self) -> Option<i64> {
         let hour = self.digits(2)?;
-        self.expect(b':')?;
+        self.require(b':')?;
         let minute = self.digits(2)?;
         let mut second = 0;
         let mut micros = 0;
