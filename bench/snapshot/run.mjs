@@ -2,6 +2,7 @@
 import { prepare } from '../../scripts/prepare.mjs';
 import { describeMissing, ensureServers, serverEnvironment } from '../../scripts/servers/index.mjs';
 import { createUndo, undoWhenInterrupted } from '../../examples/demo/undo.mjs';
+import { writeReadme } from '../readme-figures.mjs';
 import { startPairs, takePair } from './databases.mjs';
 import { createDataset } from './dataset.mjs';
 import { figuresOf } from './figures.mjs';
@@ -9,7 +10,7 @@ import { measurePair } from './measure.mjs';
 import { HELP, UsageError, readOptions } from './options.mjs';
 import { runOurs } from './ours-process.mjs';
 import { buildPeers } from './peer-program.mjs';
-import { renderReport, writeReadme } from './report.mjs';
+import { renderReport } from './report.mjs';
 import { readSurroundings } from './surroundings.mjs';
 import { removeTable } from './target.mjs';
 
@@ -38,7 +39,7 @@ async function run(options) {
   const surroundings = await readSurroundings(pairs);
   const report = renderReport(results, surroundings);
   console.log(options.json ? JSON.stringify({ surroundings, results: withFigures(results) }, undefined, 2) : report);
-  if (options.write) writeReadme(report);
+  if (options.write) writeReadme('bench:snapshot', report);
 }
 
 /**

@@ -26,9 +26,16 @@ export async function readSurroundings(pairs) {
   const { name, version } = JSON.parse(readFileSync(MANIFEST, 'utf8'));
   const own = [`${name} ${version}`, `Node ${process.versions.node}`];
   return {
+    ...readMachine(),
+    versions: [...new Set([...own, ...servers.flatMap((server) => server ?? []), ...crateVersions()])],
+  };
+}
+
+/** @returns {{date: string, machine: string}} */
+export function readMachine() {
+  return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} ${os.release().split('-')[0]}`,
-    versions: [...new Set([...own, ...servers.flatMap((server) => server ?? []), ...crateVersions()])],
   };
 }
 

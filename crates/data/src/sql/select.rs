@@ -6,7 +6,7 @@ use super::fields::{Fields, mentioned, sort_path, unknown_field};
 use super::session::{Access, Fetched};
 use super::statement::Statement;
 use crate::error::Result;
-use crate::filter::{Filter, FindOptions};
+use crate::filter::{Condition, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
 use crate::schema::{EntitySchema, FieldType, ID, RelationKind};
 use crate::value::Value;
@@ -18,6 +18,7 @@ impl SqlDialect {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
+        let access = if names_one_row(filter) { Access::ReadRow } else { Access::Read };
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
         let scope = Scope { schema, fields: &fields, syntax: self.syntax };
@@ -27,7 +28,7 @@ impl SqlDialect {
         push_where(&mut sql, &scope, &filter)?;
         push_order(&mut sql, &scope, options)?;
         push_range(&mut sql, &scope, options);
-        let fetched = self.fetch(Access::Read, &sql).await?;
+        let fetched = self.fetch(access, &sql).await?;
         Ok(self.records(schema, &fields, fetched, options))
     }
 
@@ -104,6 +105,12 @@ impl SqlDialect {
             })
             .collect()
     }
+}
+
+/// Whether the filter asks for the row of an id.
+fn names_one_row(filter: &Filter) -> bool {
+    let Filter::Field(path, Condition::Eq(id)) = filter else { return false };
+    path.field == ID && path.below.is_empty() && !id.is_null()
 }
 
 /// A column is also wanted or left out under the name of its relation.

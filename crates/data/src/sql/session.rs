@@ -16,8 +16,12 @@ use crate::value::Value;
 pub(crate) enum Access {
     /// Only reads.
     Read,
+    /// Reads one row by its key.
+    ReadRow,
     /// Writes.
     Write,
+    /// Inserts one row.
+    WriteRow,
     /// Written by the application: unknown.
     Raw,
 }

@@ -57,7 +57,7 @@ impl SqlDialect {
         });
         sql.push(") RETURNING ");
         push_columns(&mut sql, &row.fields);
-        let fetched = self.fetch(Access::Write, &sql).await?;
+        let fetched = self.fetch(Access::WriteRow, &sql).await?;
         self.records(schema, &row.fields, fetched, &FindOptions::default()).pop().ok_or_else(|| {
             Error::new(ErrorKind::Statement, format!("{}: the row was not inserted", schema.name))
         })

@@ -2,9 +2,11 @@
 
 mod catalog;
 mod error;
+mod immediate;
 mod json;
 mod location;
 mod pool;
+mod raw;
 mod session;
 mod store;
 mod syntax;

@@ -1,15 +1,15 @@
 //! The connections to one SQLite database: one that writes, several that read.
 
-use std::ffi::c_int;
-use std::ptr::null_mut;
 use std::time::Duration;
 
-use libsqlite3_sys as ffi;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
 
 use super::error::sqlite_error;
+use super::immediate::ImmediateConnections;
 use super::location::{Location, Mode};
 use crate::config::PoolSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +34,8 @@ pub(super) struct SqlitePools {
     write: SqlitePool,
     /// How to open a further connection that reads; `None` for a database in memory, which has one connection.
     reader: Option<SqliteConnectOptions>,
+    /// What answers at once, where there is a file that may be written.
+    immediate: Option<ImmediateConnections>,
 }
 
 impl SqlitePools {
@@ -61,7 +63,9 @@ impl SqlitePools {
                 let options =
                     options.pragma("cache_size", WRITE_CACHE).pragma("wal_autocheckpoint", WRITE_AHEAD);
                 let write = pool(1).connect_with(options).await.map_err(place)?;
-                Ok(Self { read, write, reader: Some(reader) })
+                let at_once = *mode != Mode::ReadOnly && !immutable;
+                let immediate = at_once.then(|| ImmediateConnections::new(path));
+                Ok(Self { read, write, reader: Some(reader), immediate })
             }
         }
     }
@@ -70,7 +74,12 @@ impl SqlitePools {
     async fn in_memory() -> Result<Self> {
         let options = plain_options().in_memory(true).foreign_keys(true);
         let pool = pool(1).min_connections(1).connect_with(options).await.map_err(sqlite_error)?;
-        Ok(Self { read: pool.clone(), write: pool, reader: None })
+        Ok(Self { read: pool.clone(), write: pool, reader: None, immediate: None })
+    }
+
+    /// What answers statements of one row at once.
+    pub(super) fn immediate(&self) -> Option<&ImmediateConnections> {
+        self.immediate.as_ref()
     }
 
     pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
@@ -78,6 +87,9 @@ impl SqlitePools {
     }
 
     pub(super) async fn write(&self) -> Result<PoolConnection<Sqlite>> {
+        if let Some(immediate) = &self.immediate {
+            immediate.written_elsewhere();
+        }
         self.write.acquire().await.map_err(sqlite_error)
     }
 
@@ -107,6 +119,9 @@ impl SqlitePools {
     }
 
     pub(super) async fn close(&self) {
+        if let Some(immediate) = &self.immediate {
+            immediate.close();
+        }
         self.read.close().await;
         self.write.close().await;
     }
@@ -114,6 +129,7 @@ impl SqlitePools {
 
 fn plain_options() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
+        .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROW_BUFFER)
         .with_regexp()
@@ -130,22 +146,13 @@ fn pool(most: u32) -> SqlitePoolOptions {
         .after_connect(|connection, _| Box::pin(take_quoted_names_as_names(connection)))
 }
 
-/// Keeps SQLite from taking a name in double quotes for text where no column has it. A connection that has not noticed
-/// a new column yet would answer with the column's name for its value.
 async fn take_quoted_names_as_names(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
-    for option in [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL] {
-        // SAFETY: the handle is locked, and so valid; these options take an int and a pointer that may be null.
-        let code = unsafe {
-            ffi::sqlite3_db_config(handle.as_raw_handle().as_ptr(), option, 0 as c_int, null_mut::<c_int>())
-        };
-        if code != ffi::SQLITE_OK {
-            return Err(sqlx::Error::Configuration(
-                "SQLite cannot be told to take quoted names as names".into(),
-            ));
-        }
+    // SAFETY: the handle is locked, and so valid and ours alone.
+    if unsafe { super::raw::take_quoted_names_as_names(handle.as_raw_handle()) } {
+        return Ok(());
     }
-    Ok(())
+    Err(sqlx::Error::Configuration("SQLite cannot be told to take quoted names as names".into()))
 }
 
 /// Finds what SQLite would only call "unable to open database file".

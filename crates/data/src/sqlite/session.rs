@@ -30,9 +30,9 @@ impl SqliteSession {
 
     async fn connection(&self, access: Access, sql: &str) -> Result<PoolConnection<Sqlite>> {
         match access {
-            Access::Read => self.pools.read().await,
+            Access::Read | Access::ReadRow => self.pools.read().await,
             Access::Raw if only_reads(sql) => self.pools.read().await,
-            Access::Write | Access::Raw => self.pools.write().await,
+            Access::Write | Access::WriteRow | Access::Raw => self.pools.write().await,
         }
     }
 }
@@ -46,6 +46,11 @@ fn only_reads(sql: &str) -> bool {
 #[async_trait]
 impl SqlSession for SqliteSession {
     async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
+        if let Some(answer) =
+            self.pools.immediate().and_then(|immediate| immediate.fetch(access, sql, params))
+        {
+            return answer;
+        }
         let mut connection = self.connection(access, sql).await?;
         let result = fetch_as(&mut connection, access, sql, params).await;
         end(&mut connection, access, result).await

@@ -48,9 +48,14 @@ pub(super) fn fetched(rows: &[SqliteRow]) -> Result<Fetched> {
 
 fn cell(row: &SqliteRow, index: usize) -> Result<Value> {
     Ok(match by_storage_class(row, index)? {
-        Value::Int64(number) => i32::try_from(number).map_or(Value::Int64(number), Value::Int32),
+        Value::Int64(number) => narrow(number),
         value => value,
     })
+}
+
+/// An integer as the smaller of the two types that hold it.
+pub(super) fn narrow(number: i64) -> Value {
+    i32::try_from(number).map_or(Value::Int64(number), Value::Int32)
 }
 
 /// A cell by its storage class; integers are always 64 bits wide.

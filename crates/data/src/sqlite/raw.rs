@@ -1,0 +1,309 @@
+//! A connection by SQLite's own interface, for statements of one row that are prepared once and run often.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use bytes::Bytes;
+use libsqlite3_sys as ffi;
+use lru::LruCache;
+
+use super::error::result_code_error;
+use super::value::narrow;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Fetched;
+use crate::value::{Value, json_text};
+
+/// Statements that stay prepared.
+const PREPARED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// What came of a statement.
+pub(super) enum Step {
+    /// It ran to its end.
+    Done(Fetched),
+    /// A row is larger than was asked for; only statements that read are given up on.
+    TooLarge,
+}
+
+/// A connection that no other thread uses at the same time. It never waits for a lock.
+pub(super) struct RawConnection {
+    database: NonNull<ffi::sqlite3>,
+    statements: LruCache<String, Statement>,
+}
+
+// SAFETY: SQLite's connections may be used by any thread, though by one at a time; whoever has the connection as `&mut`
+// is the only one.
+unsafe impl Send for RawConnection {}
+
+impl RawConnection {
+    /// Opens a file that exists, with foreign keys enforced.
+    pub(super) fn open(path: &Path, writes: bool) -> Result<Self> {
+        let name = path.to_str().and_then(|path| CString::new(path).ok());
+        let name = name.ok_or_else(|| Error::new(ErrorKind::Config, "sqlite: the path is no UTF-8 text"))?;
+        let mode = if writes { ffi::SQLITE_OPEN_READWRITE } else { ffi::SQLITE_OPEN_READONLY };
+        let mut handle = null_mut();
+        // SAFETY: the name is a C string, and SQLite writes a handle even where it fails, unless memory is short.
+        let code = unsafe {
+            ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, mode | ffi::SQLITE_OPEN_NOMUTEX, null())
+        };
+        let database =
+            NonNull::new(handle).ok_or_else(|| Error::new(ErrorKind::Connection, "sqlite: out of memory"))?;
+        let mut connection = Self { database, statements: LruCache::new(PREPARED) };
+        connection.check(code)?;
+        // SAFETY: the handle is open and ours alone.
+        let names_are_names = unsafe {
+            ffi::sqlite3_extended_result_codes(database.as_ptr(), 1);
+            take_quoted_names_as_names(database)
+        };
+        if !names_are_names {
+            return Err(last_error(database));
+        }
+        for pragma in
+            ["PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 0"]
+        {
+            connection.fetch(pragma, &[], usize::MAX)?;
+        }
+        Ok(connection)
+    }
+
+    /// Counts the pages of the write-ahead log into `pages` with each commit. The counter must outlive the connection.
+    pub(super) fn count_log_pages(&self, pages: &AtomicI32) {
+        unsafe extern "C" fn committed(
+            pages: *mut c_void,
+            _database: *mut ffi::sqlite3,
+            _name: *const c_char,
+            count: c_int,
+        ) -> c_int {
+            // SAFETY: the pointer is that of the counter below, which outlives the connection.
+            unsafe { &*pages.cast::<AtomicI32>() }.store(count, Ordering::Relaxed);
+            ffi::SQLITE_OK
+        }
+        let pages = std::ptr::from_ref(pages).cast_mut().cast();
+        // SAFETY: the handle is open; SQLite hands the pointer to the hook and does nothing else with it.
+        unsafe { ffi::sqlite3_wal_hook(self.database.as_ptr(), Some(committed), pages) };
+    }
+
+    /// Runs a statement to its end. After an error or [`Step::TooLarge`] nothing has been written.
+    pub(super) fn fetch(&mut self, sql: &str, params: &[Value], most_bytes: usize) -> Result<Step> {
+        if !self.statements.contains(sql) {
+            let statement = Statement::prepare(self.database, sql)?;
+            self.statements.push(sql.to_owned(), statement);
+        }
+        let Some(statement) = self.statements.get_mut(sql) else {
+            return Err(Error::new(ErrorKind::Internal, "a statement was not kept"));
+        };
+        let outcome = statement.run(self.database, params, most_bytes);
+        statement.reset();
+        // SAFETY: the handle is open.
+        if outcome.is_err() && unsafe { ffi::sqlite3_get_autocommit(self.database.as_ptr()) } == 0 {
+            Statement::prepare(self.database, "ROLLBACK")?.run(self.database, &[], usize::MAX)?;
+        }
+        outcome
+    }
+
+    fn check(&self, code: c_int) -> Result<()> {
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(last_error(self.database)) }
+    }
+}
+
+impl Drop for RawConnection {
+    fn drop(&mut self) {
+        self.statements.clear();
+        // SAFETY: it was opened, is closed only here, and has no statements left.
+        unsafe { ffi::sqlite3_close(self.database.as_ptr()) };
+    }
+}
+
+/// A prepared statement; it is finalized before its connection is closed.
+struct Statement {
+    handle: NonNull<ffi::sqlite3_stmt>,
+    columns: Vec<String>,
+}
+
+impl Statement {
+    fn prepare(database: NonNull<ffi::sqlite3>, sql: &str) -> Result<Self> {
+        let length = c_int::try_from(sql.len())
+            .map_err(|_| Error::new(ErrorKind::Statement, "the statement is too long for SQLite"))?;
+        let mut handle = null_mut();
+        // SAFETY: the connection is open, and SQLite reads `length` bytes of the SQL, which it copies.
+        let code = unsafe {
+            let flags = ffi::SQLITE_PREPARE_PERSISTENT;
+            ffi::sqlite3_prepare_v3(
+                database.as_ptr(),
+                sql.as_ptr().cast(),
+                length,
+                flags,
+                &raw mut handle,
+                null_mut(),
+            )
+        };
+        let handle = match NonNull::new(handle) {
+            Some(handle) if code == ffi::SQLITE_OK => handle,
+            _ => return Err(last_error(database)),
+        };
+        // SAFETY: the statement is valid, and the position is below the number of its columns.
+        let columns = unsafe {
+            let count = ffi::sqlite3_column_count(handle.as_ptr());
+            (0..count).map(|at| text_of(ffi::sqlite3_column_name(handle.as_ptr(), at))).collect()
+        };
+        Ok(Self { handle, columns })
+    }
+
+    fn run(&mut self, database: NonNull<ffi::sqlite3>, params: &[Value], most_bytes: usize) -> Result<Step> {
+        for (value, at) in params.iter().zip(1..) {
+            if self.bind(at, value) != ffi::SQLITE_OK {
+                return Err(last_error(database));
+            }
+        }
+        let mut rows = Vec::new();
+        loop {
+            // SAFETY: the statement is valid until drop.
+            match unsafe { ffi::sqlite3_step(self.handle.as_ptr()) } {
+                ffi::SQLITE_DONE => break,
+                ffi::SQLITE_ROW if self.row_bytes() > most_bytes => return Ok(Step::TooLarge),
+                ffi::SQLITE_ROW => {
+                    rows.push((0..).take(self.columns.len()).map(|at| self.cell(at)).collect())
+                }
+                _ => return Err(last_error(database)),
+            }
+        }
+        Ok(Step::Done(Fetched { columns: self.columns.clone(), rows }))
+    }
+
+    /// SQLite copies what is bound, so that nothing has to outlive the call.
+    fn bind(&mut self, at: c_int, value: &Value) -> c_int {
+        let statement = self.handle.as_ptr();
+        // SAFETY: the statement is valid until drop. A parameter number out of range is refused by SQLite.
+        unsafe {
+            match value {
+                Value::Null => ffi::sqlite3_bind_null(statement, at),
+                Value::Bool(flag) => ffi::sqlite3_bind_int(statement, at, c_int::from(*flag)),
+                Value::Int32(number) => ffi::sqlite3_bind_int(statement, at, *number),
+                Value::Int64(number) => ffi::sqlite3_bind_int64(statement, at, *number),
+                Value::Float(number) => ffi::sqlite3_bind_double(statement, at, *number),
+                Value::Text(text) => self.bind_text(at, text),
+                Value::Decimal(text) => self.bind_text(at, text),
+                Value::Bytes(bytes) => {
+                    let length = bytes.len() as ffi::sqlite3_uint64;
+                    let start = bytes.as_ptr().cast();
+                    ffi::sqlite3_bind_blob64(statement, at, start, length, ffi::SQLITE_TRANSIENT())
+                }
+                Value::Timestamp(moment) => self.bind_text(at, &moment.to_iso()),
+                Value::ObjectId(id) => self.bind_text(at, &id.to_string()),
+                Value::Array(_) | Value::Object(_) => self.bind_text(at, &json_text(value)),
+            }
+        }
+    }
+
+    fn bind_text(&mut self, at: c_int, text: &str) -> c_int {
+        let length = text.len() as ffi::sqlite3_uint64;
+        let utf8 = ffi::SQLITE_UTF8 as u8;
+        // SAFETY: SQLite reads `length` bytes and copies them.
+        unsafe {
+            ffi::sqlite3_bind_text64(
+                self.handle.as_ptr(),
+                at,
+                text.as_ptr().cast(),
+                length,
+                ffi::SQLITE_TRANSIENT(),
+                utf8,
+            )
+        }
+    }
+
+    /// The bytes of the row at hand that are text or blobs.
+    fn row_bytes(&self) -> usize {
+        let statement = self.handle.as_ptr();
+        let length = |at| {
+            // SAFETY: there is a row, and the position is below the number of columns.
+            let bytes = unsafe {
+                match ffi::sqlite3_column_type(statement, at) {
+                    ffi::SQLITE_TEXT | ffi::SQLITE_BLOB => ffi::sqlite3_column_bytes(statement, at),
+                    _ => 0,
+                }
+            };
+            usize::try_from(bytes).unwrap_or(0)
+        };
+        (0..).take(self.columns.len()).map(length).sum()
+    }
+
+    /// A cell by its storage class.
+    fn cell(&self, at: c_int) -> Value {
+        let statement = self.handle.as_ptr();
+        // SAFETY: there is a row, and the position is below the number of columns. A pointer to text or a blob is read
+        // before anything else is asked of the column.
+        unsafe {
+            match ffi::sqlite3_column_type(statement, at) {
+                ffi::SQLITE_NULL => Value::Null,
+                ffi::SQLITE_INTEGER => narrow(ffi::sqlite3_column_int64(statement, at)),
+                ffi::SQLITE_FLOAT => Value::Float(ffi::sqlite3_column_double(statement, at)),
+                class => {
+                    let start: *const u8 = if class == ffi::SQLITE_TEXT {
+                        ffi::sqlite3_column_text(statement, at)
+                    } else {
+                        ffi::sqlite3_column_blob(statement, at).cast()
+                    };
+                    let length = usize::try_from(ffi::sqlite3_column_bytes(statement, at)).unwrap_or(0);
+                    let bytes =
+                        if start.is_null() { &[][..] } else { std::slice::from_raw_parts(start, length) };
+                    match std::str::from_utf8(bytes) {
+                        Ok(text) if class == ffi::SQLITE_TEXT => Value::Text(text.to_owned()),
+                        // SQLite does not check its text; what is no UTF-8 is shown as the bytes it is.
+                        _ => Value::Bytes(Bytes::copy_from_slice(bytes)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the statement ready to be run again, and lets go of the locks that it holds.
+    fn reset(&mut self) {
+        // SAFETY: the statement is valid until drop. The code of a reset only repeats that of the last step.
+        unsafe {
+            ffi::sqlite3_reset(self.handle.as_ptr());
+            ffi::sqlite3_clear_bindings(self.handle.as_ptr());
+        }
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        // SAFETY: it was prepared, is finalized only here, and its connection is still open.
+        unsafe { ffi::sqlite3_finalize(self.handle.as_ptr()) };
+    }
+}
+
+/// Keeps SQLite from taking a name in double quotes for text where no column has it. A connection that has not noticed
+/// a new column yet would answer with the column's name for its value. Whether SQLite agreed.
+///
+/// # Safety
+/// The connection is open, and nobody else uses it meanwhile.
+pub(super) unsafe fn take_quoted_names_as_names(database: NonNull<ffi::sqlite3>) -> bool {
+    [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL].into_iter().all(|option| {
+        // SAFETY: as the caller says; these options take an int and a pointer that may be null.
+        let code =
+            unsafe { ffi::sqlite3_db_config(database.as_ptr(), option, 0 as c_int, null_mut::<c_int>()) };
+        code == ffi::SQLITE_OK
+    })
+}
+
+/// What SQLite says of the call that has just failed.
+fn last_error(database: NonNull<ffi::sqlite3>) -> Error {
+    // SAFETY: the connection is open and ours alone. SQLite's message is valid until the next call, and is copied before.
+    unsafe {
+        let message = text_of(ffi::sqlite3_errmsg(database.as_ptr()));
+        result_code_error(ffi::sqlite3_extended_errcode(database.as_ptr()), &message)
+    }
+}
+
+/// # Safety
+/// The pointer is null or to a C string.
+unsafe fn text_of(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: it is a C string, as the caller says.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
