@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::aggregate::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::Record;
@@ -144,6 +145,125 @@ pub trait Dialect: Send + Sync + 'static {
     /// another upsert of the same unique key at the same time.
     async fn upsert(&self, schema: &EntitySchema, filter: &Filter, record: Record) -> Result<Upserted>;
 
+    /// Changes every row that passes the filter; how many there were.
+    async fn update_many(&self, schema: &EntitySchema, filter: &Filter, changes: Record) -> Result<u64> {
+        let _ = (schema, filter, changes);
+        Err(missing())
+    }
+
+    /// Deletes every row that passes the filter, softly where the entity says so; how many there were. Of rows that
+    /// are softly deleted already none counts.
+    async fn delete_many(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
+        let _ = (schema, filter);
+        Err(missing())
+    }
+
+    /// The different values of a field among the rows that pass the filter, in ascending order; of an array field its
+    /// items. NULL is not among them.
+    async fn distinct(&self, schema: &EntitySchema, field: &str, filter: &Filter) -> Result<Vec<Value>> {
+        let _ = (schema, field, filter);
+        Err(missing())
+    }
+
+    /// The rows that an aggregation makes of those of the entity; softly deleted ones are left out unless a `$match`
+    /// names `deletedAt`.
+    async fn aggregate(&self, schema: &EntitySchema, pipeline: &Pipeline) -> Result<Vec<Record>> {
+        let _ = (schema, pipeline);
+        Err(missing())
+    }
+
+    /// Adds an amount to a number field of one row, atomically; no value counts as 0. The row as it now is, `None` if
+    /// there is none.
+    async fn increment(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        amount: &Value,
+    ) -> Result<Option<Record>> {
+        let _ = (schema, id, field, amount);
+        Err(missing())
+    }
+
+    /// Adds a value to an array field, or a many-to-many relation, of one row, unless it is among its items, atomically.
+    /// The row as it now is.
+    async fn add_to_set(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: Value,
+    ) -> Result<Option<Record>> {
+        let _ = (schema, id, field, value);
+        Err(missing())
+    }
+
+    /// Removes every item equal to a value from an array field, or a many-to-many relation, of one row, atomically. The
+    /// row as it now is.
+    async fn pull(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: &Value,
+    ) -> Result<Option<Record>> {
+        let _ = (schema, id, field, value);
+        Err(missing())
+    }
+
+    /// The rows that hold a text, in either case of its letters, in one of the fields; without fields, in one of the
+    /// string and text fields. `%`, `_` and what a regular expression would interpret stand for themselves.
+    async fn search(
+        &self,
+        schema: &EntitySchema,
+        text: &str,
+        fields: &[String],
+        options: &FindOptions,
+    ) -> Result<Vec<Record>> {
+        let _ = (schema, text, fields, options);
+        Err(missing())
+    }
+
+    /// For each of the rows with these ids, the ids that a many-to-many relation lists, as pairs of both.
+    async fn links(
+        &self,
+        schema: &EntitySchema,
+        relation: &str,
+        ids: &[Value],
+    ) -> Result<Vec<(Value, Value)>> {
+        let _ = (schema, relation, ids);
+        Err(missing())
+    }
+
+    /// Drops a table or collection, given without the prefix, if it exists.
+    async fn drop_table(&self, collection: &str) -> Result<()> {
+        let _ = collection;
+        Err(missing())
+    }
+
+    /// Empties a table or collection, given without the prefix.
+    async fn truncate_table(&self, collection: &str) -> Result<()> {
+        let _ = collection;
+        Err(missing())
+    }
+
+    /// Drops the tables of these entities, with their junctions, in any order of their references; their names.
+    async fn drop_schema(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        let _ = schemas;
+        Err(missing())
+    }
+
+    /// Empties the tables of these entities, with their junctions, in any order of their references; their names.
+    async fn truncate_all(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        let _ = schemas;
+        Err(missing())
+    }
+
+    /// Drops every table of the application, those with the prefix if there is one; not the library's own.
+    async fn drop_all_tables(&self) -> Result<()> {
+        Err(missing())
+    }
+
     /// Runs a statement in the database's own language and returns its rows. MongoDB takes a command as JSON text.
     async fn execute_query(&self, statement: &str, params: Vec<Value>) -> Result<Vec<Record>>;
 
@@ -165,4 +285,8 @@ pub trait Transaction: Dialect {
 
     /// Undoes the changes; after the end it does nothing. A transaction that is dropped is rolled back.
     async fn rollback(&self) -> Result<()>;
+}
+
+fn missing() -> Error {
+    Error::new(ErrorKind::Unsupported, "this dialect does not have the operation")
 }

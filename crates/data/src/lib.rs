@@ -3,6 +3,7 @@
 //! Two views of a database live here. [`Dialect`] sees rows of entities, as an application of the ORM does.
 //! [`table::TableStore`] sees the tables themselves, as replication does.
 
+mod aggregate;
 mod config;
 mod connect;
 mod dialect;
@@ -17,6 +18,7 @@ mod sqlite;
 pub mod table;
 mod value;
 
+pub use aggregate::{Accumulator, Group, GroupKey, Pipeline, Stage};
 pub use config::{ConnectionConfig, PoolSize, SchemaStrategy};
 pub use connect::connect;
 pub use dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};

@@ -47,7 +47,7 @@ fn parse_list(key: &str, value: &Value) -> Result<Vec<Filter>> {
 }
 
 fn parse_field(path: &str, value: &Value, parts: &mut Vec<Filter>) -> Result<()> {
-    let path = parse_path(path)?;
+    let path = FieldPath::parse(path)?;
     match value {
         Value::Object(object) if object.keys().any(|key| key.starts_with('$')) => {
             for (operator, operand) in object.iter() {
@@ -61,17 +61,23 @@ fn parse_field(path: &str, value: &Value, parts: &mut Vec<Filter>) -> Result<()>
     Ok(())
 }
 
-fn parse_path(path: &str) -> Result<FieldPath> {
-    let mut segments = path.split('.').map(str::to_owned);
-    let field = segments.next().unwrap_or_default();
-    let below: Vec<String> = segments.collect();
-    let valid = !field.is_empty()
-        && !path.contains('\0')
-        && below.iter().all(|key| !key.is_empty() && !key.starts_with('$'));
-    if !valid {
-        return Err(Error::new(ErrorKind::Filter, format!("{path:?} is no field name")));
+impl FieldPath {
+    /// Reads a path such as `address.city`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Filter`] if it is no field name.
+    pub(crate) fn parse(path: &str) -> Result<Self> {
+        let mut segments = path.split('.').map(str::to_owned);
+        let field = segments.next().unwrap_or_default();
+        let below: Vec<String> = segments.collect();
+        let valid = !field.is_empty()
+            && !path.contains('\0')
+            && below.iter().all(|key| !key.is_empty() && !key.starts_with('$'));
+        if !valid {
+            return Err(Error::new(ErrorKind::Filter, format!("{path:?} is no field name")));
+        }
+        Ok(Self { field, below })
     }
-    Ok(FieldPath { field, below })
 }
 
 fn parse_condition(field: &str, operator: &str, operand: &Value, all: &Object) -> Result<Option<Condition>> {

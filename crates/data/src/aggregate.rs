@@ -1,0 +1,207 @@
+//! Aggregation: a list of stages that filter, group, order and cut the rows of an entity.
+
+use indexmap::IndexMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::{Direction, FieldPath, Filter, FindOptions};
+use crate::value::{Object, Value};
+
+/// The key of a `$group` that names the field to group by.
+const BY: &str = "_by";
+
+/// The stages of an aggregation, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pipeline {
+    /// The stages.
+    pub stages: Vec<Stage>,
+}
+
+/// One stage of an aggregation; it works on what the one before it left.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// Keeps the rows that pass.
+    Match(Filter),
+    /// Makes one row of each group.
+    Group(Group),
+    /// Orders the rows.
+    Sort(IndexMap<String, Direction>),
+    /// Keeps so many rows.
+    Limit(u64),
+}
+
+/// How rows are grouped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// The fields whose values make a group; none for one group of all rows.
+    pub by: GroupKey,
+    /// What is computed of each group, by the name of the result.
+    pub fields: IndexMap<String, Accumulator>,
+}
+
+/// What the rows of a group have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupKey {
+    /// Nothing: all rows are one group.
+    Nothing,
+    /// The value of one field.
+    Field(FieldPath),
+    /// The values of several fields, each under its name.
+    Fields(IndexMap<String, FieldPath>),
+}
+
+/// A value computed of a group. Rows whose field has no value are passed over, as SQL does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accumulator {
+    /// How many rows there are.
+    Count,
+    /// How many rows have a value in the field.
+    CountOf(FieldPath),
+    /// The sum of a field; 0 without a value.
+    Sum(FieldPath),
+    /// A number for each row, added up.
+    SumOf(f64),
+    /// The mean of a field.
+    Average(FieldPath),
+    /// The smallest value of a field.
+    Min(FieldPath),
+    /// The largest value of a field.
+    Max(FieldPath),
+}
+
+impl Pipeline {
+    /// Reads stages such as `[{$match: {active: true}}, {$group: {_by: 'city', people: {$count: true}}}]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Filter`] naming the stage and what is wrong with it.
+    pub fn parse(stages: &[Value]) -> Result<Self> {
+        let stages = stages.iter().map(parse_stage).collect::<Result<_>>()?;
+        Ok(Self { stages })
+    }
+}
+
+fn parse_stage(stage: &Value) -> Result<Stage> {
+    let single = match stage {
+        Value::Object(object) if object.len() == 1 => object.iter().next(),
+        _ => None,
+    };
+    let Some((name, content)) = single else {
+        return Err(stage_error("a stage", "one of {$match}, {$group}, {$sort}, {$limit}", stage));
+    };
+    match (name.as_str(), content) {
+        ("$match", Value::Object(filter)) => Ok(Stage::Match(Filter::parse(filter)?)),
+        ("$group", Value::Object(group)) => Ok(Stage::Group(parse_group(group)?)),
+        ("$sort", Value::Object(_)) => Ok(Stage::Sort(read_options("sort", content)?.sort)),
+        ("$limit", _) => Ok(Stage::Limit(read_options("limit", content)?.limit.unwrap_or_default())),
+        ("$match" | "$group" | "$sort", other) => Err(stage_error(name, "an object", other)),
+        _ => Err(Error::new(
+            ErrorKind::Filter,
+            format!("aggregation: unknown stage {name}; known are $match, $group, $sort, $limit"),
+        )),
+    }
+}
+
+fn read_options(name: &str, content: &Value) -> Result<FindOptions> {
+    FindOptions::parse(&Object::from_iter([(name.to_owned(), content.clone())]))
+}
+
+fn parse_group(group: &Object) -> Result<Group> {
+    let by = match group.get(BY) {
+        None | Some(Value::Null) => GroupKey::Nothing,
+        Some(Value::Text(field)) => GroupKey::Field(parse_field(field)?),
+        Some(Value::Array(fields)) => {
+            let fields = fields.iter().map(|field| match field {
+                Value::Text(name) => Ok((name.to_string(), parse_field(name)?)),
+                other => Err(stage_error("$group._by", "field names", other)),
+            });
+            GroupKey::Fields(fields.collect::<Result<_>>()?)
+        }
+        Some(other) => return Err(stage_error("$group._by", "a field name, a list of them, or null", other)),
+    };
+    let fields = group.iter().filter(|(name, _)| *name != BY);
+    let fields = fields.map(|(name, value)| Ok((name.clone(), parse_accumulator(name, value)?)));
+    Ok(Group { by, fields: fields.collect::<Result<_>>()? })
+}
+
+fn parse_accumulator(name: &str, value: &Value) -> Result<Accumulator> {
+    let single = match value {
+        Value::Object(object) if object.len() == 1 => object.iter().next(),
+        _ => None,
+    };
+    let place = format!("$group.{name}");
+    let Some((operator, operand)) = single else {
+        return Err(stage_error(&place, "one of {$sum}, {$count}, {$avg}, {$min}, {$max}", value));
+    };
+    match (operator.as_str(), operand) {
+        ("$count", Value::Text(field)) if &**field != "*" => Ok(Accumulator::CountOf(parse_field(field)?)),
+        ("$count", _) => Ok(Accumulator::Count),
+        ("$sum", Value::Text(field)) => Ok(Accumulator::Sum(parse_field(field)?)),
+        ("$sum", number) => match number.as_f64() {
+            Some(number) => Ok(Accumulator::SumOf(number)),
+            None => Err(stage_error(&place, "the name of a field or a number", number)),
+        },
+        ("$avg", Value::Text(field)) => Ok(Accumulator::Average(parse_field(field)?)),
+        ("$min", Value::Text(field)) => Ok(Accumulator::Min(parse_field(field)?)),
+        ("$max", Value::Text(field)) => Ok(Accumulator::Max(parse_field(field)?)),
+        ("$avg" | "$min" | "$max", other) => Err(stage_error(&place, "the name of a field", other)),
+        (unknown, _) => Err(Error::new(
+            ErrorKind::Filter,
+            format!("{place}: unknown operator {unknown}; known are $sum, $count, $avg, $min, $max"),
+        )),
+    }
+}
+
+/// A field may also be written with a dollar sign, as MongoDB does.
+fn parse_field(field: &str) -> Result<FieldPath> {
+    FieldPath::parse(field.strip_prefix('$').unwrap_or(field))
+}
+
+fn stage_error(place: &str, expected: &str, found: &Value) -> Error {
+    Error::new(
+        ErrorKind::Filter,
+        format!("aggregation: {place}: expected {expected}, found {}", found.type_name()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(json: serde_json::Value) -> Result<Pipeline> {
+        match crate::value::value_from_json(json) {
+            Value::Array(stages) => Pipeline::parse(&stages),
+            other => panic!("{other:?} is no list"),
+        }
+    }
+
+    #[test]
+    fn stages_keep_their_order() {
+        let pipeline = parse(json!([
+            {"$match": {"active": true}},
+            {"$group": {"_by": "city", "people": {"$count": true}, "oldest": {"$max": "$age"}}},
+            {"$sort": {"people": -1}},
+            {"$limit": 3}
+        ]))
+        .unwrap();
+        let age = FieldPath { field: "age".to_owned(), below: Vec::new() };
+        assert!(matches!(pipeline.stages[0], Stage::Match(_)));
+        assert!(matches!(&pipeline.stages[1], Stage::Group(group)
+            if group.fields["people"] == Accumulator::Count && group.fields["oldest"] == Accumulator::Max(age)));
+        assert!(matches!(pipeline.stages[3], Stage::Limit(3)));
+    }
+
+    #[test]
+    fn what_is_no_stage_is_named() {
+        for (stages, message) in [
+            (json!([{"$lookup": {}}]), "unknown stage $lookup"),
+            (json!([{"$group": {"_by": 1}}]), "$group._by"),
+            (json!([{"$group": {"x": {"$median": "a"}}}]), "unknown operator $median"),
+            (json!([{"$limit": -1}]), "limit"),
+            (json!(["$match"]), "a stage"),
+        ] {
+            let error = parse(stages).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+}
