@@ -1,7 +1,9 @@
 //! The connections to one SQLite database: one that writes, several that read.
 
+use std::ffi::c_int;
 use std::time::Duration;
 
+use libsqlite3_sys as ffi;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -11,12 +13,14 @@ use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
 use super::error::sqlite_error;
 use super::immediate::ImmediateConnections;
 use super::location::{Location, Mode};
+use super::raw::QUOTED_TEXT;
 use crate::config::PoolSize;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an operation waits for a connection of the pool.
+/// How long an operation waits for a connection of the pool. A statement that writes outside an open transaction of the
+/// same dialect waits as long for its end, since only one connection writes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the writing connection may cache, in KiB because it is negative. Keys that come in no order touch the whole
 /// index again and again, which would be written and read back all the time with SQLite's 2,000 KiB.
@@ -147,12 +151,27 @@ fn pool(most: u32) -> SqlitePoolOptions {
 }
 
 async fn take_quoted_names_as_names(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for option in QUOTED_TEXT {
+        set_flag(connection, option, false).await?;
+    }
+    Ok(())
+}
+
+/// Whether foreign keys count on this connection. Unlike the pragma, this works within a transaction.
+pub(super) async fn enforce_foreign_keys(
+    connection: &mut SqliteConnection,
+    enforced: bool,
+) -> Result<(), sqlx::Error> {
+    set_flag(connection, ffi::SQLITE_DBCONFIG_ENABLE_FKEY, enforced).await
+}
+
+async fn set_flag(connection: &mut SqliteConnection, option: c_int, on: bool) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
     // SAFETY: the handle is locked, and so valid and ours alone.
-    if unsafe { super::raw::take_quoted_names_as_names(handle.as_raw_handle()) } {
+    if unsafe { super::raw::set_flag(handle.as_raw_handle(), option, on) } {
         return Ok(());
     }
-    Err(sqlx::Error::Configuration("SQLite cannot be told to take quoted names as names".into()))
+    Err(sqlx::Error::Configuration(format!("SQLite refuses to set its option {option}").into()))
 }
 
 /// Finds what SQLite would only call "unable to open database file".

@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Fetched;
 use crate::value::{Value, json_text};
 
+/// The options under which SQLite takes a name in double quotes for text where no column has it. A connection that has
+/// not noticed a new column yet would answer with the column's name for its value.
+pub(super) const QUOTED_TEXT: [c_int; 2] = [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL];
 /// Statements that stay prepared.
 const PREPARED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
@@ -55,7 +58,7 @@ impl RawConnection {
         // SAFETY: the handle is open and ours alone.
         let names_are_names = unsafe {
             ffi::sqlite3_extended_result_codes(database.as_ptr(), 1);
-            take_quoted_names_as_names(database)
+            QUOTED_TEXT.into_iter().all(|option| set_flag(database, option, false))
         };
         if !names_are_names {
             return Err(last_error(database));
@@ -275,18 +278,17 @@ impl Drop for Statement {
     }
 }
 
-/// Keeps SQLite from taking a name in double quotes for text where no column has it. A connection that has not noticed
-/// a new column yet would answer with the column's name for its value. Whether SQLite agreed.
+/// Sets an option of a connection; whether SQLite agreed.
 ///
 /// # Safety
-/// The connection is open, and nobody else uses it meanwhile.
-pub(super) unsafe fn take_quoted_names_as_names(database: NonNull<ffi::sqlite3>) -> bool {
-    [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL].into_iter().all(|option| {
-        // SAFETY: as the caller says; these options take an int and a pointer that may be null.
-        let code =
-            unsafe { ffi::sqlite3_db_config(database.as_ptr(), option, 0 as c_int, null_mut::<c_int>()) };
-        code == ffi::SQLITE_OK
-    })
+/// The connection is open, nobody else uses it meanwhile, and the option is one that takes an int and a pointer that may
+/// be null.
+pub(super) unsafe fn set_flag(database: NonNull<ffi::sqlite3>, option: c_int, on: bool) -> bool {
+    // SAFETY: as the caller says.
+    let code = unsafe {
+        ffi::sqlite3_db_config(database.as_ptr(), option, c_int::from(on), null_mut::<c_int>())
+    };
+    code == ffi::SQLITE_OK
 }
 
 /// What SQLite says of the call that has just failed.
