@@ -73,8 +73,7 @@ impl Grouped {
     fn add_key(&mut self, name: &str, place: Place) {
         let field = format!("k{}", self.key.len());
         self.key.insert(field.clone(), value_at(&place));
-        let role = if place.below.is_empty() { place.role } else { FieldRole::Undeclared };
-        let output = Output { field, role, result: None, of_nothing: Value::Null };
+        let output = Output { field, role: role_of(&place), result: None, of_nothing: Value::Null };
         self.outputs.insert(name.to_owned(), output);
     }
 
@@ -117,8 +116,7 @@ impl Grouped {
     fn number_at(&self, names: &dyn Names, path: &FieldPath) -> Result<Bson> {
         let place = names.place(path)?;
         match role_of(&place) {
-            FieldRole::Undeclared
-            | FieldRole::Declared(FieldType::Number | FieldType::Json | FieldType::Array) => {
+            FieldRole::Undeclared | FieldRole::Declared(FieldType::Number | FieldType::Json) => {
                 Ok(value_at(&place))
             }
             FieldRole::Declared(other) => Err(self.no_number(path, other.name())),
@@ -217,8 +215,9 @@ impl Names for Grouped {
     }
 }
 
+/// Below a field there may be anything that JSON knows.
 fn role_of(place: &Place) -> FieldRole {
-    if place.below.is_empty() { place.role } else { FieldRole::Undeclared }
+    if place.below.is_empty() { place.role } else { FieldRole::Declared(FieldType::Json) }
 }
 
 /// A path as it was written.
