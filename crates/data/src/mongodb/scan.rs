@@ -66,7 +66,10 @@ fn scan_query(options: &ScanOptions) -> Document {
     if let Some(ChangedSince { column, moment }) = &options.changed_since {
         let moment = mongodb::bson::DateTime::from_millis(moment.millis());
         // A field that holds no date cannot be compared with one.
-        query.insert("$or", [doc! {column: {"$gte": moment}}, doc! {column: {"$not": {"$type": "date"}}}].to_vec());
+        query.insert(
+            "$or",
+            [doc! {column: {"$gte": moment}}, doc! {column: {"$not": {"$type": "date"}}}].to_vec(),
+        );
     }
     query
 }

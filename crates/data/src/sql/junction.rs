@@ -4,7 +4,7 @@ use super::dialect::SqlDialect;
 use super::session::Access;
 use super::statement::Statement;
 use crate::error::Result;
-use crate::schema::{EntitySchema, ID, RelationKind};
+use crate::schema::{EntitySchema, ID, JunctionNames};
 use crate::value::Value;
 
 /// A junction table seen from one of its sides.
@@ -20,18 +20,8 @@ pub(super) struct Junction {
 impl Junction {
     /// The junction of the many-to-many relation of this name.
     pub(super) fn of(schema: &EntitySchema, name: &str, prefix: &str) -> Option<Self> {
-        let relation =
-            schema.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
-        let column = |entity: &str| format!("{}Id", entity.to_lowercase());
-        let own = relation.join_column.clone().unwrap_or_else(|| column(&schema.name));
-        let other = match &relation.inverse_join_column {
-            Some(column) => column.clone(),
-            // An entity related to itself needs a second name.
-            None if column(&relation.target) == own => column(name),
-            None => column(&relation.target),
-        };
-        let through = relation.through.clone().unwrap_or_else(|| format!("{}_{}", schema.collection, name));
-        Some(Self { table: format!("{prefix}{through}"), own, other })
+        let JunctionNames { table, own, other } = schema.junction(name)?;
+        Some(Self { table: format!("{prefix}{table}"), own, other })
     }
 
     /// Every junction of an entity.

@@ -38,7 +38,10 @@ where
 fn defect(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    Error::new(ErrorKind::Internal, format!("a scan broke off by a defect in replicaverse, please report it: {text}"))
+    Error::new(
+        ErrorKind::Internal,
+        format!("a scan broke off by a defect in replicaverse, please report it: {text}"),
+    )
 }
 
 #[cfg(test)]

@@ -35,7 +35,10 @@ impl ReadSnapshot for SqliteSnapshot {
     async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
         // The guard goes along with the scan, so the next one waits for it.
         let connection = Arc::clone(&self.connection).lock_owned().await;
-        Ok(spawn_scan(BATCHES_AHEAD, |sender| async move { run(connection, &table, &options, &sender).await }))
+        Ok(spawn_scan(
+            BATCHES_AHEAD,
+            |sender| async move { run(connection, &table, &options, &sender).await },
+        ))
     }
 }
 
@@ -90,7 +93,8 @@ fn conditions(options: &ScanOptions) -> (String, Vec<Value>) {
         // Moments are text in several forms, which SQLite's own function tells apart; what it cannot read is NULL. The
         // day's fraction is a double, exact to some ten microseconds.
         let day = format!("julianday({})", quote(&since.column));
-        conditions.push(format!("({day} >= julianday(?) - 0.00000002 OR {day} IS NULL OR julianday(?) IS NULL)"));
+        conditions
+            .push(format!("({day} >= julianday(?) - 0.00000002 OR {day} IS NULL OR julianday(?) IS NULL)"));
         let moment = Value::Text(Timestamp::from_millis(since.moment.millis()).to_iso());
         params.extend([moment.clone(), moment]);
     }
