@@ -53,9 +53,24 @@ impl Manager {
         config: ReplicaConfig,
         schemas: Vec<Arc<EntitySchema>>,
     ) -> Result<Arc<dyn Dialect>> {
+        let connecting = connect(config.clone(), schemas.clone());
+        self.add_replica_by(project, config, schemas, connecting).await
+    }
+
+    /// As [`add_replica`](Self::add_replica), for a database that the caller knows how to connect and to prepare.
+    ///
+    /// # Errors
+    /// As [`add_replica`](Self::add_replica).
+    pub async fn add_replica_by(
+        &self,
+        project: &str,
+        config: ReplicaConfig,
+        schemas: Vec<Arc<EntitySchema>>,
+        connecting: impl Future<Output = data::Result<Arc<dyn Dialect>>> + Send,
+    ) -> Result<Arc<dyn Dialect>> {
         let name = config.name.clone();
-        self.state().topology.reserve(project, Replica::connecting(config.clone(), schemas.clone()))?;
-        let connected = connect(&config, &schemas).await;
+        self.state().topology.reserve(project, Replica::connecting(config, schemas))?;
+        let connected = connecting.await;
         let outcome = self.settle(project, &name, connected).await;
         self.persist()?;
         outcome
@@ -360,9 +375,9 @@ impl Manager {
     }
 }
 
-async fn connect(config: &ReplicaConfig, schemas: &[Arc<EntitySchema>]) -> data::Result<Arc<dyn Dialect>> {
+async fn connect(config: ReplicaConfig, schemas: Vec<Arc<EntitySchema>>) -> data::Result<Arc<dyn Dialect>> {
     let dialect = data::connect(&config.connection()?).await?;
-    if let Err(error) = dialect.init_schema(schemas).await {
+    if let Err(error) = dialect.init_schema(&schemas).await {
         close(&dialect).await;
         return Err(error);
     }
