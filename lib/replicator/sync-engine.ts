@@ -129,7 +129,7 @@ export class SyncEngine {
   /** Up to when the entity has been read; the cursor as it was when nothing is new, `null` without one. */
   async #changes(pass: Pass, since: Date | null): Promise<Date | null> {
     const { entity, source, target, tally, batchSize } = pass;
-    const from = new Date(since === null ? 0 : Math.max(0, since.getTime() - this.#overlapMs)).toISOString();
+    const overlapped = new Date(since === null ? 0 : Math.max(0, since.getTime() - this.#overlapMs)).toISOString();
     let reached = since?.getTime() ?? -Infinity;
     let failed = Infinity;
     const started = Date.now();
@@ -137,9 +137,10 @@ export class SyncEngine {
     const onFailed = (changed: number): void => void (failed = Math.min(failed, changed));
     const done = await guarded(pass, async () => {
       requireUpdatedAt(entity);
-      await copyRows({ ...pass, onSeen, onFailed }, { updatedAt: { $gte: from } });
-      if (!entity.softDelete) return;
-      for await (const rows of scanRows({ service: source, entity, batchSize, filter: { deletedAt: { $gte: from } }, includeDeleted: true })) {
+      // The first time everything is copied, also what has no updatedAt.
+      await copyRows({ ...pass, onSeen, onFailed }, since === null ? {} : { updatedAt: { $gte: overlapped } });
+      if (!entity.softDelete || since === null) return;
+      for await (const rows of scanRows({ service: source, entity, batchSize, filter: { deletedAt: { $gte: overlapped } }, includeDeleted: true })) {
         for (const row of rows) {
           const deleted = new Date(String(row.deletedAt instanceof Date ? row.deletedAt.toISOString() : row.deletedAt)).getTime();
           onSeen(deleted);
@@ -147,8 +148,9 @@ export class SyncEngine {
         }
       }
     });
-    if (!done || reached === -Infinity) return since;
-    return new Date(Math.max(0, Math.min(reached, failed)));
+    // A row without a date is found again only by reading everything again.
+    const next = Math.min(reached, failed);
+    return done && next !== -Infinity ? new Date(Math.max(0, next)) : since;
   }
 
   #entities(source: SyncService, target: SyncService, rule: SyncRule): SyncedEntity[] {

@@ -1,5 +1,6 @@
 // One entity as a sync sees it on a service: its name there, its schema, and the fields that are copied.
 import { ReplicaverseError } from '../errors.js';
+import { ForeignDialect } from '../orm/foreign-dialect.js';
 import { NativeSession } from '../orm/native-session.js';
 import { getAllSchemas } from '../orm/registry.js';
 import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
@@ -70,6 +71,12 @@ export function syncedEntity(source: SyncService, target: SyncService, name: str
     lists: withLists ? many : [],
     comparesUpdatedAt: isNative(source) && isNative(target),
   };
+}
+
+/** Whether a service can read the links of many-to-many relations. */
+export function canReadLinks(service: SyncService, name: string): boolean {
+  if (service.dialect instanceof ForeignDialect && !service.dialect.has('findWithRelations')) return false;
+  return typeof repositoryOf(service, name)?.findWithRelations === 'function';
 }
 
 /** Rows of an entity, with the links of its many-to-many relations as lists of ids where they are copied. */
