@@ -1,13 +1,14 @@
 // The operations that a connected database and a transaction on it share, carried out by the native core.
-import { configError, filterError, fromNative, schemaError } from '../errors.js';
-import type { NativeDialect } from '../../native.js';
+import { fromNative, schemaError } from '../errors.js';
+import type { NativeDialect, NativeSchema } from '../../native.js';
 import type { DialectType } from '../types/connection.js';
 import type { RunResult, TransactionOptions } from '../types/dialect.js';
-import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
+import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import { encodeId, textOf, textsOf } from './arguments.js';
 import { nativeSchema } from './native-schema.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
-import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeValue } from './value-encoding.js';
+import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
 
 /** A database or a transaction, seen as rows of entities. Every method rejects with a `ReplicaverseError`. */
 export abstract class NativeSession {
@@ -32,9 +33,7 @@ export abstract class NativeSession {
 
   /** Brings the tables of these entities into being, as the schema strategy of the connection says. */
   async initSchema(schemas: readonly EntityDeclaration[]): Promise<void> {
-    if (!Array.isArray(schemas)) throw schemaError(`schemas: expected a list of entity schemas, found a ${typeof schemas}`);
-    const handles = schemas.map((schema: EntityDeclaration) => nativeSchema(schema));
-    await this.run((session) => session.initSchema(handles));
+    await this.run((session) => session.initSchema(handlesOf(schemas)));
   }
 
   /** The rows that pass the filter. */
@@ -92,6 +91,123 @@ export abstract class NativeSession {
     return decodeRow<T>(text) as T;
   }
 
+  /** Changes every row that passes the filter; how many there were. */
+  async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
+    return this.run((session) =>
+      session.updateMany(nativeSchema(schema), encodeFilter(filter), encodeRecord(data, 'data')),
+    );
+  }
+
+  /** Deletes every row that passes the filter, softly where the entity says so; how many there were. */
+  async deleteMany(schema: EntityDeclaration, filter: DalFilter): Promise<number> {
+    return this.run((session) => session.deleteMany(nativeSchema(schema), encodeFilter(filter)));
+  }
+
+  /** The different values of a field, in ascending order; of an array field its items. `null` is not among them. */
+  async distinct<V = unknown>(
+    schema: EntityDeclaration,
+    field: string,
+    filter?: DalFilter,
+    options?: DeletedOption,
+  ): Promise<V[]> {
+    const text = await this.run((session) =>
+      session.distinct(nativeSchema(schema), textOf('field', field), encodeFilter(filter), encodeOptions(options)),
+    );
+    return decodeRows<{ value: V }>(text).map(({ value }) => value);
+  }
+
+  /** The rows that the stages of an aggregation make of those of the entity. */
+  async aggregate<T = Record<string, unknown>>(
+    schema: EntityDeclaration,
+    stages: readonly AggregateStage[],
+    options?: DeletedOption,
+  ): Promise<T[]> {
+    return decodeRows(
+      await this.run((session) =>
+        session.aggregate(nativeSchema(schema), encodeStages(stages), encodeOptions(options)),
+      ),
+    );
+  }
+
+  /** The rows that hold a text, in either case of its letters, in one of the fields; by default in any text. */
+  async search<T = EntityRecord>(
+    schema: EntityDeclaration,
+    query: string,
+    fields: readonly string[] = [],
+    options?: QueryOptions,
+  ): Promise<T[]> {
+    const names = textsOf('fields', fields);
+    return decodeRows(
+      await this.run((session) =>
+        session.search(nativeSchema(schema), textOf('query', query), names, encodeOptions(options)),
+      ),
+    );
+  }
+
+  /** Adds an amount to a number field of one row, atomically; the row as it then is, `null` if there is none. */
+  async increment<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    field: string,
+    amount: number | bigint,
+  ): Promise<T | null> {
+    const text = encodeValue(amount, 'amount');
+    return decodeRow(
+      await this.run((session) => session.increment(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+    );
+  }
+
+  /** Adds a value to an array field or a many-to-many relation of one row, unless it is in it, atomically. */
+  async addToSet<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    field: string,
+    value: unknown,
+  ): Promise<T | null> {
+    const text = encodeValue(value, 'value');
+    return decodeRow(
+      await this.run((session) => session.addToSet(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+    );
+  }
+
+  /** Removes a value from an array field or a many-to-many relation of one row, atomically. */
+  async pull<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    field: string,
+    value: unknown,
+  ): Promise<T | null> {
+    const text = encodeValue(value, 'value');
+    return decodeRow(
+      await this.run((session) => session.pull(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+    );
+  }
+
+  /** Drops a table or collection, given without the prefix, if it exists. */
+  async dropTable(collection: string): Promise<void> {
+    await this.run((session) => session.dropTable(textOf('collection', collection)));
+  }
+
+  /** Empties a table or collection, given without the prefix. */
+  async truncateTable(collection: string): Promise<void> {
+    await this.run((session) => session.truncateTable(textOf('collection', collection)));
+  }
+
+  /** Drops the tables of these entities with their junctions; their names. */
+  async dropSchema(schemas: readonly EntityDeclaration[]): Promise<string[]> {
+    return this.run((session) => session.dropSchema(handlesOf(schemas)));
+  }
+
+  /** Empties the tables of these entities with their junctions; their names. */
+  async truncateAll(schemas: readonly EntityDeclaration[]): Promise<string[]> {
+    return this.run((session) => session.truncateAll(handlesOf(schemas)));
+  }
+
+  /** Drops every table of the application: with a prefix those that carry it, else all. */
+  async dropAllTables(): Promise<void> {
+    await this.run((session) => session.dropAllTables());
+  }
+
   /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */
   async executeQuery<T = Record<string, unknown>>(statement: string, params?: readonly unknown[]): Promise<T[]> {
     return decodeRows(await this.run((session) => session.executeQuery(textOf('statement', statement), encodeParams(params))));
@@ -122,15 +238,7 @@ export abstract class NativeSession {
   }
 }
 
-/** The id that a write names; the fields of an index are for reads only. */
-function encodeId(identity: EntityIdentity): string {
-  const isObject = typeof identity === 'object' && identity !== null;
-  if (!isObject || 'toHexString' in identity) return encodeValue(identity, 'id');
-  if ('id' in identity) return encodeValue(identity.id, 'id.id');
-  throw filterError(`id: expected an id or {id}, found {${Object.keys(identity).join(', ')}}`);
-}
-
-function textOf(name: string, value: unknown): string {
-  if (typeof value !== 'string') throw configError(`${name}: expected a string, found a value of type ${typeof value}`);
-  return value;
+function handlesOf(schemas: readonly EntityDeclaration[]): NativeSchema[] {
+  if (!Array.isArray(schemas)) throw schemaError(`schemas: expected a list of entity schemas, found a ${typeof schemas}`);
+  return schemas.map((schema: EntityDeclaration) => nativeSchema(schema));
 }

@@ -1,7 +1,7 @@
 // The operations of a dialect on one entity.
 import type { IDialect } from '../types/dialect.js';
-import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
-import type { EntityDeclaration } from '../types/schema.js';
+import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
+import type { EntityDeclaration, FieldType } from '../types/schema.js';
 
 /** The rows of one entity. */
 export class BaseRepository<T = EntityRecord> {
@@ -53,5 +53,55 @@ export class BaseRepository<T = EntityRecord> {
   /** Changes the first row that passes the filter, or inserts the data with the filter's equalities. */
   async upsert(filter: DalFilter, data: object): Promise<T> {
     return await this.dialect.upsert<T>(this.schema, filter, data);
+  }
+
+  /** Changes every row that passes the filter; how many there were. */
+  async updateMany(filter: DalFilter, data: object): Promise<number> {
+    return await this.dialect.updateMany(this.schema, filter, data);
+  }
+
+  /** Deletes every row that passes the filter; how many there were. */
+  async deleteMany(filter: DalFilter): Promise<number> {
+    return await this.dialect.deleteMany(this.schema, filter);
+  }
+
+  /** The different values of a field, in ascending order; of an array field its items. `null` is not among them. */
+  async distinct<V = unknown>(field: string, filter?: DalFilter, options?: DeletedOption): Promise<V[]> {
+    return await this.dialect.distinct<V>(this.schema, field, filter ?? {}, options);
+  }
+
+  /** The rows that the stages of an aggregation make. */
+  async aggregate<R = Record<string, unknown>>(stages: readonly AggregateStage[], options?: DeletedOption): Promise<R[]> {
+    return await this.dialect.aggregate<R>(this.schema, stages, options);
+  }
+
+  /**
+   * The rows that hold a text, in either case of its letters, in one of the entity's fields of type `string`; where it
+   * has none of these, of type `text`.
+   */
+  async search(query: string, options?: QueryOptions): Promise<T[]> {
+    return await this.dialect.search<T>(this.schema, query, this.#searched(), options);
+  }
+
+  /** Adds an amount to a number field of one row, atomically; the row as it then is, `null` if there is none. */
+  async increment(id: EntityIdentity, field: string, amount: number | bigint): Promise<T | null> {
+    return await this.dialect.increment<T>(this.schema, id, field, amount);
+  }
+
+  /** Adds a value to an array field or a many-to-many relation of one row, unless it is in it, atomically. */
+  async addToSet(id: EntityIdentity, field: string, value: unknown): Promise<T | null> {
+    return await this.dialect.addToSet<T>(this.schema, id, field, value);
+  }
+
+  /** Removes a value from an array field or a many-to-many relation of one row, atomically. */
+  async pull(id: EntityIdentity, field: string, value: unknown): Promise<T | null> {
+    return await this.dialect.pull<T>(this.schema, id, field, value);
+  }
+
+  #searched(): string[] {
+    const fields = Object.entries(this.schema.fields ?? {});
+    const ofType = (type: FieldType) => fields.filter(([, field]) => field.type === type).map(([name]) => name);
+    const strings = ofType('string');
+    return strings.length > 0 ? strings : ofType('text');
   }
 }

@@ -50,6 +50,16 @@ export function encodeFilter(filter: unknown): string | undefined {
 }
 
 /**
+ * The text of the stages of an aggregation. A regular expression in them becomes `$regex`.
+ *
+ * @throws {ReplicaverseError} of kind `Filter`.
+ */
+export function encodeStages(stages: unknown): string {
+  if (!Array.isArray(stages)) throw filterError(`stages: expected a list, found ${describe(stages)}`);
+  return JSON.stringify(plain(stages, argument('stages', true)));
+}
+
+/**
  * The text of the options of a read, `undefined` for the defaults.
  *
  * @throws {ReplicaverseError} of kind `Filter`.

@@ -1,6 +1,6 @@
 // What every dialect can do; any object with these methods serves the classes of this package.
 import type { ConnectionConfig, DialectType } from './connection.js';
-import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from './query.js';
+import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from './query.js';
 import type { EntityDeclaration } from './schema.js';
 
 /** The options of a transaction. */
@@ -39,6 +39,48 @@ export interface IDialect {
   delete(schema: EntityDeclaration, id: EntityIdentity): Promise<boolean>;
   /** Changes the first row that passes the filter, or inserts the data with the filter's equalities. */
   upsert<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<T>;
+  /** Changes every row that passes the filter; how many there were. */
+  updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number>;
+  /** Deletes every row that passes the filter, softly where the entity says so; how many there were. */
+  deleteMany(schema: EntityDeclaration, filter: DalFilter): Promise<number>;
+
+  /** The different values of a field, in ascending order; of an array field its items. `null` is not among them. */
+  distinct<V = unknown>(schema: EntityDeclaration, field: string, filter?: DalFilter, options?: DeletedOption): Promise<V[]>;
+  /** The rows that the stages of an aggregation make of those of the entity. */
+  aggregate<T = Record<string, unknown>>(
+    schema: EntityDeclaration,
+    stages: readonly AggregateStage[],
+    options?: DeletedOption,
+  ): Promise<T[]>;
+  /** The rows that hold a text, in either case of its letters, in one of the fields; by default in any text. */
+  search<T = EntityRecord>(
+    schema: EntityDeclaration,
+    query: string,
+    fields?: readonly string[],
+    options?: QueryOptions,
+  ): Promise<T[]>;
+  /** Adds an amount to a number field of one row, atomically; the row as it then is, `null` if there is none. */
+  increment<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    field: string,
+    amount: number | bigint,
+  ): Promise<T | null>;
+  /** Adds a value to an array field or a many-to-many relation of one row, unless it is in it, atomically. */
+  addToSet<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, value: unknown): Promise<T | null>;
+  /** Removes a value from an array field or a many-to-many relation of one row, atomically. */
+  pull<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, value: unknown): Promise<T | null>;
+
+  /** Drops a table or collection, given without the prefix, if it exists. */
+  dropTable(collection: string): Promise<void>;
+  /** Empties a table or collection, given without the prefix. */
+  truncateTable(collection: string): Promise<void>;
+  /** Drops the tables of these entities with their junctions; their names. */
+  dropSchema(schemas: readonly EntityDeclaration[]): Promise<string[]>;
+  /** Empties the tables of these entities with their junctions; their names. */
+  truncateAll(schemas: readonly EntityDeclaration[]): Promise<string[]>;
+  /** Drops every table of the application: with a prefix those that carry it, else all. */
+  dropAllTables(): Promise<void>;
 
   /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */
   executeQuery<T = Record<string, unknown>>(statement: string, params?: readonly unknown[]): Promise<T[]>;

@@ -49,3 +49,33 @@ export interface QueryOptions {
 
 /** An id, `{id}`, or the fields of a unique index. A number, a bigint or an object with `toHexString` is an id too. */
 export type EntityIdentity = string | number | bigint | { toHexString(): string } | { readonly [field: string]: unknown };
+
+/** What is computed of the rows of a group. A field may be written with a dollar sign before it. */
+export interface GroupAccumulator {
+  /** The sum of a field, or of a number for each row. */
+  $sum?: string | number;
+  /** How many rows there are; with the name of a field, how many have a value in it. */
+  $count?: unknown;
+  /** The mean of a field. */
+  $avg?: string;
+  /** The smallest value of a field. */
+  $min?: string;
+  /** The largest value of a field. */
+  $max?: string;
+}
+
+/** How rows are grouped: by the field that `_by` names, and what is computed of each group, by the name of the result. */
+export interface GroupStage {
+  _by?: string | readonly string[] | null;
+  [result: string]: GroupAccumulator | string | readonly string[] | null | undefined;
+}
+
+/** One stage of an aggregation; it works on what the one before it left. */
+export type AggregateStage =
+  | { $match: DalFilter }
+  | { $group: GroupStage }
+  | { $sort: Record<string, 1 | -1 | 'asc' | 'desc'> }
+  | { $limit: number };
+
+/** Whether softly deleted rows count, too. */
+export type DeletedOption = Pick<QueryOptions, 'includeDeleted'>;

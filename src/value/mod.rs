@@ -19,7 +19,7 @@ mod read;
 mod write;
 
 pub(crate) use read::{read_filter, read_list, read_options, read_record, read_value};
-pub(crate) use write::write_records;
+pub(crate) use write::{write_records, write_values};
 
 /// What the key of a tag starts with.
 const TAG: &str = "$$";

@@ -23,6 +23,15 @@ pub(crate) fn write_records(records: &[Record]) -> data::Result<String> {
         .map_err(|error| data::Error::new(data::ErrorKind::Internal, format!("rows as JSON: {error}")))
 }
 
+/// The text of a list of values: rows of the one column `value`.
+///
+/// # Errors
+/// As [`write_records`].
+pub(crate) fn write_values(values: Vec<Value>) -> data::Result<String> {
+    let row = |value| Record::from_iter([("value".to_owned(), value)]);
+    write_records(&values.into_iter().map(row).collect::<Vec<_>>())
+}
+
 struct Rows<'a> {
     records: &'a [Record],
     columns: &'a [(&'a str, Finish)],

@@ -4,6 +4,8 @@ use indexmap::IndexMap;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Direction, FieldPath, Filter, FindOptions};
+use crate::record::including_deleted;
+use crate::schema::EntitySchema;
 use crate::value::{Object, Value};
 
 /// The key of a `$group` that names the field to group by.
@@ -76,6 +78,14 @@ impl Pipeline {
     pub fn parse(stages: &[Value]) -> Result<Self> {
         let stages = stages.iter().map(parse_stage).collect::<Result<_>>()?;
         Ok(Self { stages })
+    }
+
+    /// The aggregation with softly deleted rows among those it starts from, where the entity has such.
+    #[must_use]
+    pub fn including_deleted(mut self, schema: &EntitySchema) -> Self {
+        let everything = including_deleted(schema, Filter::everything());
+        self.stages.insert(0, Stage::Match(everything));
+        self
     }
 }
 

@@ -245,6 +245,18 @@ pub fn implied_filter(schema: &EntitySchema, filter: crate::Filter, include_dele
     filter
 }
 
+/// The filter with softly deleted rows among those it finds, where the entity has such.
+pub fn including_deleted(schema: &EntitySchema, filter: crate::Filter) -> crate::Filter {
+    if !schema.soft_delete || filter.mentions(DELETED_AT) {
+        return filter;
+    }
+    // Every row passes this, and it mentions the field, which takes the place of the implied condition.
+    let deleted = crate::FieldPath { field: DELETED_AT.to_owned(), below: Vec::new() };
+    let either =
+        [true, false].map(|exists| crate::Filter::Field(deleted.clone(), crate::Condition::Exists(exists)));
+    filter.and(crate::Filter::Any(either.into()))
+}
+
 /// The filter that finds one row: by an id, by `{id}`, or by the fields of a unique index.
 ///
 /// # Errors

@@ -1,9 +1,12 @@
 //! A connected database, or one transaction on it, as a JavaScript class.
 
+mod operations;
+mod rows;
+mod tables;
+
 use std::future::Future;
 use std::sync::Arc;
 
-use data::record::identity_filter;
 use data::{Dialect, DialectKind, Error, ErrorKind, Isolation, Transaction};
 use napi::Env;
 use napi::bindgen_prelude::AsyncBlock;
@@ -11,10 +14,9 @@ use napi_derive::napi;
 
 use crate::connection_config::NativeConnectionConfig;
 use crate::error::js_error;
-use crate::schema::NativeSchema;
 use crate::statement_log::{StatementFunction, StatementLog};
 use crate::task::{OnRuntime, promise_of};
-use crate::value::{read_filter, read_list, read_options, read_record, read_value, write_records};
+use crate::value::{read_list, write_records};
 
 /// A connected database, or one transaction on it. Filters, options, records and values come as JSON text, rows leave
 /// as JSON text; their encoding is described with the value conversion.
@@ -110,120 +112,6 @@ impl NativeDialect {
     #[napi]
     pub fn disconnect(&self, env: &Env) -> napi::Result<AsyncBlock<()>> {
         self.run(env, |dialect| async move { dialect.disconnect().await })
-    }
-
-    /// Brings the tables of these entities into being, as the schema strategy says.
-    #[napi]
-    pub fn init_schema(&self, env: &Env, schemas: Vec<&NativeSchema>) -> napi::Result<AsyncBlock<()>> {
-        let schemas: Vec<_> = schemas.into_iter().map(|native| Arc::clone(&native.schema)).collect();
-        self.run(env, |dialect| async move { dialect.init_schema(&schemas).await })
-    }
-
-    /// The rows that pass the filter.
-    #[napi]
-    pub fn find(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        filter: Option<String>,
-        options: Option<String>,
-    ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let filter = read_filter(filter.as_deref())?;
-            let options = read_options(options.as_deref())?;
-            write_records(&dialect.find(&schema, &filter, &options).await?)
-        })
-    }
-
-    /// The row, if there is one, of an id, of `{id}`, or of the fields of a unique index.
-    #[napi]
-    pub fn find_by_id(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        identity: String,
-        options: Option<String>,
-    ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let filter = identity_filter(&schema, &read_value(&identity)?)?;
-            let mut options = read_options(options.as_deref())?;
-            options.limit = Some(1);
-            write_records(&dialect.find(&schema, &filter, &options).await?)
-        })
-    }
-
-    /// How many rows pass the filter.
-    #[napi]
-    pub fn count(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        filter: Option<String>,
-        options: Option<String>,
-    ) -> napi::Result<AsyncBlock<f64>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let filter = read_filter(filter.as_deref())?;
-            let options = read_options(options.as_deref())?;
-            Ok(js_count(dialect.count(&schema, &filter, options.include_deleted).await?))
-        })
-    }
-
-    /// Inserts a row and gives it as stored.
-    #[napi]
-    pub fn create(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        record: String,
-    ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let record = dialect.create(&schema, read_record(&record)?).await?;
-            write_records(&[record])
-        })
-    }
-
-    /// Changes the row of an id and gives it as stored, if there is one.
-    #[napi]
-    pub fn update(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        id: String,
-        changes: String,
-    ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let record = dialect.update(&schema, &read_value(&id)?, read_record(&changes)?).await?;
-            write_records(record.as_slice())
-        })
-    }
-
-    /// Deletes the row of an id; whether there was one.
-    #[napi]
-    pub fn delete(&self, env: &Env, schema: &NativeSchema, id: String) -> napi::Result<AsyncBlock<bool>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move { dialect.delete(&schema, &read_value(&id)?).await })
-    }
-
-    /// Changes the first row that passes the filter or inserts one, and gives it as stored.
-    #[napi]
-    pub fn upsert(
-        &self,
-        env: &Env,
-        schema: &NativeSchema,
-        filter: Option<String>,
-        record: String,
-    ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
-            let filter = read_filter(filter.as_deref())?;
-            let upserted = dialect.upsert(&schema, &filter, read_record(&record)?).await?;
-            write_records(&[upserted.record])
-        })
     }
 
     /// Runs a statement in the database's own language and gives its rows.

@@ -1,0 +1,153 @@
+//! Reading and writing the rows of an entity.
+
+use std::sync::Arc;
+
+use data::record::identity_filter;
+use napi::Env;
+use napi::bindgen_prelude::AsyncBlock;
+use napi_derive::napi;
+
+use super::{NativeDialect, js_count};
+use crate::schema::NativeSchema;
+use crate::value::{read_filter, read_options, read_record, read_value, write_records};
+
+#[napi]
+impl NativeDialect {
+    /// The rows that pass the filter.
+    #[napi]
+    pub fn find(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        filter: Option<String>,
+        options: Option<String>,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = read_filter(filter.as_deref())?;
+            let options = read_options(options.as_deref())?;
+            write_records(&dialect.find(&schema, &filter, &options).await?)
+        })
+    }
+
+    /// The row, if there is one, of an id, of `{id}`, or of the fields of a unique index.
+    #[napi]
+    pub fn find_by_id(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        identity: String,
+        options: Option<String>,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = identity_filter(&schema, &read_value(&identity)?)?;
+            let mut options = read_options(options.as_deref())?;
+            options.limit = Some(1);
+            write_records(&dialect.find(&schema, &filter, &options).await?)
+        })
+    }
+
+    /// How many rows pass the filter.
+    #[napi]
+    pub fn count(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        filter: Option<String>,
+        options: Option<String>,
+    ) -> napi::Result<AsyncBlock<f64>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = read_filter(filter.as_deref())?;
+            let options = read_options(options.as_deref())?;
+            Ok(js_count(dialect.count(&schema, &filter, options.include_deleted).await?))
+        })
+    }
+
+    /// Inserts a row and gives it as stored.
+    #[napi]
+    pub fn create(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        record: String,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let record = dialect.create(&schema, read_record(&record)?).await?;
+            write_records(&[record])
+        })
+    }
+
+    /// Changes the row of an id and gives it as stored, if there is one.
+    #[napi]
+    pub fn update(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        id: String,
+        changes: String,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let record = dialect.update(&schema, &read_value(&id)?, read_record(&changes)?).await?;
+            write_records(record.as_slice())
+        })
+    }
+
+    /// Deletes the row of an id; whether there was one.
+    #[napi]
+    pub fn delete(&self, env: &Env, schema: &NativeSchema, id: String) -> napi::Result<AsyncBlock<bool>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move { dialect.delete(&schema, &read_value(&id)?).await })
+    }
+
+    /// Changes the first row that passes the filter or inserts one, and gives it as stored.
+    #[napi]
+    pub fn upsert(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        filter: Option<String>,
+        record: String,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = read_filter(filter.as_deref())?;
+            let upserted = dialect.upsert(&schema, &filter, read_record(&record)?).await?;
+            write_records(&[upserted.record])
+        })
+    }
+
+    /// Changes every row that passes the filter; how many there were.
+    #[napi]
+    pub fn update_many(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        filter: Option<String>,
+        changes: String,
+    ) -> napi::Result<AsyncBlock<f64>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = read_filter(filter.as_deref())?;
+            Ok(js_count(dialect.update_many(&schema, &filter, read_record(&changes)?).await?))
+        })
+    }
+
+    /// Deletes every row that passes the filter; how many there were.
+    #[napi]
+    pub fn delete_many(
+        &self,
+        env: &Env,
+        schema: &NativeSchema,
+        filter: Option<String>,
+    ) -> napi::Result<AsyncBlock<f64>> {
+        let schema = Arc::clone(&schema.schema);
+        self.run(env, |dialect| async move {
+            let filter = read_filter(filter.as_deref())?;
+            Ok(js_count(dialect.delete_many(&schema, &filter).await?))
+        })
+    }
+}
