@@ -1,14 +1,19 @@
 // The ORM surface: schemas, connections, dialects, services and repositories.
 export { ReplicaverseError } from './errors.js';
+export { type ConnectionTest, createIsolatedDialect, testConnection } from './orm/connection.js';
+export { createDatabase, type DatabaseOutcome, dropDatabase } from './orm/database-lifecycle.js';
+export { createConnection, disconnectDialect, getCurrentDialectType, getDialect } from './orm/default-connection.js';
+export { type DialectFactory, registerDialect, unregisterDialect } from './orm/dialect-registry.js';
+export { EntityService } from './orm/entity-service.js';
+export { getConfigFromEnv, getCurrentProfile, getEnv, getEnvBool, getEnvNumber } from './orm/environment.js';
+export { ForeignDialect } from './orm/foreign-dialect.js';
 export {
-  type ConnectionTest,
-  createConnection,
-  createIsolatedDialect,
-  disconnectDialect,
-  getDialect,
-  testConnection,
-} from './orm/connection.js';
-export { EntityService, type EntityServiceEvents } from './orm/entity-service.js';
+  clearNamedConnections,
+  getNamedConnection,
+  listNamedConnections,
+  registerNamedConnection,
+  removeNamedConnection,
+} from './orm/named-connections.js';
 export { NativeBackedDialect } from './orm/native-dialect.js';
 export {
   clearRegistry,
@@ -23,4 +28,6 @@ export {
   validateSchemas,
 } from './orm/registry.js';
 export { BaseRepository } from './orm/repository.js';
+export type { EntityServiceEvents } from './orm/service-events.js';
+export { DIALECT_CONFIGS, type DialectConfig, getDialectConfig, getSupportedDialects } from './orm/supported-dialects.js';
 export type * from './types.js';

@@ -5,6 +5,7 @@
 pub mod connection_config;
 pub mod dialect;
 mod error;
+mod foreign_dialect;
 pub mod replication;
 pub mod schema;
 mod statement_log;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::dialect::NativeDialect;
 use crate::error::replication_error;
+use crate::foreign_dialect::{ForeignDialect, ForeignFunction};
 use crate::schema::NativeSchema;
 use crate::task::OnRuntime;
 
@@ -53,6 +54,27 @@ impl NativeReplicationManager {
         self.run(env, |manager| async move {
             let dialect = manager.add_replica(&project, config, schemas).await?;
             Ok(NativeDialect::of_database(dialect))
+        })
+    }
+
+    /// Enters a replica whose dialect an application brings; the function carries out what is asked of it, beginning with
+    /// `connect`.
+    #[napi]
+    pub fn add_foreign_replica(
+        &self,
+        env: &Env,
+        project: String,
+        config: String,
+        schemas: Vec<&NativeSchema>,
+        #[napi(ts_arg_type = "(operation: string, request: string) => Promise<string>")]
+        carry_out: ForeignFunction,
+    ) -> napi::Result<AsyncBlock<()>> {
+        let config = ReplicaConfig::from_json(parse("replica", &config)?)
+            .map_err(|error| replication_error(&error))?;
+        let schemas: Vec<_> = schemas.into_iter().map(|native| Arc::clone(&native.schema)).collect();
+        self.run(env, |manager| async move {
+            let connecting = ForeignDialect::connect(carry_out, schemas.clone());
+            manager.add_replica_by(&project, config, schemas, connecting).await.map(drop)
         })
     }
 

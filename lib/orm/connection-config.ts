@@ -1,10 +1,8 @@
 // Connection settings: what an application gives is checked and becomes what the native core takes.
-import { configError, ReplicaverseError } from '../errors.js';
+import { configError, type ReplicaverseError } from '../errors.js';
 import type { NativeConnectionConfig } from '../../native.js';
 import type { ConnectionConfig } from '../types/connection.js';
-
-/** Known by name, as for schema compatibility, but not built in. */
-const NOT_BUILT_IN = ['mysql', 'mariadb', 'oracle', 'mssql', 'db2', 'hana', 'hsqldb', 'spanner', 'sybase'];
+import { requireUsable } from './supported-dialects.js';
 
 /** Settings by their names, of types not yet checked. */
 type Settings = Record<string, unknown>;
@@ -13,13 +11,13 @@ type Settings = Record<string, unknown>;
  * The settings in the form of the native core.
  *
  * @throws {ReplicaverseError} of kind `Config` naming the setting, or `Unsupported` for a dialect that is not built
- * in. No message holds the URI.
+ * in nor registered. No message holds the URI.
  */
 export function nativeConfig(config: ConnectionConfig): NativeConnectionConfig {
   const settings = objectOf('config', config) ?? {};
   const pool = objectOf('config.pool', settings.pool) ?? {};
   return {
-    dialect: builtInDialect(required('config.dialect', stringOf('config.dialect', settings.dialect))),
+    dialect: usableDialect(required('config.dialect', stringOf('config.dialect', settings.dialect))),
     uri: required('config.uri', stringOf('config.uri', settings.uri)),
     schemaStrategy: stringOf('config.schemaStrategy', settings.schemaStrategy),
     poolMin: countOf('config.pool.min', pool.min),
@@ -36,12 +34,9 @@ export function flagOf(name: keyof ConnectionConfig, config: ConnectionConfig): 
   return flag;
 }
 
-function builtInDialect(dialect: string): string {
-  if (!NOT_BUILT_IN.includes(dialect)) return dialect;
-  throw new ReplicaverseError(
-    `config.dialect: there is no built-in dialect for "${dialect}"; built in are postgres, cockroachdb, sqlite, mongodb`,
-    { kind: 'Unsupported', code: 'ERR_UNSUPPORTED' },
-  );
+function usableDialect(dialect: string): string {
+  requireUsable(dialect);
+  return dialect;
 }
 
 function required(name: string, value: string | undefined): string {

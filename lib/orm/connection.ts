@@ -1,15 +1,12 @@
-// Opening connections: isolated ones, and the default connection of the process.
-import { closedError } from '../errors.js';
+// Opening connections that are independent of every other.
 import type { ConnectionConfig } from '../types/connection.js';
 import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import { registeredDialect } from './dialect-registry.js';
+import { getConfigFromEnv } from './environment.js';
+import { ForeignDialect } from './foreign-dialect.js';
 import { NativeBackedDialect } from './native-dialect.js';
-import { getAllSchemas, registerSchema } from './registry.js';
-
-const SLOT = Symbol.for('replicaverse.connection');
-
-/** Copies of the package installed under several aliases find the same default connection here. */
-const holder = globalThis as { [SLOT]?: IDialect };
+import { getAllSchemas } from './registry.js';
 
 /** The outcome of {@link testConnection}. */
 export interface ConnectionTest {
@@ -20,7 +17,7 @@ export interface ConnectionTest {
 
 /**
  * Connects to a database, independent of every other connection, and brings the tables of the schemas into being as
- * the schema strategy says.
+ * the schema strategy says. The dialect is one that was registered by `registerDialect`, or else a built-in one.
  *
  * @param schemas the registered ones by default
  * @throws {ReplicaverseError} naming a wrong setting, or saying why the database cannot be used. Nothing stays open.
@@ -29,7 +26,7 @@ export async function createIsolatedDialect(
   config: ConnectionConfig,
   schemas: readonly EntityDeclaration[] = getAllSchemas(),
 ): Promise<IDialect> {
-  const dialect = new NativeBackedDialect();
+  const dialect = newDialect(config);
   await dialect.connect(config);
   try {
     await dialect.initSchema(schemas);
@@ -42,49 +39,25 @@ export async function createIsolatedDialect(
 }
 
 /**
- * Connects to a database and makes it the default connection of the process, which {@link getDialect} gives. A former
- * default connection is closed. Schemas that are given are registered as well.
- *
- * @throws {ReplicaverseError} as {@link createIsolatedDialect}; the former default connection then stays.
+ * Tries whether a database can be connected to; without settings, that of the environment. It touches no table, and no
+ * other connection, and never rejects.
  */
-export async function createConnection(
-  config: ConnectionConfig,
-  schemas?: readonly EntityDeclaration[],
-): Promise<IDialect> {
-  if (schemas !== undefined) registerSchema(schemas);
-  const dialect = await createIsolatedDialect(config, schemas);
-  const former = holder[SLOT];
-  holder[SLOT] = dialect;
-  await former?.disconnect();
-  return dialect;
-}
-
-/**
- * The default connection of the process.
- *
- * @throws {ReplicaverseError} of kind `Closed` when there is none.
- */
-export function getDialect(): IDialect {
-  const dialect = holder[SLOT];
-  if (dialect === undefined) throw closedError('there is no default connection; call createConnection first');
-  return dialect;
-}
-
-/** Closes the default connection of the process, if there is one. */
-export async function disconnectDialect(): Promise<void> {
-  const dialect = holder[SLOT];
-  delete holder[SLOT];
-  await dialect?.disconnect();
-}
-
-/** Tries whether a database can be connected to. It touches no table, and no other connection. */
-export async function testConnection(config: ConnectionConfig): Promise<ConnectionTest> {
-  const dialect = new NativeBackedDialect();
+export async function testConnection(config?: ConnectionConfig): Promise<ConnectionTest> {
   try {
-    await dialect.connect({ ...config, schemaStrategy: 'none', pool: { min: 0, max: 1 } });
+    const settings = config ?? getConfigFromEnv();
+    const dialect = newDialect(settings);
+    await dialect.connect({ ...settings, schemaStrategy: 'none', pool: { min: 0, max: 1 } });
+    const answers = await dialect.testConnection();
     await dialect.disconnect();
-    return { ok: true };
+    return answers ? { ok: true } : { ok: false, error: 'the database does not answer' };
   } catch (error) {
     return { ok: false, error: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** The dialect that the settings name, not connected yet. Wrong settings are refused when it connects. */
+function newDialect(config: ConnectionConfig | undefined): IDialect {
+  const name = config?.dialect;
+  const factory = typeof name === 'string' ? registeredDialect(name) : undefined;
+  return name === undefined || factory === undefined ? new NativeBackedDialect() : new ForeignDialect(name, factory());
 }

@@ -1,5 +1,18 @@
 // Replication: replicas, routing and rules.
+export type { CDCEvent, CDCOperation } from './cdc-events.js';
+export { CDCListener, type CDCListenerConfig, type CDCSource, type CDCStats } from './cdc-listener.js';
 export { ReplicationManager } from './replication-manager.js';
+export { type CompatReport, type ManyToManyRelation, SchemaMapper } from './schema-mapper.js';
+export type { CompatIssue, CompatSeverity } from './schema-mapper-fields.js';
+export {
+  type IncrementalCursor,
+  type IncrementalOutcome,
+  SyncEngine,
+  type SyncEngineOptions,
+  type SyncRule,
+} from './sync-engine.js';
+export type { EngineStats, EntitySyncStats, SyncConflict } from './sync-stats.js';
+export type { SyncService } from './synced-entity.js';
 export type {
   CollectionStats,
   ConflictResolution,

@@ -3,7 +3,7 @@
 /** A dialect that is built in. */
 export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'sqlite' | 'mongodb';
 
-/** Every dialect that configurations may name; only a {@link BuiltInDialect} can be connected to. */
+/** Every dialect that is known by name; one that is no {@link BuiltInDialect} must be registered to be connected to. */
 export type DialectType =
   | BuiltInDialect
   | 'mysql'
@@ -15,6 +15,9 @@ export type DialectType =
   | 'hsqldb'
   | 'spanner'
   | 'sybase';
+
+/** The name of a known dialect, or any that was registered by `registerDialect`. */
+export type DialectName = DialectType | (string & Record<never, never>);
 
 /**
  * What happens to the tables of entities on connect: `validate` checks that they exist, `update` creates what is
@@ -32,7 +35,8 @@ export interface PoolConfig {
 
 /** How to reach a database. */
 export interface ConnectionConfig {
-  dialect: DialectType;
+  /** A built-in dialect, or one that was registered by `registerDialect`. */
+  dialect: DialectName;
   /** A URI; for SQLite a path, a `file:` or `sqlite:` URI, or `:memory:`. */
   uri: string;
   /** `update` by default. */

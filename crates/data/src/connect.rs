@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::ConnectionConfig;
 use crate::dialect::{Dialect, DialectKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Connects to a database and checks that it answers. The entities' tables are left to
 /// [`Dialect::init_schema`].
@@ -18,5 +18,9 @@ pub async fn connect(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> {
         DialectKind::Postgres | DialectKind::Cockroachdb => crate::postgres::open(config).await,
         DialectKind::Sqlite => crate::sqlite::open(config).await,
         DialectKind::Mongodb => crate::mongodb::open(config).await,
+        DialectKind::Foreign => Err(Error::new(
+            ErrorKind::UnknownDialect,
+            "a dialect that an application brings is connected by the application",
+        )),
     }
 }

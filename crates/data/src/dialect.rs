@@ -23,6 +23,8 @@ pub enum DialectKind {
     Sqlite,
     /// MongoDB.
     Mongodb,
+    /// A dialect that an application brings; configurations know it by its own name.
+    Foreign,
 }
 
 impl DialectKind {
@@ -52,7 +54,7 @@ impl DialectKind {
 
     /// The name that configurations use.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("foreign", |(name, _)| name)
     }
 }
 
@@ -60,6 +62,11 @@ impl DialectKind {
     /// Whether rows may have any fields, so that a catalogue can only say what the rows at hand have.
     pub fn is_schemaless(self) -> bool {
         self == Self::Mongodb
+    }
+
+    /// Whether the links of a many-to-many relation are rows of a junction table that replication can reach.
+    pub fn has_junctions(self) -> bool {
+        !matches!(self, Self::Mongodb | Self::Foreign)
     }
 }
 

@@ -73,15 +73,16 @@ pub enum Error {
     /// No mode of that name exists.
     #[error("Mode de replication inconnu: {0}; known are snapshot, cdc, bidirectional")]
     UnknownMode(String),
-    /// This version runs only snapshots.
+    /// Changes of this rule would have to be captured in a way that this version does not have.
     #[error(
-        "rule \"{rule}\": mode {mode} is not part of this version; use mode snapshot, or schedule the rule once it is"
+        "rule \"{rule}\": mode cdc with capture: '{capture}' is not part of this version; set capture: 'poll' (by \
+         updatedAt, without deletes), or use mode snapshot"
     )]
-    UnsupportedMode {
+    UnsupportedCapture {
         /// The rule.
         rule: String,
-        /// Its mode.
-        mode: &'static str,
+        /// Its way of capture.
+        capture: &'static str,
     },
     /// A setting is missing or malformed.
     #[error("{field}: {problem}")]
@@ -127,7 +128,7 @@ impl Error {
             Self::RuleDisabled(_) => "ERR_RULE_DISABLED",
             Self::NoMaster { .. } => "ERR_NO_MASTER",
             Self::UnknownMode(_) => "ERR_UNKNOWN_MODE",
-            Self::UnsupportedMode { .. } => "ERR_UNSUPPORTED",
+            Self::UnsupportedCapture { .. } => "ERR_UNSUPPORTED",
             Self::Config { .. } => "ERR_CONFIG",
             Self::TreeFile { .. } => "ERR_TREE_FILE",
             Self::Database { source, .. } => source.code(),

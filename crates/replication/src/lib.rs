@@ -2,8 +2,10 @@
 //!
 //! [`Manager`] is the entrance: it holds the replicas of each project and the rules between projects.
 
+mod bidirectional;
 mod error;
 mod manager;
+mod poll;
 mod rule;
 mod snapshot;
 mod stats;
@@ -13,8 +15,8 @@ mod verify;
 
 pub use error::{Error, Result};
 pub use manager::Manager;
-pub use rule::{ConflictResolution, Mode, Rule};
+pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, Rule};
 pub use snapshot::{Progress, ProgressListener};
-pub use stats::{CollectionStats, Conversion, Failure, SyncCursor, SyncStats};
+pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{ReadRouting, ReplicaConfig, ReplicaStatus, Role, State};
 pub use verify::{CollectionVerdict, Verdict};

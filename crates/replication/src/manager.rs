@@ -7,10 +7,12 @@ use std::time::Instant;
 use data::{Dialect, EntitySchema};
 use indexmap::IndexMap;
 
+use crate::bidirectional::converge;
 use crate::error::{Error, Result};
-use crate::rule::{Mode, Rule};
+use crate::poll::{PollState, poll};
+use crate::rule::{Capture, Mode, Rule};
 use crate::snapshot::{End, ProgressListener, mirror};
-use crate::stats::{SyncCursor, SyncStats, millis_now};
+use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology};
 use crate::tree::{LoadedTree, Tree};
 use crate::verify::{Verdict, verify};
@@ -27,6 +29,8 @@ struct ManagerState {
     rules: IndexMap<String, Rule>,
     stats: IndexMap<String, SyncStats>,
     cursors: IndexMap<String, SyncCursor>,
+    /// How far the rules that poll have come.
+    polls: IndexMap<String, PollState>,
     /// One lock per rule, so that two runs of it follow each other.
     runs: IndexMap<String, Arc<tokio::sync::Mutex<()>>>,
     persist_to: Option<PathBuf>,
@@ -49,9 +53,24 @@ impl Manager {
         config: ReplicaConfig,
         schemas: Vec<Arc<EntitySchema>>,
     ) -> Result<Arc<dyn Dialect>> {
+        let connecting = connect(config.clone(), schemas.clone());
+        self.add_replica_by(project, config, schemas, connecting).await
+    }
+
+    /// As [`add_replica`](Self::add_replica), for a database that the caller knows how to connect and to prepare.
+    ///
+    /// # Errors
+    /// As [`add_replica`](Self::add_replica).
+    pub async fn add_replica_by(
+        &self,
+        project: &str,
+        config: ReplicaConfig,
+        schemas: Vec<Arc<EntitySchema>>,
+        connecting: impl Future<Output = data::Result<Arc<dyn Dialect>>> + Send,
+    ) -> Result<Arc<dyn Dialect>> {
         let name = config.name.clone();
-        self.state().topology.reserve(project, Replica::connecting(config.clone(), schemas.clone()))?;
-        let connected = connect(&config, &schemas).await;
+        self.state().topology.reserve(project, Replica::connecting(config, schemas))?;
+        let connected = connecting.await;
         let outcome = self.settle(project, &name, connected).await;
         self.persist()?;
         outcome
@@ -168,6 +187,7 @@ impl Manager {
             state.rules.shift_remove(name).ok_or_else(|| Error::UnknownRule(name.to_owned()))?;
             state.stats.shift_remove(name);
             state.cursors.shift_remove(name);
+            state.polls.shift_remove(name);
             state.runs.shift_remove(name);
         }
         self.persist()
@@ -181,21 +201,42 @@ impl Manager {
     /// Runs a rule. A second run of the same rule waits for the first.
     ///
     /// # Errors
-    /// [`Error::UnknownRule`], [`Error::RuleDisabled`], [`Error::NoMaster`], [`Error::UnsupportedMode`]; or
-    /// [`Error::Database`] for what stops the whole run. What concerns a row or a collection is counted in the stats.
+    /// [`Error::UnknownRule`], [`Error::RuleDisabled`], [`Error::NoMaster`], [`Error::UnsupportedCapture`]; or
+    /// [`Error::Database`] for what stops the whole run. What concerns a row or a collection is counted in the stats. A
+    /// run that failed has stats too, in which its error is counted.
     pub async fn sync(&self, rule_name: &str, listener: Option<ProgressListener>) -> Result<SyncStats> {
         let run = self.run_lock(rule_name)?;
         let _running = run.lock().await;
         let rule = self.enabled_rule(rule_name)?;
-        let (source, target) = (self.end(&rule, "source")?, self.end(&rule, "target")?);
-        if rule.mode != Mode::Snapshot {
-            return Err(Error::UnsupportedMode { rule: rule.name, mode: rule.mode.name() });
-        }
         let (begun, begun_at) = (Instant::now(), millis_now());
-        let details = mirror(&rule, source, target, listener).await?;
-        let stats = SyncStats::of_run(rule_name, begun.elapsed(), details);
-        self.record(&stats, begun_at);
-        Ok(stats)
+        let mut details = Vec::new();
+        let outcome = self.run(&rule, listener, &mut details).await;
+        let mut stats = SyncStats::of_run(rule_name, begun.elapsed(), details);
+        stats.errors += u64::from(outcome.is_err());
+        self.record(&rule, &stats, begun_at, outcome.is_ok());
+        outcome.map(|()| stats)
+    }
+
+    async fn run(
+        &self,
+        rule: &Rule,
+        listener: Option<ProgressListener>,
+        details: &mut Vec<CollectionStats>,
+    ) -> Result<()> {
+        let (source, target) = (self.end(rule, "source")?, self.end(rule, "target")?);
+        match (rule.mode, rule.capture) {
+            (Mode::Snapshot, _) => mirror(rule, source, target, listener, details).await,
+            (Mode::Bidirectional, _) => converge(rule, &source, &target, listener, details).await,
+            (Mode::Cdc, Capture::Poll) => {
+                let mut polled = self.state().polls.shift_remove(&rule.name).unwrap_or_default();
+                let outcome = poll(rule, source, target, listener, &mut polled, details).await;
+                self.state().polls.insert(rule.name.clone(), polled);
+                outcome
+            }
+            (Mode::Cdc, capture) => {
+                Err(Error::UnsupportedCapture { rule: rule.name.clone(), capture: capture.name() })
+            }
+        }
     }
 
     /// Compares source and target of a rule row by row.
@@ -291,26 +332,35 @@ impl Manager {
         let master = state.topology.connected_master(project);
         let ready = master.and_then(|master| {
             let dialect = master.connection.clone()?;
-            Some(End { dialect, schemas: master.schemas.clone() })
+            Some(End::new(dialect, master.schemas.clone()))
         });
         ready.ok_or_else(|| Error::NoMaster { end, project: project.clone() })
     }
 
-    /// Keeps the outcome of a run, unless the rule was removed meanwhile.
-    fn record(&self, stats: &SyncStats, begun_at: u64) {
+    /// Keeps the outcome of a run, unless the rule was removed meanwhile. The cursors of a run that failed stay.
+    fn record(&self, rule: &Rule, stats: &SyncStats, begun_at: u64, succeeded: bool) {
         let mut state = self.state();
-        if !state.rules.contains_key(&stats.rule_name) {
+        let name = rule.name.clone();
+        if state.rules.get(&name) != Some(rule) {
+            state.polls.shift_remove(&name);
             return;
         }
-        let name = stats.rule_name.clone();
+        state.stats.insert(name.clone(), stats.clone());
+        let polled = state.polls.get(&name).map(PollState::cursors).unwrap_or_default();
+        if !succeeded && polled.is_empty() {
+            return;
+        }
         let cursor = state
             .cursors
             .entry(name.clone())
-            .or_insert_with(|| SyncCursor { rule_name: name.clone(), cursors: IndexMap::new() });
-        for detail in stats.details.iter().filter(|detail| detail.errors == 0) {
-            cursor.cursors.insert(detail.collection.clone(), begun_at);
+            .or_insert_with(|| SyncCursor { rule_name: name, cursors: IndexMap::new() });
+        if rule.mode == Mode::Cdc {
+            cursor.cursors.extend(polled);
+        } else {
+            for detail in stats.details.iter().filter(|detail| detail.errors == 0) {
+                cursor.cursors.insert(detail.collection.clone(), begun_at);
+            }
         }
-        state.stats.insert(name, stats.clone());
     }
 
     fn persist(&self) -> Result<()> {
@@ -325,9 +375,9 @@ impl Manager {
     }
 }
 
-async fn connect(config: &ReplicaConfig, schemas: &[Arc<EntitySchema>]) -> data::Result<Arc<dyn Dialect>> {
+async fn connect(config: ReplicaConfig, schemas: Vec<Arc<EntitySchema>>) -> data::Result<Arc<dyn Dialect>> {
     let dialect = data::connect(&config.connection()?).await?;
-    if let Err(error) = dialect.init_schema(schemas).await {
+    if let Err(error) = dialect.init_schema(&schemas).await {
         close(&dialect).await;
         return Err(error);
     }

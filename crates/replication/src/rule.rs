@@ -39,6 +39,46 @@ pub enum ConflictResolution {
     Timestamp,
 }
 
+/// How a rule of mode `cdc` learns of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Capture {
+    /// By what suits the source best.
+    #[default]
+    Auto,
+    /// From the log of the source.
+    Log,
+    /// From a table that triggers fill.
+    Trigger,
+    /// By asking for rows with a later `updatedAt`, which cannot see deletes.
+    Poll,
+}
+
+impl Capture {
+    /// The name that configurations use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Log => "log",
+            Self::Trigger => "trigger",
+            Self::Poll => "poll",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Auto, Self::Log, Self::Trigger, Self::Poll].into_iter().find(|capture| capture.name() == name)
+    }
+
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+/// How far a poll reads back behind what it has seen, in ms, unless the rule says otherwise.
+pub const DEFAULT_POLL_OVERLAP_MS: u64 = 5000;
+/// The longest overlap, a century: beyond it lie no dates of any use.
+const MOST_POLL_OVERLAP_MS: f64 = 3.2e12;
+
 /// A replication rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +97,12 @@ pub struct Rule {
     pub conflict_resolution: ConflictResolution,
     /// Whether `sync` may run it.
     pub enabled: bool,
+    /// How changes are learnt of; only mode `cdc` asks.
+    #[serde(skip_serializing_if = "Capture::is_auto")]
+    pub capture: Capture,
+    /// How far a poll reads back behind what it has seen, in ms; the default is [`DEFAULT_POLL_OVERLAP_MS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_overlap_ms: Option<u64>,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -71,6 +117,8 @@ struct RawRule {
     collections: Option<Vec<String>>,
     conflict_resolution: Option<String>,
     enabled: Option<bool>,
+    capture: Option<String>,
+    poll_overlap_ms: Option<f64>,
 }
 
 impl Rule {
@@ -97,6 +145,7 @@ impl Rule {
             other => return Err(Error::UnknownMode(other.to_owned())),
         };
         let conflict_resolution = match raw.conflict_resolution.as_deref() {
+            None if mode == Mode::Bidirectional => ConflictResolution::Timestamp,
             None | Some("source-wins") => ConflictResolution::SourceWins,
             Some("target-wins") => ConflictResolution::TargetWins,
             Some("timestamp") => ConflictResolution::Timestamp,
@@ -106,6 +155,26 @@ impl Rule {
                 return Err(Error::config(place("conflictResolution"), problem));
             }
         };
+        let capture = match raw.capture.as_deref() {
+            None => Capture::Auto,
+            Some(name) => Capture::parse(name).ok_or_else(|| {
+                let problem = format!("unknown value \"{name}\"; known are auto, log, trigger, poll");
+                Error::config(place("capture"), problem)
+            })?,
+        };
+        let poll_overlap_ms = match raw.poll_overlap_ms {
+            None => None,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the guard bounds it"
+            )]
+            Some(ms) if (0.0..=MOST_POLL_OVERLAP_MS).contains(&ms) => Some(ms as u64),
+            Some(ms) => {
+                let problem = format!("expected milliseconds from 0, found {ms}");
+                return Err(Error::config(place("pollOverlapMs"), problem));
+            }
+        };
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -113,6 +182,8 @@ impl Rule {
             collections,
             conflict_resolution,
             enabled: raw.enabled.unwrap_or(true),
+            capture,
+            poll_overlap_ms,
             name,
         })
     }
@@ -137,6 +208,34 @@ mod tests {
         .unwrap();
         assert!(rule.enabled);
         assert_eq!(rule.conflict_resolution, ConflictResolution::Timestamp);
+    }
+
+    #[test]
+    fn capture_and_overlap_are_kept_and_checked() {
+        let json = json!({
+            "name": "r", "source": "a", "target": "b", "mode": "cdc", "collections": ["*"],
+            "capture": "poll", "pollOverlapMs": 250
+        });
+        let rule = Rule::from_json(json.clone()).unwrap();
+        assert_eq!((rule.capture, rule.poll_overlap_ms), (Capture::Poll, Some(250)));
+        let saved = serde_json::to_value(&rule).unwrap();
+        assert_eq!(Rule::from_json(saved).unwrap(), rule);
+        for (field, value) in [("capture", json!("guess")), ("pollOverlapMs", json!(-1))] {
+            let mut json = json.clone();
+            json[field] = value;
+            let message = Rule::from_json(json).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("rule \"r\".{field}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_newest_row_wins_under_a_bidirectional_rule_that_says_nothing_else() {
+        let rule = |mode: &str| {
+            let json = json!({"name": "r", "source": "a", "target": "b", "mode": mode, "collections": ["*"]});
+            Rule::from_json(json).unwrap().conflict_resolution
+        };
+        assert_eq!(rule("bidirectional"), ConflictResolution::Timestamp);
+        assert_eq!(rule("snapshot"), ConflictResolution::SourceWins);
     }
 
     #[test]

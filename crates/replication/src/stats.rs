@@ -2,11 +2,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data::Value;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::snapshot::key_text;
+
 /// How many failed rows are named per collection; the others are only counted.
 const NAMED_FAILURES: usize = 100;
+/// How many conflicts are named per collection; the others are only counted.
+const NAMED_CONFLICTS: usize = 100;
+/// How many keys of failed rows are kept per collection, so that a run can try them again.
+const KEPT_KEYS: usize = 10_000;
 
 /// The outcome of one run of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -51,9 +58,9 @@ impl SyncStats {
 pub struct CollectionStats {
     /// The entity or table, as the rule names it.
     pub collection: String,
-    /// Rows that the target did not have.
+    /// Rows that the target did not have; under a bidirectional rule, that one side did not have.
     pub created: u64,
-    /// Rows that differed and were overwritten.
+    /// Rows that differed and were overwritten, on either side.
     pub updated: u64,
     /// Rows that the source does not have.
     pub deleted: u64,
@@ -65,6 +72,41 @@ pub struct CollectionStats {
     pub failures: Vec<Failure>,
     /// The conversions that gave something up.
     pub conversions: Vec<Conversion>,
+    /// Rows of a bidirectional rule that differed between both sides.
+    pub conflicts: u64,
+    /// The first of them.
+    pub conflict_list: Vec<Conflict>,
+    #[serde(skip)]
+    failed_keys: FailedKeys,
+}
+
+/// The keys, at the source, of rows that failed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailedKeys {
+    pub(crate) keys: Vec<Vec<Value>>,
+    /// Whether there were more than are kept.
+    pub(crate) overflown: bool,
+}
+
+/// A row that differed between both sides of a bidirectional rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Conflict {
+    /// Its primary key, as the source of the rule has it.
+    pub key: String,
+    /// Whose version both sides were to have afterwards.
+    pub winner: Winner,
+    /// The fields that differed.
+    pub fields: Vec<String>,
+}
+
+/// A side of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Winner {
+    /// The source.
+    Source,
+    /// The target.
+    Target,
 }
 
 /// A row that could not be written.
@@ -100,6 +142,25 @@ impl CollectionStats {
         }
     }
 
+    /// Counts a row as failed, and keeps its key at the source.
+    pub(crate) fn fail_row(&mut self, key: Vec<Value>, reason: String) {
+        self.fail(key_text(&key), reason);
+        self.failed_keys.keep(key);
+    }
+
+    /// The keys of failed rows, which are no longer kept afterwards.
+    pub(crate) fn take_failed_keys(&mut self) -> FailedKeys {
+        std::mem::take(&mut self.failed_keys)
+    }
+
+    /// Counts a row that differs between both sides.
+    pub(crate) fn conflict(&mut self, conflict: impl FnOnce() -> Conflict) {
+        self.conflicts += 1;
+        if self.conflict_list.len() < NAMED_CONFLICTS {
+            self.conflict_list.push(conflict());
+        }
+    }
+
     /// Counts a conversion.
     pub(crate) fn convert(&mut self, field: &str, reason: &str, rows: u64) {
         match self.conversions.iter_mut().find(|known| known.field == field && known.reason == reason) {
@@ -122,6 +183,21 @@ impl CollectionStats {
         for conversion in part.conversions {
             self.convert(&conversion.field, &conversion.reason, conversion.rows);
         }
+        self.conflicts += part.conflicts;
+        let room = NAMED_CONFLICTS.saturating_sub(self.conflict_list.len());
+        self.conflict_list.extend(part.conflict_list.into_iter().take(room));
+        self.failed_keys.overflown |= part.failed_keys.overflown;
+        part.failed_keys.keys.into_iter().for_each(|key| self.failed_keys.keep(key));
+    }
+}
+
+impl FailedKeys {
+    fn keep(&mut self, key: Vec<Value>) {
+        if self.keys.len() < KEPT_KEYS {
+            self.keys.push(key);
+        } else {
+            self.overflown = true;
+        }
     }
 }
 
@@ -131,7 +207,8 @@ impl CollectionStats {
 pub struct SyncCursor {
     /// The rule.
     pub rule_name: String,
-    /// The start of the last run that read the collection without an error, in ms since the epoch.
+    /// In ms since the epoch: the start of the last run that read the collection without an error, and where changes are
+    /// polled, from which `updatedAt` on the next run reads.
     pub cursors: IndexMap<String, u64>,
 }
 

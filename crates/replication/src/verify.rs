@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use data::Result;
 use data::table::{Row, ScanOptions};
-use data::{Result, Value};
 use serde::Serialize;
 
-use crate::rule::Rule;
-use crate::snapshot::{End, Mapping, canonical_key, key_text, orphans_among, resolve, stops_the_run};
+use crate::rule::{Mode, Rule};
+use crate::snapshot::{
+    End, Mapping, canonical_key, key_text, orphans_among, resolve, resolve_both, stops_the_run,
+};
 use crate::stats::{CollectionStats, Failure};
 
 /// How many rows that differ are named per collection.
@@ -62,10 +64,16 @@ impl CollectionVerdict {
 /// conversion counts as equal.
 pub(crate) async fn verify(rule: &Rule, source: &End, target: &End) -> Result<Verdict> {
     let mut collections = Vec::new();
-    for plan in resolve(rule, source, target).await? {
+    let plans = if rule.mode == Mode::Bidirectional {
+        resolve_both(rule, source, target).await?
+    } else {
+        resolve(rule, source, target).await?
+    };
+    for plan in plans {
         let mut verdict = CollectionVerdict { collection: plan.label.clone(), ..Default::default() };
-        let compared = match Mapping::prepare(&plan, source, target, false).await {
-            Ok(mapping) => compare(&mapping, source, target, &mut verdict).await,
+        let (source, target) = plan.ends(source, target);
+        let compared = match Mapping::prepare(&plan, &source, &target, false).await {
+            Ok(mapping) => compare(&mapping, &source, &target, &mut verdict).await,
             Err(error) => Err(error),
         };
         match compared {
@@ -117,7 +125,7 @@ async fn compare_batch(
                 verdict.missing += 1;
                 verdict.name(key_text(key), "is missing at the target");
             }
-            Some(own) => match differing_column(mapping, row, own) {
+            Some(own) => match mapping.differing_column(row, own) {
                 None => verdict.equal += 1,
                 Some(column) => {
                     verdict.different += 1;
@@ -127,13 +135,6 @@ async fn compare_batch(
         }
     }
     Ok(())
-}
-
-fn differing_column<'a>(mapping: &'a Mapping, row: &[Value], own: &[Value]) -> Option<&'a str> {
-    let table = &mapping.target;
-    let differs =
-        |position: &usize| !table.key.contains(position) && !row[*position].same_as(&own[*position]);
-    (0..row.len().min(own.len())).find(differs).map(|position| table.columns[position].name.as_str())
 }
 
 /// Counts and names the rows that only the target has.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
 use mongodb::raw_batch_cursor::RawBatchCursor;
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::bson::value_of;
 use super::connect::Connection;
@@ -17,7 +17,10 @@ use super::fields::KEY;
 use super::key::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
-use crate::table::{BatchStream, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table};
+use crate::table::{
+    BatchSender, BatchStream, ChangedSince, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table,
+    spawn_scan,
+};
 use crate::value::Value;
 
 const BATCH_ROWS: usize = 10_000;
@@ -46,15 +49,29 @@ impl ReadSnapshot for CollectionReader {
             Decoder::new(&table, if options.keys_only { Unknown::Ignore } else { Unknown::Refuse })?;
         let cursor = open_cursor(&self.connection, &table, &options).await?;
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(feed(cursor, decoder, options.keys_only, most_rows, sender, turn));
-        Ok(receiver)
+        Ok(spawn_scan(BATCHES_AHEAD, |sender| {
+            feed(cursor, decoder, options.keys_only, most_rows, sender, turn)
+        }))
     }
 }
 
 /// The query for the rows of an entity, or of all.
 pub(super) fn entity_query(discriminator: Option<&Discriminator>) -> Document {
     discriminator.map_or_else(Document::new, |d| doc! {&d.column: {"$eq": &d.value}})
+}
+
+/// The query for the rows of a scan.
+fn scan_query(options: &ScanOptions) -> Document {
+    let mut query = entity_query(options.discriminator.as_ref());
+    if let Some(ChangedSince { column, moment }) = &options.changed_since {
+        let moment = mongodb::bson::DateTime::from_millis(moment.millis());
+        // A field that holds no date cannot be compared with one.
+        query.insert(
+            "$or",
+            [doc! {column: {"$gte": moment}}, doc! {column: {"$not": {"$type": "date"}}}].to_vec(),
+        );
+    }
+    query
 }
 
 async fn open_cursor(
@@ -65,7 +82,7 @@ async fn open_cursor(
     connection.trace("find", &table.name);
     let collection = connection.collection(&table.name);
     let mut find = collection
-        .find(entity_query(options.discriminator.as_ref()))
+        .find(scan_query(options))
         .batch_size(batch_size(connection, &table.name, options.keys_only).await)
         // A slow reader may pause for longer than the ten minutes after which the server forgets a cursor.
         .no_cursor_timeout(true);
@@ -95,34 +112,26 @@ async fn feed(
     decoder: Decoder,
     keys_only: bool,
     most_rows: usize,
-    sender: mpsc::Sender<Result<RowBatch>>,
+    sender: BatchSender,
     _turn: OwnedMutexGuard<()>,
-) {
+) -> Result<()> {
     while let Some(batch) = cursor.next().await {
         let documents = match &batch {
             Ok(batch) => batch.doc_slices(),
             Err(error) => Err(error.clone()),
         };
-        let mut documents = match documents {
-            Ok(documents) => documents.into_iter(),
-            Err(error) => {
-                drop(sender.send(Err(driver_error(&error))).await);
-                return;
-            }
-        };
+        let mut documents = documents.map_err(|error| driver_error(&error))?.into_iter();
         loop {
-            let rows = decoder.batch(&mut documents, keys_only, most_rows);
-            let last = rows.is_err();
-            match rows {
-                Ok(rows) if rows.is_empty() => break,
-                rows => {
-                    if sender.send(rows.map(RowBatch::Rows)).await.is_err() || last {
-                        return;
-                    }
-                }
+            let rows = decoder.batch(&mut documents, keys_only, most_rows)?;
+            if rows.is_empty() {
+                break;
+            }
+            if sender.send(Ok(RowBatch::Rows(rows))).await.is_err() {
+                return Ok(());
             }
         }
     }
+    Ok(())
 }
 
 /// What happens to a field that the table does not know.

@@ -22,7 +22,7 @@ use crate::schema::Discriminator;
 use crate::table::{
     ColumnType, Limits, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch, Table, TableColumn, TableStore,
 };
-use crate::value::Value;
+use crate::value::{Timestamp, Value};
 
 /// What a document takes beside its values; only used to see whether another row fits a command.
 const BYTES_PER_VALUE: usize = 64;
@@ -96,6 +96,14 @@ impl TableStore for Tables {
         self.connection.check_open()?;
         let counted = self.connection.collection(&table.name).estimated_document_count().await;
         counted.map(Some).map_err(|error| driver_error(&error))
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        self.connection.check_open()?;
+        let hello = self.connection.database.run_command(doc! {"hello": 1}).await;
+        let hello = hello.map_err(|error| driver_error(&error))?;
+        let now = hello.get_datetime("localTime").map_err(malformed)?;
+        Ok(Timestamp::from_millis(now.timestamp_millis()))
     }
 
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use wire::{Connection, IsolationLevel};
 
 use super::catalog::{self, quoted};
 use super::decode::decode_tuples;
+use super::encode::timestamp_text;
 use super::stored::StoredTypes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{BatchStream, ReadSnapshot, RowBatch, ScanOptions, Table};
+use crate::table::{
+    BatchSender, BatchStream, ColumnType, ReadSnapshot, RowBatch, ScanOptions, Table, spawn_scan,
+};
 
 /// A batch is handed on when it has this many rows or bytes.
 const BATCH_ROWS: usize = 10_000;
@@ -44,14 +47,14 @@ impl ReadSnapshot for Snapshot {
         // A reader that leaves early has the COPY cancelled, which must not end the whole snapshot.
         connection.simple_query("SAVEPOINT scan").await?;
         let layout = if options.keys_only { Arc::new(key_table(&table)) } else { table };
-        let stored = StoredTypes::of(&catalog::describe(&mut connection, &relation).await?.table, &layout);
-        let statement = copy_statement(&relation.own_rows(), &stored, &options);
+        let catalogued = catalog::describe(&mut connection, &relation).await?.table;
+        let stored = StoredTypes::of(&catalogued, &layout);
+        let statement = copy_statement(&relation.own_rows(), &catalogued, &stored, &options);
         // Tuples are decoded by the table they are handed over with, so its types must be the stored ones.
         let binary_tuples = options.binary_tuples && stored.are_declared();
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
-        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
-        tokio::spawn(async move {
-            match copy_batches(
+        Ok(spawn_scan(WAITING_BATCHES, |sender| async move {
+            let copied = copy_batches(
                 &mut connection,
                 &statement,
                 &layout,
@@ -60,18 +63,19 @@ impl ReadSnapshot for Snapshot {
                 most_rows,
                 &sender,
             )
-            .await
-            {
-                Ok(Ended::Complete) => {}
-                Ok(Ended::Left) => leave(&mut connection).await,
+            .await;
+            match copied {
+                Ok(Ended::Complete) => Ok(()),
+                Ok(Ended::Left) => {
+                    leave(&mut connection).await;
+                    Ok(())
+                }
                 Err(error) => {
                     recover(&mut connection).await;
-                    // A reader that has left does not want to know.
-                    drop(sender.send(Err(error)).await);
+                    Err(error)
                 }
             }
-        });
-        Ok(receiver)
+        }))
     }
 }
 
@@ -88,7 +92,7 @@ async fn copy_batches(
     stored: &StoredTypes,
     binary_tuples: bool,
     most_rows: usize,
-    sender: &mpsc::Sender<Result<RowBatch>>,
+    sender: &BatchSender,
 ) -> Result<Ended> {
     let mut copy = connection.copy_out(statement).await?;
     let mut pending = Tuples { most_rows, ..Tuples::default() };
@@ -134,13 +138,26 @@ async fn recover(connection: &mut Connection) {
     }
 }
 
-fn copy_statement(relation: &str, stored: &StoredTypes, options: &ScanOptions) -> String {
+/// COPY takes no parameters, so that values stand in the statement.
+fn copy_statement(relation: &str, catalogued: &Table, stored: &StoredTypes, options: &ScanOptions) -> String {
     let columns = stored.selection();
-    let condition = options.discriminator.as_ref().map_or_else(String::new, |discriminator| {
-        // COPY takes no parameters. Quotes are doubled, and standard_conforming_strings leaves backslashes alone.
+    let mut conditions = Vec::new();
+    if let Some(discriminator) = &options.discriminator {
+        // Quotes are doubled, and standard_conforming_strings leaves backslashes alone.
         let value = discriminator.value.replace('\'', "''");
-        format!(" WHERE {} = '{value}'", quoted(&discriminator.column))
-    });
+        conditions.push(format!("{} = '{value}'", quoted(&discriminator.column)));
+    }
+    if let Some(since) = &options.changed_since {
+        let position = catalogued.position(&since.column);
+        let own_type = position.and_then(|at| catalogued.columns.get(at)).map(|column| &column.column_type);
+        // Text and numbers are not moments here, whatever an entity takes them for; then every row is read.
+        if matches!(own_type, Some(ColumnType::Timestamp { .. } | ColumnType::Date)) {
+            let (column, moment) = (quoted(&since.column), timestamp_text(since.moment));
+            conditions.push(format!("({column} >= '{moment}' OR {column} IS NULL)"));
+        }
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("COPY (SELECT {columns} FROM {relation}{condition}) TO STDOUT (FORMAT binary)")
 }
 

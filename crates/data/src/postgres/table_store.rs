@@ -17,7 +17,7 @@ use super::types::has_binary_form;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
-use crate::value::Value;
+use crate::value::{Timestamp, Value};
 
 /// Up to this size a table is counted; above, only the planner's estimate is used.
 const COUNTED_BYTES: i64 = 1 << 30;
@@ -67,6 +67,13 @@ impl PostgresTables {
         Ok(())
     }
 }
+
+/// The start of the oldest transaction on this database, or the present, in microseconds. Transactions of other users
+/// are seen by superusers and members of pg_read_all_stats alone.
+const OLDEST_TRANSACTION: &str = "
+    SELECT floor(extract(epoch FROM least(clock_timestamp(), min(xact_start))) * 1000000)::bigint
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+const PRESENT: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 const SKIP_TRIGGERS: &str = "SET LOCAL session_replication_role = replica";
 
@@ -139,6 +146,19 @@ impl TableStore for PostgresTables {
         let result = connection.query(&sql, &[]).await?;
         let count = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten().map(str::parse);
         Ok(count.and_then(Result::ok))
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        let mut connection = self.pool.get().await?;
+        let result = match connection.query(OLDEST_TRANSACTION, &[]).await {
+            // CockroachDB does not list transactions so.
+            Err(wire::Error::Server(_)) => connection.query(PRESENT, &[]).await?,
+            result => result?,
+        };
+        let micros = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
+        micros.and_then(|micros| micros.parse().ok()).map(Timestamp).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")
+        })
     }
 
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {

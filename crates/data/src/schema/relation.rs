@@ -114,17 +114,18 @@ impl Relation {
 
 /// The names that a many-to-many relation is stored under in SQL, without any prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JunctionNames {
-    pub(crate) table: String,
+pub struct JunctionNames {
+    /// The table.
+    pub table: String,
     /// The column that refers to this side.
-    pub(crate) own: String,
+    pub own: String,
     /// The column that refers to the other side.
-    pub(crate) other: String,
+    pub other: String,
 }
 
 impl EntitySchema {
     /// The junction of the many-to-many relation of this name.
-    pub(crate) fn junction(&self, name: &str) -> Option<JunctionNames> {
+    pub fn junction(&self, name: &str) -> Option<JunctionNames> {
         let relation =
             self.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
         let column = |entity: &str| format!("{}Id", entity.to_lowercase());

@@ -4,11 +4,13 @@ mod coerce;
 mod column_type;
 mod overlay;
 mod store;
+mod stream;
 
 pub use coerce::{Coerced, Limits, Loss, coerce, json_loss};
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
-pub use store::{BatchStream, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
+pub use store::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
+pub use stream::{BatchSender, BatchStream, spawn_scan};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Value;

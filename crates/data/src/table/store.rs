@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use super::{Limits, Table};
+use super::{BatchStream, Limits, Table};
 use crate::error::Result;
 use crate::schema::Discriminator;
-use crate::value::Value;
+use crate::value::{Timestamp, Value};
 
 /// One row, its values in the order of the table's columns.
 pub type Row = Vec<Value>;
@@ -56,9 +55,6 @@ impl RowBatch {
     }
 }
 
-/// Batches as a scan delivers them. The channel is short, so that a slow reader slows the database.
-pub type BatchStream = mpsc::Receiver<Result<RowBatch>>;
-
 /// How a table is scanned.
 #[derive(Debug, Clone, Default)]
 pub struct ScanOptions {
@@ -70,6 +66,18 @@ pub struct ScanOptions {
     pub batch_rows: Option<usize>,
     /// Only the rows of this entity, where several share a table.
     pub discriminator: Option<Discriminator>,
+    /// Only rows that were changed at this moment or later.
+    pub changed_since: Option<ChangedSince>,
+}
+
+/// Which rows count as changed: those whose column holds this moment or a later one. A database may deliver further
+/// rows, and must deliver those whose column holds no moment that it can compare, such as NULL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedSince {
+    /// The column.
+    pub column: String,
+    /// The moment; never one of the infinities.
+    pub moment: Timestamp,
 }
 
 /// A consistent view of a source, held until it is dropped. MongoDB, whose snapshots end after minutes, reads
@@ -104,6 +112,12 @@ pub trait TableStore: Send + Sync {
     /// About how many rows the table holds; `None` where only counting them all would tell.
     async fn estimate_rows(&self, _table: &Table) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    /// The present by the clock of the database, or the start of the oldest transaction that may still commit, where the
+    /// database tells of it. Microseconds may be cut off.
+    async fn clock(&self) -> Result<Timestamp> {
+        Ok(Timestamp::now())
     }
 
     /// Whether the table holds no row (of the entity).

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use data::table::{ReadSnapshot, Row, RowBatch, ScanOptions};
-use data::{Error, ErrorKind, Result};
+use data::table::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions};
+use data::{Error, ErrorKind, Result, Timestamp, Value};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::isolate::{Refused, Write, write_isolating};
+use super::mapping::moment;
 use super::progress::Reporter;
-use super::{Collection, canonical_key, key_text};
+use super::{Collection, canonical_key};
 use crate::rule::ConflictResolution;
 use crate::stats::CollectionStats;
 
@@ -21,21 +22,39 @@ const RETRIED_ROWS: usize = 1000;
 #[derive(Default)]
 struct BatchOutcome {
     stats: CollectionStats,
-    /// Rows that the target refused, by the text of their keys.
-    refused: Vec<(String, Refused)>,
+    /// Rows that the target refused, by their keys at the source.
+    refused: Vec<(Vec<Value>, Refused)>,
+}
+
+/// Which of the rows are read where changes are polled, and what the rows said of their age.
+pub(crate) struct Window {
+    /// Only rows changed since; all without.
+    pub(crate) changed_since: Option<ChangedSince>,
+    /// Position of `updatedAt` in the source.
+    pub(crate) updated_at: usize,
+    /// The latest `updatedAt` that was read.
+    pub(crate) newest: Option<Timestamp>,
+}
+
+impl Window {
+    fn look_at(&mut self, rows: &[Row]) {
+        let moments = rows.iter().filter_map(|row| row.get(self.updated_at).and_then(moment));
+        self.newest = self.newest.max(moments.filter(|moment| !moment.is_infinite()).max());
+    }
 }
 
 /// Copies every row. While batches are written, the next one is converted and the one after that is read; no more
 /// are held. On an error the batches on their way are finished first, so that none is cut off and the stats are true.
-pub(super) async fn copy_rows(
+pub(crate) async fn copy_rows(
     collection: &Arc<Collection>,
     snapshot: &dyn ReadSnapshot,
+    window: Option<&mut Window>,
     reporter: &Reporter,
     stats: &mut CollectionStats,
 ) -> Result<()> {
     let concurrency = collection.target.tables()?.write_concurrency().max(1);
     let mut copy = Copy { stats, refused: Vec::new(), reporter, tasks: JoinSet::new() };
-    let read = copy.read_all(collection, snapshot, concurrency).await;
+    let read = copy.read_all(collection, snapshot, window, concurrency).await;
     let mut settled = Ok(());
     while let Some(finished) = copy.tasks.join_next().await {
         settled = settled.and(copy.settle(finished));
@@ -43,6 +62,22 @@ pub(super) async fn copy_rows(
     read.and(settled)?;
     let refused = copy.refused;
     retry_refused(collection, refused, stats).await
+}
+
+/// Copies rows that were read already, into a target that may hold them.
+pub(crate) async fn copy_fetched(
+    collection: &Collection,
+    rows: Vec<Row>,
+    stats: &mut CollectionStats,
+) -> Result<()> {
+    let mut outcome = BatchOutcome::default();
+    let rows = collection.mapping.convert(rows, &mut outcome.stats);
+    merge(collection, rows, &mut outcome).await?;
+    stats.add(outcome.stats);
+    for (key, refused) in outcome.refused {
+        stats.fail_row(key, refused.error.to_string());
+    }
+    Ok(())
 }
 
 /// A copy on its way.
@@ -58,6 +93,7 @@ impl Copy<'_> {
         &mut self,
         collection: &Arc<Collection>,
         snapshot: &dyn ReadSnapshot,
+        mut window: Option<&mut Window>,
         concurrency: usize,
     ) -> Result<()> {
         let mapping = &collection.mapping;
@@ -66,14 +102,18 @@ impl Copy<'_> {
         let options = ScanOptions {
             keys_only: false,
             // Tuples take a fraction of the memory of decoded rows, so that those that wait are decoded when they are due.
-            binary_tuples: true,
+            binary_tuples: window.is_none(),
             batch_rows: collection.target.tables()?.batch_rows(),
             discriminator: mapping.source_discriminator.clone(),
+            changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
         };
         let slots = Arc::new(Semaphore::new(concurrency));
         let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
         while let Some(batch) = batches.recv().await {
             let batch = batch?;
+            if let (Some(window), RowBatch::Rows(rows)) = (&mut window, &batch) {
+                window.look_at(rows);
+            }
             while self.tasks.len() > concurrency {
                 if let Some(finished) = self.tasks.join_next().await {
                     self.settle(finished)?;
@@ -93,7 +133,7 @@ impl Copy<'_> {
             if refused.may_fit_later() && self.refused.len() < RETRIED_ROWS {
                 self.refused.push(refused);
             } else {
-                self.stats.fail(key, refused.error.to_string());
+                self.stats.fail_row(key, refused.error.to_string());
             }
         }
         self.reporter.add(rows);
@@ -103,9 +143,15 @@ impl Copy<'_> {
 
 impl BatchOutcome {
     fn refuse(&mut self, collection: &Collection, refused: Vec<Refused>) {
-        let key = |refused: &Refused| key_text(&collection.mapping.target.key_of(&refused.row));
+        let key = |refused: &Refused| source_key(collection, &refused.row);
         self.refused.extend(refused.into_iter().map(|refused| (key(&refused), refused)));
     }
+}
+
+/// The key at the source of a row in the types of the target.
+fn source_key(collection: &Collection, row: &[Value]) -> Vec<Value> {
+    let key = collection.mapping.target.key_of(row);
+    collection.mapping.source_key(&key).unwrap_or(key)
 }
 
 async fn copy_batch(
@@ -173,20 +219,17 @@ async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutco
     for (row, key) in rows.into_iter().zip(keys) {
         let canonical = canonical_key(&key);
         if !seen.insert(canonical.clone()) {
-            outcome
-                .stats
-                .fail(key_text(&key), "another row has the same primary key at the target".to_owned());
+            let reason = "another row has the same primary key at the target".to_owned();
+            outcome.stats.fail_row(source_key(collection, &row), reason);
             continue;
         }
         match existing.get(&canonical) {
             None => missing.push(row),
             Some(own) if !collection.mapping.is_of_entity(own) => {
-                outcome.stats.fail(
-                    key_text(&key),
-                    "a row of another entity has this primary key at the target".to_owned(),
-                );
+                let reason = "a row of another entity has this primary key at the target".to_owned();
+                outcome.stats.fail_row(source_key(collection, &row), reason);
             }
-            Some(own) if is_same(&row, own, &mapping.target.key) => outcome.stats.skipped += 1,
+            Some(own) if mapping.is_same(&row, own) => outcome.stats.skipped += 1,
             Some(own) if wins(collection, &row, own) => changed.push(row),
             Some(_) => outcome.stats.skipped += 1,
         }
@@ -200,11 +243,6 @@ async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutco
     let refused = written.refused.into_iter().map(|refused| Refused { existed: true, ..refused }).collect();
     outcome.refuse(collection, refused);
     Ok(())
-}
-
-/// The key is left out: the rows were found by it, and a database may give it in another type.
-fn is_same(row: &Row, own: &Row, key: &[usize]) -> bool {
-    row.iter().zip(own).enumerate().all(|(position, (a, b))| key.contains(&position) || a.same_as(b))
 }
 
 fn wins(collection: &Collection, row: &Row, own: &Row) -> bool {
@@ -222,11 +260,11 @@ async fn retry_refused(
     stats: &mut CollectionStats,
 ) -> Result<()> {
     for Refused { row, existed, .. } in refused {
-        let key = key_text(&collection.mapping.target.key_of(&row));
+        let key = source_key(collection, &row);
         let write = if existed { Write::Upsert } else { Write::Insert };
         let written = write_isolating(collection, write, vec![row]).await?;
         match written.refused.first() {
-            Some(refused) => stats.fail(key, refused.error.to_string()),
+            Some(refused) => stats.fail_row(key, refused.error.to_string()),
             None if existed => stats.updated += written.rows,
             None => stats.created += written.rows,
         }

@@ -10,7 +10,7 @@ const COLLISION_ATTEMPTS: u32 = 5;
 
 /// How rows are written.
 #[derive(Clone, Copy)]
-pub(super) enum Write {
+pub(crate) enum Write {
     /// The table was empty.
     Insert,
     /// Rows may exist.
@@ -18,32 +18,32 @@ pub(super) enum Write {
 }
 
 /// A row that the target refused.
-pub(super) struct Refused {
-    pub(super) row: Row,
-    pub(super) error: Error,
+pub(crate) struct Refused {
+    pub(crate) row: Row,
+    pub(crate) error: Error,
     /// Whether the target holds an older version of it.
-    pub(super) existed: bool,
+    pub(crate) existed: bool,
 }
 
 impl Refused {
     /// Whether it was refused for the sake of another row, which may be gone or there by the end.
-    pub(super) fn may_fit_later(&self) -> bool {
+    pub(crate) fn may_fit_later(&self) -> bool {
         matches!(self.error.kind(), ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation)
     }
 }
 
 /// What became of a batch.
 #[derive(Default)]
-pub(super) struct Written {
-    pub(super) rows: u64,
-    pub(super) refused: Vec<Refused>,
+pub(crate) struct Written {
+    pub(crate) rows: u64,
+    pub(crate) refused: Vec<Refused>,
 }
 
 /// Writes every row that the target takes. Each attempt is one transaction, so that a refused one leaves nothing.
 ///
 /// # Errors
 /// What no smaller batch could avoid.
-pub(super) async fn write_isolating(
+pub(crate) async fn write_isolating(
     collection: &Collection,
     write: Write,
     rows: Vec<Row>,
@@ -94,7 +94,7 @@ async fn write_once(collection: &Collection, write: Write, rows: &mut Vec<Row>) 
 }
 
 /// Whether a smaller batch might be taken.
-pub(super) fn concerns_rows(error: &Error) -> bool {
+pub(crate) fn concerns_rows(error: &Error) -> bool {
     let whole_table = matches!(
         error.kind(),
         ErrorKind::UnknownTable

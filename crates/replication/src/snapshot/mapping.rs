@@ -6,7 +6,8 @@ use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
 use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, json_loss, overlay_schema};
 use data::{Error, ErrorKind, Result, Timestamp, Value, json_text, plain_value};
 
-use super::{CollectionPlan, End, canonical_key, key_text};
+use super::links::{list_of, same_links};
+use super::{CollectionPlan, End, canonical_key};
 use crate::stats::CollectionStats;
 
 /// A source table, its target table cut to the columns they share, and the way from one to the other.
@@ -24,12 +25,14 @@ pub(crate) struct Mapping {
     /// Position of `updatedAt` in `target`.
     updated_at: Option<usize>,
     target_is_schemaless: bool,
+    /// For each column of `target`, whether it lists the links of a many-to-many relation.
+    lists: Vec<bool>,
     limits: Limits,
     source_limits: Limits,
 }
 
 /// A row in the types of the target, with the columns whose conversion gave something up.
-type Converted = (Row, Vec<(usize, Loss)>);
+pub(crate) type Converted = (Row, Vec<(usize, Loss)>);
 
 impl Mapping {
     /// Reads both catalogues; with `create`, makes what the target lacks.
@@ -50,6 +53,7 @@ impl Mapping {
         if let Some(schema) = plan.source_schema.as_ref().or(plan.target_schema.as_ref()) {
             overlay_schema(&mut source_table, schema, source.dialect.kind().is_schemaless());
         }
+        plan.add_list_columns(&mut source_table);
         source_table.require_key()?;
         let wanted = Table { name: plan.target_table.clone(), ..source_table.clone() };
         let target_is_schemaless = target.dialect.kind().is_schemaless();
@@ -63,7 +67,26 @@ impl Mapping {
         if let Some(schema) = plan.target_schema.as_ref().or(plan.source_schema.as_ref()) {
             overlay_schema(&mut target_table, schema, target_is_schemaless);
         }
-        let (target_table, positions) = shared_columns(&source_table, &target_table)?;
+        Self::between(plan, source_table, target_table, source, target)
+    }
+
+    /// The mapping between two tables as they are.
+    pub(crate) fn between(
+        plan: &CollectionPlan,
+        source_table: Table,
+        target_table: Table,
+        source: &End,
+        target: &End,
+    ) -> Result<Self> {
+        let into_junction = target.dialect.kind().has_junctions();
+        let left_out: Vec<&str> = plan
+            .links
+            .iter()
+            .filter(|link| link.is_inverse && into_junction)
+            .map(|link| link.field.as_str())
+            .collect();
+        let (target_table, positions) = shared_columns(&source_table, &target_table, &left_out)?;
+        let is_list = |name: &str| plan.links.iter().any(|link| link.field == name);
         let discriminator = |schema: &Option<Arc<EntitySchema>>| {
             schema.as_ref().filter(|_| plan.one_entity).and_then(|schema| schema.discriminator.clone())
         };
@@ -73,14 +96,15 @@ impl Mapping {
             discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
+            lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
             source_discriminator,
             target_discriminator,
-            target_is_schemaless,
-            limits: target_tables.limits(),
-            source_limits: source_tables.limits(),
+            target_is_schemaless: target.dialect.kind().is_schemaless(),
+            limits: target.tables()?.limits(),
+            source_limits: source.tables()?.limits(),
         })
     }
 
@@ -89,17 +113,31 @@ impl Mapping {
         let mut converted = Vec::with_capacity(rows.len());
         for row in rows {
             let key = self.source.key_of(&row);
-            match self.convert_row(row).and_then(|converted| self.check_key(&key, converted)) {
+            match self.convert_whole(row) {
                 Ok((row, losses)) => {
-                    for (column, loss) in losses {
-                        stats.convert(&self.target.columns[column].name, loss.describe(), 1);
-                    }
+                    self.count_losses(losses, stats);
                     converted.push(row);
                 }
-                Err(error) => stats.fail(key_text(&key), error.to_string()),
+                Err(error) => stats.fail_row(key, error.to_string()),
             }
         }
         converted
+    }
+
+    /// Brings a row into the types of the target.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] or [`ErrorKind::NotNullViolation`] naming the column that cannot hold its value.
+    pub(crate) fn convert_whole(&self, row: Row) -> Result<Converted> {
+        let key = self.source.key_of(&row);
+        self.convert_row(row).and_then(|converted| self.check_key(&key, converted))
+    }
+
+    /// Counts what conversions gave up.
+    pub(crate) fn count_losses(&self, losses: Vec<(usize, Loss)>, stats: &mut CollectionStats) {
+        for (column, loss) in losses {
+            stats.convert(&self.target.columns[column].name, loss.describe(), 1);
+        }
     }
 
     /// A key must come out of the conversion whole, or two rows of the source could become one.
@@ -121,17 +159,65 @@ impl Mapping {
         let mut converted = Vec::with_capacity(self.positions.len());
         for (column, position) in self.positions.iter().enumerate() {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
-            let target = &self.target.columns[column];
-            let source_type = &self.source.columns[*position].column_type;
-            let Coerced { value, loss } = match self.json_for(source_type, &target.column_type, value) {
-                Ok(json) => json,
-                Err(value) => coerce(value, &target.column_type, &self.limits)
-                    .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
-            };
+            let Coerced { value, loss } = self.convert_value(column, value)?;
             losses.extend(loss.map(|loss| (column, loss)));
             converted.push(value);
         }
         Ok((converted, losses))
+    }
+
+    /// Brings the value for a column of `target` into its type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] naming the column.
+    pub(crate) fn convert_value(&self, column: usize, value: Value) -> Result<Coerced> {
+        let target = &self.target.columns[column];
+        if self.lists[column] {
+            return Ok(list_of(value, self.target_is_schemaless).into());
+        }
+        let source_type = &self.source.columns[self.positions[column]].column_type;
+        match self.json_for(source_type, &target.column_type, value) {
+            Ok(json) => Ok(json),
+            Err(value) => coerce(value, &target.column_type, &self.limits)
+                .map_err(|error| error.in_context(format!("column \"{}\"", target.name))),
+        }
+    }
+
+    /// Where the value for a column of `target` stands in `source`.
+    pub(crate) fn position(&self, column: usize) -> usize {
+        self.positions[column]
+    }
+
+    /// Whether a row that was converted is what the target holds. The key is left out: the row was found by it, and a
+    /// database may give it in another type.
+    pub(crate) fn is_same(&self, row: &[Value], own: &[Value]) -> bool {
+        self.differing_column(row, own).is_none()
+    }
+
+    /// The first column in which a row that was converted differs from what the target holds.
+    pub(crate) fn differing_column(&self, row: &[Value], own: &[Value]) -> Option<&str> {
+        let differs = |(column, (value, own)): &(usize, (&Value, &Value))| {
+            !self.target.key.contains(column) && !self.same_value(*column, value, own)
+        };
+        let (column, _) = row.iter().zip(own).enumerate().find(differs)?;
+        self.target.columns.get(column).map(|column| column.name.as_str())
+    }
+
+    /// Whether two values of a column of `target` mean the same.
+    pub(crate) fn same_value(&self, column: usize, a: &Value, b: &Value) -> bool {
+        if self.lists.get(column) == Some(&true) { same_links(a, b) } else { a.same_as(b) }
+    }
+
+    /// The key of a source row as the target would hold it; `None` if the target cannot hold it whole.
+    pub(crate) fn target_key(&self, source_key: &[Value]) -> Option<Vec<Value>> {
+        let columns = self.target.key.iter().map(|position| &self.target.columns[*position]);
+        let coerced = source_key.iter().zip(columns).map(|(value, column)| {
+            let whole = coerce(value.clone(), &column.column_type, &self.limits).ok()?;
+            (whole.loss.is_none() && !whole.value.is_null()).then_some(whole.value)
+        });
+        let key: Vec<Value> = coerced.collect::<Option<_>>()?;
+        let back = self.source_key(&key)?;
+        (canonical_key(&back) == canonical_key(source_key)).then_some(key)
     }
 
     /// JSON in the form in which the target keeps it, so that it compares equal with what the target gives back: the text
@@ -190,8 +276,8 @@ impl Mapping {
     }
 }
 
-/// SQLite keeps a moment as text.
-fn moment(value: &Value) -> Option<Timestamp> {
+/// The moment of a value; SQLite keeps it as text.
+pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Timestamp(moment) => Some(*moment),
         Value::Text(text) => Timestamp::parse_iso(text),
@@ -200,10 +286,13 @@ fn moment(value: &Value) -> Option<Timestamp> {
 }
 
 /// The target cut to the columns that the source has too, and where those stand in the source.
-fn shared_columns(source: &Table, target: &Table) -> Result<(Table, Vec<usize>)> {
+fn shared_columns(source: &Table, target: &Table, left_out: &[&str]) -> Result<(Table, Vec<usize>)> {
     let mut columns = Vec::new();
     let mut positions = Vec::new();
     for (position, column) in source.columns.iter().enumerate() {
+        if left_out.contains(&column.name.as_str()) {
+            continue;
+        }
         let exact = target.columns.iter().find(|own| own.name == column.name);
         // SQLite takes `Email` and `email` for one column.
         let Some(own) =

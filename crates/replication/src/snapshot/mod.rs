@@ -1,17 +1,23 @@
 //! Snapshot mode: a full mirror of the source's collections on the target, streamed in batches.
 
 mod copy;
+mod end;
 mod isolate;
 mod key;
+mod links;
 mod mapping;
 mod order;
 mod plan;
 mod progress;
 mod sweep;
 
+pub(crate) use copy::{Window, copy_fetched, copy_rows};
+pub(crate) use end::End;
+pub(crate) use isolate::{Refused, Write, write_isolating};
 pub(crate) use key::{canonical_key, key_text};
-pub(crate) use mapping::Mapping;
-pub(crate) use plan::{CollectionPlan, resolve};
+pub(crate) use mapping::{Mapping, moment};
+pub(crate) use order::parents_first;
+pub(crate) use plan::{CollectionPlan, resolve, resolve_both};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
 pub(crate) use sweep::orphans_among;
@@ -19,28 +25,11 @@ pub(crate) use sweep::orphans_among;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use data::table::TableStore;
-use data::{Dialect, EntitySchema, ErrorKind};
+use data::ErrorKind;
 
 use crate::error::{Error, Result};
 use crate::rule::{ConflictResolution, Rule};
 use crate::stats::CollectionStats;
-
-/// One end of a rule: a database and the entities registered on it.
-#[derive(Clone)]
-pub(crate) struct End {
-    pub(crate) dialect: Arc<dyn Dialect>,
-    pub(crate) schemas: Vec<Arc<EntitySchema>>,
-}
-
-impl End {
-    /// The tables of the database.
-    pub(crate) fn tables(&self) -> data::Result<&dyn TableStore> {
-        self.dialect.tables().ok_or_else(|| {
-            data::Error::new(ErrorKind::Unsupported, "a transaction cannot be an end of a replication rule")
-        })
-    }
-}
 
 /// A collection of a rule with everything needed to copy it; shared by the tasks that write its batches.
 pub(crate) struct Collection {
@@ -64,28 +53,13 @@ pub(crate) async fn mirror(
     source: End,
     target: End,
     listener: Option<ProgressListener>,
-) -> Result<Vec<CollectionStats>> {
+    outcomes: &mut Vec<CollectionStats>,
+) -> Result<()> {
     let plans = resolve(rule, &source, &target)
         .await
         .map_err(Error::database_in(format!("rule \"{}\"", rule.name)))?;
-    let mut outcomes: Vec<CollectionStats> =
-        plans.iter().map(|plan| CollectionStats::new(&plan.label)).collect();
-    let mut collections: Vec<(usize, Arc<Collection>)> = Vec::with_capacity(plans.len());
-    let mut taken = HashSet::new();
-    for (position, plan) in plans.iter().enumerate() {
-        match prepare(rule, plan, &source, &target).await {
-            Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
-                let reason = format!(
-                    "another collection of the rule is already \"{}\" at the target",
-                    plan.target_table
-                );
-                outcomes[position].fail(String::new(), reason);
-            }
-            Ok(collection) => collections.push((position, Arc::new(collection))),
-            Err(error) => count_or_stop(&mut outcomes[position], error)?,
-        }
-    }
-    let collections = order::parents_first(collections, |(_, collection)| &collection.mapping);
+    *outcomes = plans.iter().map(|plan| CollectionStats::new(&plan.label)).collect();
+    let collections = prepare_all(rule, &plans, &source, &target, outcomes).await?;
     let mut sweep_again = Vec::new();
     for (position, collection) in collections.iter().rev().filter(|(_, collection)| !collection.fresh) {
         match sweep::delete_orphans(collection).await {
@@ -102,7 +76,7 @@ pub(crate) async fn mirror(
     for (position, collection) in &collections {
         let reporter = Reporter::start(listener.clone(), rule, collection).await;
         let stats = &mut outcomes[*position];
-        if let Err(error) = copy::copy_rows(collection, snapshot.as_ref(), &reporter, stats).await {
+        if let Err(error) = copy_rows(collection, snapshot.as_ref(), None, &reporter, stats).await {
             count_or_stop(stats, error)?;
         }
         reporter.finish();
@@ -113,20 +87,51 @@ pub(crate) async fn mirror(
             Err(error) => count_or_stop(&mut outcomes[position], error)?,
         }
     }
-    Ok(outcomes)
+    // Only a run that polls changes tries its failed rows again.
+    outcomes.iter_mut().for_each(|outcome| drop(outcome.take_failed_keys()));
+    Ok(())
 }
 
-async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::table::ReadSnapshot>> {
+/// Prepares the collections, parents before children, each with the position of its plan. One that cannot be prepared is
+/// counted as failed.
+pub(crate) async fn prepare_all(
+    rule: &Rule,
+    plans: &[CollectionPlan],
+    source: &End,
+    target: &End,
+    outcomes: &mut [CollectionStats],
+) -> Result<Vec<(usize, Arc<Collection>)>> {
+    let mut collections: Vec<(usize, Arc<Collection>)> = Vec::with_capacity(plans.len());
+    let mut taken = HashSet::new();
+    for (position, (plan, outcome)) in plans.iter().zip(outcomes).enumerate() {
+        match prepare(rule, plan, source, target).await {
+            Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
+                outcome.fail(String::new(), taken_reason(plan));
+            }
+            Ok(collection) => collections.push((position, Arc::new(collection))),
+            Err(error) => count_or_stop(outcome, error)?,
+        }
+    }
+    Ok(parents_first(collections, |(_, collection)| &collection.mapping))
+}
+
+/// Why a collection is refused whose rows another one of the rule already stands for.
+pub(crate) fn taken_reason(plan: &CollectionPlan) -> String {
+    format!("another collection of the rule is already \"{}\" at the target", plan.target_table)
+}
+
+pub(crate) async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::table::ReadSnapshot>> {
     source.tables()?.snapshot().await
 }
 
 async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End) -> data::Result<Collection> {
-    let mapping = Mapping::prepare(plan, source, target, true).await?;
+    let (source, target) = plan.ends(source, target);
+    let mapping = Mapping::prepare(plan, &source, &target, true).await?;
     let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
     Ok(Collection {
         label: plan.label.clone(),
-        source: source.clone(),
-        target: target.clone(),
+        source,
+        target,
         mapping,
         resolution: rule.conflict_resolution,
         fresh,
@@ -134,7 +139,7 @@ async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End)
 }
 
 /// Counts an error that concerns one collection; passes on one that stops the run.
-fn count_or_stop(stats: &mut CollectionStats, error: data::Error) -> Result<()> {
+pub(crate) fn count_or_stop(stats: &mut CollectionStats, error: data::Error) -> Result<()> {
     if stops_the_run(error.kind()) {
         return Err(Error::database_in(format!("collection \"{}\"", stats.collection))(error));
     }

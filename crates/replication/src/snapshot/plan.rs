@@ -1,14 +1,18 @@
 //! From the names in a rule to the tables at both ends.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use data::EntitySchema;
-use data::table::OWN_TABLE_PREFIX;
+use data::schema::JunctionNames;
+use data::table::{ColumnType, OWN_TABLE_PREFIX, Table};
+use data::{EntitySchema, Result};
 
 use super::End;
-use crate::rule::Rule;
+use super::links::{Link, list_column};
+use crate::rule::{Mode, Rule};
 
 /// A collection of a rule: what it is called at both ends, and the entities that describe it.
+#[derive(Clone)]
 pub(crate) struct CollectionPlan {
     /// The name in the rule, or the table for `*`.
     pub(crate) label: String,
@@ -22,28 +26,149 @@ pub(crate) struct CollectionPlan {
     pub(crate) target_schema: Option<Arc<EntitySchema>>,
     /// Whether only the rows of the entity are meant, where several share the table.
     pub(crate) one_entity: bool,
+    /// The many-to-many relations whose links travel with the rows, as lists of ids.
+    pub(crate) links: Vec<LinkPlan>,
+}
+
+/// A many-to-many relation whose links travel with the rows.
+#[derive(Clone)]
+pub(crate) struct LinkPlan {
+    /// The relation's name, and the field of a document that lists its ids.
+    pub(crate) field: String,
+    source: JunctionNames,
+    target: JunctionNames,
+    /// Whether another relation of the rule writes the same junction. Then the lists of documents are made from it, and
+    /// are not written to it, or both sides of one relation could contradict each other for ever.
+    pub(crate) is_inverse: bool,
+}
+
+impl CollectionPlan {
+    /// The ends as this collection sees them.
+    pub(crate) fn ends(&self, source: &End, target: &End) -> (End, End) {
+        let links = |end: &End, junction: fn(&LinkPlan) -> &JunctionNames| -> Vec<Link> {
+            let own = self.links.iter().filter(|_| end.has_junctions());
+            own.map(|link| Link { field: link.field.clone(), junction: junction(link).clone() }).collect()
+        };
+        (
+            source.with_links(&self.source_table, links(source, |link| &link.source)),
+            target.with_links(&self.target_table, links(target, |link| &link.target)),
+        )
+    }
+
+    /// Adds the columns of links that a catalogue made from sample documents has not seen, and gives all of them one type.
+    pub(crate) fn add_list_columns(&self, table: &mut Table) {
+        for link in &self.links {
+            match table.columns.iter_mut().find(|column| column.name == link.field) {
+                Some(column) => column.column_type = ColumnType::Json,
+                None => table.columns.push(list_column(&link.field)),
+            }
+        }
+    }
+
+    /// The way back.
+    pub(crate) fn reversed(&self) -> Self {
+        let turned = |link: &LinkPlan| LinkPlan {
+            source: link.target.clone(),
+            target: link.source.clone(),
+            ..link.clone()
+        };
+        Self {
+            label: self.label.clone(),
+            source_table: self.target_table.clone(),
+            target_table: self.source_table.clone(),
+            source_schema: self.target_schema.clone(),
+            target_schema: self.source_schema.clone(),
+            one_entity: self.one_entity,
+            links: self.links.iter().map(turned).collect(),
+        }
+    }
 }
 
 /// The collections that a rule names, each once. `*` is resolved against the source as it is now.
-pub(crate) async fn resolve(rule: &Rule, source: &End, target: &End) -> data::Result<Vec<CollectionPlan>> {
+pub(crate) async fn resolve(rule: &Rule, source: &End, target: &End) -> Result<Vec<CollectionPlan>> {
+    let everything = if names_everything(rule) { tables_of(source).await? } else { Vec::new() };
+    Ok(plans(rule, &everything, source, target))
+}
+
+/// The collections that a rule names, each once. `*` is resolved against both sides as they are now.
+pub(crate) async fn resolve_both(rule: &Rule, source: &End, target: &End) -> Result<Vec<CollectionPlan>> {
+    let mut everything = Vec::new();
+    if names_everything(rule) {
+        everything = tables_of(source).await?;
+        let only_there = tables_of(target).await?;
+        // SQL does not tell tables apart by the case of their names everywhere.
+        let known: HashSet<String> = everything.iter().map(|name| name.to_lowercase()).collect();
+        everything.extend(only_there.into_iter().filter(|name| !known.contains(&name.to_lowercase())));
+    }
+    Ok(plans(rule, &everything, source, target))
+}
+
+fn names_everything(rule: &Rule) -> bool {
+    rule.collections.iter().any(|name| name == "*")
+}
+
+async fn tables_of(end: &End) -> Result<Vec<String>> {
+    let mut tables = end.tables()?.list_tables().await?;
+    tables.retain(|table| !table.starts_with(OWN_TABLE_PREFIX));
+    Ok(tables)
+}
+
+fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<CollectionPlan> {
     let mut plans: Vec<CollectionPlan> = Vec::new();
+    let mut listed = HashSet::new();
     for name in &rule.collections {
         if name == "*" {
-            for table in source.tables()?.list_tables().await? {
-                if !table.starts_with(OWN_TABLE_PREFIX) {
-                    plans.push(plan_table(&table, source, target));
-                }
-            }
+            listed.extend(everything.iter().cloned());
+            plans.extend(everything.iter().map(|table| plan_table(table, source, target)));
         } else {
             plans.push(plan_name(name, source, target));
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    add_links(rule, &mut plans, source, target);
+    // A junction whose links travel with the rows of an entity is no collection beside it.
+    let junctions: HashSet<String> =
+        plans.iter().flat_map(|plan| &plan.links).map(|link| link.source.table.clone()).collect();
+    plans.retain(|plan| !(junctions.contains(&plan.source_table) && listed.contains(&plan.label)));
+    let mut seen = HashSet::new();
     plans.retain(|plan| {
         let entity = plan.one_entity.then(|| plan.label.clone());
         seen.insert((plan.source_table.clone(), entity))
     });
-    Ok(plans)
+    plans
+}
+
+/// Adds what the many-to-many relations of the entities need. Between two SQL databases a snapshot copies the junction
+/// as a table of its own. Everywhere else links travel with the rows: as lists within documents, and so that a row that
+/// changed takes its links along.
+fn add_links(rule: &Rule, plans: &mut Vec<CollectionPlan>, source: &End, target: &End) {
+    let travel = match (source.has_junctions(), target.has_junctions()) {
+        (true, true) => rule.mode != Mode::Snapshot,
+        (true, false) => target.has_lists(),
+        (false, true) => source.has_lists(),
+        (false, false) => return,
+    };
+    let beside = source.has_junctions() && target.has_junctions() && !travel;
+    let mut claimed = HashSet::new();
+    let mut junctions = Vec::new();
+    for plan in plans.iter_mut() {
+        let schemas = [plan.source_schema.clone(), plan.target_schema.clone()];
+        let [source_schema, target_schema] = &schemas;
+        let Some(schema) = source_schema.as_ref().or(target_schema.as_ref()) else { continue };
+        for field in schema.relations.keys() {
+            let names = |own: &Option<Arc<EntitySchema>>| own.as_ref().unwrap_or(schema).junction(field);
+            let (Some(own), Some(other)) = (names(source_schema), names(target_schema)) else { continue };
+            if travel {
+                let is_inverse = !claimed.insert(own.table.clone());
+                plan.links.push(LinkPlan { field: field.clone(), source: own, target: other, is_inverse });
+            } else if beside && plan.label == schema.name {
+                junctions.push(CollectionPlan {
+                    label: format!("{}.{field}", schema.name),
+                    ..CollectionPlan::of_tables(own.table, other.table)
+                });
+            }
+        }
+    }
+    plans.extend(junctions);
 }
 
 fn plan_name(name: &str, source: &End, target: &End) -> CollectionPlan {
@@ -60,17 +185,29 @@ fn plan_name(name: &str, source: &End, target: &End) -> CollectionPlan {
         one_entity: schema.discriminator.is_some(),
         source_schema,
         target_schema,
+        links: Vec::new(),
     }
 }
 
 fn plan_table(table: &str, source: &End, target: &End) -> CollectionPlan {
     let by_collection = |end: &End| end.schemas.iter().find(|schema| schema.collection == table).cloned();
     CollectionPlan {
-        label: table.to_owned(),
-        source_table: table.to_owned(),
-        target_table: table.to_owned(),
         source_schema: by_collection(source),
         target_schema: by_collection(target),
-        one_entity: false,
+        ..CollectionPlan::of_tables(table.to_owned(), table.to_owned())
+    }
+}
+
+impl CollectionPlan {
+    fn of_tables(source_table: String, target_table: String) -> Self {
+        Self {
+            label: source_table.clone(),
+            source_table,
+            target_table,
+            source_schema: None,
+            target_schema: None,
+            one_entity: false,
+            links: Vec::new(),
+        }
     }
 }

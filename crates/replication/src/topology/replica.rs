@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// Databases that schemas know of and that need a dialect of the application's own.
+const APPLICATIONS_OWN: [&str; 7] = ["oracle", "mssql", "db2", "hana", "hsqldb", "spanner", "sybase"];
+
 /// What a replica is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -134,6 +137,13 @@ impl ReplicaConfig {
     /// # Errors
     /// The data layer's, if it has no such dialect.
     pub(crate) fn connection(&self) -> data::Result<ConnectionConfig> {
+        if APPLICATIONS_OWN.contains(&self.dialect.as_str()) {
+            let name = &self.dialect;
+            let message = format!(
+                "there is no built-in dialect for \"{name}\"; bring one with registerDialect('{name}', factory)"
+            );
+            return Err(data::Error::new(data::ErrorKind::Unsupported, message));
+        }
         let mut config = ConnectionConfig::new(DialectKind::parse(&self.dialect)?, &self.uri);
         config.pool = self.pool;
         config.schema_strategy = self.schema_strategy;

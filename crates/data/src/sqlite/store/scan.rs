@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::super::error::sqlite_error;
 use super::super::value::{arguments, as_declared, by_storage_class};
 use super::columns::selected;
 use crate::error::Result;
 use crate::sql::quote;
-use crate::table::{BatchStream, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table};
-use crate::value::Value;
+use crate::table::{
+    BatchSender, BatchStream, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table, spawn_scan,
+};
+use crate::value::{Timestamp, Value};
 
 /// Rows of a batch at the most.
 const BATCH_ROWS: usize = 10_000;
@@ -33,14 +35,10 @@ impl ReadSnapshot for SqliteSnapshot {
     async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
         // The guard goes along with the scan, so the next one waits for it.
         let connection = Arc::clone(&self.connection).lock_owned().await;
-        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(async move {
-            if let Err(error) = run(connection, &table, &options, &sender).await {
-                // Whoever dropped the receiver does not want to know.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        Ok(receiver)
+        Ok(spawn_scan(
+            BATCHES_AHEAD,
+            |sender| async move { run(connection, &table, &options, &sender).await },
+        ))
     }
 }
 
@@ -48,7 +46,7 @@ async fn run(
     mut connection: OwnedMutexGuard<SqliteConnection>,
     table: &Table,
     options: &ScanOptions,
-    sender: &mpsc::Sender<Result<RowBatch>>,
+    sender: &BatchSender,
 ) -> Result<()> {
     let columns: Vec<_> = if options.keys_only {
         table.key.iter().filter_map(|position| table.columns.get(*position)).collect()
@@ -57,11 +55,8 @@ async fn run(
     };
     let types: Vec<&ColumnType> = columns.iter().map(|column| &column.column_type).collect();
     let mut sql = format!("SELECT {} FROM {}", selected(columns), quote(&table.name));
-    let mut params = Vec::new();
-    if let Some(discriminator) = &options.discriminator {
-        sql.push_str(&format!(" WHERE {} = ?", quote(&discriminator.column)));
-        params.push(Value::Text(discriminator.value.clone()));
-    }
+    let (condition, params) = conditions(options);
+    sql.push_str(&condition);
     let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&params)?);
     let mut rows = query.fetch(&mut *connection);
     let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
@@ -85,6 +80,27 @@ async fn run(
         let _ = sender.send(Ok(RowBatch::Rows(batch))).await;
     }
     Ok(())
+}
+
+/// What stands behind FROM for these options, with its parameters.
+fn conditions(options: &ScanOptions) -> (String, Vec<Value>) {
+    let (mut conditions, mut params) = (Vec::new(), Vec::new());
+    if let Some(discriminator) = &options.discriminator {
+        conditions.push(format!("{} = ?", quote(&discriminator.column)));
+        params.push(Value::Text(discriminator.value.clone()));
+    }
+    if let Some(since) = &options.changed_since {
+        // Moments are text in several forms, which SQLite's own function tells apart; what it cannot read is NULL. The
+        // day's fraction is a double, exact to some ten microseconds.
+        let day = format!("julianday({})", quote(&since.column));
+        conditions
+            .push(format!("({day} >= julianday(?) - 0.00000002 OR {day} IS NULL OR julianday(?) IS NULL)"));
+        let moment = Value::Text(Timestamp::from_millis(since.moment.millis()).to_iso());
+        params.extend([moment.clone(), moment]);
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    (condition, params)
 }
 
 fn decode(row: &SqliteRow, types: &[&ColumnType]) -> Result<Row> {
