@@ -94,7 +94,7 @@ const NATIVE_REASON = '{"replicaverse":"error"';
  * Awaits what the native addon does, and gives its errors their class. Their stack is taken here, where the caller
  * awaits; those of the addon have none.
  */
-export async function fromNative<T>(operation: () => Promise<T>): Promise<T> {
+export async function fromNative<T>(operation: () => T | Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (thrown) {

@@ -3,11 +3,14 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Waker};
 
 use data::{Error, ErrorKind};
 use futures_util::FutureExt as _;
 use napi::Env;
-use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue, within_runtime_if_available};
+use napi::bindgen_prelude::{
+    AsyncBlock, AsyncBlockBuilder, Either, ToNapiValue, within_runtime_if_available,
+};
 use tokio::runtime::Handle;
 
 use crate::error::js_error;
@@ -21,6 +24,33 @@ where
 {
     AsyncBlockBuilder::new(async move { without_panic(future).await.map_err(|error| js_error(&error)) })
         .build(env)
+}
+
+/// As [`promise_of`], but a future that is finished by its first step, which is taken on JavaScript's thread, gives its
+/// outcome at once. Only for futures whose first step is short.
+pub(crate) fn outcome_or_promise<T, F>(
+    env: &Env,
+    runtime: &Handle,
+    future: F,
+) -> napi::Result<Either<T, AsyncBlock<T>>>
+where
+    T: ToNapiValue + Send + 'static,
+    F: Future<Output = data::Result<T>> + Send + 'static,
+{
+    let mut future = Box::pin(without_panic(future));
+    let first = {
+        let _entered = runtime.enter();
+        // Nobody has to be woken: the runtime takes the next step in any case.
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    };
+    match first {
+        Poll::Ready(outcome) => outcome.map(Either::A).map_err(|error| js_error(&error)),
+        Poll::Pending => {
+            AsyncBlockBuilder::new(async move { future.await.map_err(|error| js_error(&error)) })
+                .build(env)
+                .map(Either::B)
+        }
+    }
 }
 
 /// The outcome of a future, in which a panic is an error like others. What the future held is dropped by then, so that
@@ -49,6 +79,11 @@ impl<T> OnRuntime<T> {
     pub(crate) fn new(value: T) -> Self {
         let runtime = Handle::try_current().unwrap_or_else(|_| within_runtime_if_available(Handle::current));
         Self { value: Some(value), runtime }
+    }
+
+    /// The runtime.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// The value.

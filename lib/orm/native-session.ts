@@ -233,8 +233,8 @@ export abstract class NativeSession {
    *
    * @internal
    */
-  protected async run<T>(operation: (session: NativeDialect) => Promise<T>): Promise<T> {
-    return await fromNative(() => operation(this.session()));
+  protected run<T>(operation: (session: NativeDialect) => T | Promise<T>): Promise<T> {
+    return fromNative(() => operation(this.session()));
   }
 }
 

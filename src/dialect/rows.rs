@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::record::identity_filter;
 use napi::Env;
-use napi::bindgen_prelude::AsyncBlock;
+use napi::bindgen_prelude::{AsyncBlock, Either};
 use napi_derive::napi;
 
 use super::{NativeDialect, js_count};
@@ -38,9 +38,9 @@ impl NativeDialect {
         schema: &NativeSchema,
         identity: String,
         options: Option<String>,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<Either<String, AsyncBlock<String>>> {
         let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
+        self.run_on_row(env, identity.len(), |dialect| async move {
             let filter = identity_filter(&schema, &read_value(&identity)?)?;
             let mut options = read_options(options.as_deref())?;
             options.limit = Some(1);
@@ -72,9 +72,9 @@ impl NativeDialect {
         env: &Env,
         schema: &NativeSchema,
         record: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<Either<String, AsyncBlock<String>>> {
         let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move {
+        self.run_on_row(env, record.len(), |dialect| async move {
             let record = dialect.create(&schema, read_record(&record)?).await?;
             write_records(&[record])
         })

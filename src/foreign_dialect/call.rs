@@ -141,7 +141,10 @@ fn kind_of(name: &str) -> ErrorKind {
 
 /// The function cannot be reached: its environment is ending, or it broke its promise not to throw.
 fn gone(operation: &str, error: &napi::Error) -> Error {
-    Error::new(ErrorKind::Closed, format!("{operation}: the dialect's object cannot be called: {}", error.reason))
+    Error::new(
+        ErrorKind::Closed,
+        format!("{operation}: the dialect's object cannot be called: {}", error.reason),
+    )
 }
 
 fn malformed(operation: &str, what: &str) -> Error {
