@@ -142,7 +142,9 @@ impl SqlSyntax for PostgresSyntax {
     }
 
     fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
-        self.json_order(sql, column, below);
+        sql.push("nullif(");
+        push_json(sql, column, below);
+        sql.push(", 'null'::jsonb)");
     }
 
     fn json_number(&self, sql: &mut Statement, column: &str) {
