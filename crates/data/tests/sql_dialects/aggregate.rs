@@ -312,3 +312,42 @@ async fn names_of_results_cannot_become_sql(db: &Database) {
     let nested = json!([{"$group": {"_by": "address.a'b\"c]", "n": {"$count": true}}}]);
     assert_eq!(sorted(&aggregate(&*dialect, &person, nested).await), [r#"{"address.a'b\"c]":null,"n":5}"#]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_of_postgresql_s_own_types_are_grouped_and_added_up() {
+    let db = Database::postgres();
+    let dialect = db.open().await;
+    let create = "CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TABLE thing (id UUID PRIMARY KEY, small INT, \
+                  big BIGINT, exact NUMERIC(30,10), moody mood, doc JSON, price DOUBLE PRECISION)";
+    dialect.execute_run(create, Vec::new()).await.unwrap();
+    let fill = "INSERT INTO thing SELECT gen_random_uuid(), n, 9007199254740993, n / 3.0, 'glad', \
+                '{\"b\": 1, \"a\": [2]}', n FROM generate_series(1, 3) AS n";
+    dialect.execute_run(fill, Vec::new()).await.unwrap();
+    let thing =
+        schema(json!({"name": "Thing", "collection": "thing", "fields": {"price": {"type": "number"}}}));
+    let rows = aggregate(
+        &*dialect,
+        &thing,
+        json!([
+            {"$group": {"_by": ["moody", "doc"], "small": {"$sum": "small"}, "mean": {"$avg": "small"},
+                        "third": {"$avg": "exact"}, "big": {"$sum": "big"}, "id": {"$max": "id"},
+                        "mood": {"$min": "moody"}, "doc2": {"$max": "doc"}, "a": {"$sum": "doc.b"}}},
+            {"$match": {"mean": {"$gt": 1.5}}}
+        ]),
+    )
+    .await;
+    let row = &rows[0];
+    let number = |name: &str| match row[name] {
+        Value::Float(number) => number,
+        ref other => panic!("{name}: {other:?} is no double"),
+    };
+    assert_eq!((number("small"), number("mean"), number("a")), (6.0, 2.0, 3.0));
+    assert!((number("third") - 2.0 / 3.0).abs() < 1e-9 && number("big") > 2.7e16);
+    assert_eq!(
+        (&row["moody"], &row["mood"], row["id"].as_text().map(str::len)),
+        (&"glad".into(), &"glad".into(), Some(36))
+    );
+    assert!(row["doc"].same_as(&row["doc2"]));
+    let docs = dialect.distinct(&thing, "doc", &data::Filter::everything()).await.unwrap();
+    assert_eq!(docs.len(), 1);
+}

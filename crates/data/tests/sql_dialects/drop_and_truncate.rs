@@ -13,6 +13,7 @@ crate::behaviours!(
     entities_are_emptied_together_in_any_order,
     entities_are_dropped_together_with_their_junctions,
     a_transaction_undoes_drops_and_truncations,
+    a_truncation_that_is_given_up_leaves_foreign_keys_in_force,
     what_does_not_exist_is_no_obstacle_to_a_drop,
     every_table_is_dropped_but_our_own,
     a_prefix_limits_what_is_dropped,
@@ -143,6 +144,27 @@ async fn a_transaction_undoes_drops_and_truncations(db: &Database) {
     transaction.truncate_all(&schemas()).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(counts(&*dialect).await, [0, 0, 0]);
+}
+
+async fn a_truncation_that_is_given_up_leaves_foreign_keys_in_force(db: &Database) {
+    let dialect = world(db).await;
+    let [_, city, _] = schemas();
+    for polls in 0..40 {
+        let transaction = dialect.begin(None).await.unwrap();
+        {
+            let mut truncation = std::pin::pin!(transaction.truncate_table("countries"));
+            for _ in 0..polls {
+                if futures_util::poll!(truncation.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(transaction);
+        let error = dialect.create(&city, record(json!({"country": "none"}))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ForeignKeyViolation, "after {polls} polls");
+    }
+    assert_eq!(counts(&*dialect).await, [1, 2, 1]);
 }
 
 async fn counts_of_people(dialect: &dyn Dialect) -> u64 {
