@@ -9,6 +9,7 @@ mod database;
 mod drop_and_truncate;
 mod faults;
 mod filters;
+mod group;
 mod many;
 mod postgres_tables;
 mod postgres_values;
