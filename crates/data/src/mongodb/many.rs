@@ -108,7 +108,6 @@ impl MongoDialect {
         }
         // A query on `_id` would look into lists as well.
         stages.push(doc! {"$match": {"$expr": {"$ne": [format!("${KEY}"), Bson::Null]}}});
-        stages.push(doc! {"$sort": {KEY: 1}});
         let is_id = place.role == FieldRole::Identity;
         let mut values = Vec::new();
         self.run_pipeline(&mut loan, &self.connection.collection_name(schema), stages, |document| {
@@ -119,6 +118,9 @@ impl MongoDialect {
             Ok(())
         })
         .await?;
+        // MongoDB tells objects apart by the order of their keys, and orders lists by one of their items.
+        values.sort_by(Value::order);
+        values.dedup_by(|a, b| a.same_as(b));
         Ok(values)
     }
 

@@ -1,0 +1,103 @@
+//! Random entities, rows and operations: every dialect does what a model in memory does.
+//!
+//! `DIFFERENTIAL_SEED=n` repeats the round of that seed, `DIFFERENTIAL_ROUNDS=n` runs so many from there on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+mod agreement;
+mod databases;
+mod filters;
+mod generate;
+mod limits;
+mod model;
+mod operations;
+mod random;
+mod schemas;
+mod values;
+
+use data::schema::ID;
+use data::{Direction, Filter, FindOptions, Value};
+
+use crate::agreement::disagreement;
+use crate::databases::Target;
+use crate::generate::{random_operation, random_row};
+use crate::model::Model;
+use crate::operations::Operation;
+use crate::random::Random;
+use crate::schemas::random_schema;
+
+const FIRST_SEED: u64 = 1;
+const ROUNDS: u64 = 80;
+const ROWS: usize = 12;
+const OPERATIONS: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_dialect_does_what_the_model_does() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seed = number("DIFFERENTIAL_SEED");
+    let rounds = number("DIFFERENTIAL_ROUNDS").unwrap_or(if seed.is_some() { 1 } else { ROUNDS });
+    let first = seed.unwrap_or(FIRST_SEED);
+    let targets = databases::targets().await;
+    for seed in first..first + rounds {
+        round(&targets, seed).await;
+    }
+    for target in targets {
+        target.dialect.disconnect().await.unwrap();
+    }
+}
+
+/// One entity with its rows and some operations on them.
+async fn round(targets: &[Target], seed: u64) {
+    let mut random = Random::new(seed);
+    let schema = random_schema(&mut random, seed);
+    for target in targets {
+        let made = target.dialect.init_schema(std::slice::from_ref(&schema)).await;
+        made.unwrap_or_else(|error| panic!("seed {seed}: {}: {error}\n{schema:#?}", target.kind.name()));
+    }
+    let mut model = Model { schema: std::sync::Arc::clone(&schema), rows: Vec::new() };
+    for number in 0..ROWS {
+        let row = random_row(&mut random, &schema, number);
+        step(targets, &mut model, seed, &Operation::Create(row)).await;
+    }
+    for _ in 0..OPERATIONS {
+        let operation = random_operation(&mut random, &schema, &model.rows);
+        step(targets, &mut model, seed, &operation).await;
+        if operation.writes() {
+            step(targets, &mut model, seed, &everything()).await;
+        }
+    }
+    for target in targets {
+        target.dialect.drop_schema(std::slice::from_ref(&schema)).await.unwrap();
+    }
+}
+
+/// Reads every row, so that nothing else was changed.
+fn everything() -> Operation {
+    let sort = [(ID.to_owned(), Direction::Ascending)].into();
+    Operation::Find(
+        Filter::everything(),
+        FindOptions { sort, include_deleted: true, ..FindOptions::default() },
+    )
+}
+
+/// # Panics
+/// A dialect disagrees with the model.
+async fn step(targets: &[Target], model: &mut Model, seed: u64, operation: &Operation) {
+    let before = model.rows.clone();
+    let expected = model.apply(operation);
+    let numbers = before.iter().flat_map(|row| row.values()).filter_map(Value::as_f64);
+    let scale = 1.0 + numbers.map(f64::abs).sum::<f64>();
+    for target in targets {
+        let given = operation.run(&*target.dialect, &model.schema).await;
+        if let Some(disagreement) = disagreement(&expected, &given, scale) {
+            let rows: Vec<String> =
+                before.iter().map(|row| data::json_text(&Value::Object(Box::new(row.clone())))).collect();
+            panic!(
+                "DIFFERENTIAL_SEED={seed}: {} disagrees on\n{operation:?}\n{disagreement}\nrows\n{}\n{:?}",
+                target.kind.name(),
+                rows.join("\n"),
+                model.schema
+            );
+        }
+    }
+}
