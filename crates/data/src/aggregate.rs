@@ -40,15 +40,26 @@ pub struct Group {
     pub fields: IndexMap<String, Accumulator>,
 }
 
-/// What the rows of a group have in common.
+/// What the rows of a group have in common. Rows without a value are a group of their own, whose value is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupKey {
-    /// Nothing: all rows are one group.
+    /// Nothing: all rows are one group, which is there even if there are no rows. It has no key.
     Nothing,
-    /// The value of one field.
+    /// The value of one field, which the result holds under the name of the field.
     Field(FieldPath),
     /// The values of several fields, each under its name.
     Fields(IndexMap<String, FieldPath>),
+}
+
+impl GroupKey {
+    /// The fields to group by, with their names in the result.
+    pub fn named(&self) -> Vec<(String, &FieldPath)> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Field(path) => vec![(path.to_string(), path)],
+            Self::Fields(fields) => fields.iter().map(|(name, path)| (name.clone(), path)).collect(),
+        }
+    }
 }
 
 /// A value computed of a group. Rows whose field has no value are passed over, as SQL does.
@@ -117,10 +128,11 @@ fn read_options(name: &str, content: &Value) -> Result<FindOptions> {
 fn parse_group(group: &Object) -> Result<Group> {
     let by = match group.get(BY) {
         None | Some(Value::Null) => GroupKey::Nothing,
+        Some(Value::Text(nothing)) if nothing.is_empty() => GroupKey::Nothing,
         Some(Value::Text(field)) => GroupKey::Field(parse_field(field)?),
         Some(Value::Array(fields)) => {
             let fields = fields.iter().map(|field| match field {
-                Value::Text(name) => Ok((name.to_string(), parse_field(name)?)),
+                Value::Text(name) => parse_field(name).map(|path| (path.to_string(), path)),
                 other => Err(stage_error("$group._by", "field names", other)),
             });
             GroupKey::Fields(fields.collect::<Result<_>>()?)
@@ -129,7 +141,16 @@ fn parse_group(group: &Object) -> Result<Group> {
     };
     let fields = group.iter().filter(|(name, _)| *name != BY);
     let fields = fields.map(|(name, value)| Ok((name.clone(), parse_accumulator(name, value)?)));
-    Ok(Group { by, fields: fields.collect::<Result<_>>()? })
+    let fields: IndexMap<_, _> = fields.collect::<Result<_>>()?;
+    match by.named().into_iter().find(|(name, _)| fields.contains_key(name)) {
+        None => Ok(Group { by, fields }),
+        Some((name, _)) => Err(Error::new(
+            ErrorKind::Filter,
+            format!(
+                "aggregation: $group.{name}: the result holds the value grouped by under this name already"
+            ),
+        )),
+    }
 }
 
 fn parse_accumulator(name: &str, value: &Value) -> Result<Accumulator> {
@@ -202,10 +223,27 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_named_after_their_fields() {
+        for (by, expected) in [
+            (json!(null), vec![]),
+            (json!(""), vec![]),
+            (json!("$city"), vec!["city"]),
+            (json!("address.city"), vec!["address.city"]),
+            (json!(["city", "$age"]), vec!["city", "age"]),
+        ] {
+            let pipeline = parse(json!([{"$group": {"_by": by}}])).unwrap();
+            let Stage::Group(group) = &pipeline.stages[0] else { panic!("{pipeline:?}") };
+            let names: Vec<String> = group.by.named().into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
     fn what_is_no_stage_is_named() {
         for (stages, message) in [
             (json!([{"$lookup": {}}]), "unknown stage $lookup"),
             (json!([{"$group": {"_by": 1}}]), "$group._by"),
+            (json!([{"$group": {"_by": "$city", "city": {"$count": true}}}]), "$group.city"),
             (json!([{"$group": {"x": {"$median": "a"}}}]), "unknown operator $median"),
             (json!([{"$limit": -1}]), "limit"),
             (json!(["$match"]), "a stage"),

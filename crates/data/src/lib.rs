@@ -12,6 +12,7 @@ mod filter;
 mod mongodb;
 mod postgres;
 pub mod record;
+pub mod relation;
 pub mod schema;
 mod sql;
 mod sqlite;

@@ -5,6 +5,8 @@ mod parse;
 
 pub use options::{Direction, FindOptions};
 
+use std::fmt;
+
 use crate::value::Value;
 
 /// A condition on a row. Its meaning is the same on every dialect: a field without a value is NULL, `$ne` and
@@ -56,6 +58,14 @@ pub enum Condition {
     },
     /// Has a value, or has none.
     Exists(bool),
+}
+
+/// The path as it is written, such as `address.city`.
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.field)?;
+        self.below.iter().try_for_each(|key| write!(f, ".{key}"))
+    }
 }
 
 impl Filter {

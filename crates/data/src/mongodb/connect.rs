@@ -71,6 +71,22 @@ impl Connection {
         format!("{}{}", self.table_prefix, schema.collection)
     }
 
+    /// What the names of the application's collections begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.table_prefix
+    }
+
+    /// The full name of a collection that is given without the prefix.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for what cannot be a name.
+    pub(super) fn prefixed(&self, collection: &str) -> Result<String> {
+        if collection.is_empty() || collection.contains(['\0', '$']) || collection.starts_with("system.") {
+            return Err(Error::new(ErrorKind::Config, format!("{collection:?} is no name of a collection")));
+        }
+        Ok(format!("{}{collection}", self.table_prefix))
+    }
+
     /// A collection by its full name.
     pub(super) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
         self.database.collection(name)

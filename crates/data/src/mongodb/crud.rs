@@ -1,6 +1,7 @@
 //! Reading, inserting, changing and deleting the documents of an entity.
 
 use futures_util::{Stream, StreamExt};
+use indexmap::IndexMap;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
 use mongodb::raw_batch_cursor::RawBatch;
@@ -8,13 +9,13 @@ use mongodb::raw_batch_cursor::RawBatch;
 use super::MongoDialect;
 use super::bson::{bson_of, document_of};
 use super::error::{driver_error, malformed};
-use super::fields::{Fields, KEY};
+use super::fields::{Fields, KEY, Names};
 use super::filter::compile;
-use super::record::{document, record, stored_fields};
+use super::record::{document, key_of, record, stored_fields};
 use super::transaction::Loan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Direction, Filter, FindOptions};
-use crate::record::{Record, implied_filter, prepare_insert, prepare_update};
+use crate::filter::{Direction, FieldPath, Filter, FindOptions};
+use crate::record::{Record, identity_filter, implied_filter, prepare_insert, prepare_update};
 use crate::schema::{DELETED_AT, EntitySchema, ID};
 use crate::value::{Object, ObjectId, Timestamp, Value};
 
@@ -29,7 +30,7 @@ impl MongoDialect {
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = Fields::resolve(self, &mut loan, schema, &filter, options).await?;
         let query = compile(&fields, &filter)?;
-        let sort = sort_document(&fields, options)?;
+        let sort = sort_document(&fields, &options.sort)?;
         let projection = projection(&fields, options)?;
         // A limit of 0 is no limit to MongoDB.
         if options.limit == Some(0) {
@@ -90,7 +91,10 @@ impl MongoDialect {
 
     pub(super) async fn insert_record(&self, schema: &EntitySchema, given: Record) -> Result<Record> {
         let prepared = prepare_insert(schema, given)?;
-        let id = prepared.get(ID).cloned().unwrap_or_else(new_id);
+        let id = match prepared.get(ID) {
+            Some(id) => key_of(&format!("{}.{ID}", schema.name), id.clone())?,
+            None => new_id(),
+        };
         let document = document(&id, &stored_fields(schema, prepared)?)?;
         let name = self.connection.collection_name(schema);
         self.connection.trace("insert", &name);
@@ -111,9 +115,11 @@ impl MongoDialect {
         id: &Value,
         changes: Record,
     ) -> Result<Option<Record>> {
+        // Who writes `deletedAt` means to revive a deleted row.
+        let deleted_too = changes.contains_key(DELETED_AT);
         let changes = Changes::of(stored_fields(schema, prepare_update(schema, changes)?)?)?;
         let mut loan = self.lend().await?;
-        let query = identity_query(self, &mut loan, schema, id).await?;
+        let query = self.identity_query(&mut loan, schema, id, deleted_too).await?;
         let name = self.connection.collection_name(schema);
         self.connection.trace("findAndModify", &name);
         let collection = self.connection.collection(&name);
@@ -139,13 +145,15 @@ impl MongoDialect {
 
     pub(super) async fn delete_record(&self, schema: &EntitySchema, id: &Value) -> Result<bool> {
         let mut loan = self.lend().await?;
-        let query = identity_query(self, &mut loan, schema, id).await?;
+        let query = self.identity_query(&mut loan, schema, id, true).await?;
         let name = self.connection.collection_name(schema);
         let collection = self.connection.collection(&name);
         if schema.soft_delete {
             self.connection.trace("update", &name);
             let now = bson_of(&Value::Timestamp(Timestamp::now()))?;
-            let mut update = collection.update_one(query, doc! {"$set": {DELETED_AT: now}});
+            // The moment of the first delete stands.
+            let first = doc! {"$ifNull": [format!("${DELETED_AT}"), now]};
+            let mut update = collection.update_one(query, vec![doc! {"$set": {DELETED_AT: first}}]);
             if let Some(session) = loan.session() {
                 update = update.session(session);
             }
@@ -159,6 +167,22 @@ impl MongoDialect {
         }
         let deleted = delete.await;
         Ok(loan.check(deleted)?.deleted_count > 0)
+    }
+
+    /// The query for the row that an id, or the fields of a unique index, name.
+    pub(super) async fn identity_query(
+        &self,
+        loan: &mut Loan<'_>,
+        schema: &EntitySchema,
+        id: &Value,
+        deleted_too: bool,
+    ) -> Result<Document> {
+        if id.is_null() {
+            return Err(Error::new(ErrorKind::Filter, format!("{}: an id is needed", schema.name)));
+        }
+        let filter = implied_filter(schema, identity_filter(schema, id)?, deleted_too);
+        let fields = Fields::resolve(self, loan, schema, &filter, &FindOptions::default()).await?;
+        compile(&fields, &filter)
     }
 }
 
@@ -177,7 +201,7 @@ impl Changes {
         Ok(Self { set, unset: null.into_iter().map(|(name, _)| (name, Bson::Boolean(true))).collect() })
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.set.is_empty() && self.unset.is_empty()
     }
 
@@ -202,31 +226,22 @@ pub(super) fn new_id() -> Value {
     Value::ObjectId(ObjectId(mongodb::bson::oid::ObjectId::new().bytes()))
 }
 
-/// The query for the document of an id, of this entity, deleted softly or not.
-async fn identity_query(
-    dialect: &MongoDialect,
-    loan: &mut Loan<'_>,
-    schema: &EntitySchema,
-    id: &Value,
-) -> Result<Document> {
-    if id.is_null() {
-        return Err(Error::new(ErrorKind::Filter, format!("{}: an id is needed", schema.name)));
-    }
-    let filter = implied_filter(schema, Filter::eq(ID, id.clone()), true);
-    let fields = Fields::resolve(dialect, loan, schema, &filter, &FindOptions::default()).await?;
-    compile(&fields, &filter)
-}
-
 /// The sort document of options.
-pub(super) fn sort_document(fields: &Fields<'_>, options: &FindOptions) -> Result<Document> {
-    options
-        .sort
-        .iter()
+pub(super) fn sort_document(names: &dyn Names, sort: &IndexMap<String, Direction>) -> Result<Document> {
+    sort.iter()
         .map(|(path, direction)| {
+            let place = names.place(&FieldPath::parse(path)?)?;
+            let keys = std::iter::once(&place.stored).chain(&place.below).map(String::as_str);
             let order = if *direction == Direction::Ascending { 1 } else { -1 };
-            Ok((fields.path(path)?, Bson::Int32(order)))
+            Ok((keys.collect::<Vec<_>>().join("."), Bson::Int32(order)))
         })
         .collect()
+}
+
+/// The stage that orders documents, unless there is nothing to order them by.
+pub(super) fn sort_stage(names: &dyn Names, sort: &IndexMap<String, Direction>) -> Result<Option<Document>> {
+    let sort = sort_document(names, sort)?;
+    Ok((!sort.is_empty()).then(|| doc! {"$sort": sort}))
 }
 
 /// The fields that the server sends; the key always is among them.

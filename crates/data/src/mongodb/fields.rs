@@ -8,7 +8,7 @@ use super::MongoDialect;
 use super::transaction::Loan;
 use crate::config::SchemaStrategy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Filter, FindOptions};
+use crate::filter::{FieldPath, Filter, FindOptions};
 use crate::schema::{Column, EntitySchema, FieldType, ID, RelationKind};
 
 /// The field that holds the key of every document.
@@ -31,6 +31,24 @@ pub(super) struct Fields<'a> {
     undeclared: BTreeSet<String>,
 }
 
+/// Where a path of the filter language leads to in documents.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Place {
+    /// The stored field.
+    pub(super) stored: String,
+    /// What its values are.
+    pub(super) role: FieldRole,
+    /// The keys below it.
+    pub(super) below: Vec<String>,
+}
+
+/// What the names of a filter or a sort mean at some point.
+pub(super) trait Names {
+    /// # Errors
+    /// [`ErrorKind::Filter`] for a name that means nothing.
+    fn place(&self, path: &FieldPath) -> Result<Place>;
+}
+
 impl<'a> Fields<'a> {
     /// Checks every name of a filter and of options. A name that the schema lacks is accepted only under the strategy
     /// `update`, and only if some document has that field.
@@ -44,10 +62,20 @@ impl<'a> Fields<'a> {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Self> {
-        let mut fields = Self { schema, undeclared: BTreeSet::new() };
         let mut names = BTreeSet::new();
         collect_names(filter, &mut names);
         names.extend(options.sort.keys().chain(&options.select).map(|path| first_segment(path)));
+        Self::resolve_names(dialect, loan, schema, names).await
+    }
+
+    /// As [`resolve`](Self::resolve), for names that were collected already.
+    pub(super) async fn resolve_names(
+        dialect: &MongoDialect,
+        loan: &mut Loan<'_>,
+        schema: &'a EntitySchema,
+        names: BTreeSet<&str>,
+    ) -> Result<Self> {
+        let mut fields = Self { schema, undeclared: BTreeSet::new() };
         for name in names {
             if declared(schema, name).is_some() || name.is_empty() || name.starts_with('$') {
                 continue;
@@ -91,6 +119,25 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl Names for Fields<'_> {
+    fn place(&self, path: &FieldPath) -> Result<Place> {
+        let (stored, role) = self.get(&path.field)?;
+        if let FieldRole::Declared(field_type) = role
+            && !path.below.is_empty()
+            && !matches!(field_type, FieldType::Json | FieldType::Array)
+        {
+            let message = format!(
+                "{}: \"{}\" is a {} field and has nothing below it; only json and array fields have",
+                self.schema.name,
+                path.field,
+                field_type.name()
+            );
+            return Err(Error::new(ErrorKind::Filter, message));
+        }
+        Ok(Place { stored, role, below: path.below.clone() })
+    }
+}
+
 /// The stored name and role of a field that the schema declares. A relation may be named in place of its column.
 pub(super) fn declared<'a>(schema: &'a EntitySchema, name: &'a str) -> Option<(&'a str, FieldRole)> {
     if name == ID {
@@ -108,14 +155,16 @@ pub(super) fn declared<'a>(schema: &'a EntitySchema, name: &'a str) -> Option<(&
     }
 }
 
-fn collect_names<'f>(filter: &'f Filter, names: &mut BTreeSet<&'f str>) {
+/// Collects the fields that a filter names.
+pub(super) fn collect_names<'f>(filter: &'f Filter, names: &mut BTreeSet<&'f str>) {
     match filter {
         Filter::All(parts) | Filter::Any(parts) => parts.iter().for_each(|part| collect_names(part, names)),
         Filter::Field(path, _) => drop(names.insert(&path.field)),
     }
 }
 
-fn first_segment(path: &str) -> &str {
+/// The field that a dotted path begins with.
+pub(super) fn first_segment(path: &str) -> &str {
     path.split('.').next().unwrap_or(path)
 }
 

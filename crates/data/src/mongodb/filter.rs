@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::bson::bson_of;
 use super::extended::is_regular_expression;
-use super::fields::{FieldRole, Fields, KEY};
+use super::fields::{FieldRole, KEY, Names};
 use super::record::stored_number;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, FieldPath, Filter};
@@ -19,41 +19,41 @@ use crate::value::{ObjectId, Value};
 ///
 /// # Errors
 /// [`ErrorKind::Filter`] for an unknown field or an operand that the field cannot be compared with.
-pub(super) fn compile(fields: &Fields<'_>, filter: &Filter) -> Result<Document> {
+pub(super) fn compile(names: &dyn Names, filter: &Filter) -> Result<Document> {
     match filter {
         Filter::All(parts) => match parts.as_slice() {
             [] => Ok(Document::new()),
-            [single] => compile(fields, single),
-            parts => Ok(doc! {"$and": compile_all(fields, parts)?}),
+            [single] => compile(names, single),
+            parts => Ok(doc! {"$and": compile_all(names, parts)?}),
         },
         Filter::Any(parts) => match parts.as_slice() {
             [] => Ok(nothing()),
-            [single] => compile(fields, single),
-            parts => Ok(doc! {"$or": compile_all(fields, parts)?}),
+            [single] => compile(names, single),
+            parts => Ok(doc! {"$or": compile_all(names, parts)?}),
         },
-        Filter::Field(path, condition) => compile_field(fields, path, condition),
+        Filter::Field(path, condition) => compile_field(names, path, condition),
     }
 }
 
 /// The query that no document passes.
-fn nothing() -> Document {
+pub(super) fn nothing() -> Document {
     doc! {KEY: {"$in": []}}
 }
 
-fn compile_all(fields: &Fields<'_>, parts: &[Filter]) -> Result<Vec<Bson>> {
-    parts.iter().map(|part| compile(fields, part).map(Bson::Document)).collect()
+fn compile_all(names: &dyn Names, parts: &[Filter]) -> Result<Vec<Bson>> {
+    parts.iter().map(|part| compile(names, part).map(Bson::Document)).collect()
 }
 
-fn compile_field(fields: &Fields<'_>, path: &FieldPath, condition: &Condition) -> Result<Document> {
-    let (stored, role) = fields.get(&path.field)?;
-    let operand =
-        Operand { name: &path.field, role: if path.below.is_empty() { role } else { FieldRole::Undeclared } };
-    let stored = std::iter::once(stored.as_str())
-        .chain(path.below.iter().map(String::as_str))
+fn compile_field(names: &dyn Names, path: &FieldPath, condition: &Condition) -> Result<Document> {
+    let place = names.place(path)?;
+    let role = if place.below.is_empty() { place.role } else { FieldRole::Undeclared };
+    let operand = Operand { name: &path.field, role };
+    let stored = std::iter::once(place.stored.as_str())
+        .chain(place.below.iter().map(String::as_str))
         .collect::<Vec<_>>()
         .join(".");
     // Below a list of plain values MongoDB calls a path neither null nor existing, so existence is asked for too.
-    let has_value = if path.below.is_empty() {
+    let has_value = if place.below.is_empty() {
         doc! {"$ne": null}
     } else {
         doc! {"$exists": true, "$ne": null}
@@ -62,7 +62,7 @@ fn compile_field(fields: &Fields<'_>, path: &FieldPath, condition: &Condition) -
         Condition::Exists(true) => has_value,
         Condition::Ne(value) if value.is_null() => has_value,
         Condition::Exists(false) => doc! {"$not": has_value},
-        Condition::Eq(value) if value.is_null() && !path.below.is_empty() => doc! {"$not": has_value},
+        Condition::Eq(value) if value.is_null() && !place.below.is_empty() => doc! {"$not": has_value},
         Condition::Eq(value) => operand.either(value, "$eq", "$in")?,
         Condition::Ne(value) => operand.either(value, "$ne", "$nin")?,
         Condition::Gt(value) => return operand.ordered(&stored, "$gt", value),
@@ -127,7 +127,7 @@ impl Operand<'_> {
         Ok(doc! {combine: tests})
     }
 
-    /// The value as it may be stored: 24 hexadecimal digits stand for the text and for the object id.
+    /// The value as it may be stored.
     fn forms(&self, value: &Value) -> Result<Vec<Bson>> {
         if is_regular_expression(value) {
             // MongoDB would search with it instead of comparing it.
@@ -135,13 +135,7 @@ impl Operand<'_> {
             return Err(Error::new(ErrorKind::Filter, message));
         }
         let declared = match self.role {
-            FieldRole::Identity => {
-                let mut forms = vec![bson_of(value)?];
-                if let Some(id) = value.as_text().and_then(ObjectId::parse) {
-                    forms.push(bson_of(&Value::ObjectId(id))?);
-                }
-                return Ok(forms);
-            }
+            FieldRole::Identity => return identity_forms(self.name, value),
             FieldRole::Declared(declared) => declared,
             FieldRole::Undeclared => return Ok(vec![bson_of(value)?]),
         };
@@ -153,4 +147,29 @@ impl Operand<'_> {
         let fitted = if declared == FieldType::Number { stored_number(self.name, fitted)? } else { fitted };
         Ok(vec![bson_of(&fitted)?])
     }
+}
+
+/// An id as it may be stored: ids are text here, but other applications may have made object ids and numbers, which are
+/// shown as text.
+///
+/// # Errors
+/// [`ErrorKind::Filter`] for a value that is no id.
+pub(super) fn identity_forms(name: &str, value: &Value) -> Result<Vec<Bson>> {
+    let text = match value {
+        Value::Null | Value::Array(_) | Value::Object(_) | Value::Bytes(_) => {
+            return Ok(vec![bson_of(value)?]);
+        }
+        single => fit(&format!("field \"{name}\""), FieldType::String, single.clone())
+            .map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))?,
+    };
+    let mut forms = vec![bson_of(&text)?];
+    let text = text.as_text().unwrap_or_default();
+    if let Some(id) = ObjectId::parse(text) {
+        forms.push(bson_of(&Value::ObjectId(id))?);
+    }
+    // MongoDB compares numbers by their worth, so that one form finds those of every width.
+    if let Some(number) = text.parse::<i64>().ok().filter(|number| number.to_string() == text) {
+        forms.push(Bson::Int64(number));
+    }
+    Ok(forms)
 }

@@ -1,21 +1,29 @@
 //! MongoDB, on the driver `mongodb`.
 
+mod aggregate;
+mod atomic;
 mod bson;
 mod bulk;
+mod collections;
 mod command;
 mod connect;
 mod crud;
 mod decimal;
 mod error;
+mod expression;
 mod extended;
 mod fields;
 mod filter;
+mod group;
 mod index;
 mod infer;
 mod key;
+mod many;
+mod pipeline;
 mod record;
 mod scan;
 mod schema;
+mod search;
 mod tables;
 mod transaction;
 mod upsert;
@@ -28,6 +36,7 @@ use async_trait::async_trait;
 use self::connect::Connection;
 use self::tables::Tables;
 use self::transaction::{Loan, PinnedSession};
+use crate::aggregate::Pipeline;
 use crate::config::ConnectionConfig;
 use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 use crate::error::{Error, ErrorKind, Result};
@@ -122,6 +131,91 @@ impl Dialect for MongoDialect {
 
     async fn upsert(&self, schema: &EntitySchema, filter: &Filter, record: Record) -> Result<Upserted> {
         self.upsert_record(schema, filter, record).await
+    }
+
+    async fn update_many(&self, schema: &EntitySchema, filter: &Filter, changes: Record) -> Result<u64> {
+        self.update_records(schema, filter, changes).await
+    }
+
+    async fn delete_many(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
+        self.delete_records(schema, filter).await
+    }
+
+    async fn distinct(&self, schema: &EntitySchema, field: &str, filter: &Filter) -> Result<Vec<Value>> {
+        self.distinct_values(schema, field, filter).await
+    }
+
+    async fn aggregate(&self, schema: &EntitySchema, pipeline: &Pipeline) -> Result<Vec<Record>> {
+        self.aggregate_records(schema, pipeline).await
+    }
+
+    async fn increment(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        amount: &Value,
+    ) -> Result<Option<Record>> {
+        self.add_to_number(schema, id, field, amount).await
+    }
+
+    async fn add_to_set(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: Value,
+    ) -> Result<Option<Record>> {
+        self.add_item(schema, id, field, value).await
+    }
+
+    async fn pull(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: &Value,
+    ) -> Result<Option<Record>> {
+        self.remove_items(schema, id, field, value).await
+    }
+
+    async fn search(
+        &self,
+        schema: &EntitySchema,
+        text: &str,
+        fields: &[String],
+        options: &FindOptions,
+    ) -> Result<Vec<Record>> {
+        self.search_records(schema, text, fields, options).await
+    }
+
+    async fn links(
+        &self,
+        schema: &EntitySchema,
+        relation: &str,
+        ids: &[Value],
+    ) -> Result<Vec<(Value, Value)>> {
+        self.listed_ids(schema, relation, ids).await
+    }
+
+    async fn drop_table(&self, collection: &str) -> Result<()> {
+        self.drop_collection(collection).await
+    }
+
+    async fn truncate_table(&self, collection: &str) -> Result<()> {
+        self.empty_collection(collection).await
+    }
+
+    async fn drop_schema(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        self.drop_entities(schemas).await
+    }
+
+    async fn truncate_all(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        self.empty_entities(schemas).await
+    }
+
+    async fn drop_all_tables(&self) -> Result<()> {
+        self.drop_all_collections().await
     }
 
     async fn execute_query(&self, statement: &str, params: Vec<Value>) -> Result<Vec<Record>> {

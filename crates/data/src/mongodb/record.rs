@@ -11,9 +11,9 @@ use super::error::malformed;
 use super::fields::KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::FindOptions;
-use crate::record::Record;
+use crate::record::{Record, fit};
 use crate::schema::{Column, EntitySchema, FieldType, ID, RelationKind};
-use crate::value::{Object, ObjectId, Value};
+use crate::value::{Object, ObjectId, Value, json_text};
 
 /// Where Mongoose, on which earlier versions of this format were written, keeps its own version number.
 const MONGOOSE_VERSION: &str = "__v";
@@ -48,7 +48,7 @@ fn stored_value(schema: &EntitySchema, name: &str, value: Value) -> Result<Optio
         _ => {}
     }
     Ok(Some(match schema.column(name) {
-        Some(Column::Reference(..)) => reference(value),
+        Some(Column::Reference(..)) => reference(key_of(&format!("{}.{name}", schema.name), value)?),
         Some(column) if column.field_type() == FieldType::Number => {
             stored_number(&format!("{}.{name}", schema.name), value)?
         }
@@ -56,29 +56,51 @@ fn stored_value(schema: &EntitySchema, name: &str, value: Value) -> Result<Optio
     }))
 }
 
+/// An id as documents hold it: an object id stays one, and any other is text, as ids are on SQL databases.
+///
+/// # Errors
+/// [`ErrorKind::Value`] for a value that is no id.
+pub(super) fn key_of(place: &str, id: Value) -> Result<Value> {
+    match id {
+        Value::ObjectId(_) => Ok(id),
+        id => fit(place, FieldType::String, id),
+    }
+}
+
 /// A reference in the form of the key that it points to: 24 hexadecimal digits are an object id.
-fn reference(value: Value) -> Value {
+pub(super) fn reference(value: Value) -> Value {
     match value.as_text().and_then(ObjectId::parse) {
         Some(id) => Value::ObjectId(id),
         None => value,
     }
 }
 
-/// The ids of a many-to-many relation, given as a list, as text with commas, or as one id or row.
+/// The ids of a many-to-many relation, given as a list, as text with commas, or as one id or row; each once.
 fn reference_list(value: Value) -> Value {
     let items = match value {
         Value::Array(items) => items,
-        Value::Null => Vec::new(),
-        Value::Text(text) => {
-            text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(Value::from).collect()
-        }
+        Value::Text(text) => text.split(',').map(Value::from).collect(),
         single => vec![single],
     };
-    let id_of = |item| match item {
-        Value::Object(mut row) => row.shift_remove(ID).unwrap_or_default(),
-        id => id,
-    };
-    Value::Array(items.into_iter().map(id_of).filter(|id| !id.is_null()).map(reference).collect())
+    let mut ids: Vec<Value> = Vec::with_capacity(items.len());
+    for id in items.into_iter().filter_map(listed_id) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Value::Array(ids)
+}
+
+/// The reference that one item of a many-to-many relation stands for, which may be the row itself.
+pub(super) fn listed_id(item: Value) -> Option<Value> {
+    match item {
+        Value::Object(mut row) => row.shift_remove(ID).and_then(listed_id),
+        Value::Text(id) => Some(id.trim()).filter(|id| !id.is_empty()).map(|id| reference(id.into())),
+        Value::Int32(number) => Some(Value::Text(number.to_string())),
+        Value::Int64(number) => Some(Value::Text(number.to_string())),
+        id @ Value::ObjectId(_) => Some(id),
+        _ => None,
+    }
 }
 
 /// A number as the double that number fields hold.
@@ -117,7 +139,7 @@ pub(super) fn document(id: &Value, fields: &Object) -> Result<RawDocumentBuf> {
 pub(super) fn record(schema: &EntitySchema, document: &RawDocument, options: &FindOptions) -> Result<Record> {
     let mut record = Record::with_capacity(schema.fields.len() + 4);
     if let Some(id) = document.get(KEY).map_err(malformed)? {
-        record.insert(ID.to_owned(), shown(value_of(id)?));
+        record.insert(ID.to_owned(), shown_id(value_of(id)?));
     }
     for entry in document {
         let (name, element) = entry.map_err(malformed)?;
@@ -138,6 +160,16 @@ pub(super) fn record(schema: &EntitySchema, document: &RawDocument, options: &Fi
         }
     }
     Ok(record)
+}
+
+/// An id is shown as text, also where another application has made it a number.
+pub(super) fn shown_id(id: Value) -> Value {
+    match id {
+        Value::Int32(number) => Value::Text(number.to_string()),
+        Value::Int64(number) => Value::Text(number.to_string()),
+        Value::Float(number) => Value::Text(json_text(&Value::Float(number))),
+        id => shown(id),
+    }
 }
 
 /// Object ids become their 24 hexadecimal digits, at any depth.

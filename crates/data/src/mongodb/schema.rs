@@ -54,7 +54,7 @@ pub(super) async fn create_collection(connection: &Connection, name: &str) -> Re
 }
 
 /// The names of every collection and view.
-async fn collection_names(connection: &Connection) -> Result<HashSet<String>> {
+pub(super) async fn collection_names(connection: &Connection) -> Result<HashSet<String>> {
     let names = connection.database.list_collection_names().await.map_err(|error| driver_error(&error))?;
     Ok(names.into_iter().collect())
 }
@@ -70,7 +70,8 @@ async fn validate(connection: &Connection, names: &[String]) -> Result<()> {
     }
 }
 
-async fn drop_collections(connection: &Connection, names: &[String]) -> Result<()> {
+/// Drops collections; one that does not exist is none to drop.
+pub(super) async fn drop_collections(connection: &Connection, names: &[String]) -> Result<()> {
     for name in names {
         connection.trace("drop", name);
         connection.collection(name).drop().await.map_err(|error| driver_error(&error).in_context(name))?;

@@ -8,7 +8,7 @@ use super::crud::{Changes, new_id};
 use super::error::{is_duplicate_key, malformed};
 use super::fields::{Fields, KEY};
 use super::filter::compile;
-use super::record::{record, stored_fields};
+use super::record::{key_of, record, stored_fields};
 use crate::dialect::Upserted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Filter, FindOptions};
@@ -99,7 +99,10 @@ fn add_equalities(filter: &Filter, record: &mut Record) {
 
 /// The fields that only an insert sets: the key, and whatever the changes do not set anyway.
 fn insert_only(schema: &EntitySchema, insert: Record, changes: &Changes) -> Result<Document> {
-    let id = insert.get(ID).cloned().unwrap_or_else(new_id);
+    let id = match insert.get(ID) {
+        Some(id) => key_of(&format!("{}.{ID}", schema.name), id.clone())?,
+        None => new_id(),
+    };
     let mut fields = Object::from_iter([(KEY.to_owned(), id)]);
     fields.extend(
         stored_fields(schema, insert)?

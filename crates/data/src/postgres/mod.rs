@@ -8,6 +8,7 @@ mod error;
 mod live_columns;
 mod load;
 mod numeric;
+mod own_tables;
 mod pool;
 mod scan;
 mod session;

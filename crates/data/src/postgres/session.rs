@@ -7,6 +7,7 @@ use wire::{Connection, IsolationLevel, Param, QueryOptions, QueryResult, Transac
 
 use super::encode::text_of;
 use super::live_columns::live_columns;
+use super::own_tables;
 use super::pool::{Pool, Pooled};
 use super::text::decode_text;
 use crate::dialect::{DialectKind, Isolation};
@@ -189,6 +190,15 @@ impl Pinned for PinnedConnection {
 
     async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>> {
         live_columns(self.connection()?, table).await
+    }
+
+    async fn list_tables(&mut self) -> Result<Vec<String>> {
+        own_tables::list(self.connection()?).await
+    }
+
+    async fn empty_tables(&mut self, quoted: &[String]) -> Result<()> {
+        self.schema_changed = true;
+        own_tables::empty(self.connection()?, quoted).await
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

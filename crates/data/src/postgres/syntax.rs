@@ -6,7 +6,7 @@ use crate::dialect::DialectKind;
 use crate::error::Result;
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, restore_number, store_number};
+use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
 use crate::value::{Timestamp, Value, json_text};
 
 static POSTGRES: PostgresSyntax = PostgresSyntax(DialectKind::Postgres);
@@ -135,6 +135,36 @@ impl SqlSyntax for PostgresSyntax {
 
     fn lock_rows(&self) -> &'static str {
         " FOR UPDATE"
+    }
+
+    fn double_type(&self) -> &'static str {
+        "DOUBLE PRECISION"
+    }
+
+    fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        self.json_order(sql, column, below);
+    }
+
+    fn json_number(&self, sql: &mut Statement, column: &str) {
+        sql.push(&format!(
+            "CASE WHEN jsonb_typeof({column}) = 'number' THEN ({column} #>> '{{}}')::double precision END"
+        ));
+    }
+
+    /// PostgreSQL orders booleans and JSON, but has no such aggregate functions for them.
+    fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool) {
+        match field_type {
+            FieldType::Boolean => {
+                sql.push(if largest { "bool_or(" } else { "bool_and(" }).push(column).push(")");
+            }
+            FieldType::Json | FieldType::Array => {
+                let direction = if largest { " DESC" } else { "" };
+                sql.push(&format!(
+                    "(array_agg({column} ORDER BY {column}{direction}) FILTER (WHERE {column} IS NOT NULL))[1]"
+                ));
+            }
+            _ => extreme_of_ordered(sql, column, largest),
+        }
     }
 }
 

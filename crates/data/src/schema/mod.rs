@@ -5,6 +5,7 @@ mod parse;
 mod relation;
 
 pub use index::{Index, IndexDirection};
+pub(crate) use relation::JunctionNames;
 pub use relation::{OnDelete, Relation, RelationKind};
 
 use indexmap::IndexMap;

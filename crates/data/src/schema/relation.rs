@@ -1,5 +1,7 @@
 //! Relations between entities.
 
+use super::EntitySchema;
+
 /// How many rows stand on each side of a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelationKind {
@@ -107,5 +109,33 @@ impl Relation {
     /// else the delete is refused.
     pub fn effective_on_delete(&self) -> OnDelete {
         self.on_delete.unwrap_or(if self.is_nullable() { OnDelete::SetNull } else { OnDelete::Restrict })
+    }
+}
+
+/// The names that a many-to-many relation is stored under in SQL, without any prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JunctionNames {
+    pub(crate) table: String,
+    /// The column that refers to this side.
+    pub(crate) own: String,
+    /// The column that refers to the other side.
+    pub(crate) other: String,
+}
+
+impl EntitySchema {
+    /// The junction of the many-to-many relation of this name.
+    pub(crate) fn junction(&self, name: &str) -> Option<JunctionNames> {
+        let relation =
+            self.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
+        let column = |entity: &str| format!("{}Id", entity.to_lowercase());
+        let own = relation.join_column.clone().unwrap_or_else(|| column(&self.name));
+        let other = match &relation.inverse_join_column {
+            Some(column) => column.clone(),
+            // An entity related to itself needs a second name.
+            None if column(&relation.target) == own => column(name),
+            None => column(&relation.target),
+        };
+        let table = relation.through.clone().unwrap_or_else(|| format!("{}_{}", self.collection, name));
+        Some(JunctionNames { table, own, other })
     }
 }

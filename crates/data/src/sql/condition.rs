@@ -63,12 +63,12 @@ fn push_condition(
     path: &FieldPath,
     condition: &Condition,
 ) -> Result<()> {
-    let column = scope.fields.resolve(scope.schema, path)?;
+    let (column, below) = scope.fields.resolve(scope.schema, path)?;
     let quoted = quote(&column.name);
-    if matches!(column.field_type, FieldType::Json | FieldType::Array) {
+    if column.is_json() {
         // A list field contains a single value; anything else equals as a whole.
-        let contains = column.field_type == FieldType::Array && path.below.is_empty();
-        return JsonPlace { scope, column: &quoted, below: &path.below, contains }.push(sql, condition);
+        let contains = column.field_type == FieldType::Array && below.is_empty();
+        return JsonPlace { scope, column: &quoted, below, contains }.push(sql, condition);
     }
     ScalarColumn { scope, field: &path.field, column: &quoted, field_type: column.field_type }
         .push(sql, condition)

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::atomic::ItemChange;
 use super::columns::ColumnCache;
 use super::session::{Access, Fetched, SqlSession};
 use super::statement::Statement;
 use super::syntax::SqlSyntax;
+use crate::aggregate::Pipeline;
 use crate::config::{ConnectionConfig, SchemaStrategy};
 use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 use crate::error::{ErrorKind, Result};
@@ -187,6 +189,91 @@ impl Dialect for SqlDialect {
 
     async fn upsert(&self, schema: &EntitySchema, filter: &Filter, record: Record) -> Result<Upserted> {
         self.upsert_row(schema, filter, record).await
+    }
+
+    async fn update_many(&self, schema: &EntitySchema, filter: &Filter, changes: Record) -> Result<u64> {
+        self.change_all(schema, filter, changes).await
+    }
+
+    async fn delete_many(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
+        self.remove_all(schema, filter).await
+    }
+
+    async fn distinct(&self, schema: &EntitySchema, field: &str, filter: &Filter) -> Result<Vec<Value>> {
+        self.distinct_values(schema, field, filter).await
+    }
+
+    async fn aggregate(&self, schema: &EntitySchema, pipeline: &Pipeline) -> Result<Vec<Record>> {
+        self.aggregate_rows(schema, pipeline).await
+    }
+
+    async fn increment(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        amount: &Value,
+    ) -> Result<Option<Record>> {
+        self.add_amount(schema, id, field, amount).await
+    }
+
+    async fn add_to_set(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: Value,
+    ) -> Result<Option<Record>> {
+        self.change_items(schema, id, field, ItemChange::Add, value).await
+    }
+
+    async fn pull(
+        &self,
+        schema: &EntitySchema,
+        id: &Value,
+        field: &str,
+        value: &Value,
+    ) -> Result<Option<Record>> {
+        self.change_items(schema, id, field, ItemChange::Pull, value.clone()).await
+    }
+
+    async fn search(
+        &self,
+        schema: &EntitySchema,
+        text: &str,
+        fields: &[String],
+        options: &FindOptions,
+    ) -> Result<Vec<Record>> {
+        self.select(schema, &super::search::containing(schema, text, fields)?, options).await
+    }
+
+    async fn links(
+        &self,
+        schema: &EntitySchema,
+        relation: &str,
+        ids: &[Value],
+    ) -> Result<Vec<(Value, Value)>> {
+        self.read_links(schema, relation, ids).await
+    }
+
+    async fn drop_table(&self, collection: &str) -> Result<()> {
+        self.drop_collection(collection).await
+    }
+
+    async fn truncate_table(&self, collection: &str) -> Result<()> {
+        self.empty_collection(collection).await
+    }
+
+    async fn drop_schema(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        self.drop_entities(schemas).await
+    }
+
+    async fn truncate_all(&self, schemas: &[Arc<EntitySchema>]) -> Result<Vec<String>> {
+        self.empty_entities(schemas).await
+    }
+
+    async fn drop_all_tables(&self) -> Result<()> {
+        self.drop_everything().await
     }
 
     async fn execute_query(&self, statement: &str, params: Vec<Value>) -> Result<Vec<Record>> {

@@ -15,11 +15,13 @@ pub(super) struct FieldColumn {
 }
 
 /// The fields of an entity by every name under which they may be given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fields {
     by_name: HashMap<String, FieldColumn>,
     /// The columns that a read returns.
     columns: Vec<String>,
+    /// The names of what an aggregation made, in the order of its columns; `None` for the fields of a table.
+    outputs: Option<Vec<String>>,
 }
 
 impl Fields {
@@ -36,7 +38,19 @@ impl Fields {
             let field = FieldColumn { name: relation.column(name).to_owned(), field_type: FieldType::String };
             by_name.entry(name.clone()).or_insert(field);
         }
-        Self { by_name, columns }
+        Self { by_name, columns, outputs: None }
+    }
+
+    /// What an aggregation made: names with the columns that hold them.
+    pub(super) fn of_outputs(outputs: Vec<(String, FieldColumn)>) -> Self {
+        let columns = outputs.iter().map(|(_, column)| column.name.clone()).collect();
+        let names = outputs.iter().map(|(name, _)| name.clone()).collect();
+        Self { by_name: outputs.into_iter().collect(), columns, outputs: Some(names) }
+    }
+
+    /// The names of what an aggregation made, in the order of its columns.
+    pub(super) fn outputs(&self) -> Option<&[String]> {
+        self.outputs.as_deref()
     }
 
     /// These fields for a table that has these columns.
@@ -58,14 +72,24 @@ impl Fields {
         self.by_name.get(name)
     }
 
-    /// The column of a path.
+    /// The column of a path, and the keys below it.
     ///
     /// # Errors
     /// [`ErrorKind::Filter`] if it is unknown, or has keys below a field that holds no JSON.
-    pub(super) fn resolve(&self, schema: &EntitySchema, path: &FieldPath) -> Result<&FieldColumn> {
-        let column = self.get(&path.field).ok_or_else(|| unknown_field(schema, &path.field))?;
-        if path.below.is_empty() || matches!(column.field_type, FieldType::Json | FieldType::Array) {
-            return Ok(column);
+    pub(super) fn resolve<'a>(
+        &'a self,
+        schema: &EntitySchema,
+        path: &'a FieldPath,
+    ) -> Result<(&'a FieldColumn, &'a [String])> {
+        // What is grouped by `address.city` has this name afterwards.
+        if !path.below.is_empty()
+            && let Some(column) = self.get(&path.to_string())
+        {
+            return Ok((column, &[]));
+        }
+        let column = self.get(&path.field).ok_or_else(|| self.unknown(schema, &path.field))?;
+        if path.below.is_empty() || column.is_json() {
+            return Ok((column, &path.below));
         }
         Err(Error::new(
             ErrorKind::Filter,
@@ -76,6 +100,22 @@ impl Fields {
                 column.field_type.name()
             ),
         ))
+    }
+}
+
+impl Fields {
+    fn unknown(&self, schema: &EntitySchema, name: &str) -> Error {
+        let Some(outputs) = &self.outputs else { return unknown_field(schema, name) };
+        let known = outputs.join(", ");
+        let message = format!("{}: the groups have no \"{name}\"; they have {known}", schema.name);
+        Error::new(ErrorKind::Filter, message)
+    }
+}
+
+impl FieldColumn {
+    /// Whether it holds JSON rather than one plain value.
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self.field_type, FieldType::Json | FieldType::Array)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The junction table of a many-to-many relation.
 
 use super::dialect::SqlDialect;
+use super::select::id_text;
 use super::session::Access;
 use super::statement::Statement;
-use crate::error::Result;
-use crate::schema::{EntitySchema, ID, RelationKind};
+use super::update_many::IDS_PER_STATEMENT;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::{EntitySchema, ID, JunctionNames};
 use crate::value::Value;
 
 /// A junction table seen from one of its sides.
@@ -20,18 +22,8 @@ pub(super) struct Junction {
 impl Junction {
     /// The junction of the many-to-many relation of this name.
     pub(super) fn of(schema: &EntitySchema, name: &str, prefix: &str) -> Option<Self> {
-        let relation =
-            schema.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
-        let column = |entity: &str| format!("{}Id", entity.to_lowercase());
-        let own = relation.join_column.clone().unwrap_or_else(|| column(&schema.name));
-        let other = match &relation.inverse_join_column {
-            Some(column) => column.clone(),
-            // An entity related to itself needs a second name.
-            None if column(&relation.target) == own => column(name),
-            None => column(&relation.target),
-        };
-        let through = relation.through.clone().unwrap_or_else(|| format!("{}_{}", schema.collection, name));
-        Some(Self { table: format!("{prefix}{through}"), own, other })
+        let JunctionNames { table, own, other } = schema.junction(name)?;
+        Some(Self { table: format!("{prefix}{table}"), own, other })
     }
 
     /// Every junction of an entity.
@@ -79,17 +71,57 @@ impl SqlDialect {
         }
         self.execute(Access::Write, &delete).await?;
         for other in ids {
-            let mut insert = Statement::new(self.syntax, "INSERT INTO ");
-            insert.name(&junction.table).push(" (").name(&junction.own).push(", ").name(&junction.other);
-            insert
-                .push(") VALUES (")
-                .bind(id.clone())
-                .push(", ")
-                .bind(other.clone())
-                .push(") ON CONFLICT DO NOTHING");
-            self.execute(Access::Write, &insert).await?;
+            self.add_link(junction, id, other).await?;
         }
         Ok(())
+    }
+
+    /// Adds one junction row; whether it was new.
+    pub(super) async fn add_link(&self, junction: &Junction, id: &Value, other: &Value) -> Result<bool> {
+        let mut insert = Statement::new(self.syntax, "INSERT INTO ");
+        insert.name(&junction.table).push(" (").name(&junction.own).push(", ").name(&junction.other);
+        insert
+            .push(") VALUES (")
+            .bind(id.clone())
+            .push(", ")
+            .bind(other.clone())
+            .push(") ON CONFLICT DO NOTHING");
+        Ok(self.execute(Access::Write, &insert).await? > 0)
+    }
+
+    /// Removes one junction row; whether there was one.
+    pub(super) async fn remove_link(&self, junction: &Junction, id: &Value, other: &Value) -> Result<bool> {
+        let mut delete = Statement::new(self.syntax, "DELETE FROM ");
+        delete.name(&junction.table).push(" WHERE ").name(&junction.own).push(" = ").bind(id.clone());
+        delete.push(" AND ").name(&junction.other).push(" = ").bind(other.clone());
+        Ok(self.execute(Access::Write, &delete).await? > 0)
+    }
+
+    /// The pairs of ids that a many-to-many relation holds for these rows, in their order.
+    pub(super) async fn read_links(
+        &self,
+        schema: &EntitySchema,
+        relation: &str,
+        ids: &[Value],
+    ) -> Result<Vec<(Value, Value)>> {
+        let junction = Junction::of(schema, relation, &self.shared.config.table_prefix).ok_or_else(|| {
+            let message = format!("{}: \"{relation}\" is no many-to-many relation", schema.name);
+            Error::new(ErrorKind::Filter, message)
+        })?;
+        let mut links = Vec::new();
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let mut sql = Statement::new(self.syntax, "SELECT ");
+            sql.name(&junction.own).push(", ").name(&junction.other);
+            sql.push(" FROM ").name(&junction.table).push(" WHERE ");
+            self.syntax.one_of(&mut sql, &super::quote(&junction.own), ids.to_vec());
+            sql.push(" ORDER BY ").name(&junction.own).push(", ").name(&junction.other);
+            let rows = self.fetch(Access::Read, &sql).await?.rows.into_iter();
+            links.extend(rows.filter_map(|row| match <[Value; 2]>::try_from(row) {
+                Ok([own, other]) => Some((id_text(own), id_text(other))),
+                Err(_) => None,
+            }));
+        }
+        Ok(links)
     }
 }
 

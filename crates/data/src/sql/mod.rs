@@ -1,24 +1,30 @@
 //! Everything that is the same on all SQL databases: one dialect over a session and a syntax, which each database
 //! brings itself.
 
+mod aggregate;
+mod atomic;
 mod columns;
 mod condition;
 mod ddl;
 mod dialect;
+mod distinct;
 mod fields;
 mod junction;
 mod remove;
+mod search;
 mod select;
 mod session;
 mod statement;
 mod strategy;
 mod syntax;
+mod tables;
 mod transaction;
+mod update_many;
 mod upsert;
 mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, quote};
-pub(crate) use syntax::{JsonTest, SqlSyntax, restore_number, store_number};
+pub(crate) use syntax::{JsonTest, SqlSyntax, extreme_of_ordered, restore_number, store_number};
 pub(crate) use transaction::{Pinned, PinnedSession};

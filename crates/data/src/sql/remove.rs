@@ -6,6 +6,7 @@ use super::fields::mentioned;
 use super::junction::Junction;
 use super::session::Access;
 use super::statement::Statement;
+use super::update_many::IDS_PER_STATEMENT;
 use crate::error::Result;
 use crate::filter::{Filter, FindOptions};
 use crate::record::{identity_filter, implied_filter};
@@ -17,11 +18,11 @@ impl SqlDialect {
     pub(super) async fn remove(&self, schema: &EntitySchema, id: &Value) -> Result<bool> {
         let filter = implied_filter(schema, identity_filter(schema, id)?, true);
         if schema.soft_delete {
-            return self.mark_deleted(schema, &filter).await;
+            return Ok(self.mark_deleted(schema, &filter).await? > 0);
         }
         let junctions = Junction::all(schema, &self.shared.config.table_prefix);
         if junctions.is_empty() {
-            return self.delete_row(schema, &filter).await;
+            return Ok(self.delete_rows(schema, &filter).await? > 0);
         }
         let inner = self.begin_inner().await?;
         let deleted = inner.delete_with_junctions(schema, &filter, &junctions).await;
@@ -41,10 +42,50 @@ impl SqlDialect {
         for junction in junctions {
             self.write_list(junction, &id, &[]).await?;
         }
-        self.delete_row(schema, filter).await
+        Ok(self.delete_rows(schema, filter).await? > 0)
     }
 
-    async fn mark_deleted(&self, schema: &EntitySchema, filter: &Filter) -> Result<bool> {
+    /// Deletes every row that passes the filter; how many there were.
+    pub(super) async fn remove_all(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
+        let filter = implied_filter(schema, filter.clone(), true);
+        if schema.soft_delete {
+            let present = filter.and(Filter::eq(DELETED_AT, Value::Null));
+            return self.mark_deleted(schema, &present).await;
+        }
+        let junctions = Junction::all(schema, &self.shared.config.table_prefix);
+        if junctions.is_empty() {
+            return self.delete_rows(schema, &filter).await;
+        }
+        let inner = self.begin_inner().await?;
+        let deleted = inner.delete_all_with_junctions(schema, &filter, &junctions).await;
+        inner.finish(deleted).await
+    }
+
+    async fn delete_all_with_junctions(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        junctions: &[Junction],
+    ) -> Result<u64> {
+        let table = self.table(schema);
+        let mut deleted = 0;
+        for ids in self.lock_ids(schema, filter).await?.chunks(IDS_PER_STATEMENT) {
+            for junction in junctions {
+                self.delete_where_one_of(&junction.table, &junction.own, ids).await?;
+            }
+            deleted += self.delete_where_one_of(&table, ID, ids).await?;
+        }
+        Ok(deleted)
+    }
+
+    async fn delete_where_one_of(&self, table: &str, column: &str, values: &[Value]) -> Result<u64> {
+        let mut sql = Statement::new(self.syntax, "DELETE FROM ");
+        sql.name(table).push(" WHERE ");
+        self.syntax.one_of(&mut sql, &super::quote(column), values.to_vec());
+        self.execute(Access::Write, &sql).await
+    }
+
+    async fn mark_deleted(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
         let now = self.syntax.store(DELETED_AT, FieldType::Date, Value::Timestamp(Timestamp::now()))?;
         let mut sql = Statement::new(self.syntax, "UPDATE ");
         sql.name(&self.table(schema)).push(" SET ").name(DELETED_AT);
@@ -53,15 +94,15 @@ impl SqlDialect {
         self.run_where(schema, sql, filter).await
     }
 
-    async fn delete_row(&self, schema: &EntitySchema, filter: &Filter) -> Result<bool> {
+    async fn delete_rows(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
         let mut sql = Statement::new(self.syntax, "DELETE FROM ");
         sql.name(&self.table(schema));
         self.run_where(schema, sql, filter).await
     }
 
-    async fn run_where(&self, schema: &EntitySchema, mut sql: Statement, filter: &Filter) -> Result<bool> {
+    async fn run_where(&self, schema: &EntitySchema, mut sql: Statement, filter: &Filter) -> Result<u64> {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
         push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, filter)?;
-        Ok(self.execute(Access::Write, &sql).await? > 0)
+        self.execute(Access::Write, &sql).await
     }
 }

@@ -1,12 +1,14 @@
 //! SELECT and count: reading rows of an entity.
 
+use indexmap::IndexMap;
+
 use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
 use super::fields::{Fields, mentioned, sort_path, unknown_field};
 use super::session::{Access, Fetched};
 use super::statement::Statement;
 use crate::error::Result;
-use crate::filter::{Filter, FindOptions};
+use crate::filter::{Direction, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
 use crate::schema::{EntitySchema, FieldType, ID, RelationKind};
 use crate::value::Value;
@@ -25,7 +27,7 @@ impl SqlDialect {
         push_projection(&mut sql, &scope, options)?;
         sql.push(" FROM ").name(&self.table(schema));
         push_where(&mut sql, &scope, &filter)?;
-        push_order(&mut sql, &scope, options)?;
+        push_order(&mut sql, &scope, &options.sort)?;
         push_range(&mut sql, &scope, options);
         let fetched = self.fetch(Access::Read, &sql).await?;
         Ok(self.records(schema, &fields, fetched, options))
@@ -123,7 +125,7 @@ fn is_wanted(schema: &EntitySchema, options: &FindOptions, column: &str) -> bool
 }
 
 /// An id is always shown as text.
-fn id_text(id: Value) -> Value {
+pub(super) fn id_text(id: Value) -> Value {
     match id {
         Value::Int32(number) => Value::Text(number.to_string()),
         Value::Int64(number) => Value::Text(number.to_string()),
@@ -160,13 +162,18 @@ pub(super) fn push_columns(sql: &mut Statement, fields: &Fields) {
     });
 }
 
-fn push_order(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions) -> Result<()> {
-    for (i, (key, direction)) in options.sort.iter().enumerate() {
+/// Appends ` ORDER BY …` unless any order will do.
+pub(super) fn push_order(
+    sql: &mut Statement,
+    scope: &Scope<'_>,
+    sort: &IndexMap<String, Direction>,
+) -> Result<()> {
+    for (i, (key, direction)) in sort.iter().enumerate() {
         sql.push(if i == 0 { " ORDER BY " } else { ", " });
         let path = sort_path(key);
-        let column = scope.fields.resolve(scope.schema, &path)?;
-        if matches!(column.field_type, FieldType::Json | FieldType::Array) {
-            scope.syntax.json_order(sql, &super::statement::quote(&column.name), &path.below);
+        let (column, below) = scope.fields.resolve(scope.schema, &path)?;
+        if column.is_json() {
+            scope.syntax.json_order(sql, &super::statement::quote(&column.name), below);
         } else {
             sql.name(&column.name);
         }

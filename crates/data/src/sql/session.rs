@@ -64,6 +64,17 @@ pub(crate) trait SqlSession: Send + Sync + 'static {
     /// can be dropped in any order.
     async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>>;
 
+    /// The names of the tables in which entities are kept, without the library's own. Within a transaction only.
+    async fn list_tables(&self) -> Result<Vec<String>> {
+        Err(no_transaction())
+    }
+
+    /// Deletes every row of these tables, whose names are quoted, and none of others that refer to them. Within a
+    /// change of the schema only.
+    async fn empty_tables(&self, _quoted: &[String]) -> Result<()> {
+        Err(no_transaction())
+    }
+
     /// Ends the transaction.
     async fn commit(&self) -> Result<()> {
         Err(no_transaction())

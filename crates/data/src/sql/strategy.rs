@@ -154,10 +154,17 @@ impl SqlDialect {
     async fn drop_each(&self, schemas: &[Arc<EntitySchema>]) -> Result<()> {
         for schema in schemas {
             for junction in Junction::all(schema, &self.shared.config.table_prefix) {
-                self.run(&self.syntax.drop_table(&quote(&junction.table))).await?;
+                self.drop_one(&junction.table).await?;
             }
-            self.run(&self.syntax.drop_table(&quote(&self.table(schema)))).await?;
+            self.drop_one(&self.table(schema)).await?;
         }
+        Ok(())
+    }
+
+    /// Drops a table, given with the prefix, if it exists. A change of the schema is under way.
+    pub(super) async fn drop_one(&self, table: &str) -> Result<()> {
+        self.run(&self.syntax.drop_table(&quote(table))).await?;
+        self.columns.changed(table);
         Ok(())
     }
 
@@ -167,7 +174,7 @@ impl SqlDialect {
     }
 
     /// Makes a change of the schema in one transaction; if another process makes the same change, again.
-    async fn change_schema(&self, change: Change<'_>) -> Result<()> {
+    pub(super) async fn change_schema(&self, change: Change<'_>) -> Result<()> {
         let mut attempt = 1;
         loop {
             let inner = self.within(self.session.begin_schema_change().await?);
@@ -188,6 +195,9 @@ impl SqlDialect {
                 self.complete(schemas, known).await
             }
             Change::Drop(schemas) => self.drop_each(schemas).await,
+            Change::DropTables(tables) => self.drop_named(tables).await,
+            Change::DropEverything => self.drop_listed().await,
+            Change::Empty(tables) => self.empty_named(tables).await,
             Change::AddColumn { table, name, field_type } => {
                 self.add_live_column(table, name, field_type).await
             }
@@ -197,7 +207,7 @@ impl SqlDialect {
 
 /// A change of the schema.
 #[derive(Clone, Copy)]
-enum Change<'a> {
+pub(super) enum Change<'a> {
     /// Create what these entities lack, given those registered before; perhaps dropping their tables first.
     Complete {
         schemas: &'a [Arc<EntitySchema>],
@@ -205,6 +215,12 @@ enum Change<'a> {
         drop_first: bool,
     },
     Drop(&'a [Arc<EntitySchema>]),
+    /// Drop the tables of these names.
+    DropTables(&'a [String]),
+    /// Drop every table of the application.
+    DropEverything,
+    /// Delete the rows of the tables of these names.
+    Empty(&'a [String]),
     AddColumn {
         table: &'a str,
         name: &'a str,

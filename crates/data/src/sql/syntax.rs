@@ -77,8 +77,28 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// An expression to order by the JSON in `column` below the given keys.
     fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]);
 
-    /// Locks rows that a subquery selects for an update.
+    /// Locks rows that a query selects for an update.
     fn lock_rows(&self) -> &'static str;
+
+    /// The type to which numbers are cast so that their sum and mean are doubles.
+    fn double_type(&self) -> &'static str;
+
+    /// Appends the JSON in `column` below the given keys in a form that is the same for equal values and that
+    /// [`restore`](Self::restore) reads; NULL where there is nothing, or null.
+    fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]);
+
+    /// Appends the number in `column`, which holds what [`json_value`](Self::json_value) gives; NULL where that is
+    /// something else.
+    fn json_number(&self, sql: &mut Statement, column: &str);
+
+    /// Appends the smallest or largest value of `column` in a group. JSON is in the form of
+    /// [`json_value`](Self::json_value), and remains so.
+    fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool);
+}
+
+/// The aggregate function for values that the database has an order for.
+pub(crate) fn extreme_of_ordered(sql: &mut Statement, column: &str, largest: bool) {
+    sql.push(if largest { "max(" } else { "min(" }).push(column).push(")");
 }
 
 /// Brings the value of a number field into a double, which is what every dialect stores.

@@ -17,6 +17,24 @@ pub(crate) trait Pinned: Send + 'static {
     async fn fetch(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched>;
     async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64>;
     async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>>;
+
+    /// See [`SqlSession::list_tables`].
+    async fn list_tables(&mut self) -> Result<Vec<String>>;
+
+    /// See [`SqlSession::empty_tables`].
+    async fn empty_tables(&mut self, quoted: &[String]) -> Result<()> {
+        for table in quoted {
+            self.execute(Access::Write, &format!("DELETE FROM {table}"), &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether foreign keys count in what follows, where a transaction can change that and tables could not be dropped
+    /// or emptied otherwise.
+    async fn enforce_foreign_keys(&mut self, _enforced: bool) -> Result<()> {
+        Ok(())
+    }
+
     async fn commit(self: Box<Self>) -> Result<()>;
     async fn rollback(self: Box<Self>) -> Result<()>;
 }
@@ -24,15 +42,23 @@ pub(crate) trait Pinned: Send + 'static {
 /// A transaction, or a savepoint within one.
 pub(crate) struct PinnedSession {
     connection: Arc<SharedConnection>,
-    savepoint: Option<String>,
+    savepoint: Option<Savepoint>,
     ended: AtomicBool,
+}
+
+/// A savepoint within a transaction.
+#[derive(Clone)]
+struct Savepoint {
+    name: String,
+    /// Whether it was set for a change of the schema, during which foreign keys do not count.
+    changes_schema: bool,
 }
 
 /// The connection that a transaction shares with its savepoints.
 struct SharedConnection {
     pinned: Mutex<Option<Box<dyn Pinned>>>,
     /// Savepoints that were dropped before their end, to be undone before anything else is done.
-    abandoned: StdMutex<Vec<String>>,
+    abandoned: StdMutex<Vec<Savepoint>>,
     savepoints: AtomicU32,
 }
 
@@ -63,6 +89,20 @@ impl PinnedSession {
         Ok(guard)
     }
 
+    async fn set_savepoint(&self, changes_schema: bool) -> Result<Arc<dyn SqlSession>> {
+        let number = self.connection.savepoints.fetch_add(1, Ordering::Relaxed) + 1;
+        let savepoint = Savepoint { name: format!("replicaverse_{number}"), changes_schema };
+        self.execute(Access::Write, &format!("SAVEPOINT {}", savepoint.name), &[]).await?;
+        // From here on the session undoes what is done if it is dropped.
+        let connection = Arc::clone(&self.connection);
+        let session = Self { connection, savepoint: Some(savepoint), ended: AtomicBool::new(false) };
+        if changes_schema {
+            let mut guard = session.lock().await?;
+            guard.as_mut().ok_or_else(transaction_ended)?.enforce_foreign_keys(false).await?;
+        }
+        Ok(Arc::new(session))
+    }
+
     fn end(&self) -> Result<()> {
         if self.ended.swap(true, Ordering::AcqRel) { Err(transaction_ended()) } else { Ok(()) }
     }
@@ -72,9 +112,18 @@ impl PinnedSession {
     }
 }
 
-async fn undo(pinned: &mut dyn Pinned, savepoint: &str) -> Result<()> {
-    pinned.execute(Access::Write, &format!("ROLLBACK TO SAVEPOINT {savepoint}"), &[]).await?;
-    pinned.execute(Access::Write, &format!("RELEASE SAVEPOINT {savepoint}"), &[]).await.map(drop)
+async fn undo(pinned: &mut dyn Pinned, savepoint: &Savepoint) -> Result<()> {
+    let undone =
+        pinned.execute(Access::Write, &format!("ROLLBACK TO SAVEPOINT {}", savepoint.name), &[]).await;
+    let released = release(pinned, savepoint).await;
+    undone.and(released)
+}
+
+async fn release(pinned: &mut dyn Pinned, savepoint: &Savepoint) -> Result<()> {
+    if savepoint.changes_schema {
+        pinned.enforce_foreign_keys(true).await?;
+    }
+    pinned.execute(Access::Write, &format!("RELEASE SAVEPOINT {}", savepoint.name), &[]).await.map(drop)
 }
 
 #[async_trait]
@@ -96,15 +145,21 @@ impl SqlSession for PinnedSession {
 
     /// The isolation of a transaction is that of the outermost one, so a savepoint takes none of its own.
     async fn begin(&self, _isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
-        let number = self.connection.savepoints.fetch_add(1, Ordering::Relaxed) + 1;
-        let savepoint = format!("replicaverse_{number}");
-        self.execute(Access::Write, &format!("SAVEPOINT {savepoint}"), &[]).await?;
-        let connection = Arc::clone(&self.connection);
-        Ok(Arc::new(Self { connection, savepoint: Some(savepoint), ended: AtomicBool::new(false) }))
+        self.set_savepoint(false).await
     }
 
     async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>> {
-        self.begin(None).await
+        self.set_savepoint(true).await
+    }
+
+    async fn list_tables(&self) -> Result<Vec<String>> {
+        self.check_open()?;
+        self.lock().await?.as_mut().ok_or_else(transaction_ended)?.list_tables().await
+    }
+
+    async fn empty_tables(&self, quoted: &[String]) -> Result<()> {
+        self.check_open()?;
+        self.lock().await?.as_mut().ok_or_else(transaction_ended)?.empty_tables(quoted).await
     }
 
     async fn commit(&self) -> Result<()> {
@@ -113,8 +168,7 @@ impl SqlSession for PinnedSession {
         match &self.savepoint {
             None => guard.take().ok_or_else(transaction_ended)?.commit().await,
             Some(savepoint) => {
-                let pinned = guard.as_mut().ok_or_else(transaction_ended)?;
-                pinned.execute(Access::Write, &format!("RELEASE SAVEPOINT {savepoint}"), &[]).await.map(drop)
+                release(guard.as_mut().ok_or_else(transaction_ended)?.as_mut(), savepoint).await
             }
         }
     }

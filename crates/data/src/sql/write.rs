@@ -17,10 +17,32 @@ use crate::value::Value;
 /// A record divided by where its parts are stored.
 pub(super) struct Divided {
     /// Columns of the entity's own table, with their values in stored form.
-    columns: Vec<(String, Value)>,
+    pub(super) columns: Vec<(String, Value)>,
+    /// Columns to which an update adds an amount, in stored form.
+    pub(super) increments: Vec<(String, Value)>,
     /// Many-to-many relations, with the ids to refer to.
-    lists: Vec<(String, Vec<Value>)>,
+    pub(super) lists: Vec<(String, Vec<Value>)>,
     fields: Fields,
+}
+
+impl Divided {
+    /// Whether an update has nothing to write into the entity's own table.
+    pub(super) fn leaves_rows_alone(&self) -> bool {
+        self.columns.is_empty() && self.increments.is_empty()
+    }
+
+    /// Appends what an UPDATE sets.
+    pub(super) fn push_assignments(&self, sql: &mut Statement) {
+        sql.list(&self.columns, ", ", |sql, (name, value)| {
+            sql.name(name).push(" = ").bind(value.clone());
+        });
+        if !self.columns.is_empty() && !self.increments.is_empty() {
+            sql.push(", ");
+        }
+        sql.list(&self.increments, ", ", |sql, (name, amount)| {
+            sql.name(name).push(" = coalesce(").name(name).push(", 0) + ").bind(amount.clone());
+        });
+    }
 }
 
 impl SqlDialect {
@@ -104,7 +126,8 @@ impl SqlDialect {
         self.update_with_lists(schema, filter, &row, true).await
     }
 
-    async fn update_rows(
+    /// Updates the rows that pass a complete filter and returns the first; with `first` only that one is changed.
+    pub(super) async fn update_rows(
         &self,
         schema: &EntitySchema,
         filter: &Filter,
@@ -114,15 +137,13 @@ impl SqlDialect {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
         let scope = Scope { schema, fields: &fields, syntax: self.syntax };
         let table = self.table(schema);
-        if row.columns.is_empty() {
+        if row.leaves_rows_alone() {
             let options = FindOptions { limit: Some(1), include_deleted: true, ..FindOptions::default() };
             return Ok(self.select(schema, filter, &options).await?.pop());
         }
         let mut sql = Statement::new(self.syntax, "UPDATE ");
         sql.name(&table).push(" SET ");
-        sql.list(&row.columns, ", ", |sql, (name, value)| {
-            sql.name(name).push(" = ").bind(value.clone());
-        });
+        row.push_assignments(&mut sql);
         if first {
             sql.push(" WHERE ").name(ID).push(" = (SELECT ").name(ID).push(" FROM ").name(&table);
             push_where(&mut sql, &scope, filter)?;
@@ -157,7 +178,7 @@ impl SqlDialect {
     ///
     /// # Errors
     /// [`ErrorKind::Value`] if a value cannot be stored or a key has no column.
-    async fn divide(&self, schema: &EntitySchema, record: Record) -> Result<Divided> {
+    pub(super) async fn divide(&self, schema: &EntitySchema, record: Record) -> Result<Divided> {
         let mut values = Record::with_capacity(record.len());
         let mut lists = Vec::new();
         for (key, value) in record {
@@ -180,7 +201,7 @@ impl SqlDialect {
             let place = format!("{}.{key}", schema.name);
             columns.push((field.name.clone(), self.syntax.store(&place, field.field_type, value)?));
         }
-        Ok(Divided { columns, lists, fields })
+        Ok(Divided { columns, increments: Vec::new(), lists, fields })
     }
 
     /// Adds a column for every value whose key has none; whether there were any.

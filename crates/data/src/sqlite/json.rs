@@ -28,6 +28,17 @@ impl Element {
     fn array(&self) -> String {
         format!("CASE WHEN {} = 'array' THEN {} END", self.type_, self.value)
     }
+
+    /// The same for equal values: a number is a number, so that 7 and 7.0 are one and no digit is lost; anything else
+    /// is its JSON text.
+    fn canonical(&self) -> String {
+        let Self { type_, value } = self;
+        format!(
+            "CASE WHEN {type_} IN ('integer', 'real', 'object', 'array') THEN {value} \
+             WHEN {type_} = 'text' THEN json_quote({value}) \
+             WHEN {type_} IN ('true', 'false') THEN {type_} END"
+        )
+    }
 }
 
 fn valid(column: &str) -> String {
@@ -56,6 +67,30 @@ pub(super) fn push_order(sql: &mut Statement, column: &str, below: &[String]) {
     sql.push(&format!("(SELECT p{last}.value"));
     push_path(sql, column, below);
     sql.push(" LIMIT 1)");
+}
+
+/// Appends an expression for the value in `column` below the keys, in its canonical form.
+pub(super) fn push_value(sql: &mut Statement, column: &str, below: &[String]) {
+    if below.is_empty() {
+        sql.push(&Element::root(column).canonical());
+        return;
+    }
+    let last = Element::row(&format!("p{}", below.len() - 1));
+    sql.push(&format!("(SELECT {}", last.canonical()));
+    push_path(sql, column, below);
+    sql.push(" LIMIT 1)");
+}
+
+/// Appends the smallest or largest canonical value in a group. Numbers are smaller than anything else.
+pub(super) fn push_extreme(sql: &mut Statement, column: &str, largest: bool) {
+    let (function, direction) = if largest { ("max", " DESC") } else { ("min", "") };
+    let numbers = format!("{function}(CASE WHEN typeof({column}) <> 'text' THEN {column} END)");
+    let others = format!(
+        "json_group_array(json({column}) ORDER BY json_extract({column}, '$'){direction}) \
+         FILTER (WHERE typeof({column}) = 'text') -> '$[0]'"
+    );
+    let (first, second) = if largest { (others, numbers) } else { (numbers, others) };
+    sql.push(&format!("coalesce({first}, {second})"));
 }
 
 /// Appends ` FROM … WHERE …` that leads down to one element.

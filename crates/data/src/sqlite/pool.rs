@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an operation waits for a connection of the pool.
+/// How long an operation waits for a connection of the pool. A statement that writes outside an open transaction of the
+/// same dialect waits as long for its end, since only one connection writes.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the writing connection may cache, in KiB because it is negative. Keys that come in no order touch the whole
 /// index again and again, which would be written and read back all the time with SQLite's 2,000 KiB.
@@ -133,19 +134,29 @@ fn pool(most: u32) -> SqlitePoolOptions {
 /// Keeps SQLite from taking a name in double quotes for text where no column has it. A connection that has not noticed
 /// a new column yet would answer with the column's name for its value.
 async fn take_quoted_names_as_names(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    set_flag(connection, ffi::SQLITE_DBCONFIG_DQS_DML, false).await?;
+    set_flag(connection, ffi::SQLITE_DBCONFIG_DQS_DDL, false).await
+}
+
+/// Whether foreign keys count on this connection. Unlike the pragma, this works within a transaction.
+pub(super) async fn enforce_foreign_keys(
+    connection: &mut SqliteConnection,
+    enforced: bool,
+) -> Result<(), sqlx::Error> {
+    set_flag(connection, ffi::SQLITE_DBCONFIG_ENABLE_FKEY, enforced).await
+}
+
+async fn set_flag(connection: &mut SqliteConnection, option: c_int, on: bool) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
-    for option in [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL] {
-        // SAFETY: the handle is locked, and so valid; these options take an int and a pointer that may be null.
-        let code = unsafe {
-            ffi::sqlite3_db_config(handle.as_raw_handle().as_ptr(), option, 0 as c_int, null_mut::<c_int>())
-        };
-        if code != ffi::SQLITE_OK {
-            return Err(sqlx::Error::Configuration(
-                "SQLite cannot be told to take quoted names as names".into(),
-            ));
-        }
+    // SAFETY: the handle is locked, and so valid; each of these options takes an int and a pointer that may be null.
+    let code = unsafe {
+        let database = handle.as_raw_handle().as_ptr();
+        ffi::sqlite3_db_config(database, option, c_int::from(on), null_mut::<c_int>())
+    };
+    match code {
+        ffi::SQLITE_OK => Ok(()),
+        _ => Err(sqlx::Error::Configuration(format!("SQLite refuses to set its option {option}").into())),
     }
-    Ok(())
 }
 
 /// Finds what SQLite would only call "unable to open database file".

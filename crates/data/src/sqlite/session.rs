@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Either, Executor, Sqlite};
 
 use super::catalog;
 use super::error::sqlite_error;
-use super::pool::SqlitePools;
+use super::pool::{SqlitePools, enforce_foreign_keys};
 use super::value::{arguments, fetched};
 use crate::dialect::Isolation;
 use crate::error::{Error, ErrorKind, Result};
@@ -274,6 +274,20 @@ impl Pinned for WriteTransaction {
 
     async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>> {
         catalog::live_columns(self.connection()?, table).await
+    }
+
+    async fn list_tables(&mut self) -> Result<Vec<String>> {
+        catalog::list_tables(self.connection()?).await
+    }
+
+    async fn enforce_foreign_keys(&mut self, enforced: bool) -> Result<()> {
+        match self.foreign_keys {
+            // Only the end of the transaction brings them back.
+            ForeignKeys::Ignored => Ok(()),
+            ForeignKeys::Enforced => {
+                enforce_foreign_keys(self.connection()?, enforced).await.map_err(sqlite_error)
+            }
+        }
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, restore_number, store_number};
+use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
 use crate::value::{Value, json_text, value_from_json_text};
 
 /// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
@@ -140,6 +140,25 @@ impl SqlSyntax for SqliteSyntax {
     /// One connection writes at a time, so no row needs a lock.
     fn lock_rows(&self) -> &'static str {
         ""
+    }
+
+    fn double_type(&self) -> &'static str {
+        "REAL"
+    }
+
+    fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        json::push_value(sql, column, below);
+    }
+
+    fn json_number(&self, sql: &mut Statement, column: &str) {
+        sql.push(&format!("CASE WHEN typeof({column}) <> 'text' THEN {column} END"));
+    }
+
+    fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool) {
+        match field_type {
+            FieldType::Json | FieldType::Array => json::push_extreme(sql, column, largest),
+            _ => extreme_of_ordered(sql, column, largest),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod compare;
 mod decimal;
 mod json;
 mod object_id;
+mod order;
 mod render;
 mod timestamp;
 

@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it needs is missing")]
 
+mod aggregate;
+mod atomic;
+mod collections;
 mod command;
 mod connect;
 mod crud;
 mod faults;
 mod filter;
 mod infer;
+mod many;
 mod schema;
+mod search;
 mod support;
 mod tables;
 mod transaction;

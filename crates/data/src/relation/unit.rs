@@ -1,0 +1,63 @@
+//! Several writes as one: in a transaction of their own, which runs again where another one was in its way.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::dialect::Dialect;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often writes that collide with those of others are tried.
+const ATTEMPTS: u32 = 8;
+
+/// Writes that belong together. They may be run several times.
+#[async_trait]
+pub(super) trait Work: Sync {
+    type Output: Send;
+
+    async fn run(&self, dialect: &dyn Dialect) -> Result<Self::Output>;
+}
+
+/// Runs work in a transaction; within one, under a savepoint. Where the database has none, it is run as it is.
+pub(super) async fn atomically<W: Work>(dialect: &dyn Dialect, work: &W) -> Result<W::Output> {
+    let mut attempt = 1;
+    loop {
+        match once(dialect, work).await {
+            // A transaction of the caller is the caller's to run again.
+            Err(error)
+                if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS && !is_transaction(dialect) =>
+            {
+                tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn once<W: Work>(dialect: &dyn Dialect, work: &W) -> Result<W::Output> {
+    let transaction = match dialect.begin(None).await {
+        Ok(transaction) => transaction,
+        Err(error) if has_no_transaction(dialect, &error) => return work.run(dialect).await,
+        Err(error) => return Err(error),
+    };
+    match work.run(&*transaction).await {
+        Ok(output) => transaction.commit().await.map(|()| output),
+        Err(error) => {
+            // The error that matters is the first one; what could not be undone ends with the connection.
+            if let Err(failure) = transaction.rollback().await {
+                tracing::warn!(error = %failure, "a transaction could not be rolled back");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn is_transaction(dialect: &dyn Dialect) -> bool {
+    dialect.tables().is_none()
+}
+
+/// MongoDB has no transactions within transactions, and on a standalone server none at all.
+fn has_no_transaction(dialect: &dyn Dialect, error: &Error) -> bool {
+    dialect.kind().is_schemaless() && matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Transaction)
+}
