@@ -13,7 +13,7 @@ class Minimal {
   log: string[] = [];
 
   async find(_schema: EntityDeclaration, filter: Record<string, never> = {}, options: { limit?: number } = {}): Promise<object[]> {
-    const passes = (row: Row) => matches(row as never, filter);
+    const passes = (row: Row) => matches(row, filter);
     const found = [...this.rows.values()].filter(passes).sort((a, b) => (a.id < b.id ? -1 : 1));
     return found.slice(0, options.limit).map(({ id, ...rest }) => ({ _id: { toString: () => id }, __v: 0, ...rest }));
   }

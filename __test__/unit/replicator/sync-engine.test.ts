@@ -137,7 +137,7 @@ describe('a snapshot', () => {
 
   test('a service that does not page by id is an error, and not an endless loop', async () => {
     for (const id of ['a', 'b', 'c', 'd']) source.put('User', row(id));
-    vi.spyOn(source.service, 'findAll').mockImplementation(async () => ['d', 'd', 'd'].map((id) => row(id)) as never);
+    vi.spyOn(source.service, 'findAll').mockImplementation(async () => ['d', 'd', 'd'].map((id) => row(id)));
     const stats = await engine.snapshot(source.service, target.service, rule);
     expect(stats.details[0]?.failures[0]?.reason).toContain('does not filter by {id: {$gt}}');
   });
