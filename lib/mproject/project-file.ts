@@ -18,7 +18,7 @@ export function isMasked(uri: string): boolean {
  * @throws {ReplicaverseError} with code `ERR_PROJECT_FILE`.
  */
 export function writeProjects(path: string, projects: readonly ProjectConfig[], keepsPassword: (project: ProjectConfig) => boolean): void {
-  const entries = projects.map((project) => {
+  const entries = projects.map((project): [string, Entry] => {
     const { name, uri, ...settings } = project;
     return [name, { ...settings, uri: keepsPassword(project) ? uri : maskPassword(uri) }];
   });
