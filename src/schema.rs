@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use data::relation::Entity;
 use data::{EntitySchema, Error, ErrorKind};
 use napi_derive::napi;
 
 use crate::error::js_error;
 
-/// A checked entity schema.
+/// A checked entity schema, with the entities that it is related to.
 #[napi]
 pub struct NativeSchema {
     pub(crate) schema: Arc<EntitySchema>,
+    pub(crate) entity: Entity,
 }
 
 #[napi]
@@ -24,6 +26,18 @@ impl NativeSchema {
         let json: serde_json::Value = serde_json::from_str(&json)
             .map_err(|error| js_error(&Error::new(ErrorKind::Schema, format!("schema: {error}"))))?;
         let schema = EntitySchema::from_json(&json).map_err(|error| js_error(&error))?;
-        Ok(Self { schema: Arc::new(schema) })
+        Ok(Self::of(Arc::new(schema), &[]))
+    }
+
+    /// The same schema with the entities that its relations lead to, and those whose relations lead to it, at any
+    /// distance.
+    #[napi]
+    pub fn with_related(&self, related: Vec<&NativeSchema>) -> NativeSchema {
+        let related: Vec<_> = related.into_iter().map(|native| Arc::clone(&native.schema)).collect();
+        Self::of(Arc::clone(&self.schema), &related)
+    }
+
+    fn of(schema: Arc<EntitySchema>, related: &[Arc<EntitySchema>]) -> Self {
+        Self { entity: Entity::new(Arc::clone(&schema), related), schema }
     }
 }

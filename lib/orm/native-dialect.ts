@@ -4,7 +4,9 @@ import { native } from '../native.js';
 import type { NativeDialect } from '../../native.js';
 import type { ConnectionConfig, DialectType } from '../types/connection.js';
 import type { IDialect, ITransaction, TransactionOptions } from '../types/dialect.js';
+import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
+import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
 import { statementPrinter } from './statement-printing.js';
 
@@ -26,7 +28,7 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
 
   /** Starts a transaction, which the caller ends by `commit()` or `rollback()`; within a transaction, a savepoint. */
   async beginTx(options?: TransactionOptions): Promise<ITransaction> {
-    return new NativeTransaction(await this.begin(options));
+    return new NativeTransaction(await this.begin(options), this.entities);
   }
 
   /** Commits a transaction. */
@@ -53,16 +55,20 @@ async function rollingBack<T>(tx: ITransaction, work: (tx: IDialect) => T | Prom
 
 /** A database of a built-in dialect, by the native core. */
 export class NativeBackedDialect extends TransactionalSession {
+  /** @internal */
+  protected readonly entities = new EntityHandles();
   #session: NativeDialect | null = null;
   #dialectType: DialectType | null = null;
 
   /**
    * A dialect of a database that the native core has connected.
    *
+   * @param schemas the entities whose tables have been brought into being there
    * @internal
    */
-  static of(session: NativeDialect): NativeBackedDialect {
+  static of(session: NativeDialect, schemas: readonly EntityDeclaration[] = []): NativeBackedDialect {
     const dialect = new NativeBackedDialect();
+    dialect.entities.add(schemas);
     dialect.#session = session;
     dialect.#dialectType = session.dialectType as DialectType;
     return dialect;
@@ -111,11 +117,13 @@ export class NativeBackedDialect extends TransactionalSession {
 
 /** A transaction on a database of a built-in dialect. One that is forgotten is rolled back. */
 class NativeTransaction extends TransactionalSession implements ITransaction {
+  protected readonly entities: EntityHandles;
   readonly #session: NativeDialect;
 
-  constructor(session: NativeDialect) {
+  constructor(session: NativeDialect, entities: EntityHandles) {
     super();
     this.#session = session;
+    this.entities = entities;
   }
 
   get dialectType(): DialectType {

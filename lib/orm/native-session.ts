@@ -6,6 +6,7 @@ import type { RunResult, TransactionOptions } from '../types/dialect.js';
 import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
+import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
 import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
@@ -21,6 +22,13 @@ export abstract class NativeSession {
    */
   protected abstract session(): NativeDialect;
 
+  /**
+   * The entities that the connection knows.
+   *
+   * @internal
+   */
+  protected abstract readonly entities: EntityHandles;
+
   /** Whether the database answers. */
   async testConnection(): Promise<boolean> {
     try {
@@ -33,20 +41,22 @@ export abstract class NativeSession {
 
   /** Brings the tables of these entities into being, as the schema strategy of the connection says. */
   async initSchema(schemas: readonly EntityDeclaration[]): Promise<void> {
-    await this.run((session) => session.initSchema(handlesOf(schemas)));
+    const handles = handlesOf(schemas);
+    this.entities.add(schemas);
+    await this.run((session) => session.initSchema(handles));
   }
 
   /** The rows that pass the filter. */
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
     return decodeRows(
-      await this.run((session) => session.find(nativeSchema(schema), encodeFilter(filter), encodeOptions(options))),
+      await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
     );
   }
 
   /** The first row that passes the filter, `null` if there is none. */
   async findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null> {
     const one = encodeOptions({ ...options, limit: 1 });
-    return decodeRow(await this.run((session) => session.find(nativeSchema(schema), encodeFilter(filter), one)));
+    return decodeRow(await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
   }
 
   /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
@@ -56,37 +66,71 @@ export abstract class NativeSession {
     options?: QueryOptions,
   ): Promise<T | null> {
     return decodeRow(
-      await this.run((session) => session.findById(nativeSchema(schema), encodeValue(id, 'id'), encodeOptions(options))),
+      await this.run((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
+    );
+  }
+
+  /**
+   * The rows that pass the filter, with what relations lead to: under the name of a relation stands the row or `null`,
+   * or a list of rows. `author.company` leads further. The options are those of the rows themselves.
+   */
+  async findWithRelations<T = EntityRecord>(
+    schema: EntityDeclaration,
+    filter: DalFilter | undefined,
+    relations: readonly string[],
+    options?: QueryOptions,
+  ): Promise<T[]> {
+    const names = textsOf('relations', relations);
+    return decodeRows(
+      await this.run((session) =>
+        session.findWithRelations(this.entities.of(schema), encodeFilter(filter), names, encodeOptions(options)),
+      ),
+    );
+  }
+
+  /** The row of an id, with what relations lead to, as {@link findWithRelations}; `null` if there is none. */
+  async findByIdWithRelations<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    relations: readonly string[],
+    options?: QueryOptions,
+  ): Promise<T | null> {
+    const names = textsOf('relations', relations);
+    const text = encodeValue(id, 'id');
+    return decodeRow(
+      await this.run((session) =>
+        session.findByIdWithRelations(this.entities.of(schema), text, names, encodeOptions(options)),
+      ),
     );
   }
 
   /** How many rows pass the filter; of the options only `includeDeleted` matters. */
   async count(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<number> {
-    return this.run((session) => session.count(nativeSchema(schema), encodeFilter(filter), encodeOptions(options)));
+    return this.run((session) => session.count(this.entities.of(schema), encodeFilter(filter), encodeOptions(options)));
   }
 
   /** Inserts a row and gives it as stored. */
   async create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T> {
-    const text = await this.run((session) => session.create(nativeSchema(schema), encodeRecord(data, 'data')));
+    const text = await this.run((session) => session.create(this.entities.of(schema), encodeRecord(data, 'data')));
     return decodeRow<T>(text) as T;
   }
 
   /** Changes the row of an id and gives it as stored, `null` if there is none. `id` in the data is passed over. */
   async update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null> {
     return decodeRow(
-      await this.run((session) => session.update(nativeSchema(schema), encodeId(id), encodeRecord(data, 'data'))),
+      await this.run((session) => session.update(this.entities.of(schema), encodeId(id), encodeRecord(data, 'data'))),
     );
   }
 
   /** Deletes the row of an id, softly where the entity says so; whether there was one. */
   async delete(schema: EntityDeclaration, id: EntityIdentity): Promise<boolean> {
-    return this.run((session) => session.delete(nativeSchema(schema), encodeId(id)));
+    return this.run((session) => session.delete(this.entities.of(schema), encodeId(id)));
   }
 
   /** Changes the first row that passes the filter, or inserts the data with the filter's equalities. */
   async upsert<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<T> {
     const text = await this.run((session) =>
-      session.upsert(nativeSchema(schema), encodeFilter(filter), encodeRecord(data, 'data')),
+      session.upsert(this.entities.of(schema), encodeFilter(filter), encodeRecord(data, 'data')),
     );
     return decodeRow<T>(text) as T;
   }
@@ -94,13 +138,13 @@ export abstract class NativeSession {
   /** Changes every row that passes the filter; how many there were. */
   async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
     return this.run((session) =>
-      session.updateMany(nativeSchema(schema), encodeFilter(filter), encodeRecord(data, 'data')),
+      session.updateMany(this.entities.of(schema), encodeFilter(filter), encodeRecord(data, 'data')),
     );
   }
 
   /** Deletes every row that passes the filter, softly where the entity says so; how many there were. */
   async deleteMany(schema: EntityDeclaration, filter: DalFilter): Promise<number> {
-    return this.run((session) => session.deleteMany(nativeSchema(schema), encodeFilter(filter)));
+    return this.run((session) => session.deleteMany(this.entities.of(schema), encodeFilter(filter)));
   }
 
   /** The different values of a field, in ascending order; of an array field its items. `null` is not among them. */
@@ -111,7 +155,7 @@ export abstract class NativeSession {
     options?: DeletedOption,
   ): Promise<V[]> {
     const text = await this.run((session) =>
-      session.distinct(nativeSchema(schema), textOf('field', field), encodeFilter(filter), encodeOptions(options)),
+      session.distinct(this.entities.of(schema), textOf('field', field), encodeFilter(filter), encodeOptions(options)),
     );
     return decodeRows<{ value: V }>(text).map(({ value }) => value);
   }
@@ -124,7 +168,7 @@ export abstract class NativeSession {
   ): Promise<T[]> {
     return decodeRows(
       await this.run((session) =>
-        session.aggregate(nativeSchema(schema), encodeStages(stages), encodeOptions(options)),
+        session.aggregate(this.entities.of(schema), encodeStages(stages), encodeOptions(options)),
       ),
     );
   }
@@ -139,7 +183,7 @@ export abstract class NativeSession {
     const names = textsOf('fields', fields);
     return decodeRows(
       await this.run((session) =>
-        session.search(nativeSchema(schema), textOf('query', query), names, encodeOptions(options)),
+        session.search(this.entities.of(schema), textOf('query', query), names, encodeOptions(options)),
       ),
     );
   }
@@ -153,7 +197,7 @@ export abstract class NativeSession {
   ): Promise<T | null> {
     const text = encodeValue(amount, 'amount');
     return decodeRow(
-      await this.run((session) => session.increment(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+      await this.run((session) => session.increment(this.entities.of(schema), encodeId(id), textOf('field', field), text)),
     );
   }
 
@@ -166,7 +210,7 @@ export abstract class NativeSession {
   ): Promise<T | null> {
     const text = encodeValue(value, 'value');
     return decodeRow(
-      await this.run((session) => session.addToSet(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+      await this.run((session) => session.addToSet(this.entities.of(schema), encodeId(id), textOf('field', field), text)),
     );
   }
 
@@ -179,7 +223,7 @@ export abstract class NativeSession {
   ): Promise<T | null> {
     const text = encodeValue(value, 'value');
     return decodeRow(
-      await this.run((session) => session.pull(nativeSchema(schema), encodeId(id), textOf('field', field), text)),
+      await this.run((session) => session.pull(this.entities.of(schema), encodeId(id), textOf('field', field), text)),
     );
   }
 

@@ -6,8 +6,12 @@ import { nativeSchema } from './native-schema.js';
 const SLOT = Symbol.for('replicaverse.schemas');
 
 /** Copies of the package installed under several aliases find the same registry here. */
-function registry(): Map<string, EntitySchema> {
-  const holder = globalThis as { [SLOT]?: Map<string, EntitySchema> };
+const holder = globalThis as { [SLOT]?: ReadonlyMap<string, EntitySchema> };
+
+/**
+ * The registered schemas by name. The map is never changed, only replaced, so that another map means other schemas.
+ */
+export function registeredSchemas(): ReadonlyMap<string, EntitySchema> {
   return (holder[SLOT] ??= new Map<string, EntitySchema>());
 }
 
@@ -17,7 +21,8 @@ function registry(): Map<string, EntitySchema> {
  * @throws {ReplicaverseError} of kind `Schema` when something is no schema.
  */
 export function registerSchema(schema: EntityDeclaration | readonly EntityDeclaration[]): void {
-  for (const complete of (isList(schema) ? schema : [schema]).map(completeSchema)) registry().set(complete.name, complete);
+  const added = (isList(schema) ? schema : [schema]).map(completeSchema).map((complete) => [complete.name, complete] as const);
+  holder[SLOT] = new Map([...registeredSchemas(), ...added]);
 }
 
 /** Registers several schemas, as {@link registerSchema}. */
@@ -31,8 +36,8 @@ export function registerSchemas(schemas: readonly EntityDeclaration[]): void {
  * @throws {ReplicaverseError} with code `ENTITY_NOT_FOUND`, naming the registered entities.
  */
 export function getSchema(name: string): EntitySchema {
-  const schema = registry().get(name);
-  if (schema === undefined) throw unknownEntityError(name, registry().keys());
+  const schema = registeredSchemas().get(name);
+  if (schema === undefined) throw unknownEntityError(name, registeredSchemas().keys());
   return schema;
 }
 
@@ -43,22 +48,22 @@ export function getSchemaByCollection(collection: string): EntitySchema | undefi
 
 /** Every registered schema, in the order of registration. */
 export function getAllSchemas(): EntitySchema[] {
-  return [...registry().values()];
+  return [...registeredSchemas().values()];
 }
 
 /** The names of the registered entities, in the order of registration. */
 export function getEntityNames(): string[] {
-  return [...registry().keys()];
+  return [...registeredSchemas().keys()];
 }
 
 /** Whether an entity is registered. */
 export function hasSchema(name: string): boolean {
-  return registry().has(name);
+  return registeredSchemas().has(name);
 }
 
 /** Forgets every schema. */
 export function clearRegistry(): void {
-  registry().clear();
+  holder[SLOT] = new Map();
 }
 
 /** The outcome of {@link validateSchemas}. */

@@ -30,6 +30,24 @@ export class BaseRepository<T = EntityRecord> {
     return await this.dialect.findById<T>(this.schema, id, options);
   }
 
+  /** The rows that pass the filter, with what relations lead to: the row or `null`, or a list of rows. */
+  async findWithRelations<R = T>(
+    filter: DalFilter | undefined,
+    relations: readonly string[],
+    options?: QueryOptions,
+  ): Promise<R[]> {
+    return await this.dialect.findWithRelations<R>(this.schema, filter ?? {}, relations, options);
+  }
+
+  /** The row of an id, with what relations lead to; `null` if there is none. */
+  async findByIdWithRelations<R = T>(
+    id: EntityIdentity,
+    relations: readonly string[] = [],
+    options?: QueryOptions,
+  ): Promise<R | null> {
+    return await this.dialect.findByIdWithRelations<R>(this.schema, id, relations, options);
+  }
+
   /** How many rows pass the filter. */
   async count(filter?: DalFilter, options?: QueryOptions): Promise<number> {
     return await this.dialect.count(this.schema, filter ?? {}, options);

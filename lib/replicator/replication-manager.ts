@@ -52,7 +52,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     const connected = await fromNative(() =>
       this.#core.addReplica(textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)),
     );
-    const service = new EntityService(NativeBackedDialect.of(connected), entities);
+    const service = new EntityService(NativeBackedDialect.of(connected, entities), entities);
     const services = this.#services.get(project) ?? new Map<string, EntityService>();
     this.#services.set(project, services.set(config.name, service));
     this.emit('replica.added', { project, name: config.name, role: config.role });

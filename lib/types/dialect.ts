@@ -30,6 +30,22 @@ export interface IDialect {
   find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]>;
   findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null>;
   findById<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, options?: QueryOptions): Promise<T | null>;
+  /**
+   * The rows that pass the filter, with what relations lead to: under the name of a relation stands the row or `null`,
+   * or a list of rows. `author.company` leads further. The options are those of the rows themselves.
+   */
+  findWithRelations<T = EntityRecord>(
+    schema: EntityDeclaration,
+    filter: DalFilter | undefined,
+    relations: readonly string[],
+    options?: QueryOptions,
+  ): Promise<T[]>;
+  findByIdWithRelations<T = EntityRecord>(
+    schema: EntityDeclaration,
+    id: EntityIdentity,
+    relations: readonly string[],
+    options?: QueryOptions,
+  ): Promise<T | null>;
   count(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<number>;
   /** Inserts a row and gives it as stored. */
   create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T>;

@@ -32,18 +32,33 @@ export interface RelationDef {
   type: RelationType;
   /** The name of the entity on the other side. */
   target: string;
+  /** Whether a reference must be given. */
   required?: boolean;
+  /** Whether the reference may be `null`; by default it may unless it is required. */
   nullable?: boolean;
-  /** The fields read of the other side. */
+  /** The fields read of the other side; by default all. */
   select?: string[];
-  /** The junction table of a many-to-many relation. */
+  /** The junction table of a many-to-many relation; by default named after the collection and the relation. */
   through?: string;
+  /** The reference column, or this side's column in the junction. */
   joinColumn?: string;
+  /** The other side's column in the junction. */
   inverseJoinColumn?: string;
+  /** The other side's relation, or its column, that stores this one. */
   mappedBy?: string;
+  /**
+   * The writes passed on to the rows on the other side: `persist` inserts new ones, `merge` changes or inserts them,
+   * `remove` deletes them with the row, `all` or `true` is all of these.
+   */
   cascade?: boolean | string | string[];
+  /** Whether a row that an update no longer lists is deleted. */
   orphanRemoval?: boolean;
+  /** Whether every read loads the other side; `lazy` by default. */
   fetch?: 'lazy' | 'eager';
+  /**
+   * What becomes of this row when the one that it refers to is deleted; by default the reference becomes `null` where
+   * it may, and else the delete is refused.
+   */
   onDelete?: 'cascade' | 'set-null' | 'restrict' | 'no-action';
 }
 

@@ -80,10 +80,10 @@ impl NativeDialect {
         field: String,
         amount: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, amount) = (read_value(&id)?, read_value(&amount)?);
-            write_records(dialect.increment(&schema, &id, &field, &amount).await?.as_slice())
+            write_records(entity.increment(&*dialect, &id, &field, &amount).await?.as_slice())
         })
     }
 
@@ -97,10 +97,10 @@ impl NativeDialect {
         field: String,
         value: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, value) = (read_value(&id)?, read_value(&value)?);
-            write_records(dialect.add_to_set(&schema, &id, &field, value).await?.as_slice())
+            write_records(entity.add_to_set(&*dialect, &id, &field, value).await?.as_slice())
         })
     }
 
@@ -114,10 +114,10 @@ impl NativeDialect {
         field: String,
         value: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, value) = (read_value(&id)?, read_value(&value)?);
-            write_records(dialect.pull(&schema, &id, &field, &value).await?.as_slice())
+            write_records(entity.pull(&*dialect, &id, &field, &value).await?.as_slice())
         })
     }
 }

@@ -1,7 +1,5 @@
 //! Reading and writing the rows of an entity.
 
-use std::sync::Arc;
-
 use data::record::identity_filter;
 use napi::Env;
 use napi::bindgen_prelude::AsyncBlock;
@@ -22,11 +20,11 @@ impl NativeDialect {
         filter: Option<String>,
         options: Option<String>,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
             let options = read_options(options.as_deref())?;
-            write_records(&dialect.find(&schema, &filter, &options).await?)
+            write_records(&entity.find(&*dialect, &filter, &options).await?)
         })
     }
 
@@ -39,12 +37,12 @@ impl NativeDialect {
         identity: String,
         options: Option<String>,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
-            let filter = identity_filter(&schema, &read_value(&identity)?)?;
+            let filter = identity_filter(entity.schema(), &read_value(&identity)?)?;
             let mut options = read_options(options.as_deref())?;
             options.limit = Some(1);
-            write_records(&dialect.find(&schema, &filter, &options).await?)
+            write_records(&entity.find(&*dialect, &filter, &options).await?)
         })
     }
 
@@ -57,11 +55,11 @@ impl NativeDialect {
         filter: Option<String>,
         options: Option<String>,
     ) -> napi::Result<AsyncBlock<f64>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
             let options = read_options(options.as_deref())?;
-            Ok(js_count(dialect.count(&schema, &filter, options.include_deleted).await?))
+            Ok(js_count(dialect.count(entity.schema(), &filter, options.include_deleted).await?))
         })
     }
 
@@ -73,9 +71,9 @@ impl NativeDialect {
         schema: &NativeSchema,
         record: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
-            let record = dialect.create(&schema, read_record(&record)?).await?;
+            let record = entity.create(&*dialect, read_record(&record)?).await?;
             write_records(&[record])
         })
     }
@@ -89,9 +87,9 @@ impl NativeDialect {
         id: String,
         changes: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
-            let record = dialect.update(&schema, &read_value(&id)?, read_record(&changes)?).await?;
+            let record = entity.update(&*dialect, &read_value(&id)?, read_record(&changes)?).await?;
             write_records(record.as_slice())
         })
     }
@@ -99,8 +97,8 @@ impl NativeDialect {
     /// Deletes the row of an id; whether there was one.
     #[napi]
     pub fn delete(&self, env: &Env, schema: &NativeSchema, id: String) -> napi::Result<AsyncBlock<bool>> {
-        let schema = Arc::clone(&schema.schema);
-        self.run(env, |dialect| async move { dialect.delete(&schema, &read_value(&id)?).await })
+        let entity = schema.entity.clone();
+        self.run(env, |dialect| async move { entity.delete(&*dialect, &read_value(&id)?).await })
     }
 
     /// Changes the first row that passes the filter or inserts one, and gives it as stored.
@@ -112,10 +110,10 @@ impl NativeDialect {
         filter: Option<String>,
         record: String,
     ) -> napi::Result<AsyncBlock<String>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
-            let upserted = dialect.upsert(&schema, &filter, read_record(&record)?).await?;
+            let upserted = entity.upsert(&*dialect, &filter, read_record(&record)?).await?;
             write_records(&[upserted.record])
         })
     }
@@ -129,10 +127,10 @@ impl NativeDialect {
         filter: Option<String>,
         changes: String,
     ) -> napi::Result<AsyncBlock<f64>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
-            Ok(js_count(dialect.update_many(&schema, &filter, read_record(&changes)?).await?))
+            Ok(js_count(entity.update_many(&*dialect, &filter, read_record(&changes)?).await?))
         })
     }
 
@@ -144,10 +142,10 @@ impl NativeDialect {
         schema: &NativeSchema,
         filter: Option<String>,
     ) -> napi::Result<AsyncBlock<f64>> {
-        let schema = Arc::clone(&schema.schema);
+        let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
-            Ok(js_count(dialect.delete_many(&schema, &filter).await?))
+            Ok(js_count(entity.delete_many(&*dialect, &filter).await?))
         })
     }
 }

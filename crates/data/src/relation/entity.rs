@@ -10,7 +10,7 @@ use super::delete::Remover;
 use super::link::{Link, distinct_ids, link_of};
 use super::load::fill;
 use super::mirror::with_mirrored_junctions;
-use super::nested::concerns_others;
+use super::nested::{concerns_others, without_bare_rows};
 use super::plan::branches;
 use super::projection::Projection;
 use super::schemas::Schemas;
@@ -146,6 +146,7 @@ impl Entity {
     /// # Errors
     /// As [`Dialect::update_many`]; [`ErrorKind::Unsupported`] for changes that would be passed on to other rows.
     pub async fn update_many(&self, dialect: &dyn Dialect, filter: &Filter, changes: Record) -> Result<u64> {
+        let changes = without_bare_rows(&self.schema, changes);
         if concerns_others(&self.schema, &changes, true) {
             let message = format!(
                 "{}: rows of other entities can only be written with one row at a time",

@@ -40,9 +40,7 @@ fn passes_on(relation: &Relation, value: &Value, updating: bool) -> bool {
         RelationKind::OneToOne if is_owning(relation) && orphans => true,
         // Every row that is read has a column of this name, without a value.
         RelationKind::OneToOne if !is_owning(relation) => !value.is_null(),
-        _ if is_owning(relation) => {
-            rows.any(|row| id_of(row).is_none() || (cascade.writes() && row.len() > 1))
-        }
+        _ if is_owning(relation) => rows.any(|row| cascade.writes() || id_of(row).is_none()),
         _ => true,
     }
 }
@@ -56,6 +54,29 @@ fn rows_in(value: &Value) -> impl Iterator<Item = &Record> {
         Value::Object(row) => Some(row.as_ref()),
         _ => None,
     })
+}
+
+/// Rows of which a record says no more than their ids become these.
+pub(super) fn without_bare_rows(schema: &EntitySchema, mut record: Record) -> Record {
+    for (name, relation) in &schema.relations {
+        for key in [name.as_str(), relation.column(name)] {
+            match record.get_mut(key) {
+                Some(Value::Array(items)) => items.iter_mut().for_each(bare_to_id),
+                Some(one) => bare_to_id(one),
+                None => {}
+            }
+        }
+    }
+    record
+}
+
+fn bare_to_id(value: &mut Value) {
+    if let Value::Object(row) = value
+        && row.len() == 1
+        && let Some(id) = id_of(row).cloned()
+    {
+        *value = id;
+    }
 }
 
 /// The error that a row was given where only an id can stand.

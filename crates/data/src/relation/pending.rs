@@ -134,8 +134,9 @@ impl Children<'_> {
                 if !cascade.writes() {
                     return Ok(());
                 }
+                let changed = child.len() > 1;
                 self.adopt(&mut child);
-                let found = if cascade.merge {
+                let found = if cascade.merge && changed {
                     self.writer.update(self.target, &id, (*child).clone()).await?.is_some()
                 } else {
                     self.refer(&id, self.parent.clone()).await?

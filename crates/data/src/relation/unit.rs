@@ -1,14 +1,17 @@
 //! Several writes as one: in a transaction of their own, which runs again where another one was in its way.
 
-use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use crate::dialect::Dialect;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often writes that collide with those of others are tried.
-const ATTEMPTS: u32 = 8;
+/// How long writes that collide with those of others are tried.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest pause between two attempts, in milliseconds.
+const LONGEST_PAUSE: u64 = 100;
 
 /// Writes that belong together. They may be run several times.
 #[async_trait]
@@ -20,19 +23,27 @@ pub(super) trait Work: Sync {
 
 /// Runs work in a transaction; within one, under a savepoint. Where the database has none, it is run as it is.
 pub(super) async fn atomically<W: Work>(dialect: &dyn Dialect, work: &W) -> Result<W::Output> {
-    let mut attempt = 1;
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = 2;
     loop {
         match once(dialect, work).await {
             // A transaction of the caller is the caller's to run again.
             Err(error)
-                if error.kind() == ErrorKind::Conflict && attempt < ATTEMPTS && !is_transaction(dialect) =>
+                if error.kind() == ErrorKind::Conflict
+                    && Instant::now() < deadline
+                    && !is_transaction(dialect) =>
             {
-                tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
-                attempt += 1;
+                tokio::time::sleep(Duration::from_millis(up_to(pause))).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             outcome => return outcome,
         }
     }
+}
+
+/// A random number from 1 to this, so that those who collided do not meet again.
+fn up_to(limit: u64) -> u64 {
+    RandomState::new().hash_one(0) % limit + 1
 }
 
 async fn once<W: Work>(dialect: &dyn Dialect, work: &W) -> Result<W::Output> {

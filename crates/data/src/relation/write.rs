@@ -161,7 +161,7 @@ impl<'a> Writer<'a> {
         let id = id_of(&row).cloned();
         match id {
             None if !cascade.persist => Err(needs_cascade(schema, name)),
-            Some(id) if row.len() == 1 || !cascade.writes() => Ok(id),
+            Some(id) if !cascade.writes() => Ok(id),
             id => {
                 let target = self.schemas.target(schema, name, relation)?;
                 self.write_nested(target, id, *row, cascade).await
@@ -179,7 +179,8 @@ impl<'a> Writer<'a> {
         cascade: Cascade,
     ) -> Result<Value> {
         if let Some(id) = id {
-            let exists = if cascade.merge {
+            // Nothing but an id is no change.
+            let exists = if cascade.merge && row.len() > 1 {
                 self.update(target, &id, row.clone()).await?.is_some()
             } else {
                 self.first(target, &identity_filter(target, &id)?, false).await?.is_some()
