@@ -18,7 +18,7 @@ export function isMasked(uri: string): boolean {
  * @throws {ReplicaverseError} with code `ERR_PROJECT_FILE`.
  */
 export function writeProjects(path: string, projects: readonly ProjectConfig[], keepsPassword: (project: ProjectConfig) => boolean): void {
-  const entries = projects.map((project) => {
+  const entries = projects.map((project): [string, Entry] => {
     const { name, uri, ...settings } = project;
     return [name, { ...settings, uri: keepsPassword(project) ? uri : maskPassword(uri) }];
   });
@@ -46,7 +46,7 @@ export function readProjects(path: string): ProjectConfig[] {
     throw fileError(path, 'cannot be read', error);
   }
   const projects = isObject(content) && 'projects' in content ? content.projects : content;
-  if (Array.isArray(projects)) return projects.map((entry: unknown, index) => checked(path, nameOf(entry, index), entry));
+  if (Array.isArray(projects)) return (projects as unknown[]).map((entry, index) => checked(path, nameOf(entry, index), entry));
   if (!isObject(projects)) throw fileError(path, 'is no file of projects');
   return Object.entries(projects).map(([name, entry]) => checked(path, name, entry));
 }
@@ -57,7 +57,9 @@ function checked(path: string, name: string, entry: unknown): ProjectConfig {
     if (typeof entry[setting] !== 'string') throw fileError(path, `is no file of projects: "${name}" has no ${setting}`);
   }
   const { schemas } = entry;
-  if (schemas !== undefined && !Array.isArray(schemas)) throw fileError(path, `is no file of projects: the schemas of "${name}" are no list`);
+  if (schemas !== undefined && !Array.isArray(schemas)) {
+    throw fileError(path, `is no file of projects: the schemas of "${name}" are no list`);
+  }
   return { ...(entry as unknown as Entry), name };
 }
 

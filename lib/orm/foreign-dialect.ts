@@ -156,7 +156,7 @@ export class ForeignDialect implements IDialect {
   async pull<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, value: unknown): Promise<T | null> {
     if (this.has('pull')) return this.row<T>(await this.call('pull', completeSchema(schema), plainId(id), field, value));
     return await this.#change<T>('pull', schema, id, field, (list) =>
-      (Array.isArray(list) ? list : []).filter((item) => !sameContent(item, value)),
+      (Array.isArray(list) ? (list as unknown[]) : []).filter((item) => !sameContent(item, value)),
     );
   }
 

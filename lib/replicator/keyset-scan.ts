@@ -18,6 +18,9 @@ export interface Scan {
 }
 
 const OBJECT_ID = /^[0-9a-f]{24}$/;
+const INTEGER = /^-?\d+$/;
+/** As text it is also looked up as the number, below which MongoDB has none. */
+const LEAST_INTEGER = String(-(2n ** 63n));
 
 /**
  * The rows of an entity, batch by batch. A row that is written or deleted meanwhile is read or not; every other is read
@@ -40,18 +43,25 @@ export async function rowsById(
 }
 
 /**
- * MongoDB compares ids of one type only, and orders numbers before texts before object ids, which both look like text
- * here: texts are read upwards by themselves, object ids downwards from the top, numbers by themselves.
+ * MongoDB compares ids of one type only, and orders numbers before texts before object ids, which all look like text here:
+ * texts are read upwards by themselves, object ids downwards from the top, numbers upwards from the bottom.
  */
 async function* scanMongo(scan: Scan): AsyncGenerator<EntityRecord[]> {
   yield* pages(scan, { id: { $regex: '^' } }, 1);
-  for await (const page of pages(scan, undefined, -1)) {
-    const texts = page.findIndex(({ id }) => typeof id !== 'string' || !OBJECT_ID.test(id));
-    const objectIds = texts < 0 ? page : page.slice(0, texts);
-    if (objectIds.length > 0) yield objectIds;
-    if (texts >= 0) break;
+  yield* leading(pages(scan, undefined, -1), (id) => OBJECT_ID.test(id));
+  let least = -Infinity;
+  const isNext = (id: string): boolean => INTEGER.test(id) && Number(id) > least && Number.isFinite((least = Number(id)));
+  yield* leading(pages(scan, { id: { $gte: LEAST_INTEGER } }, 1), isNext);
+}
+
+/** The rows before the first one whose id is of another kind. */
+async function* leading(pages: AsyncIterable<EntityRecord[]>, isOfKind: (id: string) => boolean): AsyncGenerator<EntityRecord[]> {
+  for await (const page of pages) {
+    const end = page.findIndex(({ id }) => !isOfKind(keyText(id)));
+    const rows = end < 0 ? page : page.slice(0, end);
+    if (rows.length > 0) yield rows;
+    if (end >= 0) return;
   }
-  yield* pages(scan, { id: { $gte: -Infinity } }, 1);
 }
 
 async function* pages(scan: Scan, condition: DalFilter | undefined, direction: 1 | -1): AsyncGenerator<EntityRecord[]> {

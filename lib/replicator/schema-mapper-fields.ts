@@ -45,7 +45,7 @@ export function fieldFindings(definition: unknown, source: Side, target: Side): 
     case 'boolean':
       return [];
     default:
-      return [error(`unknown field type "${String(type)}"; known are ${FIELD_TYPES.join(', ')}`)];
+      return [error(`unknown field type ${typeof type === 'string' ? `"${String(type)}"` : `of ${typeof type}`}; known are ${FIELD_TYPES.join(', ')}`)];
   }
 }
 

@@ -108,8 +108,8 @@ export class SchemaMapper {
     const found = (severity: CompatIssue['severity'], message: string): CompatIssue[] => [{ severity, collection, field, message }];
     if (!isObject(relation)) return found('error', `the relation is declared as ${kindOf(relation)}, not as an object`);
     const { type, target, through } = relation as Partial<RelationDef>;
-    if (!RELATION_TYPES.includes(String(type))) {
-      return found('error', `unknown relation type "${String(type)}"; known are ${RELATION_TYPES.join(', ')}`);
+    if (typeof type !== 'string' || !RELATION_TYPES.includes(type)) {
+      return found('error', `unknown relation type ${typeof type === 'string' ? `"${String(type)}"` : `of ${typeof type}`}; known are ${RELATION_TYPES.join(', ')}`);
     }
     if (typeof target !== 'string') return found('error', 'the relation names no target');
     const unknown = names.has(target) ? [] : found('ok', `the target entity "${target}" is not among the schemas compared`);

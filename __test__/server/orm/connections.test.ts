@@ -68,20 +68,20 @@ describe.each(DIALECTS)('on %s', (dialect) => {
 
   test('the default connection is one for the process, and a new one takes its place', async () => {
     const first = await createConnection(config({ tablePrefix: 'd_' }), [note]);
-    expect(getDialect()).toBe(first);
+    expect(await getDialect()).toBe(first);
     expect(getSchema('Note')).toBeDefined();
     const second = await createConnection(config({ tablePrefix: 'd_' }), [note]);
-    expect(getDialect()).toBe(second);
+    expect(await getDialect()).toBe(second);
     expect(await first.testConnection()).toBe(false);
     await disconnectDialect();
-    expect(() => getDialect()).toThrow('there is no default connection');
+    await expect(getDialect()).rejects.toThrow('there is no default connection');
     expect(await second.testConnection()).toBe(false);
   });
 
   test('a connection that cannot be made leaves the former default in place', async () => {
     const first = await createConnection(config({ tablePrefix: 'd_' }));
     await expect(createConnection(config({ schemaStrategy: 'validate', tablePrefix: 'none_' }), [note])).rejects.toThrow();
-    expect(getDialect()).toBe(first);
+    expect(await getDialect()).toBe(first);
   });
 
   test('showSql prints each statement of this connection, without its values, and of no other', async () => {

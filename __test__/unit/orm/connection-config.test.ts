@@ -41,7 +41,7 @@ test('a dialect that is not connected says so', async () => {
 });
 
 test('without a default connection getDialect says what to call', async () => {
-  expect(() => getDialect()).toThrow('call createConnection first');
+  await expect(getDialect()).rejects.toThrow('call createConnection first');
   await disconnectDialect();
 });
 
