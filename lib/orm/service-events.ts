@@ -1,5 +1,6 @@
 // The events of an entity service, and how they reach listeners without harm to the write.
 import { EventEmitter } from 'node:events';
+import { tellListeners } from '../event-telling.js';
 import type { DalFilter, EntityIdentity, EntityRecord } from '../types/query.js';
 
 /** The events of an `EntityService` and what their listeners are given. */
@@ -26,19 +27,6 @@ export class WriteEmitter extends EventEmitter<EntityServiceEvents> {
    * @internal
    */
   protected tell<E extends WriteEvent>(event: E, ...args: EntityServiceEvents[E]): void {
-    for (const listener of this.rawListeners(event) as ((...args: unknown[]) => unknown)[]) {
-      try {
-        const outcome = Reflect.apply(listener, this, args);
-        // A listener may be an async function, whose rejection would otherwise end the process.
-        if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#report(error));
-      } catch (error) {
-        this.#report(error);
-      }
-    }
-  }
-
-  #report(error: unknown): void {
-    if (this.listenerCount('error') > 0) this.emit('error', error);
-    else process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    tellListeners(this, event, args);
   }
 }

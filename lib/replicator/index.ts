@@ -14,6 +14,7 @@ export {
 export type { EngineStats, EntitySyncStats, SyncConflict } from './sync-stats.js';
 export type { SyncService } from './synced-entity.js';
 export type {
+  CaptureMethod,
   CollectionStats,
   ConflictResolution,
   ProjectSource,
@@ -25,6 +26,7 @@ export type {
   ReplicationMode,
   ReplicationRule,
   ReplicationRuleConfig,
+  RowConflict,
   RowFailure,
   SyncCursor,
   SyncProgress,

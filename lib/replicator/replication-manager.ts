@@ -2,10 +2,13 @@
 
 import { EventEmitter } from 'node:events';
 import { ReplicaverseError, fromNative, fromNativeSync } from '../errors.js';
+import { tellListeners } from '../event-telling.js';
 import { native } from '../native.js';
-import { EntityService, NativeBackedDialect, getAllSchemas, nativeSchema } from '../orm/index.js';
+import { EntityService, NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
+import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { jsonOf, textOf } from './arguments.js';
+import { ForeignReplica } from './foreign-replica.js';
 import { readCursor, readStats } from './reports.js';
 import type {
   ProjectSource,
@@ -24,7 +27,8 @@ import type {
 /**
  * Holds the replicas of each project, one of them its master, and the replication rules between projects.
  *
- * Errors carry a `code`. Events: see {@link ReplicationEvents}.
+ * Errors carry a `code`. Events: see {@link ReplicationEvents}. What a listener throws does not disturb the manager: it is
+ * emitted as `error`, or without a listener for that becomes a process warning.
  */
 export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   readonly #core = new native.NativeReplicationManager();
@@ -38,7 +42,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   }
 
   /**
-   * Adds a replica to a project, connects it and brings the tables of its entities into being.
+   * Adds a replica to a project, connects it and brings the tables of its entities into being. Its dialect is one that was
+   * registered by `registerDialect`, or else a built-in one.
    *
    * @param schemas the entities; else those of the project, else every registered one
    * @throws when the project is unknown, the name is taken, or there is a master already. When the connection fails, the
@@ -49,13 +54,10 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
       throw new ReplicaverseError(`Projet "${project}" introuvable dans ProjectManager`, { code: 'ERR_UNKNOWN_PROJECT' });
     }
     const entities = schemas ?? this.#projects?.getProject(project)?.schemas ?? getAllSchemas();
-    const connected = await fromNative(() =>
-      this.#core.addReplica(textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)),
-    );
-    const service = new EntityService(NativeBackedDialect.of(connected, entities), entities);
+    const service = new EntityService(await this.#connect(project, config, entities), entities);
     const services = this.#services.get(project) ?? new Map<string, EntityService>();
     this.#services.set(project, services.set(config.name, service));
-    this.emit('replica.added', { project, name: config.name, role: config.role });
+    this.#tell('replica.added', { project, name: config.name, role: config.role });
   }
 
   /** Removes a replica and closes its connections; the last one takes its project along. */
@@ -64,7 +66,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     const services = this.#services.get(project);
     services?.delete(name);
     if (services?.size === 0) this.#services.delete(project);
-    this.emit('replica.removed', { project, name });
+    this.#tell('replica.removed', { project, name });
   }
 
   /** Sets how the slave for a read is chosen. */
@@ -95,19 +97,19 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   /** Makes a connected replica the master of its project and the master a slave. */
   async promoteToMaster(project: string, name: string): Promise<void> {
     await fromNative(async () => this.#core.promoteToMaster(textOf('project', project), textOf('name', name)));
-    this.emit('replica.promoted', { project, name });
+    this.#tell('replica.promoted', { project, name });
   }
 
   /** Adds a rule. */
   addReplicationRule(rule: ReplicationRuleConfig): void {
     fromNativeSync(() => this.#core.addRule(jsonOf('rule', rule)));
-    this.emit('rule.added', { rule: rule.name });
+    this.#tell('rule.added', { rule: rule.name });
   }
 
   /** Removes a rule; a run that has begun goes on to its end. */
   removeReplicationRule(name: string): void {
     fromNativeSync(() => this.#core.removeRule(textOf('name', name)));
-    this.emit('rule.removed', { rule: name });
+    this.#tell('rule.removed', { rule: name });
   }
 
   /** Every rule. */
@@ -116,20 +118,23 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   }
 
   /**
-   * Runs a rule. In mode `snapshot` the target's collections become a mirror of the source's. A row or collection that
-   * fails is counted and named in the stats, and the rest goes on.
+   * Runs a rule. In mode `snapshot` the target's collections become a mirror of the source's. In mode `bidirectional` both
+   * sides come to hold the same rows, and none is deleted. In mode `cdc` with `capture: 'poll'` rows whose `updatedAt` is
+   * later than what was read before are copied, and none is deleted. A row or collection that fails is counted and named
+   * in the stats, and the rest goes on.
    *
    * @throws when the rule is unknown or disabled, a project has no connected master, or the run cannot go on (connection
-   *   lost, disk full, read-only).
+   *   lost, disk full, read-only). {@link getSyncStats} then tells of the run that failed.
    */
   async sync(ruleName: string): Promise<SyncStats> {
-    this.emit('rule.sync.start', { rule: ruleName });
+    const runs = this.listRules().some(({ name, enabled }) => name === ruleName && enabled);
+    if (runs) this.#tell('rule.sync.start', { rule: ruleName });
     const listener = (progress: string): void => {
-      this.emit('rule.sync.progress', JSON.parse(progress) as SyncProgress);
+      this.#tell('rule.sync.progress', JSON.parse(progress) as SyncProgress);
     };
     const onProgress = this.listenerCount('rule.sync.progress') > 0 ? listener : undefined;
     const stats = readStats(await fromNative(() => this.#core.sync(textOf('ruleName', ruleName), onProgress)));
-    this.emit('rule.sync.done', stats);
+    this.#tell('rule.sync.done', stats);
     return stats;
   }
 
@@ -183,6 +188,20 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   /** Closes every connection; replicas stay listed as `disconnected`. Calling it again does nothing. */
   async disconnectAll(): Promise<void> {
     await fromNative(() => this.#core.disconnectAll());
+  }
+
+  async #connect(project: string, config: ReplicaConfig, entities: readonly EntityDeclaration[]): Promise<IDialect> {
+    const [name, json, schemas] = [textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)];
+    const factory = registeredDialect(config.dialect);
+    if (factory === undefined) return NativeBackedDialect.of(await fromNative(() => this.#core.addReplica(name, json, schemas)), entities);
+    const replica = new ForeignReplica(config, factory, entities);
+    await fromNative(() => this.#core.addForeignReplica(name, json, schemas, replica.carryOut));
+    return replica.dialect;
+  }
+
+  /** Tells listeners of what has happened, without letting them undo it. */
+  #tell<E extends Exclude<keyof ReplicationEvents, 'error'>>(event: E, ...args: ReplicationEvents[E]): void {
+    tellListeners(this, event, args);
   }
 
   #service(project: string, replica: string | null): EntityService | null {

@@ -12,6 +12,9 @@ export type ReadRouting = 'round-robin' | 'least-lag' | 'random';
 /** How a rule replicates. */
 export type ReplicationMode = 'snapshot' | 'cdc' | 'bidirectional';
 
+/** How a rule of mode `cdc` learns of changes. This version has `poll`: by `updatedAt`, which cannot see deletes. */
+export type CaptureMethod = 'auto' | 'log' | 'trigger' | 'poll';
+
 /** Which version of a row stays when both sides differ. `timestamp`: the one with the later `updatedAt`. */
 export type ConflictResolution = 'source-wins' | 'target-wins' | 'timestamp';
 
@@ -59,9 +62,16 @@ export interface ReplicationRule {
   collections: string[];
   conflictResolution: ConflictResolution;
   enabled: boolean;
+  /** How changes are learnt of, in mode `cdc`; left out for `auto`. */
+  capture?: CaptureMethod;
+  /** Milliseconds by which a poll reads back behind what it has seen, for rows that were committed late; 5000 when left out. */
+  pollOverlapMs?: number;
 }
 
-/** A rule as an application gives it; `source-wins` and enabled when not said otherwise. */
+/**
+ * A rule as an application gives it; enabled, and `source-wins` (mode `bidirectional`: `timestamp`), when not said
+ * otherwise.
+ */
 export type ReplicationRuleConfig = Omit<ReplicationRule, 'enabled' | 'conflictResolution'> &
   Partial<Pick<ReplicationRule, 'enabled' | 'conflictResolution'>>;
 
@@ -72,10 +82,22 @@ export interface RowFailure {
   reason: string;
 }
 
+/** A row that differed between both sides of a bidirectional rule. */
+export interface RowConflict {
+  /** Its primary key at the source, the parts joined by commas. */
+  key: string;
+  /** Whose version both sides were to have afterwards. */
+  winner: 'source' | 'target';
+  /** The fields that differed. */
+  fields: string[];
+}
+
 /** What a run did to one collection. */
 export interface CollectionStats {
   collection: string;
+  /** Rows that the target lacked; in mode `bidirectional`, that one side lacked. */
   created: number;
+  /** Rows that were overwritten, on either side. */
   updated: number;
   deleted: number;
   skipped: number;
@@ -84,6 +106,10 @@ export interface CollectionStats {
   failures: RowFailure[];
   /** Documented conversions that gave something up, counted per field. */
   conversions: { field: string; reason: string; rows: number }[];
+  /** Rows that differed between both sides, in mode `bidirectional`. */
+  conflicts: number;
+  /** The first 100 of them. */
+  conflictList: RowConflict[];
 }
 
 /** What a run of a rule did. */
@@ -99,7 +125,7 @@ export interface SyncStats {
   details: CollectionStats[];
 }
 
-/** Up to when each collection of a rule has been read. */
+/** Up to when each collection of a rule has been read; where changes are polled, from which `updatedAt` on the next run reads. */
 export interface SyncCursor {
   ruleName: string;
   cursors: Record<string, Date>;
@@ -147,4 +173,6 @@ export interface ReplicationEvents {
   'rule.sync.start': [{ rule: string }];
   'rule.sync.progress': [SyncProgress];
   'rule.sync.done': [SyncStats];
+  /** A listener of another event threw this. */
+  error: [error: unknown];
 }

@@ -102,6 +102,7 @@ impl SqlitePools {
     pub(super) async fn snapshot(&self) -> Result<SqliteConnection> {
         if let Some(options) = &self.reader {
             let mut connection = options.connect().await.map_err(sqlite_error)?;
+            take_quoted_names_as_names(&mut connection).await.map_err(sqlite_error)?;
             // The snapshot is taken by the first read.
             connection.execute("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").await.map_err(sqlite_error)?;
             return Ok(connection);
@@ -112,6 +113,7 @@ impl SqlitePools {
         let mut original = self.write().await?;
         let mut copy =
             SqliteConnection::connect_with(&plain_options().in_memory(true)).await.map_err(sqlite_error)?;
+        take_quoted_names_as_names(&mut copy).await.map_err(sqlite_error)?;
         let pages: i64 =
             sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *original).await.map_err(sqlite_error)?;
         // An empty database has nothing to copy.

@@ -108,7 +108,7 @@ impl Copy<'_> {
             changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
         };
         let slots = Arc::new(Semaphore::new(concurrency));
-        let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
+        let mut batches = collection.source.scan_in(snapshot, Arc::clone(&mapping.source), options).await?;
         while let Some(batch) = batches.recv().await {
             let batch = batch?;
             if let (Some(window), RowBatch::Rows(rows)) = (&mut window, &batch) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::table::TableStore;
+use data::table::{BatchStream, ReadSnapshot, ScanOptions, Table, TableStore};
 use data::{Dialect, EntitySchema, Error, ErrorKind, Result};
 
 use super::links::{Link, LinkedTables};
@@ -37,6 +37,19 @@ impl End {
             None => self.dialect.tables().ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, "a transaction cannot be an end of a replication rule")
             }),
+        }
+    }
+
+    /// Reads a table of this end in a snapshot that was opened for all of its tables.
+    pub(crate) async fn scan_in(
+        &self,
+        snapshot: &dyn ReadSnapshot,
+        table: Arc<Table>,
+        options: ScanOptions,
+    ) -> Result<BatchStream> {
+        match &self.linked {
+            Some(linked) => linked.scan_in(snapshot, table, options).await,
+            None => snapshot.scan(table, options).await,
         }
     }
 

@@ -72,6 +72,7 @@ fn link_ids(value: &Value) -> Vec<String> {
 const ANY: Limits = Limits { nan: true, infinity: true, microseconds: true, infinite_timestamp: true };
 
 /// The tables of a SQL database, of which one has links as further columns.
+#[derive(Clone)]
 pub(crate) struct LinkedTables {
     inner: Inner,
     table: String,
@@ -315,12 +316,7 @@ impl TableStore for LinkedTables {
 
     async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
         let inner = self.inner.tables()?.snapshot().await?;
-        Ok(Box::new(LinkedSnapshot {
-            inner,
-            tables: self.inner.clone(),
-            table: self.table.clone(),
-            links: self.links.clone(),
-        }))
+        Ok(Box::new(LinkedSnapshot { inner, tables: self.clone() }))
     }
 
     async fn estimate_rows(&self, table: &Table) -> Result<Option<u64>> {
@@ -381,25 +377,32 @@ impl TableStore for LinkedTables {
 /// A view of the rows in which lists are filled in as the junctions are now.
 struct LinkedSnapshot {
     inner: Box<dyn ReadSnapshot>,
-    tables: Inner,
-    table: String,
-    links: Vec<Link>,
+    tables: LinkedTables,
 }
 
 #[async_trait]
 impl ReadSnapshot for LinkedSnapshot {
     async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
-        let places =
-            LinkedTables { inner: self.tables.clone(), table: self.table.clone(), links: self.links.clone() }
-                .places(&table);
+        self.tables.scan_in(self.inner.as_ref(), table, options).await
+    }
+}
+
+impl LinkedTables {
+    /// Reads a table in a snapshot of the plain tables, and fills in the lists.
+    pub(super) async fn scan_in(
+        &self,
+        snapshot: &dyn ReadSnapshot,
+        table: Arc<Table>,
+        options: ScanOptions,
+    ) -> Result<BatchStream> {
+        let places = self.places(&table);
         let plain = Arc::new(without(&table, &places));
-        let key = single_key(&table).filter(|_| !places.is_empty() && !options.keys_only);
-        let Some(key) = key else {
-            return self.inner.scan(plain, options).await;
+        let Some(key) = single_key(&table).filter(|_| !places.is_empty() && !options.keys_only) else {
+            return snapshot.scan(plain, options).await;
         };
         let options = ScanOptions { binary_tuples: false, ..options };
-        let mut batches = self.inner.scan(plain, options).await?;
-        let tables = self.tables.clone();
+        let mut batches = snapshot.scan(plain, options).await?;
+        let tables = self.inner.clone();
         Ok(spawn_scan(BATCHES_AHEAD, |sender| async move {
             while let Some(batch) = batches.recv().await {
                 let mut rows = batch?.into_rows()?;
