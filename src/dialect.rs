@@ -82,6 +82,19 @@ impl NativeDialect {
         promise_of(env, self.statements.clone().record(operation(dialect)))
     }
 
+    /// The database itself.
+    ///
+    /// # Errors
+    /// It is a transaction, or was dropped.
+    pub(crate) fn database(&self) -> napi::Result<Arc<dyn Dialect>> {
+        match self.session.get()? {
+            Session::Database(dialect) => Ok(Arc::clone(dialect)),
+            Session::Transaction(_) => {
+                Err(js_error(&Error::new(ErrorKind::Transaction, "a transaction cannot be an end of a copy")))
+            }
+        }
+    }
+
     fn transaction(&self) -> napi::Result<Arc<dyn Transaction>> {
         match self.session.get()? {
             Session::Transaction(transaction) => Ok(Arc::clone(transaction)),

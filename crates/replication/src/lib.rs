@@ -2,6 +2,7 @@
 //!
 //! [`Manager`] is the entrance: it holds the replicas of each project and the rules between projects.
 
+mod bulk;
 mod error;
 mod manager;
 mod rule;
@@ -11,6 +12,10 @@ mod topology;
 mod tree;
 mod verify;
 
+pub use bulk::{
+    CollectionReport, CopyEnd, CopyListener, CopyOptions, CopyProgress, CopyReport, CopyTarget,
+    DestinationReport, Problem, Stop, copy,
+};
 pub use error::{Error, Result};
 pub use manager::Manager;
 pub use rule::{ConflictResolution, Mode, Rule};

@@ -27,13 +27,13 @@ struct BatchOutcome {
 
 /// Copies every row. While batches are written, the next one is converted and the one after that is read; no more
 /// are held. On an error the batches on their way are finished first, so that none is cut off and the stats are true.
-pub(super) async fn copy_rows(
+pub(crate) async fn copy_rows(
     collection: &Arc<Collection>,
     snapshot: &dyn ReadSnapshot,
     reporter: &Reporter,
     stats: &mut CollectionStats,
 ) -> Result<()> {
-    let concurrency = collection.target.tables()?.write_concurrency().max(1);
+    let concurrency = collection.target.tables()?.write_concurrency();
     let mut copy = Copy { stats, refused: Vec::new(), reporter, tasks: JoinSet::new() };
     let read = copy.read_all(collection, snapshot, concurrency).await;
     let mut settled = Ok(());
@@ -70,7 +70,7 @@ impl Copy<'_> {
             batch_rows: collection.target.tables()?.batch_rows(),
             discriminator: mapping.source_discriminator.clone(),
         };
-        let slots = Arc::new(Semaphore::new(concurrency));
+        let slots = Arc::new(Semaphore::new(concurrency.max(1)));
         let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
         while let Some(batch) = batches.recv().await {
             let batch = batch?;

@@ -9,12 +9,14 @@ mod plan;
 mod progress;
 mod sweep;
 
+pub(crate) use copy::copy_rows;
 pub(crate) use key::{canonical_key, key_text};
-pub(crate) use mapping::Mapping;
+pub(crate) use mapping::{Creation, Mapping};
+pub(crate) use order::parents_first;
 pub(crate) use plan::{CollectionPlan, resolve};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
-pub(crate) use sweep::orphans_among;
+pub(crate) use sweep::{delete_rows, orphans_among};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,19 +28,47 @@ use crate::error::{Error, Result};
 use crate::rule::{ConflictResolution, Rule};
 use crate::stats::CollectionStats;
 
-/// One end of a rule: a database and the entities registered on it.
+/// One end of a rule or copy: tables, and the entities registered on them.
 #[derive(Clone)]
 pub(crate) struct End {
-    pub(crate) dialect: Arc<dyn Dialect>,
+    place: Place,
     pub(crate) schemas: Vec<Arc<EntitySchema>>,
 }
 
+/// Where the tables are.
+#[derive(Clone)]
+enum Place {
+    Database(Arc<dyn Dialect>),
+    Files(Arc<dyn TableStore>),
+}
+
 impl End {
-    /// The tables of the database.
+    /// A database.
+    pub(crate) fn database(dialect: Arc<dyn Dialect>, schemas: Vec<Arc<EntitySchema>>) -> Self {
+        Self { place: Place::Database(dialect), schemas }
+    }
+
+    /// Files that are read or written.
+    pub(crate) fn files(files: Arc<dyn TableStore>, schemas: Vec<Arc<EntitySchema>>) -> Self {
+        Self { place: Place::Files(files), schemas }
+    }
+
+    /// The tables of the database, or those in the files.
     pub(crate) fn tables(&self) -> data::Result<&dyn TableStore> {
-        self.dialect.tables().ok_or_else(|| {
-            data::Error::new(ErrorKind::Unsupported, "a transaction cannot be an end of a replication rule")
-        })
+        match &self.place {
+            Place::Database(dialect) => dialect.tables().ok_or_else(|| {
+                data::Error::new(
+                    ErrorKind::Unsupported,
+                    "a transaction cannot be an end of a replication rule",
+                )
+            }),
+            Place::Files(files) => Ok(files.as_ref()),
+        }
+    }
+
+    /// Whether rows may have any fields.
+    pub(crate) fn is_schemaless(&self) -> bool {
+        matches!(&self.place, Place::Database(dialect) if dialect.kind().is_schemaless())
     }
 }
 
@@ -85,7 +115,7 @@ pub(crate) async fn mirror(
             Err(error) => count_or_stop(&mut outcomes[position], error)?,
         }
     }
-    let collections = order::parents_first(collections, |(_, collection)| &collection.mapping);
+    let collections = parents_first(collections, |(_, collection)| &collection.mapping);
     let mut sweep_again = Vec::new();
     for (position, collection) in collections.iter().rev().filter(|(_, collection)| !collection.fresh) {
         match sweep::delete_orphans(collection).await {
@@ -102,7 +132,7 @@ pub(crate) async fn mirror(
     for (position, collection) in &collections {
         let reporter = Reporter::start(listener.clone(), rule, collection).await;
         let stats = &mut outcomes[*position];
-        if let Err(error) = copy::copy_rows(collection, snapshot.as_ref(), &reporter, stats).await {
+        if let Err(error) = copy_rows(collection, snapshot.as_ref(), &reporter, stats).await {
             count_or_stop(stats, error)?;
         }
         reporter.finish();
@@ -152,6 +182,7 @@ pub(crate) fn stops_the_run(kind: ErrorKind) -> bool {
             | ErrorKind::ReadOnly
             | ErrorKind::DiskFull
             | ErrorKind::Closed
+            | ErrorKind::Stopped
             | ErrorKind::Internal
     )
 }

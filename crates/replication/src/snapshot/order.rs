@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Mapping;
 
 /// Puts tables behind those they refer to, at either end; tables that refer to each other in a circle keep their order.
-pub(super) fn parents_first<T>(items: Vec<T>, mapping: impl Fn(&T) -> &Mapping) -> Vec<T> {
+pub(crate) fn parents_first<T>(items: Vec<T>, mapping: impl Fn(&T) -> &Mapping) -> Vec<T> {
     let mut waiting = items;
     let mut ordered = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {

@@ -39,7 +39,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Begins a collection. The estimate is only asked for if someone listens.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         listener: Option<ProgressListener>,
         rule: &Rule,
         collection: &Collection,
@@ -60,13 +60,13 @@ impl Reporter {
         reporter
     }
 
-    pub(super) fn add(&self, rows: usize) {
+    pub(crate) fn add(&self, rows: usize) {
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
         let total = self.rows.fetch_add(rows, Ordering::Relaxed).saturating_add(rows);
         self.tell(total, false);
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.tell(self.rows.load(Ordering::Relaxed), true);
     }
 
