@@ -83,13 +83,14 @@ impl OpenSource {
 pub(super) struct OpenTarget {
     pub(super) end: End,
     pub(super) files: Option<Arc<FileTarget>>,
+    pub(super) create_tables: bool,
 }
 
 impl OpenTarget {
-    pub(super) fn open(target: CopyEnd) -> Self {
+    pub(super) fn open(target: CopyEnd, create_tables: bool) -> Self {
         match target {
             CopyEnd::Database { dialect, schemas } => {
-                Self { end: End::database(dialect, schemas), files: None }
+                Self { end: End::database(dialect, schemas), files: None, create_tables }
             }
             CopyEnd::Files { spec, schemas } => {
                 let files = Arc::new(FileTarget::new(spec, schemas.clone()));
