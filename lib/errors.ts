@@ -25,6 +25,9 @@ export type ErrorKind =
   | 'Conflict'
   | 'Transaction'
   | 'Statement'
+  | 'File'
+  | 'Format'
+  | 'Stopped'
   | 'Unsupported'
   | 'Closed'
   | 'Internal';

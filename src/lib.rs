@@ -3,6 +3,7 @@
 //! The modules of exported classes are public, because JavaScript is who uses them.
 
 pub mod connection_config;
+pub mod copy;
 pub mod dialect;
 mod error;
 mod foreign_dialect;

@@ -59,6 +59,7 @@ export class NativeBackedDialect extends TransactionalSession {
   protected readonly entities = new EntityHandles();
   #session: NativeDialect | null = null;
   #dialectType: DialectType | null = null;
+  #tablePrefix = '';
 
   /**
    * A dialect of a database that the native core has connected.
@@ -72,6 +73,15 @@ export class NativeBackedDialect extends TransactionalSession {
     dialect.#session = session;
     dialect.#dialectType = session.dialectType as DialectType;
     return dialect;
+  }
+
+  /**
+   * What the native core knows of a dialect, and the prefix of its tables, which only statements about entities have.
+   *
+   * @internal
+   */
+  static native(dialect: NativeBackedDialect): { session: NativeDialect; tablePrefix: string } {
+    return { session: dialect.session(), tablePrefix: dialect.#tablePrefix };
   }
 
   /**
@@ -96,6 +106,7 @@ export class NativeBackedDialect extends TransactionalSession {
     const print = flagOf('showSql', config) ? statementPrinter(formatted) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
+    this.#tablePrefix = settings.tablePrefix ?? '';
   }
 
   /** Closes every connection; calling it again does nothing. */

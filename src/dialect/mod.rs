@@ -109,6 +109,19 @@ impl NativeDialect {
         outcome_or_promise(env, self.session.runtime(), future)
     }
 
+    /// The database itself.
+    ///
+    /// # Errors
+    /// It is a transaction, or was dropped.
+    pub(crate) fn database(&self) -> napi::Result<Arc<dyn Dialect>> {
+        match self.session.get()? {
+            Session::Database(dialect) => Ok(Arc::clone(dialect)),
+            Session::Transaction(_) => {
+                Err(js_error(&Error::new(ErrorKind::Transaction, "a transaction cannot be an end of a copy")))
+            }
+        }
+    }
+
     fn transaction(&self) -> napi::Result<Arc<dyn Transaction>> {
         match self.session.get()? {
             Session::Transaction(transaction) => Ok(Arc::clone(transaction)),

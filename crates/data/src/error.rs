@@ -51,6 +51,12 @@ pub enum ErrorKind {
     Transaction,
     /// The statement is wrong, or the database refused it for another reason.
     Statement,
+    /// A file does not exist, or cannot be read or written.
+    File,
+    /// A file's content is not what its format says.
+    Format,
+    /// Whoever asked for it stopped it.
+    Stopped,
     /// The dialect cannot do this.
     Unsupported,
     /// The dialect was used after `disconnect`.
@@ -84,6 +90,9 @@ impl ErrorKind {
             Self::Conflict => "ERR_CONFLICT",
             Self::Transaction => "ERR_TRANSACTION",
             Self::Statement => "ERR_STATEMENT",
+            Self::File => "ERR_FILE",
+            Self::Format => "ERR_FORMAT",
+            Self::Stopped => "ERR_STOPPED",
             Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Closed => "ERR_CLOSED",
             Self::Internal => "ERR_INTERNAL",

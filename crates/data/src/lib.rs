@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod dialect;
 mod error;
+pub mod file;
 mod filter;
 mod mongodb;
 mod postgres;

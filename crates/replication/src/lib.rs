@@ -3,6 +3,7 @@
 //! [`Manager`] is the entrance: it holds the replicas of each project and the rules between projects.
 
 mod bidirectional;
+mod bulk;
 mod error;
 mod manager;
 mod poll;
@@ -13,6 +14,10 @@ mod topology;
 mod tree;
 mod verify;
 
+pub use bulk::{
+    CollectionReport, CopyEnd, CopyListener, CopyOptions, CopyProgress, CopyReport, CopyTarget,
+    DestinationReport, Problem, Stop, copy,
+};
 pub use error::{Error, Result};
 pub use manager::Manager;
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, Rule};

@@ -332,7 +332,7 @@ impl Manager {
         let master = state.topology.connected_master(project);
         let ready = master.and_then(|master| {
             let dialect = master.connection.clone()?;
-            Some(End::new(dialect, master.schemas.clone()))
+            Some(End::database(dialect, master.schemas.clone()))
         });
         ready.ok_or_else(|| Error::NoMaster { end, project: project.clone() })
     }

@@ -19,6 +19,7 @@ mod text;
 mod types;
 
 pub(crate) use decode::decode_tuples;
+pub(crate) use text::array_literal;
 
 use std::sync::Arc;
 

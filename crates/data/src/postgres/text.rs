@@ -16,6 +16,12 @@ pub(super) fn decode_text(oid: u32, text: &str) -> Value {
     .unwrap_or_else(|| Value::Text(text.to_owned()))
 }
 
+/// The list that an array literal stands for, its items as text.
+pub(crate) fn array_literal(text: &str) -> Option<Value> {
+    const TEXT: u32 = 25;
+    text.starts_with(['{', '[']).then(|| ArrayText(text).read(TEXT)).flatten()
+}
+
 fn scalar(oid: u32, text: &str) -> Option<Value> {
     match column_type(oid, -1, "") {
         ColumnType::Bool => Some(Value::Bool(text == "t")),

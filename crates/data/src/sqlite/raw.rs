@@ -285,9 +285,8 @@ impl Drop for Statement {
 /// be null.
 pub(super) unsafe fn set_flag(database: NonNull<ffi::sqlite3>, option: c_int, on: bool) -> bool {
     // SAFETY: as the caller says.
-    let code = unsafe {
-        ffi::sqlite3_db_config(database.as_ptr(), option, c_int::from(on), null_mut::<c_int>())
-    };
+    let code =
+        unsafe { ffi::sqlite3_db_config(database.as_ptr(), option, c_int::from(on), null_mut::<c_int>()) };
     code == ffi::SQLITE_OK
 }
 

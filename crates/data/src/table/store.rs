@@ -95,6 +95,17 @@ pub trait TableStore: Send + Sync {
     /// What the database cannot hold.
     fn limits(&self) -> Limits;
 
+    /// Whether the types of its columns are only those that its values seem to have, so that those of the other end are
+    /// better.
+    fn is_untyped(&self) -> bool {
+        false
+    }
+
+    /// Whether rows are written by their primary key, so that a table must have one.
+    fn needs_keys(&self) -> bool {
+        true
+    }
+
     /// Every table of the application, sorted by name, without system tables and the library's own.
     async fn list_tables(&self) -> Result<Vec<String>>;
 
@@ -136,7 +147,8 @@ pub trait TableStore: Send + Sync {
         None
     }
 
-    /// How many batches are worth writing at the same time.
+    /// How many batches are worth writing at the same time; 0 if each must be written before the next one is begun,
+    /// because their order matters.
     fn write_concurrency(&self) -> usize {
         1
     }

@@ -87,7 +87,7 @@ async fn tables_with_all_columns(
     source: &End,
     target: &End,
 ) -> Result<(Table, Table)> {
-    let schemaless = |end: &End| end.dialect.kind().is_schemaless();
+    let schemaless = |end: &End| end.is_schemaless();
     let describe = async |end: &End, name: &str| -> Result<Option<Table>> {
         let mut table = end.tables()?.describe(name).await?;
         let schema = plan.source_schema.as_ref().or(plan.target_schema.as_ref());

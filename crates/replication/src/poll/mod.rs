@@ -119,7 +119,7 @@ impl Run<'_> {
     /// A collection without documents has no fields, and nothing to copy.
     async fn without_updated_at(&self, stats: &mut CollectionStats) -> data::Result<()> {
         let (source, mapping) = (&self.collection.source, &self.collection.mapping);
-        let is_empty = source.dialect.kind().is_schemaless()
+        let is_empty = source.is_schemaless()
             && source.tables()?.is_empty(&mapping.source, mapping.source_discriminator.as_ref()).await?;
         if is_empty {
             return Ok(());

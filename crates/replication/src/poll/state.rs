@@ -12,19 +12,23 @@ use crate::snapshot::End;
 #[derive(Default)]
 pub(crate) struct PollState {
     /// The connections it was reached over. Another master may hold other rows, so that with one everything begins anew.
-    ends: Option<(Weak<dyn Dialect>, Weak<dyn Dialect>)>,
+    ends: Option<[Weak<dyn Dialect>; 2]>,
     collections: HashMap<String, CollectionState>,
 }
 
 impl PollState {
     /// Begins a run between two ends.
     pub(crate) fn begin(&mut self, source: &End, target: &End) {
-        let ends = (Arc::downgrade(&source.dialect), Arc::downgrade(&target.dialect));
-        let same = self.ends.as_ref().is_some_and(|known| known.0.ptr_eq(&ends.0) && known.1.ptr_eq(&ends.1));
+        let ends = source.dialect().zip(target.dialect());
+        let ends = ends.map(|(source, target)| [Arc::downgrade(source), Arc::downgrade(target)]);
+        let same = match (&self.ends, &ends) {
+            (Some(known), Some(ends)) => known.iter().zip(ends).all(|(known, end)| known.ptr_eq(end)),
+            _ => false,
+        };
         if !same {
             self.collections.clear();
         }
-        self.ends = Some(ends);
+        self.ends = ends;
     }
 
     pub(super) fn collection(&mut self, label: &str) -> &mut CollectionState {

@@ -52,7 +52,7 @@ pub(crate) async fn copy_rows(
     reporter: &Reporter,
     stats: &mut CollectionStats,
 ) -> Result<()> {
-    let concurrency = collection.target.tables()?.write_concurrency().max(1);
+    let concurrency = collection.target.tables()?.write_concurrency();
     let mut copy = Copy { stats, refused: Vec::new(), reporter, tasks: JoinSet::new() };
     let read = copy.read_all(collection, snapshot, window, concurrency).await;
     let mut settled = Ok(());
@@ -107,7 +107,7 @@ impl Copy<'_> {
             discriminator: mapping.source_discriminator.clone(),
             changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
         };
-        let slots = Arc::new(Semaphore::new(concurrency));
+        let slots = Arc::new(Semaphore::new(concurrency.max(1)));
         let mut batches = collection.source.scan_in(snapshot, Arc::clone(&mapping.source), options).await?;
         while let Some(batch) = batches.recv().await {
             let batch = batch?;

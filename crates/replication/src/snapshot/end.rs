@@ -7,36 +7,58 @@ use data::{Dialect, EntitySchema, Error, ErrorKind, Result};
 
 use super::links::{Link, LinkedTables};
 
-/// One end of a rule: a database and the entities registered on it.
+/// One end of a rule or copy: tables, and the entities registered on them.
 #[derive(Clone)]
 pub(crate) struct End {
-    pub(crate) dialect: Arc<dyn Dialect>,
+    place: Place,
     pub(crate) schemas: Vec<Arc<EntitySchema>>,
     /// The tables as a collection sees them whose many-to-many links stand in junctions.
     linked: Option<Arc<LinkedTables>>,
 }
 
+/// Where the tables are.
+#[derive(Clone)]
+enum Place {
+    Database(Arc<dyn Dialect>),
+    Files(Arc<dyn TableStore>),
+}
+
 impl End {
-    pub(crate) fn new(dialect: Arc<dyn Dialect>, schemas: Vec<Arc<EntitySchema>>) -> Self {
-        Self { dialect, schemas, linked: None }
+    /// A database.
+    pub(crate) fn database(dialect: Arc<dyn Dialect>, schemas: Vec<Arc<EntitySchema>>) -> Self {
+        Self { place: Place::Database(dialect), schemas, linked: None }
+    }
+
+    /// Files that are read or written.
+    pub(crate) fn files(files: Arc<dyn TableStore>, schemas: Vec<Arc<EntitySchema>>) -> Self {
+        Self { place: Place::Files(files), schemas, linked: None }
+    }
+
+    /// The database, if it is one.
+    pub(crate) fn dialect(&self) -> Option<&Arc<dyn Dialect>> {
+        match &self.place {
+            Place::Database(dialect) => Some(dialect),
+            Place::Files(_) => None,
+        }
     }
 
     /// The same end for one table, whose rows have the lists of these links as further columns.
     pub(super) fn with_links(&self, table: &str, links: Vec<Link>) -> Self {
-        if links.is_empty() {
+        let Some(dialect) = self.dialect().filter(|_| !links.is_empty()) else {
             return self.clone();
-        }
-        let linked = LinkedTables::new(Arc::clone(&self.dialect), table.to_owned(), links);
+        };
+        let linked = LinkedTables::new(Arc::clone(dialect), table.to_owned(), links);
         Self { linked: Some(Arc::new(linked)), ..self.clone() }
     }
 
-    /// The tables of the database.
+    /// The tables of the database, or those in the files.
     pub(crate) fn tables(&self) -> Result<&dyn TableStore> {
-        match &self.linked {
-            Some(linked) => Ok(linked.as_ref()),
-            None => self.dialect.tables().ok_or_else(|| {
+        match (&self.linked, &self.place) {
+            (Some(linked), _) => Ok(linked.as_ref()),
+            (None, Place::Database(dialect)) => dialect.tables().ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, "a transaction cannot be an end of a replication rule")
             }),
+            (None, Place::Files(files)) => Ok(files.as_ref()),
         }
     }
 
@@ -53,13 +75,18 @@ impl End {
         }
     }
 
+    /// Whether rows may have any fields.
+    pub(crate) fn is_schemaless(&self) -> bool {
+        self.dialect().is_some_and(|dialect| dialect.kind().is_schemaless())
+    }
+
     /// Whether links of a many-to-many relation are rows of a junction table here.
     pub(super) fn has_junctions(&self) -> bool {
-        self.dialect.kind().has_junctions()
+        self.dialect().is_some_and(|dialect| dialect.kind().has_junctions())
     }
 
     /// Whether links of a many-to-many relation are lists within documents here.
     pub(super) fn has_lists(&self) -> bool {
-        self.dialect.kind().is_schemaless()
+        self.is_schemaless()
     }
 }

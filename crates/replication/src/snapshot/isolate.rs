@@ -102,6 +102,8 @@ pub(crate) fn concerns_rows(error: &Error) -> bool {
             | ErrorKind::NoPrimaryKey
             | ErrorKind::Unsupported
             | ErrorKind::Config
+            | ErrorKind::File
+            | ErrorKind::Format
     );
     !whole_table && !stops_the_run(error.kind())
 }

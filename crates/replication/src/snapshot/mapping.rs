@@ -31,6 +31,17 @@ pub(crate) struct Mapping {
     source_limits: Limits,
 }
 
+/// What happens where the target lacks a table or column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// It is an error.
+    Nothing,
+    /// It is made.
+    Missing,
+    /// It is taken to be there, with the types of the source.
+    Imagined,
+}
+
 /// A row in the types of the target, with the columns whose conversion gave something up.
 pub(crate) type Converted = (Row, Vec<(usize, Loss)>);
 
@@ -42,6 +53,17 @@ impl Mapping {
         target: &End,
         create: bool,
     ) -> Result<Self> {
+        let creation = if create { Creation::Missing } else { Creation::Nothing };
+        Self::prepare_with(plan, source, target, creation).await
+    }
+
+    /// Reads both catalogues; what the target lacks is made, missed or imagined.
+    pub(crate) async fn prepare_with(
+        plan: &CollectionPlan,
+        source: &End,
+        target: &End,
+        creation: Creation,
+    ) -> Result<Self> {
         let (source_tables, target_tables) = (source.tables()?, target.tables()?);
         let unknown = |name: &str, end: &str| {
             Error::new(ErrorKind::UnknownTable, format!("collection \"{name}\" does not exist at the {end}"))
@@ -51,17 +73,29 @@ impl Mapping {
             .await?
             .ok_or_else(|| unknown(&plan.source_table, "source"))?;
         if let Some(schema) = plan.source_schema.as_ref().or(plan.target_schema.as_ref()) {
-            overlay_schema(&mut source_table, schema, source.dialect.kind().is_schemaless());
+            overlay_schema(&mut source_table, schema, source.is_schemaless());
+        }
+        if source_tables.is_untyped() {
+            adopt_target(&mut source_table, plan, target).await?;
+        }
+        if target_tables.needs_keys() {
+            require_key(&source_table, source_tables.is_untyped())?;
         }
         plan.add_list_columns(&mut source_table);
-        source_table.require_key()?;
         let wanted = Table { name: plan.target_table.clone(), ..source_table.clone() };
-        let target_is_schemaless = target.dialect.kind().is_schemaless();
-        let existing = if create { None } else { target_tables.describe(&plan.target_table).await? };
-        let mut target_table = match existing {
-            None if !create => return Err(unknown(&plan.target_table, "target")),
+        let target_is_schemaless = target.is_schemaless();
+        let existing = match creation {
+            Creation::Missing => None,
+            Creation::Nothing | Creation::Imagined => target_tables.describe(&plan.target_table).await?,
+        };
+        let mut target_table = match (existing, creation) {
+            (None, Creation::Nothing) => return Err(unknown(&plan.target_table, "target")),
+            (Some(existing), Creation::Imagined) if !target_is_schemaless => {
+                imagine_missing(existing, &wanted)
+            }
             // A schemaless target does not know by which columns of the source its documents are keyed.
-            Some(existing) if !target_is_schemaless => existing,
+            (Some(existing), _) if !target_is_schemaless => existing,
+            (_, Creation::Imagined) => wanted,
             _ => target_tables.create_like(&wanted).await?,
         };
         if let Some(schema) = plan.target_schema.as_ref().or(plan.source_schema.as_ref()) {
@@ -78,7 +112,7 @@ impl Mapping {
         source: &End,
         target: &End,
     ) -> Result<Self> {
-        let into_junction = target.dialect.kind().has_junctions();
+        let into_junction = target.has_junctions();
         let left_out: Vec<&str> = plan
             .links
             .iter()
@@ -102,7 +136,7 @@ impl Mapping {
             positions,
             source_discriminator,
             target_discriminator,
-            target_is_schemaless: target.dialect.kind().is_schemaless(),
+            target_is_schemaless: target.is_schemaless(),
             limits: target.tables()?.limits(),
             source_limits: source.tables()?.limits(),
         })
@@ -274,6 +308,51 @@ impl Mapping {
             _ => true,
         }
     }
+}
+
+/// Gives the columns of a source whose types are only found from its values those of an existing target, and its key.
+async fn adopt_target(source: &mut Table, plan: &CollectionPlan, target: &End) -> Result<()> {
+    // A schemaless target has no types either, but those of the rows that it happens to hold.
+    if target.is_schemaless() {
+        return Ok(());
+    }
+    let Some(mut existing) = target.tables()?.describe(&plan.target_table).await? else { return Ok(()) };
+    if let Some(schema) = plan.target_schema.as_ref().or(plan.source_schema.as_ref()) {
+        overlay_schema(&mut existing, schema, false);
+    }
+    for column in &mut source.columns {
+        let own = existing.columns.iter().find(|own| own.name.eq_ignore_ascii_case(&column.name));
+        if let Some(own) = own.filter(|own| own.column_type != ColumnType::Any) {
+            column.column_type = own.column_type.clone();
+        }
+    }
+    if source.key.is_empty() {
+        let position = |at: &usize| {
+            let name = existing.columns.get(*at).map(|column| column.name.as_str()).unwrap_or_default();
+            source.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+        };
+        source.key = existing.key.iter().map(position).collect::<Option<_>>().unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn require_key(source: &Table, is_file: bool) -> Result<()> {
+    if is_file && source.key.is_empty() {
+        let message = format!(
+            "no column of \"{}\" is known as its primary key; name it with the source's option key",
+            source.name
+        );
+        return Err(Error::new(ErrorKind::NoPrimaryKey, message));
+    }
+    source.require_key()
+}
+
+/// An existing table with the columns that it would be given.
+fn imagine_missing(mut existing: Table, wanted: &Table) -> Table {
+    let lacks = |name: &str| !existing.columns.iter().any(|own| own.name.eq_ignore_ascii_case(name));
+    let missing: Vec<_> = wanted.columns.iter().filter(|column| lacks(&column.name)).cloned().collect();
+    existing.columns.extend(missing);
+    existing
 }
 
 /// The moment of a value; SQLite keeps it as text.

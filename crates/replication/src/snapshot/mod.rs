@@ -15,12 +15,12 @@ pub(crate) use copy::{Window, copy_fetched, copy_rows};
 pub(crate) use end::End;
 pub(crate) use isolate::{Refused, Write, write_isolating};
 pub(crate) use key::{canonical_key, key_text};
-pub(crate) use mapping::{Mapping, moment};
+pub(crate) use mapping::{Creation, Mapping, moment};
 pub(crate) use order::parents_first;
 pub(crate) use plan::{CollectionPlan, resolve, resolve_both};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
-pub(crate) use sweep::orphans_among;
+pub(crate) use sweep::{delete_rows, orphans_among};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -157,6 +157,7 @@ pub(crate) fn stops_the_run(kind: ErrorKind) -> bool {
             | ErrorKind::ReadOnly
             | ErrorKind::DiskFull
             | ErrorKind::Closed
+            | ErrorKind::Stopped
             | ErrorKind::Internal
     )
 }

@@ -25,7 +25,7 @@ pub(super) async fn delete_orphans(collection: &Collection) -> Result<Collection
     let mut stats = CollectionStats::default();
     while let Some(batch) = batches.recv().await {
         let orphans = orphans_among(mapping, &collection.source, batch?.into_rows()?).await?;
-        delete_isolating(collection, orphans, &mut stats).await?;
+        delete_rows(collection, orphans, &mut stats).await?;
     }
     Ok(stats)
 }
@@ -81,7 +81,8 @@ fn key_columns(table: &Table) -> Table {
     }
 }
 
-async fn delete_isolating(
+/// Deletes rows by their keys; those that cannot be deleted are counted and named.
+pub(crate) async fn delete_rows(
     collection: &Collection,
     keys: Vec<Vec<Value>>,
     stats: &mut CollectionStats,

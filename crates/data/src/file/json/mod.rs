@@ -1,0 +1,7 @@
+//! JSON: a list of objects, lists of objects by their names, or one object per line.
+
+mod read;
+mod write;
+
+pub(super) use read::{JsonPlace, each_line, each_object, lists_in};
+pub(super) use write::write_object;

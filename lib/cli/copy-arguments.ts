@@ -1,0 +1,151 @@
+// The arguments of mostajs-copy.
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { CopyEnd, CopyRequest, ExistingRows } from '../copy/index.js';
+import { configError } from '../errors.js';
+import type { EntityDeclaration } from '../types/schema.js';
+import { withCommandFiles } from './command-file.js';
+
+/** Where schemas are looked for when no file is named. */
+const SCHEMA_FILES = ['.mostajs/generated/entities.json', 'entities.json'];
+
+interface Options {
+  from?: string;
+  to: string[];
+  source?: string;
+  sourceDialect?: string;
+  sourceUri?: string;
+  sourceFile?: string;
+  dest: string[];
+  destDialect: string[];
+  destUri: string[];
+  destFile: string[];
+  entities?: string[];
+  batch?: number;
+  batchSize?: number;
+  createTables: boolean;
+  existing: ExistingRows;
+  truncate: boolean;
+  schemas?: string;
+  delimiter?: string;
+  dryRun: boolean;
+  quiet: boolean;
+}
+
+/**
+ * Reads the arguments.
+ *
+ * @throws {CommanderError} for arguments that do not exist, after printing what is wrong; {ReplicaverseError} of kind
+ *   `Config` for those that make no copy.
+ */
+export async function copyArguments(argv: readonly string[]): Promise<CopyRequest & { quiet: boolean }> {
+  const command = copyCommand();
+  command.parse(withCommandFiles(argv), { from: 'user' });
+  const options = command.opts<Options>();
+  const schemas = schemasOf(options);
+  return {
+    source: sourceOf(options),
+    destinations: destinationsOf(options),
+    entities: options.entities ?? '*',
+    batchSize: options.batch ?? options.batchSize,
+    createTables: options.createTables,
+    existing: options.existing,
+    truncate: options.truncate,
+    dryRun: options.dryRun,
+    quiet: options.quiet,
+    schemas,
+  };
+}
+
+function copyCommand(): Command {
+  const several = (value: string, before: string[]): string[] => [...before, value];
+  const hidden = (flags: string): Option => new Option(flags).hideHelp();
+  return new Command('mostajs-copy')
+    .description('Copies rows between databases, CSV, JSON and SQL files. A row that exists is overwritten; rows that only a destination has stay.')
+    .option('--from <end>', 'the source: a URI, a file, or format:folder such as csv:export')
+    .option('--to <end>', 'a destination; may be given several times', several, [])
+    .option('--entities <names>', 'entities or tables, separated by commas (default: all)', (names) => names.split(',').map((name) => name.trim()).filter(Boolean))
+    .option('--batch <rows>', 'rows of a batch at the most', wholeNumber)
+    .option('--create-tables', 'make tables and columns that a destination lacks (the default)', true)
+    .option('--no-create-tables', 'fail where a destination lacks a table or column')
+    .addOption(new Option('--existing <what>', 'what happens to rows that a destination has').choices(['overwrite', 'skip', 'newer']).default('overwrite'))
+    .option('--truncate', 'empty the tables of the destinations first', false)
+    .option('--schemas <file>', `a JSON list of entity schemas (default: ${SCHEMA_FILES.join(' or ')}, if there is one)`)
+    .option('--delimiter <character>', 'what stands between the cells of CSV files')
+    .option('--dry-run', 'read and convert everything, and write nothing', false)
+    .option('--quiet', 'print nothing but what fails', false)
+    .option('--commandFile <file>', 'read arguments from a file first: any number per line, # begins a comment')
+    .addOption(hidden('--source <type>'))
+    .addOption(hidden('--source-dialect <name>'))
+    .addOption(hidden('--source-uri <uri>'))
+    .addOption(hidden('--source-file <path>'))
+    .addOption(hidden('--dest <type>').argParser(several).default([]))
+    .addOption(hidden('--dest-dialect <name>').argParser(several).default([]))
+    .addOption(hidden('--dest-uri <uri>').argParser(several).default([]))
+    .addOption(hidden('--dest-file <path>').argParser(several).default([]))
+    .addOption(hidden('--batch-size <rows>').argParser(wholeNumber))
+    .addHelpText('after', '\nExit codes: 0 everything was copied, 1 something was not, 2 wrong arguments, 130 interrupted.')
+    .exitOverride();
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Expected a whole number from 1.');
+  return number;
+}
+
+function sourceOf(options: Options): CopyEnd {
+  if (options.from !== undefined) return delimited(options.from, options);
+  if (options.source === undefined) throw configError('--from: a source is required');
+  const { source: type, sourceDialect: dialect, sourceUri: uri, sourceFile: file } = options;
+  return { type, dialect, uri, file } as unknown as CopyEnd;
+}
+
+/** Types take dialects, URIs and files in their order. */
+function destinationsOf(options: Options): CopyEnd[] {
+  const ends: CopyEnd[] = options.to.map((end) => delimited(end, options));
+  let databases = 0;
+  let files = 0;
+  for (const type of options.dest) {
+    if (type === 'db') {
+      const [dialect, uri] = [options.destDialect[databases] ?? 'sqlite', options.destUri[databases] ?? './copy.sqlite'];
+      databases += 1;
+      ends.push({ type, dialect, uri } as unknown as CopyEnd);
+    } else {
+      ends.push({ type, file: options.destFile[files] ?? `./${type}-output` } as unknown as CopyEnd);
+      files += 1;
+    }
+  }
+  if (ends.length === 0) throw configError('--to: at least one destination is required');
+  return ends;
+}
+
+/** A CSV file or folder with the delimiter that was asked for. */
+function delimited(end: string, { delimiter }: Options): CopyEnd {
+  const path = /^csv:(.*)$/is.exec(end)?.[1] ?? (/\.csv$/i.test(end) && !/^[a-z]{2,}:/i.test(end) ? end : undefined);
+  if (delimiter === undefined || path === undefined) return end;
+  return { format: 'csv', path, delimiter: delimiter === '\\t' ? '\t' : delimiter };
+}
+
+function schemasOf({ schemas }: Options): EntityDeclaration[] {
+  const texts = schemas === undefined ? SCHEMA_FILES.map(textIfThere) : [{ file: schemas, text: readFileSync(schemas, 'utf8') }];
+  const found = texts.find((each) => each !== undefined);
+  if (found === undefined) return [];
+  let list: unknown;
+  try {
+    list = JSON.parse(found.text);
+  } catch (error) {
+    throw configError(`${found.file}: no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!Array.isArray(list)) throw configError(`${found.file}: expected a list of entity schemas`);
+  return list as EntityDeclaration[];
+}
+
+function textIfThere(file: string): { file: string; text: string } | undefined {
+  try {
+    return { file, text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
