@@ -125,12 +125,17 @@ impl MongoDialect {
     }
 
     /// The query of a filter that is complete.
-    async fn query(&self, loan: &mut Loan<'_>, schema: &EntitySchema, filter: &Filter) -> Result<Document> {
+    pub(super) async fn query(
+        &self,
+        loan: &mut Loan<'_>,
+        schema: &EntitySchema,
+        filter: &Filter,
+    ) -> Result<Document> {
         let fields = Fields::resolve(self, loan, schema, filter, &FindOptions::default()).await?;
         compile(&fields, filter)
     }
 
-    async fn update_each(
+    pub(super) async fn update_each(
         &self,
         loan: &mut Loan<'_>,
         name: &str,

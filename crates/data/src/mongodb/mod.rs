@@ -27,6 +27,7 @@ mod schema;
 mod search;
 mod tables;
 mod transaction;
+mod unlink;
 mod upsert;
 
 use std::sync::Arc;
@@ -197,6 +198,10 @@ impl Dialect for MongoDialect {
         ids: &[Value],
     ) -> Result<Vec<(Value, Value)>> {
         self.listed_ids(schema, relation, ids).await
+    }
+
+    async fn unlink(&self, schema: &EntitySchema, relation: &str, ids: &[Value]) -> Result<()> {
+        self.unlink_ids(schema, relation, ids).await
     }
 
     async fn drop_table(&self, collection: &str) -> Result<()> {

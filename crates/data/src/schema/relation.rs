@@ -124,10 +124,14 @@ pub struct JunctionNames {
 }
 
 impl EntitySchema {
-    /// The junction of the many-to-many relation of this name.
+    /// The junction of the many-to-many relation of this name. One that is mapped by the other side, and names no
+    /// junction of its own, has none.
     pub fn junction(&self, name: &str) -> Option<JunctionNames> {
         let relation =
             self.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
+        if relation.mapped_by.is_some() && relation.through.is_none() {
+            return None;
+        }
         let column = |entity: &str| format!("{}Id", entity.to_lowercase());
         let own = relation.join_column.clone().unwrap_or_else(|| column(&self.name));
         let other = match &relation.inverse_join_column {
