@@ -221,8 +221,9 @@ describe('flushes', () => {
     await create('b');
     expect(onFlush).not.toHaveBeenCalled();
     await create('c');
-    await eventually(() => expect(target.rows('User')).toHaveLength(3));
-    await eventually(() => expect(onFlush).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ flushed: 3 })));
+    await eventually(() => target.rows('User').length === 3);
+    await eventually(() => onFlush.mock.calls.length > 0);
+    expect(onFlush).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ flushed: 3 }));
   });
 
   test('events that fail do not start one again and again', async () => {
@@ -235,7 +236,8 @@ describe('flushes', () => {
     listen({ flushThreshold: 2, onFlush });
     await create('a');
     await create('b');
-    await eventually(() => expect(onFlush).toHaveBeenCalledOnce());
+    await eventually(() => onFlush.mock.calls.length > 0);
+    expect(onFlush).toHaveBeenCalledOnce();
     expect(tries).toBe(2);
     expect(listener.pendingCount).toBe(2);
   });
@@ -243,7 +245,7 @@ describe('flushes', () => {
   test('time starts one', async () => {
     listen({ flushIntervalMs: 5 });
     await create('a');
-    await eventually(() => expect(target.rows('User')).toHaveLength(1));
+    await eventually(() => target.rows('User').length === 1);
   });
 
   test('stop waits for the one under way, flushes what is left, and gives the totals', async () => {
