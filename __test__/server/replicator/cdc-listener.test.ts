@@ -1,8 +1,7 @@
 // CDCListener between real databases.
 import { CDCListener } from 'replicaverse';
 import type { EntityService } from 'replicaverse';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../../support/eventually.mjs';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { note, person } from '../orm/schemas.js';
 import { PAIRS, Services } from './services.js';
 
@@ -28,10 +27,10 @@ describe.each(PAIRS)('from %s to %s', (from, to) => {
     await source.delete('Person', rows[7]!.id);
     const written = await source.create('Note', { title: 't' });
     // The flush that the threshold started may still be under way.
-    await eventually(async () => {
+    await vi.waitFor(async () => {
       await listener.flush();
-      return (await target.count('Note')) === 1;
-    });
+      expect(await target.count('Note')).toBe(1);
+    }, 10_000);
     await source.delete('Note', written.id);
     expect(await listener.stop()).toMatchObject({ errors: 0 });
     expect(await all(target)).toEqual(await all(source));
