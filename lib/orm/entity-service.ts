@@ -6,7 +6,6 @@ import type { OrmRequest, OrmResponse } from '../types/request.js';
 import type { EntityDeclaration, EntitySchema } from '../types/schema.js';
 import { deleteKnown, updateKnown } from './bulk-writes.js';
 import { completeSchema, getAllSchemas } from './registry.js';
-import { relationReader } from './relation-reading.js';
 import { BaseRepository } from './repository.js';
 import { answer } from './request-answering.js';
 import { WriteEmitter } from './service-events.js';
@@ -49,24 +48,24 @@ export class EntityService extends WriteEmitter {
     return await this.getRepo<T>(entity).findById(id, options);
   }
 
-  /** The rows that pass the filter, with what these relations lead to in place of ids. */
+  /** The rows that pass the filter, with what these relations lead to: the row or `null`, or a list of rows. */
   async findWithRelations<T = EntityRecord>(
     entity: string,
-    filter: DalFilter,
+    filter: DalFilter | undefined,
     relations: readonly string[],
     options?: QueryOptions,
   ): Promise<T[]> {
-    return await relationReader(this.getRepo(entity)).findWithRelations<T>(filter, relations, options);
+    return await this.getRepo<T>(entity).findWithRelations(filter, relations, options);
   }
 
-  /** The row of an id, with what these relations lead to in place of ids; `null` if there is none. */
+  /** The row of an id, with what these relations lead to; `null` if there is none. */
   async findByIdWithRelations<T = EntityRecord>(
     entity: string,
     id: EntityIdentity,
     relations: readonly string[],
     options?: QueryOptions,
   ): Promise<T | null> {
-    return await relationReader(this.getRepo(entity)).findByIdWithRelations<T>(id, relations, options);
+    return await this.getRepo<T>(entity).findByIdWithRelations(id, relations, options);
   }
 
   /** How many rows pass the filter. */

@@ -162,8 +162,8 @@ export class ForeignDialect implements IDialect {
 
   async findWithRelations<T = EntityRecord>(
     schema: EntityDeclaration,
-    filter: DalFilter,
-    relations: readonly string[],
+    filter: DalFilter = {},
+    relations: readonly string[] = [],
     options: QueryOptions = {},
   ): Promise<T[]> {
     if (relations.length === 0) return await this.find<T>(schema, filter, options);

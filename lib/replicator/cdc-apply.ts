@@ -5,7 +5,7 @@ import { rowsById } from './keyset-scan.js';
 import { isDeleted, keyText, moment } from './row-content.js';
 import { createRow, updateRow } from './row-writer.js';
 import { stays } from './sync-pass.js';
-import { canReadLinks, type SyncedEntity, syncedEntity, type SyncService } from './synced-entity.js';
+import { canReadLinks, type SyncedEntity, syncedEntity, type SyncService, withIds } from './synced-entity.js';
 import type { ConflictResolution } from './types.js';
 
 /** What became of an event. */
@@ -22,7 +22,7 @@ export async function applyEvent(source: SyncService, target: SyncService, event
   const entity = syncedEntity(source, target, event.collection, linked);
   const [existing] = (await rowsById({ service: target, entity: { ...entity, lists: [] } }, [event.id])).values();
   if (event.op === 'delete') return await applyDelete(target, entity, event, existing, resolution);
-  const row = await withLinks(source, entity, event);
+  const row = await rowOf(source, entity, event);
   const comparable = entity.lists.length === 0 || existing === undefined ? existing : await linkedRow(target, entity, event.id);
   if (comparable === undefined) return (await createRow(target, entity, row)).outcome;
   return stays(row, comparable, entity, resolution) ? 'skipped' : (await updateRow(target, entity, row, comparable)).outcome;
@@ -41,13 +41,14 @@ async function applyDelete(
   return (await target.delete(entity.name, existing.id)) ? 'deleted' : 'skipped';
 }
 
-/** The event's row with the links it has now: an event tells only of those that were written. */
-async function withLinks(source: SyncService, entity: SyncedEntity, { data, id }: CDCEvent): Promise<EntityRecord> {
-  const row = { ...data, id: data?.id ?? id };
-  if (entity.lists.length === 0) return row;
-  const present = await linkedRow(source, entity, row.id);
-  for (const list of entity.lists) if (present !== undefined) row[list as 'id'] = present[list] as string;
-  return row;
+/**
+ * The row of the event. Where it has links, or other rows in place of ids, it is read again, since an event tells only of what
+ * was written; one that is gone has its deletion still to come.
+ */
+async function rowOf(source: SyncService, entity: SyncedEntity, { data, id }: CDCEvent): Promise<EntityRecord> {
+  const told = withIds({ ...data, id: data?.id ?? id }, entity);
+  if (entity.lists.length === 0 && !entity.eager) return told;
+  return (await linkedRow(source, entity, told.id)) ?? told;
 }
 
 async function linkedRow(service: SyncService, entity: SyncedEntity, id: string): Promise<EntityRecord | undefined> {

@@ -3,6 +3,8 @@ import { ReplicaverseError } from '../errors.js';
 import { ForeignDialect } from '../orm/foreign-dialect.js';
 import { NativeSession } from '../orm/native-session.js';
 import { getAllSchemas } from '../orm/registry.js';
+import { BaseRepository } from '../orm/repository.js';
+import type { IDialect } from '../types/dialect.js';
 import type { DalFilter, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 
@@ -22,6 +24,8 @@ export interface SyncService {
 /** What is used of a repository. */
 interface Repository {
   readonly schema?: EntityDeclaration;
+  readonly dialect?: unknown;
+  findAll?(filter: DalFilter, options?: QueryOptions): Promise<EntityRecord[]>;
   findWithRelations?(filter: DalFilter, relations: readonly string[], options?: QueryOptions): Promise<EntityRecord[]>;
 }
 
@@ -34,6 +38,10 @@ export interface SyncedEntity {
   readonly passedOver: ReadonlySet<string>;
   /** The many-to-many relations whose links are copied as lists of ids. */
   readonly lists: readonly string[];
+  /** The columns that refer to other rows, by the names of their relations. */
+  readonly references: ReadonlyMap<string, string>;
+  /** Whether plain reads put other rows in place of ids, so that what was read so is not all there is to know. */
+  readonly eager: boolean;
   /** Whether both sides keep the `updatedAt` that they are given, so that it is compared too. */
   readonly comparesUpdatedAt: boolean;
 }
@@ -57,20 +65,37 @@ export function entityNames(service: SyncService, collections: readonly string[]
  */
 export function syncedEntity(source: SyncService, target: SyncService, name: string, withLists = false, known?: EntityDeclaration): SyncedEntity {
   const schema = known ?? schemaOf(source, name) ?? schemaOf(target, name);
-  const relations = Object.entries(schema?.relations ?? {});
-  const many = relations.filter(([, { type }]) => type === 'many-to-many').map(([relation]) => relation);
   const passedOver = new Set(['_id', '__v', 'deletedAt']);
-  for (const [relation, { type }] of relations) if (type === 'one-to-many') passedOver.add(relation);
-  // A plain read gives an empty list for every many-to-many relation, and writing that would remove the links.
-  if (!withLists) for (const relation of many) passedOver.add(relation);
+  const references = new Map<string, string>();
+  const lists: string[] = [];
+  for (const [relation, { type, joinColumn, mappedBy }] of Object.entries(schema?.relations ?? {})) {
+    if (type === 'one-to-many' || mappedBy !== undefined) passedOver.add(relation);
+    else if (type !== 'many-to-many') references.set(relation, joinColumn ?? relation);
+    else if (withLists) lists.push(relation);
+    // A plain read gives an empty list for every many-to-many relation, and writing that would remove the links.
+    else passedOver.add(relation);
+  }
   return {
     name,
     schema,
     softDelete: schema?.softDelete ?? false,
     passedOver,
-    lists: withLists ? many : [],
+    lists,
+    references,
+    eager: isEager(schema),
     comparesUpdatedAt: isNative(source) && isNative(target),
   };
+}
+
+/** The row with ids in place of the rows that it refers to. */
+export function withIds<T extends object>(row: T, { references }: SyncedEntity): T {
+  const fields = row as Record<string, unknown>;
+  for (const [relation, column] of references) {
+    const value = fields[relation];
+    if (typeof value === 'object' && value !== null && 'id' in value) fields[column] = value.id;
+    if (relation !== column) delete fields[relation];
+  }
+  return row;
 }
 
 /** Whether a service can read the links of many-to-many relations. */
@@ -79,10 +104,17 @@ export function canReadLinks(service: SyncService, name: string): boolean {
   return typeof repositoryOf(service, name)?.findWithRelations === 'function';
 }
 
-/** Rows of an entity, with the links of its many-to-many relations as lists of ids where they are copied. */
-export async function readRows(service: SyncService, { name, lists }: SyncedEntity, { filter, options }: Reading): Promise<EntityRecord[]> {
-  if (lists.length === 0) return await service.findAll(name, filter, options);
-  const repository = repositoryOf(service, name);
+/**
+ * Rows of an entity as they are stored, with ids in place of other rows, and with the links of its many-to-many relations as
+ * lists of ids where they are copied.
+ */
+export async function readRows(service: SyncService, entity: SyncedEntity, { filter, options }: Reading): Promise<EntityRecord[]> {
+  const { name, lists, eager } = entity;
+  const repository = eager ? lazyRepository(repositoryOf(service, name)) : repositoryOf(service, name);
+  if (lists.length === 0) {
+    const rows = eager && repository?.findAll !== undefined ? await repository.findAll(filter, options) : await service.findAll(name, filter, options);
+    return rows.map((row) => withIds(row, entity));
+  }
   if (typeof repository?.findWithRelations !== 'function') {
     throw new ReplicaverseError(`${name}: the service cannot read relations: its repository has no findWithRelations`, {
       kind: 'Unsupported',
@@ -91,7 +123,26 @@ export async function readRows(service: SyncService, { name, lists }: SyncedEnti
   }
   const rows = await repository.findWithRelations(filter, lists, options);
   for (const row of rows) for (const list of lists) row[list] = idsOf(row[list]);
-  return rows;
+  return rows.map((row) => withIds(row, entity));
+}
+
+const lazySchemas = new WeakMap<EntityDeclaration, EntityDeclaration>();
+
+/** The repository without eager relations, by which references to rows that are hidden would be read as null. */
+function lazyRepository(repository: Repository | undefined): Repository | undefined {
+  const { schema, dialect } = repository ?? {};
+  if (schema === undefined || !(dialect instanceof NativeSession)) return repository;
+  let lazy = lazySchemas.get(schema);
+  if (lazy === undefined) {
+    const relations = Object.entries(schema.relations ?? {}).map(([name, relation]) => [name, { ...relation, fetch: 'lazy' as const }]);
+    lazy = { ...schema, relations: Object.fromEntries(relations) as EntityDeclaration['relations'] & object };
+    lazySchemas.set(schema, lazy);
+  }
+  return new BaseRepository(lazy, dialect as unknown as IDialect);
+}
+
+function isEager(schema: EntityDeclaration | undefined): boolean {
+  return Object.values(schema?.relations ?? {}).some(({ fetch }) => fetch === 'eager');
 }
 
 /** The ids that a value of a many-to-many relation lists, given as rows or as ids. */

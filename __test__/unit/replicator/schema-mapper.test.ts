@@ -26,7 +26,7 @@ const messages = (source: string, target: string, severity?: string) =>
     .issues.filter((issue) => severity === undefined || issue.severity === severity)
     .map(({ field, message }) => `${field ?? ''}: ${message}`);
 
-test.each([
+test.each<readonly [string, number]>([
   ['mysql', 255],
   ['mariadb', 255],
   ['oracle', 4000],
