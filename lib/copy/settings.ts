@@ -35,7 +35,7 @@ export function settingsOf(request: CopyRequest): Settings {
   refuseUnknown(request, REQUEST);
   if (request.options !== undefined) refuseUnknown(request.options, OPTIONS);
   const given = Object.entries(request).filter(([, value]) => value !== undefined);
-  const options = { ...request.options, ...Object.fromEntries(given) } as CopyOptions;
+  const options: CopyOptions = { ...request.options, ...Object.fromEntries(given) };
   const existing = EXISTING[options.existing ?? 'overwrite'];
   if (existing === undefined) {
     throw configError(`existing: unknown value "${String(options.existing)}"; known are overwrite, skip, newer`);
