@@ -31,7 +31,7 @@ pub(crate) const TEXTS: [&str; 24] = [
     "x.y",
     "'; DROP TABLE rows; --",
 ];
-const NUMBERS: [f64; 14] = [
+const NUMBERS: [f64; 17] = [
     0.0,
     -0.0,
     1.0,
@@ -45,7 +45,7 @@ const NUMBERS: [f64; 14] = [
     -1e15,
     9_007_199_254_740_992.0,
     -9_007_199_254_740_991.0,
-    1e-7,
+    1e-7, 1e300, -1e300, 5e-324,
 ];
 const DATES: [&str; 10] = [
     "0001-01-01T00:00:00.000Z",
