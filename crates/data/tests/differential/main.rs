@@ -77,8 +77,10 @@ async fn in_transactions(targets: &[Target], model: &mut Model, seed: u64, rando
     for target in targets {
         transactions.push((target.kind, target.dialect.begin(None).await.unwrap()));
     }
-    let views: Vec<View<'_>> =
-        transactions.iter().map(|(kind, transaction)| View { kind: *kind, dialect: &**transaction, pinned: true }).collect();
+    let views: Vec<View<'_>> = transactions
+        .iter()
+        .map(|(kind, transaction)| View { kind: *kind, dialect: &**transaction, pinned: true })
+        .collect();
     operations(&views, model, seed, random).await;
     let commits = random.percent(50);
     for (_, transaction) in &transactions {
