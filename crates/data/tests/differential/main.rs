@@ -16,7 +16,7 @@ mod schemas;
 mod values;
 
 use data::schema::ID;
-use data::{Direction, ErrorKind, Filter, FindOptions, Value};
+use data::{Direction, EntitySchema, ErrorKind, Filter, FindOptions, Record, Value};
 
 use crate::agreement::disagreement;
 use crate::databases::{Target, View};
@@ -54,6 +54,12 @@ async fn round(targets: &[Target], seed: u64) {
         let made = target.dialect.init_schema(std::slice::from_ref(&schema)).await;
         made.unwrap_or_else(|error| panic!("seed {seed}: {}: {error}\n{schema:#?}", target.kind.name()));
     }
+    let others = rows_of_another_entity(&mut random, &schema);
+    for target in targets {
+        for (schema, row) in &others {
+            target.dialect.create(schema, row.clone()).await.unwrap();
+        }
+    }
     let mut model = Model { schema: std::sync::Arc::clone(&schema), rows: Vec::new() };
     let dialects: Vec<_> = targets.iter().map(Target::view).collect();
     for number in 0..ROWS {
@@ -68,6 +74,21 @@ async fn round(targets: &[Target], seed: u64) {
     for target in targets {
         target.dialect.drop_schema(std::slice::from_ref(&schema)).await.unwrap();
     }
+}
+
+/// Rows in the same collection that are none of the entity's, which nothing may find or change.
+fn rows_of_another_entity(random: &mut Random, schema: &EntitySchema) -> Vec<(EntitySchema, Record)> {
+    let mut other = schema.clone();
+    let Some(discriminator) = &mut other.discriminator else { return Vec::new() };
+    discriminator.value = "another".to_owned();
+    let row = |number| {
+        let mut row = random_row(random, schema, number);
+        row.insert(ID.to_owned(), Value::Text(format!("another {number}")));
+        // What is unique is so for the whole collection.
+        row.shift_remove("code");
+        (other.clone(), row)
+    };
+    (0..3).map(row).collect()
 }
 
 /// The same within a transaction of each, which is committed or undone.
