@@ -31,6 +31,7 @@ pub(super) fn compile(path: &FieldPath, place: &Place, condition: &Condition) ->
         value: value_at(place),
         is_list: place.role == FieldRole::Declared(FieldType::Array) && place.below.is_empty(),
         is_whole: place.below.is_empty(),
+        has_own_path: !place.below.iter().any(|key| key.bytes().all(|byte| byte.is_ascii_digit())),
     };
     match condition {
         Condition::Exists(true) => Ok(json.present()),
@@ -60,6 +61,8 @@ struct JsonPlace<'a> {
     /// Whether it is a list field, which equals each of its items as well.
     is_list: bool,
     is_whole: bool,
+    /// Whether MongoDB's own path leads there too. It does not look into a list that is an item of a list.
+    has_own_path: bool,
 }
 
 impl JsonPlace<'_> {
@@ -121,7 +124,7 @@ impl JsonPlace<'_> {
 
     /// The expression, beside MongoDB's own test where there is one.
     fn narrowed(&self, own: Option<Bson>, expression: Document) -> Result<Document> {
-        Ok(match own {
+        Ok(match own.filter(|_| self.has_own_path) {
             Some(own) => doc! {"$and": [{&self.stored: own}, {"$expr": expression}]},
             None => doc! {"$expr": expression},
         })

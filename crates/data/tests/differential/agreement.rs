@@ -29,6 +29,10 @@ fn outcomes_agree(expected: &Outcome, given: &Outcome, scale: f64) -> bool {
         (Outcome::Row(expected), Outcome::Row(given)) => {
             rows_agree(expected.as_slice(), given.as_slice(), Value::same_as)
         }
+        (Outcome::Upserted(expected, inserted), Outcome::Upserted(given, created)) => {
+            let (expected, given) = (std::slice::from_ref(expected), std::slice::from_ref(given));
+            inserted == created && rows_agree(expected, given, Value::same_as)
+        }
         (Outcome::Count(expected), Outcome::Count(given)) => expected == given,
         (Outcome::Flag(expected), Outcome::Flag(given)) => expected == given,
         (Outcome::Values(expected), Outcome::Values(given)) => values_agree(expected, given),

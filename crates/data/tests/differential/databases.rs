@@ -18,6 +18,20 @@ pub(crate) struct Target {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// A database, or a transaction on it.
+pub(crate) struct View<'a> {
+    pub(crate) kind: DialectKind,
+    pub(crate) dialect: &'a dyn Dialect,
+    /// Whether it is a transaction.
+    pub(crate) pinned: bool,
+}
+
+impl Target {
+    pub(crate) fn view(&self) -> View<'_> {
+        View { kind: self.kind, dialect: &*self.dialect, pinned: false }
+    }
+}
+
 /// Every database; another one is one more line.
 pub(crate) async fn targets() -> Vec<Target> {
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ pub(crate) enum Operation {
     Find(Filter, FindOptions),
     Count(Filter, bool),
     Update(Value, Record),
+    Upsert(Filter, Record),
     UpdateMany(Filter, Record),
     Delete(Value),
     DeleteMany(Filter),
@@ -25,6 +26,8 @@ pub(crate) enum Operation {
 pub(crate) enum Outcome {
     Rows(Vec<Record>),
     Row(Option<Record>),
+    /// The row, and whether it was inserted.
+    Upserted(Record, bool),
     Count(u64),
     Flag(bool),
     Values(Vec<Value>),
@@ -43,6 +46,10 @@ impl Operation {
             Self::Find(filter, options) => Outcome::Rows(dialect.find(schema, &filter, &options).await?),
             Self::Count(filter, deleted) => Outcome::Count(dialect.count(schema, &filter, deleted).await?),
             Self::Update(id, changes) => Outcome::Row(dialect.update(schema, &id, changes).await?),
+            Self::Upsert(filter, record) => {
+                let upserted = dialect.upsert(schema, &filter, record).await?;
+                Outcome::Upserted(upserted.record, upserted.created)
+            }
             Self::UpdateMany(filter, changes) => {
                 Outcome::Count(dialect.update_many(schema, &filter, changes).await?)
             }

@@ -145,9 +145,13 @@ fn push_accumulator(
             sql.push("), 0)");
         }
         Accumulator::Average(path) => {
-            sql.push("avg(");
-            push_number(sql, query, type_at(query.schema, before, path)?, column);
-            sql.push(")");
+            // PostgreSQL's avg also adds up squares, which overflows where the mean does not.
+            let field_type = type_at(query.schema, before, path)?;
+            sql.push("sum(");
+            push_number(sql, query, field_type, column);
+            sql.push(") / nullif(CAST(count(");
+            push_number(sql, query, field_type, column);
+            sql.push(&format!(") AS {double}), 0)"));
         }
         Accumulator::Min(path) => {
             query.syntax.extreme(sql, column, type_at(query.schema, before, path)?, false);

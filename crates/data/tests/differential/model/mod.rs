@@ -5,7 +5,7 @@ mod filter;
 mod order;
 
 use data::schema::{DELETED_AT, FieldType, ID};
-use data::{EntitySchema, ErrorKind, Filter, FindOptions, Record, Timestamp, Value};
+use data::{Condition, EntitySchema, ErrorKind, Filter, FindOptions, Record, Timestamp, Value};
 
 pub(crate) use self::order::ordered;
 use self::order::sort_rows;
@@ -33,6 +33,19 @@ impl Model {
                 }
                 None => None,
             }),
+            Operation::Upsert(filter, record) => match self.passing(filter, false)?.first() {
+                Some(row) => {
+                    self.change(&[*row], record)?;
+                    Outcome::Upserted(self.rows[*row].clone(), false)
+                }
+                None => {
+                    let mut record = record.clone();
+                    if let Filter::Field(path, Condition::Eq(value)) = filter {
+                        record.insert(path.field.clone(), value.clone());
+                    }
+                    Outcome::Upserted(self.create(&record)?, true)
+                }
+            },
             Operation::UpdateMany(filter, changes) => {
                 let rows = self.passing(filter, false)?;
                 self.change(&rows, changes)?;
