@@ -23,15 +23,21 @@ pub enum DialectKind {
     Sqlite,
     /// MongoDB.
     Mongodb,
+    /// MySQL.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
 }
 
 impl DialectKind {
     /// Every dialect with the names that configurations use for it.
-    const NAMES: [(&'static str, Self); 7] = [
+    const NAMES: [(&'static str, Self); 9] = [
         ("postgres", Self::Postgres),
         ("cockroachdb", Self::Cockroachdb),
         ("sqlite", Self::Sqlite),
         ("mongodb", Self::Mongodb),
+        ("mysql", Self::Mysql),
+        ("mariadb", Self::Mariadb),
         ("postgresql", Self::Postgres),
         ("cockroach", Self::Cockroachdb),
         ("mongo", Self::Mongodb),
@@ -45,7 +51,7 @@ impl DialectKind {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind).ok_or_else(|| {
             Error::new(
                 ErrorKind::UnknownDialect,
-                format!("unknown dialect \"{name}\"; known are postgres, cockroachdb, sqlite, mongodb"),
+                format!("unknown dialect \"{name}\"; known are postgres, cockroachdb, sqlite, mongodb, mysql, mariadb"),
             )
         })
     }

@@ -19,6 +19,6 @@ mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
-pub(crate) use statement::{Statement, quote};
-pub(crate) use syntax::{JsonTest, SqlSyntax, restore_number, store_number};
+pub(crate) use statement::{Statement, double_quoted, quoted_by};
+pub(crate) use syntax::{Coverage, JsonTest, NewIndex, Returning, SqlSyntax, restore_number, store_number};
 pub(crate) use transaction::{Pinned, PinnedSession};

@@ -166,11 +166,10 @@ fn push_order(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions) -> 
         let path = sort_path(key);
         let column = scope.fields.resolve(scope.schema, &path)?;
         if matches!(column.field_type, FieldType::Json | FieldType::Array) {
-            scope.syntax.json_order(sql, &super::statement::quote(&column.name), &path.below);
+            scope.syntax.json_order(sql, &scope.syntax.quote(&column.name), &path.below, *direction);
         } else {
-            sql.name(&column.name);
+            sql.name(&column.name).push(scope.syntax.order(*direction));
         }
-        sql.push(scope.syntax.order(*direction));
     }
     Ok(())
 }
