@@ -18,6 +18,7 @@ pub async fn connect(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> {
         DialectKind::Postgres | DialectKind::Cockroachdb => crate::postgres::open(config).await,
         DialectKind::Sqlite => crate::sqlite::open(config).await,
         DialectKind::Mongodb => crate::mongodb::open(config).await,
+        DialectKind::Mysql | DialectKind::Mariadb => crate::mysql::open(config).await,
         DialectKind::Foreign => Err(Error::new(
             ErrorKind::UnknownDialect,
             "a dialect that an application brings is connected by the application",

@@ -23,17 +23,23 @@ pub enum DialectKind {
     Sqlite,
     /// MongoDB.
     Mongodb,
+    /// MySQL.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
     /// A dialect that an application brings; configurations know it by its own name.
     Foreign,
 }
 
 impl DialectKind {
     /// Every dialect with the names that configurations use for it.
-    const NAMES: [(&'static str, Self); 7] = [
+    const NAMES: [(&'static str, Self); 9] = [
         ("postgres", Self::Postgres),
         ("cockroachdb", Self::Cockroachdb),
         ("sqlite", Self::Sqlite),
         ("mongodb", Self::Mongodb),
+        ("mysql", Self::Mysql),
+        ("mariadb", Self::Mariadb),
         ("postgresql", Self::Postgres),
         ("cockroach", Self::Cockroachdb),
         ("mongo", Self::Mongodb),
@@ -47,7 +53,7 @@ impl DialectKind {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind).ok_or_else(|| {
             Error::new(
                 ErrorKind::UnknownDialect,
-                format!("unknown dialect \"{name}\"; known are postgres, cockroachdb, sqlite, mongodb"),
+                format!("unknown dialect \"{name}\"; known are postgres, cockroachdb, sqlite, mongodb, mysql, mariadb"),
             )
         })
     }

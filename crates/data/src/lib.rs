@@ -1,4 +1,5 @@
-//! Schema model, values, filters, and the dialects that carry them to PostgreSQL, CockroachDB, SQLite and MongoDB.
+//! Schema model, values, filters, and the dialects that carry them to PostgreSQL, CockroachDB, SQLite, MySQL,
+//! MariaDB and MongoDB.
 //!
 //! Two views of a database live here. [`Dialect`] sees rows of entities, as an application of the ORM does.
 //! [`table::TableStore`] sees the tables themselves, as replication does.
@@ -11,6 +12,7 @@ mod error;
 pub mod file;
 mod filter;
 mod mongodb;
+mod mysql;
 mod postgres;
 pub mod record;
 pub mod relation;

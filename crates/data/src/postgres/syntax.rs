@@ -127,10 +127,10 @@ impl SqlSyntax for PostgresSyntax {
         }
     }
 
-    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]) {
+    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction) {
         sql.push("nullif(");
         push_json(sql, column, below);
-        sql.push(", 'null'::jsonb)");
+        sql.push(", 'null'::jsonb)").push(self.order(direction));
     }
 
     fn lock_rows(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! Compiling a filter into the condition of a WHERE clause.
 
 use super::fields::Fields;
-use super::statement::{Statement, quote};
+use super::statement::Statement;
 use super::syntax::{JsonTest, SqlSyntax, fit_operand};
 use crate::error::Result;
 use crate::filter::{Condition, FieldPath, Filter};
@@ -64,7 +64,7 @@ fn push_condition(
     condition: &Condition,
 ) -> Result<()> {
     let (column, below) = scope.fields.resolve(scope.schema, path)?;
-    let quoted = quote(&column.name);
+    let quoted = scope.syntax.quote(&column.name);
     if column.is_json() {
         // A list field contains a single value; anything else equals as a whole.
         let contains = column.field_type == FieldType::Array && below.is_empty();
@@ -115,7 +115,7 @@ impl ScalarColumn<'_> {
 
     fn compare(&self, sql: &mut Statement, operator: &str, value: &Value) -> Result<()> {
         let value = self.operand(value)?;
-        sql.push(self.column).push(operator).bind(value);
+        self.scope.syntax.compare(sql, self.column, operator, value);
         Ok(())
     }
 

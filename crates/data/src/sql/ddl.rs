@@ -1,8 +1,7 @@
 //! The statements that make the tables, junctions and indexes of an entity.
 
 use super::junction::Junction;
-use super::statement::quote;
-use super::syntax::SqlSyntax;
+use super::syntax::{Coverage, NewIndex, SqlSyntax};
 use crate::schema::{
     Column, DELETED_AT, EntitySchema, FieldType, ID, IndexDirection, Relation, RelationKind,
 };
@@ -32,26 +31,32 @@ impl Ddl<'_> {
     pub(super) fn create_table(&self, foreign_keys: &[ForeignKey<'_>]) -> String {
         let columns: Vec<_> =
             self.schema.columns().iter().map(|column| self.column(column, true, foreign_keys)).collect();
-        format!("CREATE TABLE IF NOT EXISTS {} ({})", quote(&self.table()), columns.join(", "))
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} ({}){}",
+            self.quote(&self.table()),
+            columns.join(", "),
+            self.syntax.table_options()
+        )
     }
 
     /// `ALTER TABLE … ADD COLUMN` for a column that an existing table lacks; nullable, as its rows have no value.
     pub(super) fn add_column(&self, column: &Column<'_>, foreign_keys: &[ForeignKey<'_>]) -> String {
         format!(
             "ALTER TABLE {} ADD COLUMN {}",
-            quote(&self.table()),
+            self.quote(&self.table()),
             self.column(column, false, foreign_keys)
         )
     }
 
     fn column(&self, column: &Column<'_>, new_table: bool, foreign_keys: &[ForeignKey<'_>]) -> String {
-        let mut sql = format!("{} {}", quote(column.name()), self.syntax.column_type(column));
+        let mut sql = format!("{} {}", self.quote(column.name()), self.syntax.column_type(column));
         match column {
             Column::Id => sql.push_str(" PRIMARY KEY"),
             _ if new_table && is_required(column) => sql.push_str(" NOT NULL"),
             _ => {}
         }
         if let Column::Field(_, field) = column
+            && self.syntax.has_default(field.field_type)
             && let Some(default) =
                 field.default.as_ref().and_then(|value| literal(field.field_type, value, self.syntax))
         {
@@ -64,7 +69,7 @@ impl Ddl<'_> {
         if self.syntax.inline_foreign_keys()
             && let Some(key) = foreign_keys.iter().find(|key| key.column == column.name())
         {
-            sql.push_str(&references(key));
+            sql.push_str(&self.references(key));
         }
         sql
     }
@@ -72,27 +77,26 @@ impl Ddl<'_> {
     /// `ALTER TABLE … ADD CONSTRAINT` for a foreign key.
     pub(super) fn add_foreign_key(&self, key: &ForeignKey<'_>) -> String {
         let table = self.table();
-        let name = quote(&format!("fk_{table}_{}", key.column));
-        let column = quote(key.column);
+        let name = self.quote(&self.syntax.object_name(format!("fk_{table}_{}", key.column)));
+        let column = self.quote(key.column);
         format!(
             "ALTER TABLE {} ADD CONSTRAINT {name} FOREIGN KEY ({column}){}",
-            quote(&table),
-            references(key)
+            self.quote(&table),
+            self.references(key)
         )
     }
 
     /// The unique index of a column that was added to an existing table.
-    pub(super) fn unique_index(&self, column: &Column<'_>) -> Option<String> {
-        let unique = is_unique(column) && !self.schema.soft_delete;
-        unique.then(|| {
-            let table = self.table();
-            let name = quote(&format!("uidx_{table}_{}", column.name()));
-            format!(
-                "CREATE UNIQUE INDEX IF NOT EXISTS {name} ON {} ({})",
-                quote(&table),
-                quote(column.name())
-            )
-        })
+    pub(super) fn unique_index(&self, column: &Column<'_>) -> Vec<String> {
+        if !is_unique(column) || self.schema.soft_delete {
+            return Vec::new();
+        }
+        self.create_index(
+            &format!("uidx_{}_{}", self.table(), column.name()),
+            vec![(column.name(), column.field_type(), false)],
+            true,
+            Coverage::All,
+        )
     }
 
     /// Every secondary index. Full-text ones are left out.
@@ -100,45 +104,51 @@ impl Ddl<'_> {
         let table = self.table();
         let mut statements = Vec::new();
         for (i, index) in self.schema.indexes.iter().enumerate().filter(|(_, index)| !index.is_text()) {
-            let columns: Vec<_> = index
-                .fields
-                .iter()
-                .map(|(name, direction)| {
-                    let descending = if *direction == IndexDirection::Descending { " DESC" } else { "" };
-                    format!("{}{descending}", quote(self.column_of(name)))
-                })
-                .collect();
-            let unique = if index.unique { "UNIQUE " } else { "" };
-            let mut sql = format!(
-                "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({})",
-                quote(&format!("idx_{table}_{i}")),
-                quote(&table),
-                columns.join(", ")
-            );
-            if index.sparse {
-                let present: Vec<_> = index
-                    .fields
-                    .iter()
-                    .map(|(name, _)| format!("{} IS NOT NULL", quote(self.column_of(name))))
-                    .collect();
-                sql.push_str(&format!(" WHERE {}", present.join(" AND ")));
-            }
-            statements.push(sql);
-        }
-        if self.schema.soft_delete {
-            statements.extend(self.schema.columns().iter().filter(|column| is_unique(column)).map(
-                |column| {
-                    format!(
-                        "CREATE UNIQUE INDEX IF NOT EXISTS {} ON {} ({}) WHERE {} IS NULL",
-                        quote(&format!("uidx_{table}_{}_softdelete", column.name())),
-                        quote(&table),
-                        quote(column.name()),
-                        quote(DELETED_AT)
-                    )
-                },
+            let columns = index.fields.iter().map(|(name, direction)| {
+                let name = self.column_of(name);
+                let field_type =
+                    self.schema.column(name).map_or(FieldType::Text, |column| column.field_type());
+                (name, field_type, *direction == IndexDirection::Descending)
+            });
+            let coverage = if index.sparse { Coverage::Present } else { Coverage::All };
+            statements.extend(self.create_index(
+                &format!("idx_{table}_{i}"),
+                columns.collect(),
+                index.unique,
+                coverage,
             ));
         }
+        if self.schema.soft_delete {
+            for column in self.schema.columns().iter().filter(|column| is_unique(column)) {
+                statements.extend(self.create_index(
+                    &format!("uidx_{table}_{}_softdelete", column.name()),
+                    vec![(column.name(), column.field_type(), false)],
+                    true,
+                    Coverage::Without(DELETED_AT),
+                ));
+            }
+        }
         statements
+    }
+
+    fn create_index(
+        &self,
+        name: &str,
+        columns: Vec<(&str, FieldType, bool)>,
+        unique: bool,
+        coverage: Coverage<'_>,
+    ) -> Vec<String> {
+        let (name, table) = (self.syntax.object_name(name.to_owned()), self.table());
+        self.syntax.create_index(&NewIndex { name, table: &table, columns, unique, coverage })
+    }
+
+    fn quote(&self, name: &str) -> String {
+        self.syntax.quote(name)
+    }
+
+    fn references(&self, key: &ForeignKey<'_>) -> String {
+        let rule = key.relation.effective_on_delete().sql();
+        format!(" REFERENCES {} ({}) ON DELETE {rule}", self.quote(&key.target), self.quote(ID))
     }
 
     /// An index may name a relation in place of its column.
@@ -155,11 +165,12 @@ impl Ddl<'_> {
         Junction::all(self.schema, self.prefix)
             .iter()
             .map(|junction| {
-                let (own, other) = (quote(&junction.own), quote(&junction.other));
+                let (own, other) = (self.quote(&junction.own), self.quote(&junction.other));
                 format!(
                     "CREATE TABLE IF NOT EXISTS {} ({own} {id_type} NOT NULL, {other} {id_type} NOT NULL, \
-                     PRIMARY KEY ({own}, {other}))",
-                    quote(&junction.table)
+                     PRIMARY KEY ({own}, {other})){}",
+                    self.quote(&junction.table),
+                    self.syntax.table_options()
                 )
             })
             .collect()
@@ -181,11 +192,6 @@ fn is_unique(column: &Column<'_>) -> bool {
         Column::Reference(_, relation) => relation.kind == RelationKind::OneToOne,
         Column::Id | Column::Discriminator(_) | Column::ManagedDate(_) => false,
     }
-}
-
-fn references(key: &ForeignKey<'_>) -> String {
-    let rule = key.relation.effective_on_delete().sql();
-    format!(" REFERENCES {} ({}) ON DELETE {rule}", quote(&key.target), quote(ID))
 }
 
 /// A default as SQL, where it is a plain value; others are filled in on insert.

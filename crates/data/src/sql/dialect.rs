@@ -85,6 +85,11 @@ impl SqlDialect {
         }
     }
 
+    /// Whether this is a transaction, or a savepoint within one.
+    pub(super) fn is_transaction(&self) -> bool {
+        self.store.is_none()
+    }
+
     /// The table of an entity, with the prefix.
     pub(super) fn table(&self, schema: &EntitySchema) -> String {
         format!("{}{}", self.shared.config.table_prefix, schema.collection)
@@ -107,7 +112,7 @@ impl SqlDialect {
 
     /// The same dialect in a transaction of its own, or under a savepoint within one.
     pub(super) async fn begin_inner(&self) -> Result<Self> {
-        Ok(self.within(self.session.begin(None).await?))
+        Ok(self.within(self.session.begin(self.syntax.operation_isolation()).await?))
     }
 
     /// Ends what [`begin_inner`](Self::begin_inner) began: a result is kept, an error undoes it.

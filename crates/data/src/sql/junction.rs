@@ -66,7 +66,7 @@ impl SqlDialect {
         delete.name(&junction.table).push(" WHERE ").name(&junction.own).push(" = ").bind(id.clone());
         if !ids.is_empty() {
             delete.push(" AND (");
-            self.syntax.one_of(&mut delete, &super::quote(&junction.other), ids.to_vec());
+            self.syntax.one_of(&mut delete, &self.syntax.quote(&junction.other), ids.to_vec());
             delete.push(") IS NOT TRUE");
         }
         self.execute(Access::Write, &delete).await?;
@@ -80,12 +80,8 @@ impl SqlDialect {
     pub(super) async fn add_link(&self, junction: &Junction, id: &Value, other: &Value) -> Result<bool> {
         let mut insert = Statement::new(self.syntax, "INSERT INTO ");
         insert.name(&junction.table).push(" (").name(&junction.own).push(", ").name(&junction.other);
-        insert
-            .push(") VALUES (")
-            .bind(id.clone())
-            .push(", ")
-            .bind(other.clone())
-            .push(") ON CONFLICT DO NOTHING");
+        insert.push(") VALUES (").bind(id.clone()).push(", ").bind(other.clone()).push(")");
+        self.syntax.keep_existing(&mut insert, &self.syntax.quote(&junction.own));
         Ok(self.execute(Access::Write, &insert).await? > 0)
     }
 

@@ -25,6 +25,8 @@ mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
-pub(crate) use statement::{Statement, quote};
-pub(crate) use syntax::{JsonTest, SqlSyntax, extreme_of_ordered, restore_number, store_number};
+pub(crate) use statement::{Statement, double_quoted, quoted_by};
+pub(crate) use syntax::{
+    Coverage, JsonTest, NewIndex, Returning, SqlSyntax, extreme_of_ordered, restore_number, store_number,
+};
 pub(crate) use transaction::{Pinned, PinnedSession};

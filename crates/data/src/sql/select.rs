@@ -180,11 +180,10 @@ pub(super) fn push_order(
         let path = sort_path(key);
         let (column, below) = scope.fields.resolve(scope.schema, &path)?;
         if column.is_json() {
-            scope.syntax.json_order(sql, &super::statement::quote(&column.name), below);
+            scope.syntax.json_order(sql, &scope.syntax.quote(&column.name), below, *direction);
         } else {
-            sql.name(&column.name);
+            sql.name(&column.name).push(scope.syntax.order(*direction));
         }
-        sql.push(scope.syntax.order(*direction));
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ impl Statement {
 
     /// Appends an identifier, quoted.
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
-        quote_into(&mut self.text, name);
+        self.text.push_str(&self.syntax.quote(name));
         self
     }
 
@@ -33,6 +33,18 @@ impl Statement {
         self.params.push(value);
         self.syntax.placeholder(&mut self.text, self.params.len());
         self
+    }
+
+    /// An empty statement, for a part that stands within an expression of this one.
+    pub(crate) fn part(&self) -> Self {
+        Self::new(self.syntax, "")
+    }
+
+    /// Appends an expression that holds a part, with the values bound to the part. Only placeholders that do not say their
+    /// position can be moved so.
+    pub(crate) fn append(&mut self, expression: &str, part: Self) {
+        self.text.push_str(expression);
+        self.params.extend(part.params);
     }
 
     /// Appends items with a separator between them.
@@ -60,22 +72,23 @@ impl Statement {
     }
 }
 
-/// An identifier in double quotes.
-pub(crate) fn quote(name: &str) -> String {
-    let mut quoted = String::with_capacity(name.len() + 2);
-    quote_into(&mut quoted, name);
-    quoted
+/// An identifier in double quotes, as standard SQL has it.
+pub(crate) fn double_quoted(name: &str) -> String {
+    quoted_by('"', name)
 }
 
-fn quote_into(text: &mut String, name: &str) {
-    text.push('"');
+/// An identifier between two of these marks, which are doubled within it.
+pub(crate) fn quoted_by(mark: char, name: &str) -> String {
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push(mark);
     for character in name.chars() {
-        if character == '"' {
-            text.push('"');
+        if character == mark {
+            quoted.push(mark);
         }
-        text.push(character);
+        quoted.push(character);
     }
-    text.push('"');
+    quoted.push(mark);
+    quoted
 }
 
 #[cfg(test)]
@@ -84,6 +97,7 @@ mod tests {
 
     #[test]
     fn a_quote_in_a_name_is_doubled() {
-        assert_eq!(quote(r#"a"; DROP TABLE b; --"#), r#""a""; DROP TABLE b; --""#);
+        assert_eq!(double_quoted(r#"a"; DROP TABLE b; --"#), r#""a""; DROP TABLE b; --""#);
+        assert_eq!(quoted_by('`', "a`b\"c"), "`a``b\"c`");
     }
 }

@@ -6,7 +6,6 @@ use super::ddl::{Ddl, ForeignKey};
 use super::dialect::SqlDialect;
 use super::junction::Junction;
 use super::session::{Access, LiveColumns};
-use super::statement::quote;
 use crate::config::SchemaStrategy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{Column, EntitySchema, FieldType, ID};
@@ -49,8 +48,8 @@ impl SqlDialect {
         let live = self.session.live_columns(table).await?.unwrap_or_default();
         let column_type = self.syntax.added_column_type(field_type);
         if !live.contains_key(name) {
-            self.run(&format!("ALTER TABLE {} ADD COLUMN {} {column_type}", quote(table), quote(name)))
-                .await?;
+            let (table, name) = (self.syntax.quote(table), self.syntax.quote(name));
+            self.run(&format!("ALTER TABLE {table} ADD COLUMN {name} {column_type}")).await?;
         }
         self.columns.changed(table);
         Ok(())
@@ -91,9 +90,7 @@ impl SqlDialect {
             for junction in ddl.junctions() {
                 self.run(&junction).await?;
             }
-            for index in ddl.indexes() {
-                self.run(&index).await?;
-            }
+            self.make_indexes(ddl.indexes()).await?;
         }
         // Only now every table exists, whatever the order and the cycles.
         for statement in foreign_keys {
@@ -112,12 +109,20 @@ impl SqlDialect {
         let missing = |column: &Column<'_>| !live.contains_key(column.name()) && *column != Column::Id;
         for column in ddl.schema.columns().into_iter().filter(missing) {
             self.run(&ddl.add_column(&column, keys)).await?;
-            if let Some(index) = ddl.unique_index(&column) {
-                self.run(&index).await?;
-            }
+            self.make_indexes(ddl.unique_index(&column)).await?;
             added.push(column.name().to_owned());
         }
         Ok(added)
+    }
+
+    async fn make_indexes(&self, statements: Vec<String>) -> Result<()> {
+        for statement in statements {
+            match self.run(&statement).await {
+                Err(error) if self.syntax.is_made_already(&error) => {}
+                result => result?,
+            }
+        }
+        Ok(())
     }
 
     /// The references whose target is registered, or is a table already.
@@ -163,7 +168,7 @@ impl SqlDialect {
 
     /// Drops a table, given with the prefix, if it exists. A change of the schema is under way.
     pub(super) async fn drop_one(&self, table: &str) -> Result<()> {
-        self.run(&self.syntax.drop_table(&quote(table))).await?;
+        self.run(&self.syntax.drop_table(&self.syntax.quote(table))).await?;
         self.columns.changed(table);
         Ok(())
     }
@@ -175,6 +180,13 @@ impl SqlDialect {
 
     /// Makes a change of the schema in one transaction; if another process makes the same change, again.
     pub(super) async fn change_schema(&self, change: Change<'_>) -> Result<()> {
+        if self.is_transaction() && !self.syntax.transactional_ddl() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this database ends a transaction when a table is created, dropped or given a column; do that outside \
+                 of the transaction",
+            ));
+        }
         let mut attempt = 1;
         loop {
             let inner = self.within(self.session.begin_schema_change().await?);

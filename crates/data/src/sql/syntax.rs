@@ -1,7 +1,7 @@
 //! Where SQL databases differ in what they understand.
 
-use super::statement::Statement;
-use crate::dialect::DialectKind;
+use super::statement::{Statement, double_quoted};
+use crate::dialect::{DialectKind, Isolation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::record;
@@ -23,13 +23,61 @@ pub(crate) enum JsonTest {
     Matches { pattern: String, ignore_case: bool },
 }
 
+/// Which statements can return the rows they have written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Returning {
+    /// INSERT and UPDATE.
+    Always,
+    /// Only INSERT.
+    Inserted,
+    /// None: rows are read again.
+    Never,
+}
+
+/// The rows that an index is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coverage<'a> {
+    /// All of them.
+    All,
+    /// Those with a value in every column of the index.
+    Present,
+    /// Those without a value in this column.
+    Without(&'a str),
+}
+
+/// A secondary index to be made.
+#[derive(Debug)]
+pub(crate) struct NewIndex<'a> {
+    pub(crate) name: String,
+    pub(crate) table: &'a str,
+    /// Columns, outermost first: name, type, and whether it is in descending order.
+    pub(crate) columns: Vec<(&'a str, FieldType, bool)>,
+    pub(crate) unique: bool,
+    pub(crate) coverage: Coverage<'a>,
+}
+
 /// The SQL of one kind of database. Conditions that are written here may be NULL where they do not hold.
 pub(crate) trait SqlSyntax: Send + Sync + 'static {
     fn kind(&self) -> DialectKind;
 
     /// An identifier, quoted.
     fn quote(&self, name: &str) -> String {
-        super::quote(name)
+        double_quoted(name)
+    }
+
+    /// Which statements can return rows.
+    fn returning(&self) -> Returning {
+        Returning::Always
+    }
+
+    /// Whether a change of the schema is part of its transaction. Else it ends the transaction, and cannot be made in one.
+    fn transactional_ddl(&self) -> bool {
+        true
+    }
+
+    /// The isolation of the transactions that one operation of ours runs in; `None` for the database's own default.
+    fn operation_isolation(&self) -> Option<Isolation> {
+        None
     }
 
     /// Appends the placeholder of a parameter, counted from 1.
@@ -40,6 +88,53 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
 
     /// The type of a column that is added because a written value has none.
     fn added_column_type(&self, field_type: FieldType) -> &'static str;
+
+    /// What follows the columns of a new table.
+    fn table_options(&self) -> &'static str {
+        ""
+    }
+
+    /// The name of an index or constraint, as the database can hold it.
+    fn object_name(&self, name: String) -> String {
+        name
+    }
+
+    /// Whether a column of this type can have a default.
+    fn has_default(&self, _field_type: FieldType) -> bool {
+        true
+    }
+
+    /// The statements that make an index, unless it exists.
+    fn create_index(&self, index: &NewIndex<'_>) -> Vec<String> {
+        let quoted = |name: &str| self.quote(name);
+        let columns: Vec<_> = index
+            .columns
+            .iter()
+            .map(|(name, _, descending)| {
+                format!("{}{}", quoted(name), if *descending { " DESC" } else { "" })
+            })
+            .collect();
+        let condition = match index.coverage {
+            Coverage::All => String::new(),
+            Coverage::Present => {
+                let present = index.columns.iter().map(|(name, ..)| format!("{} IS NOT NULL", quoted(name)));
+                format!(" WHERE {}", present.collect::<Vec<_>>().join(" AND "))
+            }
+            Coverage::Without(column) => format!(" WHERE {} IS NULL", quoted(column)),
+        };
+        vec![format!(
+            "CREATE {}INDEX IF NOT EXISTS {} ON {} ({}){condition}",
+            if index.unique { "UNIQUE " } else { "" },
+            quoted(&index.name),
+            quoted(index.table),
+            columns.join(", ")
+        )]
+    }
+
+    /// Whether an error of a statement that makes something only says that it exists.
+    fn is_made_already(&self, _error: &Error) -> bool {
+        false
+    }
 
     /// The form in which a field of this type is bound.
     ///
@@ -62,6 +157,16 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// `DROP TABLE IF EXISTS` for a quoted name, also if others refer to it.
     fn drop_table(&self, quoted: &str) -> String;
 
+    /// `column` compares so with a value that is in its stored form and not NULL.
+    fn compare(&self, sql: &mut Statement, column: &str, operator: &str, value: Value) {
+        sql.push(column).push(operator).bind(value);
+    }
+
+    /// Completes an INSERT so that a row under an existing key stays as it is; `column` is a column of that key.
+    fn keep_existing(&self, sql: &mut Statement, _column: &str) {
+        sql.push(" ON CONFLICT DO NOTHING");
+    }
+
     /// `column` is one of `values`, which are not NULL and in their stored form.
     fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>);
 
@@ -79,8 +184,8 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// The JSON in `column`, below the given keys, passes the test.
     fn json_test(&self, sql: &mut Statement, column: &str, below: &[String], test: &JsonTest);
 
-    /// An expression to order by the JSON in `column` below the given keys.
-    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]);
+    /// What to order by for the JSON in `column` below the given keys, with the direction.
+    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction);
 
     /// Locks rows that a query selects for an update.
     fn lock_rows(&self) -> &'static str;

@@ -9,6 +9,8 @@ use crate::schema::EntitySchema;
 
 /// How often an insert that another one overtook is tried again as an update.
 const ATTEMPTS: usize = 3;
+/// How often a transaction of its own is tried again that the database ended in favour of another one.
+const COLLISION_ATTEMPTS: usize = 10;
 
 impl SqlDialect {
     pub(super) async fn upsert_row(
@@ -19,9 +21,24 @@ impl SqlDialect {
     ) -> Result<Upserted> {
         let inserted = with_equalities(filter, record.clone());
         let filter = implied_filter(schema, filter.clone(), false);
-        let inner = self.begin_inner().await?;
-        let result = inner.update_or_insert(schema, &filter, record, inserted).await;
-        inner.finish(result).await
+        self.prepare_columns(schema, &inserted).await?;
+        let mut attempt = 1;
+        loop {
+            let inner = self.begin_inner().await?;
+            let result = inner.update_or_insert(schema, &filter, record.clone(), inserted.clone()).await;
+            match inner.finish(result).await {
+                // MySQL ends one of several transactions that insert the same key as a deadlock. Within a transaction of
+                // the caller, only the caller can begin again.
+                Err(error)
+                    if error.kind() == ErrorKind::Conflict
+                        && !self.is_transaction()
+                        && attempt < COLLISION_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
     }
 
     async fn update_or_insert(

@@ -7,6 +7,7 @@ use super::junction::Junction;
 use super::select::push_columns;
 use super::session::Access;
 use super::statement::Statement;
+use super::syntax::Returning;
 use crate::config::SchemaStrategy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
@@ -40,7 +41,7 @@ impl SqlDialect {
             record.shift_insert(0, ID.to_owned(), Value::Text(uuid::Uuid::new_v4().to_string()));
         }
         let row = self.divide(schema, record).await?;
-        if row.lists.is_empty() {
+        if row.lists.is_empty() && self.syntax.returning() != Returning::Never {
             return self.insert_row(schema, &row).await;
         }
         let inner = self.begin_inner().await?;
@@ -64,12 +65,33 @@ impl SqlDialect {
         sql.list(&row.columns, ", ", |sql, (_, value)| {
             sql.bind(value.clone());
         });
-        sql.push(") RETURNING ");
-        push_columns(&mut sql, &row.fields);
-        let fetched = self.fetch(Access::WriteRow, &sql).await?;
-        self.records(schema, &row.fields, fetched, &FindOptions::default()).pop().ok_or_else(|| {
+        sql.push(")");
+        let stored = if self.syntax.returning() == Returning::Never {
+            self.execute(Access::Write, &sql).await?;
+            let id = row.columns.iter().find(|(name, _)| name == ID);
+            let id = id.map(|(_, value)| value.clone()).unwrap_or_default();
+            self.read_back(schema, &row.fields, id).await?
+        } else {
+            sql.push(" RETURNING ");
+            push_columns(&mut sql, &row.fields);
+            let fetched = self.fetch(Access::WriteRow, &sql).await?;
+            self.records(schema, &row.fields, fetched, &FindOptions::default()).pop()
+        };
+        stored.ok_or_else(|| {
             Error::new(ErrorKind::Statement, format!("{}: the row was not inserted", schema.name))
         })
+    }
+
+    /// The row that this transaction has just written, for a database that cannot return it. It is locked already;
+    /// saying so reads it as it is now, and not as it was when the transaction began.
+    async fn read_back(&self, schema: &EntitySchema, fields: &Fields, id: Value) -> Result<Option<Record>> {
+        let mut sql = Statement::new(self.syntax, "SELECT ");
+        push_columns(&mut sql, fields);
+        sql.push(" FROM ").name(&self.table(schema)).push(" WHERE ");
+        self.syntax.compare(&mut sql, &self.syntax.quote(ID), " = ", id);
+        sql.push(self.syntax.lock_rows());
+        let fetched = self.fetch(Access::Write, &sql).await?;
+        Ok(self.records(schema, fields, fetched, &FindOptions::default()).pop())
     }
 
     /// Changes the rows that pass the filter and returns the first; `None` if none does.
@@ -92,7 +114,7 @@ impl SqlDialect {
         filter: &Filter,
         row: &Divided,
     ) -> Result<Option<Record>> {
-        if row.lists.is_empty() {
+        if row.lists.is_empty() && self.syntax.returning() == Returning::Always {
             return self.update_rows(schema, filter, row, false).await;
         }
         let inner = self.begin_inner().await?;
@@ -137,6 +159,9 @@ impl SqlDialect {
             let options = FindOptions { limit: Some(1), include_deleted: true, ..FindOptions::default() };
             return Ok(self.select(schema, filter, &options).await?.pop());
         }
+        if self.syntax.returning() != Returning::Always {
+            return self.update_and_read_back(&scope, filter, row, first).await;
+        }
         let mut sql = self.update_statement(schema, row);
         if first {
             sql.push(" WHERE ").name(ID).push(" = (SELECT ").name(ID).push(" FROM ").name(&table);
@@ -167,6 +192,29 @@ impl SqlDialect {
         sql
     }
 
+    /// Changes rows of a database whose UPDATE returns none: they are locked, changed by their ids, and the first is read
+    /// again. A transaction is open.
+    async fn update_and_read_back(
+        &self,
+        scope: &Scope<'_>,
+        filter: &Filter,
+        row: &Divided,
+        first: bool,
+    ) -> Result<Option<Record>> {
+        let Scope { schema, fields, .. } = *scope;
+        let mut find = Statement::new(self.syntax, "SELECT ");
+        find.name(ID).push(" FROM ").name(&self.table(schema));
+        push_where(&mut find, scope, filter)?;
+        find.push(if first { " LIMIT 1" } else { "" }).push(self.syntax.lock_rows());
+        let ids: Vec<Value> = self.fetch(Access::Write, &find).await?.rows.into_iter().flatten().collect();
+        let Some(id) = ids.first().cloned() else { return Ok(None) };
+        let mut change = self.update_statement(schema, row);
+        change.push(" WHERE ");
+        self.syntax.one_of(&mut change, &self.syntax.quote(ID), ids);
+        self.execute(Access::Write, &change).await?;
+        self.read_back(schema, fields, id).await
+    }
+
     async fn write_lists(
         &self,
         schema: &EntitySchema,
@@ -181,6 +229,23 @@ impl SqlDialect {
             stored.insert(name.clone(), Value::Array(ids.clone()));
         }
         Ok(())
+    }
+
+    /// Makes the columns that a record asks for, where that cannot be done in the transaction that writes it.
+    pub(super) async fn prepare_columns(&self, schema: &EntitySchema, record: &Record) -> Result<()> {
+        if self.is_transaction() || self.syntax.transactional_ddl() {
+            return Ok(());
+        }
+        let is_list =
+            |name: &str| schema.relations.get(name).is_some_and(|relation| !relation.kind.has_column());
+        let values: Record = record
+            .iter()
+            .filter(|(key, _)| !is_list(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let names: Vec<&str> = values.keys().map(String::as_str).collect();
+        let fields = self.fields(schema, &names).await?;
+        self.add_columns(schema, &fields, &values).await.map(drop)
     }
 
     /// Sorts the keys of a prepared record into columns and lists; a key without a column gets one where the schema

@@ -133,8 +133,9 @@ impl SqlSyntax for SqliteSyntax {
         json::push_test(sql, column, below, test);
     }
 
-    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String]) {
+    fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction) {
         json::push_order(sql, column, below);
+        sql.push(self.order(direction));
     }
 
     /// One connection writes at a time, so no row needs a lock.

@@ -172,7 +172,8 @@ async fn a_many_to_many_list_is_kept_in_the_junction_and_updated_by_difference(d
     let tag = schema(json!({"name": "Tag", "collection": "tags"}));
     let dialect = db.with(&[&post, &tag]).await;
     let links = async |id: &str| {
-        let sql = format!("SELECT \"tagId\" FROM post_tags WHERE \"postId\" = '{id}' ORDER BY 1");
+        let (tag, post) = (db.quote("tagId"), db.quote("postId"));
+        let sql = format!("SELECT {tag} FROM post_tags WHERE {post} = '{id}' ORDER BY 1");
         crate::database::texts(&dialect.execute_query(&sql, Vec::new()).await.unwrap(), "tagId")
     };
     dialect
@@ -218,10 +219,13 @@ async fn unicode_and_long_text_survive(db: &Database) {
     let person = person();
     let dialect = db.with(&[&person]).await;
     let text = "été 🐘 'quoted' \"double\" \\ \n\t — مرحبا".repeat(5000);
-    dialect.create(&person, record(json!({"id": "é🐘", "name": text}))).await.unwrap();
+    dialect
+        .create(&person, record(json!({"id": "é🐘", "name": "été 🐘 \\ '\"", "bio": text})))
+        .await
+        .unwrap();
     let row =
         dialect.find(&person, &Filter::eq("id", "é🐘"), &FindOptions::default()).await.unwrap().remove(0);
-    assert_eq!(row["name"].as_text(), Some(text.as_str()));
+    assert_eq!((row["name"].as_text(), row["bio"].as_text()), (Some("été 🐘 \\ '\""), Some(text.as_str())));
 }
 
 async fn numbers_keep_their_digits_or_are_refused(db: &Database) {
@@ -230,6 +234,10 @@ async fn numbers_keep_their_digits_or_are_refused(db: &Database) {
     for number in [0.1, -0.1, 1e300, 5e-324, 9_007_199_254_740_991.0, f64::INFINITY, f64::NEG_INFINITY] {
         let mut row = record(json!({"name": "a"}));
         row.insert("age".to_owned(), Value::Float(number));
+        if number.is_infinite() && db.kind == data::DialectKind::Mariadb {
+            assert_eq!(dialect.create(&person, row).await.unwrap_err().kind(), ErrorKind::Value);
+            continue;
+        }
         let row = dialect.create(&person, row).await.unwrap();
         assert_eq!(row["age"], Value::Float(number));
         assert_eq!(dialect.count(&person, &Filter::eq("age", number), false).await.unwrap(), 1, "{number}");

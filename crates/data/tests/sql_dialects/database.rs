@@ -1,4 +1,4 @@
-//! Fresh databases for tests: a SQLite file, or a database of the one PostgreSQL cluster.
+//! Fresh databases for tests: a SQLite file, or a database of the one PostgreSQL cluster or MariaDB server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod support;
 
+use crate::mariadb_server::MariadbServer;
 use support::Cluster;
 
 /// A database of its own for one test.
@@ -35,6 +36,24 @@ impl Database {
         let cluster = cluster();
         cluster.psql(&format!("CREATE DATABASE {name}"));
         Self { kind: DialectKind::Postgres, uri: postgres_uri(&name), _folder: None }
+    }
+
+    pub(crate) fn mariadb() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        mariadb().sql(&format!("CREATE DATABASE {name}"));
+        Self { kind: DialectKind::Mariadb, uri: mariadb_uri(&name), _folder: None }
+    }
+
+    /// A name in the quotes of this database.
+    pub(crate) fn quote(&self, name: &str) -> String {
+        let mark = if self.kind == DialectKind::Mariadb { '`' } else { '"' };
+        format!("{mark}{name}{mark}")
+    }
+
+    /// The placeholder of the first parameter.
+    pub(crate) fn mark(&self) -> &'static str {
+        if self.kind == DialectKind::Postgres { "$1" } else { "?" }
     }
 
     pub(crate) fn config(&self) -> ConnectionConfig {
@@ -74,6 +93,16 @@ fn cluster() -> &'static Cluster {
         cluster.psql("CREATE ROLE locked LOGIN PASSWORD 'the right one'");
         cluster
     })
+}
+
+/// The server is stopped by its watchdog, as the cluster is.
+pub(crate) fn mariadb() -> &'static MariadbServer {
+    static SERVER: OnceLock<MariadbServer> = OnceLock::new();
+    SERVER.get_or_init(MariadbServer::start)
+}
+
+pub(crate) fn mariadb_uri(database: &str) -> String {
+    format!("mariadb://root@127.0.0.1:{}/{database}", mariadb().port())
 }
 
 pub(crate) fn postgres_uri(database: &str) -> String {

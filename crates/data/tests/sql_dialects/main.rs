@@ -1,4 +1,4 @@
-//! The behaviour of the SQL dialects, the same suite against SQLite and a real PostgreSQL.
+//! The behaviour of the SQL dialects, the same suite against SQLite, a real PostgreSQL and a real MariaDB.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
@@ -11,6 +11,7 @@ mod faults;
 mod filters;
 mod group;
 mod many;
+mod mariadb_server;
 mod postgres_tables;
 mod postgres_values;
 mod reads;
@@ -36,6 +37,12 @@ macro_rules! behaviours {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(&$crate::database::Database::postgres()).await;
+            })*
+        }
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&$crate::database::Database::mariadb()).await;
             })*
         }
     };

@@ -149,6 +149,10 @@ async fn indexes_are_made_and_text_indexes_left_out(db: &Database) {
         data::DialectKind::Sqlite => {
             "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1"
         }
+        data::DialectKind::Mariadb => {
+            "SELECT DISTINCT INDEX_NAME AS name FROM information_schema.STATISTICS \
+             WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME <> 'PRIMARY' ORDER BY 1"
+        }
         _ => {
             "SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%pkey' ORDER BY 1"
         }

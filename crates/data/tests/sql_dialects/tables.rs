@@ -78,9 +78,9 @@ async fn read_all(store: &dyn TableStore, table: &Table) -> Vec<Row> {
 async fn a_table_is_described_with_its_key_in_order(db: &Database) {
     let dialect = db.open().await;
     run(&*dialect, &[
-        "CREATE TABLE parent (id TEXT PRIMARY KEY)",
-        "CREATE TABLE child (a INTEGER NOT NULL, b TEXT NOT NULL, c REAL, parent TEXT REFERENCES parent (id), \
-         again TEXT REFERENCES parent (id), PRIMARY KEY (b, a))",
+        "CREATE TABLE parent (id VARCHAR(40) PRIMARY KEY)",
+        "CREATE TABLE child (a INTEGER NOT NULL, b VARCHAR(40) NOT NULL, c REAL, parent VARCHAR(40) REFERENCES parent (id), \
+         again VARCHAR(40) REFERENCES parent (id), PRIMARY KEY (b, a))",
     ])
     .await;
     let table = dialect.tables().unwrap().describe("child").await.unwrap().unwrap();
@@ -96,8 +96,8 @@ async fn own_and_system_tables_are_not_listed(db: &Database) {
     run(
         &*dialect,
         &[
-            "CREATE TABLE b (id TEXT PRIMARY KEY)",
-            "CREATE TABLE \"A b\" (id TEXT)",
+            "CREATE TABLE b (id VARCHAR(40) PRIMARY KEY)",
+            &format!("CREATE TABLE {} (id TEXT)", db.quote("A b")),
             "CREATE TABLE replicaverse_checkpoint (id TEXT)",
             "CREATE VIEW v AS SELECT * FROM b",
         ],
@@ -288,7 +288,7 @@ async fn of_rows_with_the_same_key_the_last_one_stays(db: &Database) {
 async fn types_that_an_entity_declares_are_read_from_others(db: &Database) {
     let dialect = db.open().await;
     run(&*dialect, &[
-        "CREATE TABLE t (id TEXT PRIMARY KEY, at TEXT, flag INTEGER, doc TEXT)",
+        "CREATE TABLE t (id VARCHAR(40) PRIMARY KEY, at TEXT, flag INTEGER, doc TEXT)",
         "INSERT INTO t VALUES ('1', '2024-01-01T00:00:00Z', 1, '[1]'), ('2', '8 bytes.', 7, 'none'), ('3', NULL, NULL, NULL)",
     ])
     .await;
@@ -354,8 +354,8 @@ async fn rows_may_come_before_those_they_refer_to(db: &Database) {
     run(
         &*dialect,
         &[
-            "CREATE TABLE node (id TEXT PRIMARY KEY, parent TEXT REFERENCES node (id))",
-            "CREATE TABLE leaf (id TEXT PRIMARY KEY, node TEXT NOT NULL REFERENCES node (id))",
+            "CREATE TABLE node (id VARCHAR(40) PRIMARY KEY, parent VARCHAR(40) REFERENCES node (id))",
+            "CREATE TABLE leaf (id VARCHAR(40) PRIMARY KEY, node VARCHAR(40) NOT NULL REFERENCES node (id))",
         ],
     )
     .await;
@@ -378,7 +378,7 @@ async fn rows_may_come_before_those_they_refer_to(db: &Database) {
 
 async fn generated_columns_are_read_and_not_written(db: &Database) {
     let dialect = db.open().await;
-    run(&*dialect, &["CREATE TABLE g (id TEXT PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"]).await;
+    run(&*dialect, &["CREATE TABLE g (id VARCHAR(40) PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"]).await;
     let store = dialect.tables().unwrap();
     let table = store.describe("g").await.unwrap().unwrap();
     assert!(table.columns[2].generated);

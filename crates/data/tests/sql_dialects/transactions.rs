@@ -132,6 +132,9 @@ async fn a_raw_begin_does_not_stick_to_the_pool(db: &Database) {
 
 async fn columns_added_in_a_transaction_are_seen_in_it(db: &Database) {
     let dialect = db.with(&[&person()]).await;
+    if db.kind == data::DialectKind::Mariadb {
+        return columns_are_not_added_in_a_transaction(&*dialect).await;
+    }
     let find = async |dialect: &dyn Dialect| {
         dialect.find(&person(), &Filter::everything(), &data::FindOptions::default()).await.unwrap()
     };
@@ -147,4 +150,16 @@ async fn columns_added_in_a_transaction_are_seen_in_it(db: &Database) {
         .await
         .unwrap();
     assert_eq!(row["extra"].as_text(), Some("text now"));
+}
+
+/// MariaDB would make the rows before the new column permanent.
+async fn columns_are_not_added_in_a_transaction(dialect: &dyn Dialect) {
+    let transaction = dialect.begin(None).await.unwrap();
+    add(&*transaction, "1").await;
+    let row = record(json!({"id": "2", "name": "a", "extra": true}));
+    let error = transaction.create(&person(), row.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    transaction.rollback().await.unwrap();
+    assert_eq!(count(dialect).await, 0);
+    assert_eq!(dialect.create(&person(), row).await.unwrap()["extra"], true.into());
 }

@@ -1,6 +1,6 @@
 //! Columns of a SQLite table in statements.
 
-use crate::sql::quote;
+use crate::sql::double_quoted as quote;
 use crate::table::{ColumnType, Table, TableColumn};
 
 /// The declared type of a column that is made like one of another database. Values of any type keep their own

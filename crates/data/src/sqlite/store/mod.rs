@@ -16,7 +16,7 @@ use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
 use super::value::as_declared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
-use crate::sql::quote;
+use crate::sql::double_quoted as quote;
 use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
 use crate::value::Value;
 use columns::{declared_type, selected};

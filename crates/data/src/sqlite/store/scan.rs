@@ -12,7 +12,7 @@ use super::super::error::sqlite_error;
 use super::super::value::{arguments, as_declared, by_storage_class};
 use super::columns::selected;
 use crate::error::Result;
-use crate::sql::quote;
+use crate::sql::double_quoted as quote;
 use crate::table::{
     BatchSender, BatchStream, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table, spawn_scan,
 };

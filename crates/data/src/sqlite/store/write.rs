@@ -9,7 +9,7 @@ use super::super::session::{ForeignKeys, WriteTransaction};
 use super::bulk::BulkStatement;
 use super::columns::{placeholders, selected};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::quote;
+use crate::sql::double_quoted as quote;
 use crate::table::{Row, Table};
 
 /// Parameters of one statement. SQLite takes 32,766, but beyond some hundreds more are not faster.

@@ -1,0 +1,255 @@
+//! Values out of rows, in the binary form of prepared statements and the text form of others.
+
+use bytes::Bytes;
+use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
+use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::value::{Timestamp, Value, value_from_json_text};
+
+/// The form in which a statement's rows come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Of a prepared statement.
+    Binary,
+    /// Of a statement that was sent as text.
+    Text,
+}
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CellKind {
+    Integer,
+    Unsigned,
+    Year,
+    Single,
+    Double,
+    Decimal,
+    Date,
+    Moment,
+    Time,
+    Bits,
+    Json,
+    Text,
+    Bytes,
+}
+
+impl CellKind {
+    /// The kinds of a row's columns.
+    pub(super) fn of_row(row: &MySqlRow) -> Vec<Self> {
+        row.columns().iter().map(|column| Self::of(column.type_info())).collect()
+    }
+
+    fn of(type_info: &MySqlTypeInfo) -> Self {
+        match type_info.name() {
+            "BOOLEAN" | "TINYINT" | "SMALLINT" | "INT" | "MEDIUMINT" | "BIGINT" | "TINYINT UNSIGNED"
+            | "SMALLINT UNSIGNED" | "INT UNSIGNED" | "MEDIUMINT UNSIGNED" | "BIGINT UNSIGNED" => {
+                if <u8 as Type<MySql>>::compatible(type_info) {
+                    Self::Unsigned
+                } else {
+                    Self::Integer
+                }
+            }
+            "YEAR" => Self::Year,
+            "FLOAT" => Self::Single,
+            "DOUBLE" => Self::Double,
+            "DECIMAL" => Self::Decimal,
+            "DATE" => Self::Date,
+            "DATETIME" | "TIMESTAMP" => Self::Moment,
+            "TIME" => Self::Time,
+            "BIT" => Self::Bits,
+            "JSON" => Self::Json,
+            // A binary collation of text sets the same flag as bytes have; only the character set tells them apart.
+            _ if <str as Type<MySql>>::compatible(type_info) => Self::Text,
+            _ => Self::Bytes,
+        }
+    }
+}
+
+/// The cell of a row.
+///
+/// # Errors
+/// [`ErrorKind::Value`] if it is malformed.
+pub(super) fn cell(row: &MySqlRow, index: usize, kind: CellKind, form: Form) -> Result<Value> {
+    let raw = row.try_get_raw(index).map_err(|_| malformed())?;
+    // NULL has no bytes. What the row itself calls NULL includes dates of only zeros.
+    let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else { return Ok(Value::Null) };
+    match form {
+        Form::Binary => binary(kind, bytes),
+        Form::Text => text(kind, bytes),
+    }
+}
+
+fn binary(kind: CellKind, bytes: &[u8]) -> Result<Value> {
+    Ok(match kind {
+        CellKind::Integer => {
+            let number = signed(bytes)?;
+            if bytes.len() < 8 { narrow(number) } else { Value::Int64(number) }
+        }
+        CellKind::Unsigned | CellKind::Year => unsigned(little_endian(bytes)?),
+        CellKind::Single => {
+            Value::Float(single_as_double(f32::from_le_bytes(bytes.try_into().map_err(|_| malformed())?)))
+        }
+        CellKind::Double => Value::Float(f64::from_le_bytes(bytes.try_into().map_err(|_| malformed())?)),
+        CellKind::Date => Value::Text(date_text(&civil(bytes)?)),
+        CellKind::Moment => moment(&civil(bytes)?),
+        CellKind::Time => Value::Text(time_text(bytes)?),
+        kind => text(kind, bytes)?,
+    })
+}
+
+fn text(kind: CellKind, bytes: &[u8]) -> Result<Value> {
+    if kind == CellKind::Bytes {
+        return Ok(Value::Bytes(Bytes::copy_from_slice(bytes)));
+    }
+    if kind == CellKind::Bits {
+        return Ok(unsigned(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
+    let number = |parsed: Option<Value>| parsed.ok_or_else(malformed);
+    Ok(match kind {
+        CellKind::Integer => number(text.parse().ok().map(narrow))?,
+        CellKind::Unsigned | CellKind::Year => number(text.parse().ok().map(unsigned))?,
+        CellKind::Single => number(text.parse().ok().map(|single| Value::Float(single_as_double(single))))?,
+        CellKind::Double => number(text.parse().ok().map(Value::Float))?,
+        CellKind::Decimal => Value::Decimal(text.into()),
+        CellKind::Json => value_from_json_text(bytes).map_err(|_| malformed())?,
+        CellKind::Moment => match Timestamp::parse_iso(text) {
+            Some(moment) => Value::Timestamp(moment),
+            None => Value::Text(text.to_owned()),
+        },
+        CellKind::Time => Value::Text(without_idle_zeros(text)),
+        CellKind::Date | CellKind::Text | CellKind::Bytes | CellKind::Bits => Value::Text(text.to_owned()),
+    })
+}
+
+fn narrow(number: i64) -> Value {
+    i32::try_from(number).map_or(Value::Int64(number), Value::Int32)
+}
+
+fn unsigned(number: u64) -> Value {
+    i64::try_from(number).map_or_else(|_| Value::Decimal(number.to_string().into()), narrow)
+}
+
+fn signed(bytes: &[u8]) -> Result<i64> {
+    let number = little_endian(bytes)?;
+    let unused = 64 - 8 * u32::try_from(bytes.len()).map_err(|_| malformed())?;
+    // Shifting the sign up and back down again fills the upper bits with it.
+    Ok((number << unused).cast_signed() >> unused)
+}
+
+fn little_endian(bytes: &[u8]) -> Result<u64> {
+    if bytes.is_empty() || bytes.len() > 8 {
+        return Err(malformed());
+    }
+    Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// The double with the same shortest decimal.
+fn single_as_double(single: f32) -> f64 {
+    single.to_string().parse().unwrap_or_else(|_| f64::from(single))
+}
+
+/// A date and time in parts. A date of only zeros, which is no day, comes without any.
+#[derive(Debug, Default)]
+struct Civil {
+    year: u16,
+    month: u8,
+    day: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+    micros: u32,
+}
+
+/// Reads a length, and then year, month and day, perhaps the time, perhaps microseconds.
+fn civil(bytes: &[u8]) -> Result<Civil> {
+    let mut civil = Civil::default();
+    let rest = bytes.get(1..).ok_or_else(malformed)?;
+    if let [low, high, month, day, rest @ ..] = rest {
+        (civil.year, civil.month, civil.day) = (u16::from_le_bytes([*low, *high]), *month, *day);
+        if let [hour, minute, second, rest @ ..] = rest {
+            (civil.hour, civil.minute, civil.second) = (*hour, *minute, *second);
+            if let Some((micros, _)) = rest.split_first_chunk::<4>() {
+                civil.micros = u32::from_le_bytes(*micros);
+            }
+        }
+    }
+    Ok(civil)
+}
+
+fn date_text(civil: &Civil) -> String {
+    format!("{:04}-{:02}-{:02}", civil.year, civil.month, civil.day)
+}
+
+/// What is no day, such as one of only zeros, stays text.
+fn moment(civil: &Civil) -> Value {
+    let Civil { hour, minute, second, micros, .. } = civil;
+    let text = format!("{} {hour:02}:{minute:02}:{second:02}.{micros:06}", date_text(civil));
+    match Timestamp::parse_iso(&text) {
+        Some(moment) => Value::Timestamp(moment),
+        None => Value::Text(without_idle_zeros(&text)),
+    }
+}
+
+/// A length, and then a sign, days, hours, minutes and seconds, perhaps microseconds. Days are shown as hours.
+fn time_text(bytes: &[u8]) -> Result<String> {
+    let Some(rest @ [_, ..]) = bytes.get(1..) else { return Ok("00:00:00".to_owned()) };
+    let (is_negative, rest) = rest.split_first().ok_or_else(malformed)?;
+    let (days, rest) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+    let [hour, minute, second, rest @ ..] = rest else { return Err(malformed()) };
+    let micros = rest.split_first_chunk::<4>().map_or(0, |(micros, _)| u32::from_le_bytes(*micros));
+    let hours = u64::from(u32::from_le_bytes(*days)) * 24 + u64::from(*hour);
+    let sign = if *is_negative == 1 { "-" } else { "" };
+    Ok(without_idle_zeros(&format!("{sign}{hours:02}:{minute:02}:{second:02}.{micros:06}")))
+}
+
+/// A time without the zeros at the end of its fraction, as PostgreSQL writes it.
+fn without_idle_zeros(text: &str) -> String {
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn malformed() -> Error {
+    Error::new(ErrorKind::Value, "a stored value cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_every_width_keep_their_sign() {
+        for (bytes, number) in [
+            (&[0xff][..], Value::Int32(-1)),
+            (&[0x00, 0x80], Value::Int32(-32_768)),
+            (&[0xff, 0xff, 0xff, 0x7f], Value::Int32(i32::MAX)),
+            (&[0, 0, 0, 0, 0, 0, 0, 0x80], Value::Int64(i64::MIN)),
+        ] {
+            assert_eq!(binary(CellKind::Integer, bytes).unwrap(), number);
+        }
+        assert_eq!(binary(CellKind::Unsigned, &[0xff]).unwrap(), Value::Int32(255));
+        assert_eq!(
+            binary(CellKind::Unsigned, &[0xff; 8]).unwrap(),
+            Value::Decimal("18446744073709551615".into())
+        );
+        assert!(binary(CellKind::Integer, &[]).is_err());
+    }
+
+    #[test]
+    fn moments_and_times_come_in_every_length() {
+        let moment = |iso| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
+        let day = [4, 0xe8, 0x07, 2, 29];
+        assert_eq!(binary(CellKind::Date, &day).unwrap(), Value::from("2024-02-29"));
+        assert_eq!(binary(CellKind::Moment, &day).unwrap(), moment("2024-02-29T00:00:00Z"));
+        let full = [11, 0xe8, 0x07, 2, 29, 12, 30, 1, 0x40, 0xe2, 0x01, 0];
+        assert_eq!(binary(CellKind::Moment, &full).unwrap(), moment("2024-02-29T12:30:01.123456Z"));
+        assert_eq!(binary(CellKind::Moment, &[0]).unwrap(), Value::from("0000-00-00 00:00:00"));
+        assert_eq!(binary(CellKind::Time, &[0]).unwrap(), Value::from("00:00:00"));
+        let time = [12, 1, 1, 0, 0, 0, 2, 30, 0, 0x20, 0xa1, 0x07, 0];
+        assert_eq!(binary(CellKind::Time, &time).unwrap(), Value::from("-26:30:00.5"));
+    }
+}

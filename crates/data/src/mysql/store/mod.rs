@@ -1,0 +1,167 @@
+//! The tables of a MySQL or MariaDB database, as replication sees them.
+
+mod create_like;
+mod keys;
+mod scan;
+mod stored;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::catalog::{self, Described};
+use super::pool::{Link, Pool};
+use super::session::fetch_on;
+use super::syntax::quote;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
+use crate::sql::Access;
+use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::value::Value;
+use keys::Lookup;
+use scan::MysqlSnapshot;
+use stored::StoredTable;
+use write::{Load, Writing};
+
+/// Up to so many estimated rows a table is counted.
+const COUNTED_ROWS: u64 = 200_000;
+
+/// The tables of one database.
+pub(super) struct MysqlStore {
+    pool: Pool,
+    /// The tables described so far, by name.
+    described: Mutex<HashMap<String, Arc<Described>>>,
+}
+
+impl MysqlStore {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool, described: Mutex::default() }
+    }
+
+    async fn describe_on(&self, link: &mut Link, name: &str) -> Result<Option<Arc<Described>>> {
+        let Some(described) = catalog::describe(link, name).await?.map(Arc::new) else { return Ok(None) };
+        self.lock().insert(described.table.name.clone(), Arc::clone(&described));
+        Ok(Some(described))
+    }
+
+    /// How the columns of a table are stored.
+    async fn stored<'a>(&self, link: &mut Link, table: &'a Table) -> Result<StoredTable<'a>> {
+        let known = self.lock().get(&table.name).cloned();
+        let described = match known {
+            Some(described) => described,
+            None => self.describe_on(link, &table.name).await?.ok_or_else(|| unknown_table(&table.name))?,
+        };
+        Ok(StoredTable::new(table, &described))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Described>>> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unknown_table(name: &str) -> Error {
+    Error::new(ErrorKind::UnknownTable, format!("table \"{name}\" does not exist"))
+}
+
+#[async_trait]
+impl TableStore for MysqlStore {
+    fn limits(&self) -> Limits {
+        Limits { nan: false, infinity: false, microseconds: true, infinite_timestamp: false }
+    }
+
+    async fn list_tables(&self) -> Result<Vec<String>> {
+        catalog::list_tables(&mut *self.pool.get().await?).await
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Table>> {
+        let described = self.describe_on(&mut *self.pool.get().await?, name).await?;
+        Ok(described.map(|described| described.table.clone()))
+    }
+
+    async fn create_like(&self, source: &Table) -> Result<Table> {
+        source.require_key()?;
+        let mut link = self.pool.get().await?;
+        create_like::create_like(&mut link, source).await?;
+        let described = self.describe_on(&mut link, &source.name).await?;
+        described.map(|described| described.table.clone()).ok_or_else(|| unknown_table(&source.name))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
+        Ok(Box::new(MysqlSnapshot::begin(self.pool.clone()).await?))
+    }
+
+    async fn estimate_rows(&self, table: &Table) -> Result<Option<u64>> {
+        let mut link = self.pool.get().await?;
+        let sql = "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
+        let name = Value::from(table.name.as_str());
+        let estimate = fetch_on(&mut link, Access::Read, sql, &[name]).await?.into_scalar();
+        let estimate = estimate.and_then(|rows| rows.as_integer()).and_then(|rows| u64::try_from(rows).ok());
+        if estimate.is_some_and(|rows| rows > COUNTED_ROWS) {
+            return Ok(estimate);
+        }
+        let sql = format!("SELECT count(*) FROM {}", quote(&table.name));
+        let counted = fetch_on(&mut link, Access::Read, &sql, &[]).await?.into_scalar();
+        Ok(counted.and_then(|rows| rows.as_integer()).and_then(|rows| u64::try_from(rows).ok()))
+    }
+
+    async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
+        let mut link = self.pool.get().await?;
+        let mut sql = format!("SELECT 1 FROM {}", quote(&table.name));
+        let mut params = Vec::new();
+        if let Some(discriminator) = discriminator {
+            sql.push_str(&format!(" WHERE {} = ?", quote(&discriminator.column)));
+            params.push(Value::Text(discriminator.value.clone()));
+        }
+        sql.push_str(" LIMIT 1");
+        Ok(fetch_on(&mut link, Access::Read, &sql, &params).await?.rows.is_empty())
+    }
+
+    async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
+        table.require_key()?;
+        let mut link = self.pool.get().await?;
+        let stored = self.stored(&mut link, table).await?;
+        let select = format!("SELECT {} FROM {} WHERE ", stored.selection(), quote(&table.name));
+        let mut rows = Vec::with_capacity(keys.len());
+        for lookup in Lookup::of(&stored, keys, link.server().kind) {
+            let sql = format!("{select}{}", lookup.condition);
+            let found = fetch_on(&mut link, Access::Write, &sql, &lookup.params).await?.rows;
+            rows.extend(found.into_iter().map(|row| stored.declare(row)));
+        }
+        Ok(rows)
+    }
+
+    async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
+        let RowBatch::Rows(rows) = batch else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "tuples of PostgreSQL were handed to MySQL, which does not take them",
+            ));
+        };
+        let mut link = self.pool.get().await?;
+        let stored = self.stored(&mut link, table).await?;
+        let mut writing = Writing::begin(link, true).await?;
+        let written = writing.insert(&Load::insert(&stored), rows.iter()).await;
+        writing.end(written).await
+    }
+
+    async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()> {
+        table.require_key()?;
+        let mut link = self.pool.get().await?;
+        let stored = self.stored(&mut link, table).await?;
+        let mut writing = Writing::begin(link, true).await?;
+        let written = writing.upsert(&stored, rows).await;
+        writing.end(written).await
+    }
+
+    async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
+        table.require_key()?;
+        let mut link = self.pool.get().await?;
+        let stored = self.stored(&mut link, table).await?;
+        // A row that another table still refers to must not vanish beneath it.
+        let mut writing = Writing::begin(link, false).await?;
+        let deleted = writing.delete(&stored, keys).await;
+        writing.end(deleted).await
+    }
+}
