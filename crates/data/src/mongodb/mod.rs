@@ -17,6 +17,7 @@ mod filter;
 mod group;
 mod index;
 mod infer;
+mod json_filter;
 mod key;
 mod many;
 mod pipeline;
