@@ -11,6 +11,13 @@ const ENTRIES = Object.entries(EXPORTS)
   .filter(([, target]) => typeof target === 'object')
   .map(([path]) => path.replace(/^\./, PACKAGE));
 
+/** @type {Record<string, string[]>} */
+const NAMES = {
+  mproject: ['ProjectManager'],
+  orm: ['EntityService', 'BaseRepository', 'createConnection', 'getDialect', 'registerDialect', 'createDatabase', 'getConfigFromEnv'],
+  replicator: ['ReplicationManager', 'SyncEngine', 'CDCListener', 'SchemaMapper'],
+};
+
 /** A process still alive after this many milliseconds is held by the addon. */
 const EXIT_DEADLINE = 20_000;
 
@@ -68,6 +75,16 @@ module.exports = {
       for (const name of Object.keys(imported)) {
         assert.equal(imported[name], required[name], `${entry}: ${name}`);
         if (name !== 'default' && name in root) assert.equal(required[name], root[name], `${entry}: ${name}`);
+      }
+    }
+  },
+
+  'each sub-path has the names that applications import from it': async () => {
+    for (const [entry, names] of Object.entries(NAMES)) {
+      const exported = require(`${PACKAGE}/${entry}`);
+      for (const name of names) {
+        assert.equal(typeof exported[name], 'function', `${entry}: ${name}`);
+        assert.equal(require(PACKAGE)[name], exported[name], name);
       }
     }
   },

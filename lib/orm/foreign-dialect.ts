@@ -1,15 +1,10 @@
 // A dialect of the application's own, with what its object lacks emulated or refused by name.
-import { randomUUID } from 'node:crypto';
-import { filterError, ReplicaverseError } from '../errors.js';
-import type { ConnectionConfig, DialectType } from '../types/connection.js';
+import { ReplicaverseError } from '../errors.js';
+import type { ConnectionConfig } from '../types/connection.js';
 import type { IDialect, ITransaction, RunResult, TransactionOptions } from '../types/dialect.js';
-import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import { ForeignRows, methodOf } from './foreign-rows.js';
 import { completeSchema } from './registry.js';
-import { containingFilter, distinctValues, equalities, PAGE, sameContent, shownRow } from './foreign-emulation.js';
-
-type Method = (...args: unknown[]) => unknown;
-type ForeignObject = Readonly<Record<string, unknown>>;
 
 /**
  * Any object with the methods of a dialect, seen as one. `find`, `create`, `update` and `delete` are what it must have, when
@@ -17,20 +12,8 @@ type ForeignObject = Readonly<Record<string, unknown>>;
  * missing are made of these four. Transactions, aggregation, relations and statements are not emulated: they reject with code
  * `ERR_UNSUPPORTED`, naming the method.
  */
-export class ForeignDialect implements IDialect {
-  readonly dialectType: DialectType;
-  /** The application's object. */
-  readonly object: object;
+export class ForeignDialect extends ForeignRows implements IDialect {
   #connected = false;
-
-  /** @throws {ReplicaverseError} of kind `Unsupported` when the factory gave no object. */
-  constructor(name: string, object: unknown) {
-    if (typeof object !== 'object' || object === null) {
-      throw unsupported(`the factory that registerDialect was given for "${name}" gave ${String(object)}, not an object`);
-    }
-    this.dialectType = name as DialectType;
-    this.object = object;
-  }
 
   async connect(config: ConnectionConfig): Promise<void> {
     if (this.has('connect')) await this.call('connect', config);
@@ -54,131 +37,6 @@ export class ForeignDialect implements IDialect {
 
   async initSchema(schemas: readonly EntityDeclaration[]): Promise<void> {
     if (this.has('initSchema')) await this.call('initSchema', schemas.map(completeSchema));
-  }
-
-  async find<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter = {}, options: QueryOptions = {}): Promise<T[]> {
-    const rows = (await this.call('find', completeSchema(schema), filter, options)) as object[];
-    return rows.map((row) => shownRow(row) as T);
-  }
-
-  async findOne<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter = {}, options: QueryOptions = {}): Promise<T | null> {
-    if (this.has('findOne')) return this.row<T>(await this.call('findOne', completeSchema(schema), filter, options));
-    return (await this.find<T>(schema, filter, { ...options, limit: 1 }))[0] ?? null;
-  }
-
-  async findById<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, options: QueryOptions = {}): Promise<T | null> {
-    const fields = equalities(id);
-    // Methods of this name that applications write take an id, and nothing else.
-    if (this.has('findById') && fields.id !== undefined && options.includeDeleted !== true) {
-      return this.row<T>(await this.call('findById', completeSchema(schema), fields.id, options));
-    }
-    return await this.findOne<T>(schema, fields, options);
-  }
-
-  async count(schema: EntityDeclaration, filter: DalFilter = {}, options: QueryOptions = {}): Promise<number> {
-    if (this.has('count')) return Number(await this.call('count', completeSchema(schema), filter, options));
-    const counted: QueryOptions = options.includeDeleted === undefined ? {} : { includeDeleted: options.includeDeleted };
-    return (await this.find(schema, filter, { ...counted, select: ['id'] })).length;
-  }
-
-  async create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T> {
-    return this.row<T>(await this.call('create', completeSchema(schema), data)) as T;
-  }
-
-  async update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null> {
-    return this.row<T>(await this.call('update', completeSchema(schema), plainId(id), data));
-  }
-
-  async delete(schema: EntityDeclaration, id: EntityIdentity): Promise<boolean> {
-    return Boolean(await this.call('delete', completeSchema(schema), plainId(id)));
-  }
-
-  async upsert<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<T> {
-    if (this.has('upsert')) return this.row<T>(await this.call('upsert', completeSchema(schema), filter, data)) as T;
-    const existing = await this.findOne(schema, filter);
-    const changed = existing === null ? null : await this.update<T>(schema, existing.id, data);
-    return changed ?? (await this.create<T>(schema, { id: randomUUID(), ...equalities(filter), ...data }));
-  }
-
-  async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
-    if (this.has('updateMany')) return Number(await this.call('updateMany', completeSchema(schema), filter, data));
-    return await this.#each(schema, filter, async (id) => (await this.update(schema, id, data)) !== null);
-  }
-
-  async deleteMany(schema: EntityDeclaration, filter: DalFilter): Promise<number> {
-    if (this.has('deleteMany')) return Number(await this.call('deleteMany', completeSchema(schema), filter));
-    return await this.#each(schema, filter, (id) => this.delete(schema, id));
-  }
-
-  async distinct<V = unknown>(schema: EntityDeclaration, field: string, filter: DalFilter = {}, options: DeletedOption = {}): Promise<V[]> {
-    if (this.has('distinct')) return (await this.call('distinct', completeSchema(schema), field, filter, options)) as V[];
-    const rows = await this.find<Record<string, unknown>>(schema, filter, { ...options, select: [field] });
-    return distinctValues(rows, field) as V[];
-  }
-
-  async aggregate<T = Record<string, unknown>>(
-    schema: EntityDeclaration,
-    stages: readonly AggregateStage[],
-    options?: DeletedOption,
-  ): Promise<T[]> {
-    return (await this.call('aggregate', completeSchema(schema), stages, options)) as T[];
-  }
-
-  async search<T = EntityRecord>(
-    schema: EntityDeclaration,
-    query: string,
-    fields?: readonly string[],
-    options: QueryOptions = {},
-  ): Promise<T[]> {
-    const complete = completeSchema(schema);
-    const texts = Object.entries(complete.fields).filter(([, { type }]) => type === 'string' || type === 'text');
-    const searched = fields ?? texts.map(([name]) => name);
-    if (!this.has('search')) return await this.find<T>(schema, containingFilter(query, searched), options);
-    const rows = (await this.call('search', complete, query, searched, options)) as object[];
-    return rows.map((row) => shownRow(row) as T);
-  }
-
-  async increment<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, amount: number | bigint): Promise<T | null> {
-    if (this.has('increment')) return this.row<T>(await this.call('increment', completeSchema(schema), plainId(id), field, amount));
-    return await this.#change<T>('increment', schema, id, field, (value) =>
-      typeof value === 'bigint' || typeof amount === 'bigint' ? BigInt((value ?? 0) as bigint) + BigInt(amount) : Number(value ?? 0) + amount,
-    );
-  }
-
-  async addToSet<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, value: unknown): Promise<T | null> {
-    if (this.has('addToSet')) return this.row<T>(await this.call('addToSet', completeSchema(schema), plainId(id), field, value));
-    return await this.#change<T>('addToSet', schema, id, field, (list) => {
-      const items: unknown[] = Array.isArray(list) ? list : [];
-      return items.some((item) => sameContent(item, value)) ? items : [...items, value];
-    });
-  }
-
-  async pull<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, field: string, value: unknown): Promise<T | null> {
-    if (this.has('pull')) return this.row<T>(await this.call('pull', completeSchema(schema), plainId(id), field, value));
-    return await this.#change<T>('pull', schema, id, field, (list) =>
-      (Array.isArray(list) ? (list as unknown[]) : []).filter((item) => !sameContent(item, value)),
-    );
-  }
-
-  async findWithRelations<T = EntityRecord>(
-    schema: EntityDeclaration,
-    filter: DalFilter = {},
-    relations: readonly string[] = [],
-    options: QueryOptions = {},
-  ): Promise<T[]> {
-    if (relations.length === 0) return await this.find<T>(schema, filter, options);
-    const rows = (await this.call('findWithRelations', completeSchema(schema), filter, relations, options)) as object[];
-    return rows.map((row) => shownRow(row) as T);
-  }
-
-  async findByIdWithRelations<T = EntityRecord>(
-    schema: EntityDeclaration,
-    id: EntityIdentity,
-    relations: readonly string[] = [],
-    options: QueryOptions = {},
-  ): Promise<T | null> {
-    if (relations.length === 0) return await this.findById<T>(schema, id, options);
-    return this.row<T>(await this.call('findByIdWithRelations', completeSchema(schema), plainId(id), relations, options));
   }
 
   async dropTable(collection: string): Promise<void> {
@@ -239,58 +97,11 @@ export class ForeignDialect implements IDialect {
     await tx.rollback();
   }
 
-  /** Whether the object has a method. */
-  has(method: string): boolean {
-    return typeof (this.object as ForeignObject)[method] === 'function';
-  }
-
-  /**
-   * Calls a method of the object.
-   *
-   * @throws {ReplicaverseError} of kind `Unsupported` naming the method when there is none.
-   * @internal
-   */
-  async call(method: string, ...args: unknown[]): Promise<unknown> {
-    if (!this.has(method)) throw unsupported(`the registered dialect "${this.dialectType}" has no method ${method}`);
-    return await ((this.object as ForeignObject)[method] as Method).apply(this.object, args);
-  }
-
-  private row<T>(row: unknown): T | null {
-    return typeof row === 'object' && row !== null ? (shownRow(row) as T) : null;
-  }
-
   /** The dialect of a transaction: what the object gives as one, or else the object itself. */
   #scoped(tx: unknown): ForeignDialect {
-    const isDialect = typeof tx === 'object' && tx !== null && typeof (tx as ForeignObject).find === 'function';
-    return isDialect && tx !== this.object ? new ForeignDialect(this.dialectType, tx) : this;
+    return methodOf(tx, 'find') !== undefined && tx !== this.object ? new ForeignDialect(this.dialectType, tx) : this;
   }
 
-  /** Does something to every row that passes the filter; how many times it told that it did. */
-  async #each(schema: EntityDeclaration, filter: DalFilter, work: (id: string) => Promise<boolean>): Promise<number> {
-    let done = 0;
-    let last: string | undefined;
-    for (;;) {
-      const page: DalFilter = last === undefined ? filter : { $and: [filter, { id: { $gt: last } }] };
-      const rows = await this.find(schema, page, { sort: { id: 1 }, limit: PAGE, select: ['id'] });
-      for (const { id } of rows) if (await work(id)) done += 1;
-      last = rows.at(-1)?.id;
-      if (rows.length < PAGE) return done;
-    }
-  }
-
-  /** Changes one field by its present value, in a transaction: without one, a change by another could be lost. */
-  async #change<T>(method: string, schema: EntityDeclaration, id: EntityIdentity, field: string, next: (value: unknown) => unknown): Promise<T | null> {
-    if (!this.has('$transaction') && !this.has('beginTx')) {
-      throw unsupported(`the registered dialect "${this.dialectType}" has no method ${method}, and no $transaction to make up for it`);
-    }
-    return await this.$transaction(
-      async (tx) => {
-        const row = await tx.findById(schema, id);
-        return row === null ? null : await tx.update<T>(schema, id, { [field]: next(row[field]) });
-      },
-      { isolation: 'SERIALIZABLE' },
-    );
-  }
 }
 
 /** A transaction that was begun on a {@link ForeignDialect}. */
@@ -330,22 +141,10 @@ class ForeignTransaction extends ForeignDialect implements ITransaction {
 
   async #end(ofHandle: 'commit' | 'rollback', ofOwner: 'commitTx' | 'rollbackTx'): Promise<void> {
     this.#ended = true;
-    const handle = this.#handle as ForeignObject | null | undefined;
-    const method = handle?.[ofHandle];
-    if (!this.#owner.has(ofOwner) && typeof method === 'function') await (method as Method).call(handle);
+    const method = methodOf(this.#handle, ofHandle);
+    if (!this.#owner.has(ofOwner) && method !== undefined) await method.call(this.#handle);
     else await this.#owner.call(ofOwner, this.#handle);
   }
-}
-
-/** The id that a write names, without an object around it. */
-function plainId(identity: EntityIdentity): unknown {
-  const { id } = equalities(identity);
-  if (id === undefined) throw filterError('id: expected an id or {id}');
-  return id;
-}
-
-function unsupported(message: string): ReplicaverseError {
-  return new ReplicaverseError(message, { kind: 'Unsupported', code: 'ERR_UNSUPPORTED' });
 }
 
 function transactionError(message: string): ReplicaverseError {

@@ -1,13 +1,11 @@
 // How to reach a database, and what to do with its schema.
 
 /** A dialect that is built in. */
-export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'sqlite' | 'mongodb';
+export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'mysql' | 'mariadb' | 'sqlite' | 'mongodb';
 
 /** Every dialect that is known by name; one that is no {@link BuiltInDialect} must be registered to be connected to. */
 export type DialectType =
   | BuiltInDialect
-  | 'mysql'
-  | 'mariadb'
   | 'oracle'
   | 'mssql'
   | 'db2'
