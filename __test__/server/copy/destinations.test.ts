@@ -1,7 +1,9 @@
 // One source to many destinations: rows that exist, destinations that fail, dry runs and stops.
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { copyData, createIsolatedDialect, EntityService } from 'replicaverse';
 import type { CopyProgress, EntityDeclaration } from 'replicaverse';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -190,6 +192,28 @@ it('a hundred thousand rows go through in batches, with progress, and a stop end
   expect(result.totalCopied).toBeLessThan(100_000);
   expect(await partly.count('User')).toBe(result.totalCopied);
 });
+
+it('memory does not grow with the file', async () => {
+  const peakMegabytes = async (rows: number): Promise<number> => {
+    const source = join(folder, `rows-${rows}.csv`);
+    const text = 'x'.repeat(600);
+    await writeFile(source, `id,text\n${Array.from({ length: rows }, (_, index) => `${index},${text}\n`).join('')}`);
+    const program = `
+      const { copyData } = require(${JSON.stringify(join(__dirname, '../../../dist/index.js'))});
+      const [source, ...destinations] = process.argv.slice(1);
+      copyData({ source, destinations }).then(({ totalCopied }) => {
+        console.log(JSON.stringify({ totalCopied, peak: process.resourceUsage().maxRSS / 1024 }));
+      });`;
+    const destinations = [join(folder, `rows-${rows}.db`), join(folder, `rows-${rows}.json`)];
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', program, source, ...destinations]);
+    const { totalCopied, peak } = JSON.parse(stdout) as { totalCopied: number; peak: number };
+    expect(totalCopied).toBe(2 * rows);
+    return peak;
+  };
+  const [little, much] = [await peakMegabytes(20_000), await peakMegabytes(100_000)];
+  // The larger file is 60 MB.
+  expect(much - little).toBeLessThan(30);
+}, 120_000);
 
 it('a listener that throws ends the copy with its error', async () => {
   const service = await database('target');

@@ -190,7 +190,12 @@ impl<R: BufRead> Scanner<R> {
                 self.state = State::Plain;
                 self.keep(length);
             }
-            State::Quoted { .. } | State::Bracketed | State::Dollar(_) => self.keep(1),
+            State::Quoted { quote, backslash } => {
+                let ends = |byte: &u8| byte == quote || (*backslash && *byte == b'\\');
+                let run = rest.iter().position(ends).unwrap_or(rest.len());
+                self.keep(run);
+            }
+            State::Bracketed | State::Dollar(_) => self.keep(1),
             State::Plain => return self.plain(byte),
         }
         if self.piece.len() > LONGEST_PIECE {
@@ -230,7 +235,8 @@ impl<R: BufRead> Scanner<R> {
             b'[' if matches!(self.part, Part::Head) && self.flavor != SqlFlavor::Postgres => {
                 self.state = State::Bracketed;
             }
-            b'$' if self.flavor == SqlFlavor::Postgres => {
+            // Within a name a dollar is a letter.
+            b'$' if self.flavor == SqlFlavor::Postgres && !self.follows_word() => {
                 if let Some(tag) = dollar_tag(rest) {
                     let length = tag.len();
                     self.state = State::Dollar(tag);
@@ -243,6 +249,12 @@ impl<R: BufRead> Scanner<R> {
             _ => {}
         }
         match self.part {
+            Part::Head | Part::Row
+                if is_of_word(byte) && !self.delimiter.first().copied().is_some_and(is_of_word) =>
+            {
+                let run = rest.iter().position(|byte| !is_of_word(*byte)).unwrap_or(rest.len());
+                self.keep(run);
+            }
             Part::BetweenRows if !byte.is_ascii_whitespace() && byte != b',' => {
                 self.part = Part::Tail;
                 self.at += 1;
@@ -347,6 +359,11 @@ impl<R: BufRead> Scanner<R> {
         String::from_utf8_lossy(&std::mem::take(&mut self.piece)).into_owned()
     }
 
+    fn follows_word(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|before| self.line.get(before));
+        before.is_some_and(|before| before.is_ascii_alphanumeric() || *before == b'_')
+    }
+
     /// Whether a quote that begins here is of the kind E'…'.
     fn follows_escape_mark(&self) -> bool {
         let before = self.line.get(..self.at).unwrap_or_default();
@@ -356,6 +373,11 @@ impl<R: BufRead> Scanner<R> {
             _ => false,
         }
     }
+}
+
+/// What never means anything but itself, unless a delimiter begins with it.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b',')
 }
 
 /// The opening tag of a dollar-quoted string.
