@@ -40,6 +40,9 @@ pub(super) struct Request<'a> {
     /// Only rows that hold this moment, in ms, or a later one, or none, in this column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) changed_since: Option<(&'a str, i64)>,
+    /// A further column in which that moment counts as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) or_changed_since: Option<&'a str>,
 }
 
 /// What an operation answers.
@@ -141,7 +144,10 @@ fn kind_of(name: &str) -> ErrorKind {
 
 /// The function cannot be reached: its environment is ending, or it broke its promise not to throw.
 fn gone(operation: &str, error: &napi::Error) -> Error {
-    Error::new(ErrorKind::Closed, format!("{operation}: the dialect's object cannot be called: {}", error.reason))
+    Error::new(
+        ErrorKind::Closed,
+        format!("{operation}: the dialect's object cannot be called: {}", error.reason),
+    )
 }
 
 fn malformed(operation: &str, what: &str) -> Error {

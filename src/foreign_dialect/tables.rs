@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use data::schema::{Discriminator, FieldType, ID};
 use data::table::{
-    BatchStream, ColumnType, Limits, ReadSnapshot, Row, RowBatch, ScanOptions, Table, TableColumn, TableStore,
-    spawn_scan,
+    BatchStream, ColumnType, Limits, ReadSnapshot, Row, RowBatch, ScanOptions, Table, TableColumn,
+    TableStore, spawn_scan,
 };
 use data::{EntitySchema, Error, ErrorKind, Record, Result, Timestamp, Value};
 
@@ -35,7 +35,9 @@ impl ForeignTables {
 /// The table of a collection, with the columns of every entity in it.
 fn table_of(collection: &str, schemas: &[Arc<EntitySchema>]) -> Option<Table> {
     let mut columns: Vec<TableColumn> = Vec::new();
-    for column in schemas.iter().filter(|schema| schema.collection == collection).flat_map(|own| own.columns()) {
+    for column in
+        schemas.iter().filter(|schema| schema.collection == collection).flat_map(|own| own.columns())
+    {
         if columns.iter().all(|known| known.name != column.name()) {
             columns.push(TableColumn {
                 name: column.name().to_owned(),
@@ -232,7 +234,11 @@ async fn page(
         limit: Some(limit),
         keys_only: options.keys_only,
         discriminator: options.discriminator.as_ref().map(|own| (own.column.as_str(), own.value.as_str())),
-        changed_since: options.changed_since.as_ref().map(|since| (since.column.as_str(), since.moment.millis())),
+        changed_since: options
+            .changed_since
+            .as_ref()
+            .map(|since| (since.column.as_str(), since.moment.millis())),
+        or_changed_since: options.changed_since.as_ref().and_then(|since| since.or_column.as_deref()),
     };
     let records = call.rows("scan", &request).await?;
     let rows: Vec<Row> = records.into_iter().map(|record| row_of(table, record)).collect();
