@@ -23,6 +23,8 @@ interface Request {
   discriminator?: [column: string, value: string];
   /** Milliseconds. */
   changedSince?: [column: string, moment: number];
+  /** A further column in which that moment counts as well. */
+  orChangedSince?: string;
 }
 
 /** A replica whose database an application brings. */
@@ -96,13 +98,14 @@ export class ForeignReplica {
 
   /** The next rows in the order of their ids. */
   async #scan(request: Request): Promise<Row[]> {
-    const { rows, discriminator, changedSince } = request;
+    const { rows, discriminator, changedSince, orChangedSince } = request;
     const filter: DalFilter = {};
     if (rows !== undefined) filter.id = { $gt: decodeRows<Row>(rows)[0]?.id };
     if (discriminator !== undefined) filter[discriminator[0]] = discriminator[1];
     if (changedSince === undefined) return await this.#find(request, filter);
     const [column, moment] = changedSince;
-    const changed = [{ [column]: { $gte: new Date(moment) } }, { [column]: null }];
+    const changed: DalFilter[] = [{ [column]: { $gte: new Date(moment) } }, { [column]: null }];
+    if (orChangedSince !== undefined) changed.push({ [orChangedSince]: { $gte: new Date(moment) } });
     return await this.#find(request, { ...filter, $or: changed });
   }
 

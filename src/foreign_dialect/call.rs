@@ -40,6 +40,9 @@ pub(super) struct Request<'a> {
     /// Only rows that hold this moment, in ms, or a later one, or none, in this column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) changed_since: Option<(&'a str, i64)>,
+    /// A further column in which that moment counts as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) or_changed_since: Option<&'a str>,
 }
 
 /// What an operation answers.

@@ -238,6 +238,7 @@ async fn page(
             .changed_since
             .as_ref()
             .map(|since| (since.column.as_str(), since.moment.millis())),
+        or_changed_since: options.changed_since.as_ref().and_then(|since| since.or_column.as_deref()),
     };
     let records = call.rows("scan", &request).await?;
     let rows: Vec<Row> = records.into_iter().map(|record| row_of(table, record)).collect();

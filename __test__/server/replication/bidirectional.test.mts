@@ -117,6 +117,20 @@ describe.each([['sqlite', 'postgres'], ['postgres', 'mongodb'], ['mongodb', 'sql
   });
 });
 
+describe('a soft delete', () => {
+  it('on either side reaches the other, although it leaves updatedAt alone', async () => {
+    await ends('sqlite', 'mongodb', [{ ...note, softDelete: true }]);
+    rule();
+    for (const id of ['1', '2', '3']) await service('a').create('Note', { id, updatedAt: early });
+    await manager.sync('r');
+    await service('a').delete('Note', '1');
+    await service('b').delete('Note', '2');
+    expect(detail(await manager.sync('r'))).toMatchObject({ updated: 2, conflicts: 2 });
+    for (const side of ['a', 'b']) expect((await rows(side)).map(({ id }) => id)).toEqual(['3']);
+    expect(detail(await manager.sync('r'))).toMatchObject({ updated: 0, skipped: 3 });
+  });
+});
+
 describe('values that one side cannot hold whole', () => {
   it('do not go to and fro, and the finer one stays', async () => {
     await ends('postgres', 'mongodb', []);
@@ -129,6 +143,10 @@ describe('values that one side cannot hold whole', () => {
     expect(detail(await manager.sync('r'))).toMatchObject({ updated: 1, conflicts: 1, conflictList: [{ key: '1', winner: 'target', fields: ['note', 'updatedAt'] }] });
     expect(await sql('a').executeQuery('SELECT note, at::text LIKE \'%.123456%\' AS whole FROM t')).toEqual([{ note: 'y', whole: true }]);
     expect(detail(await manager.sync('r'))).toMatchObject({ updated: 0, conflicts: 0 });
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
+    rule({ name: 'back', source: 'b', target: 'a', collections: ['t'] });
+    expect(detail(await manager.sync('back'))).toMatchObject({ updated: 0, conflicts: 0, skipped: 1 });
+    expect(await manager.verify('back')).toMatchObject({ equal: true });
   });
 
   it('are refused row by row, on either side, and the rest goes on', async () => {

@@ -115,6 +115,21 @@ describe('rows', () => {
     expect(await service('to').findById('Note', 'meanwhile')).not.toBeNull();
   });
 
+  it('that were softly deleted are found, although that leaves updatedAt alone', async () => {
+    const soft = { ...note, softDelete: true };
+    for (const from of DIALECTS) {
+      manager = new ReplicationManager();
+      await ends(from, 'sqlite', [soft]);
+      rule();
+      for (const n of [1, 20]) await service('from').create('Note', { id: String(n), updatedAt: day(n) });
+      await manager.sync('r');
+      await service('from').delete('Note', '1');
+      expect(await manager.sync('r')).toMatchObject({ recordsSynced: 1, errors: 0 });
+      expect(await service('to').findById('Note', '1')).toBeNull();
+      await manager.disconnectAll();
+    }
+  });
+
   it('of a transaction that is still open when a run begins are not passed over', async () => {
     await ends('postgres', 'sqlite');
     rule({ pollOverlapMs: 0 });

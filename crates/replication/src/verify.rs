@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use data::Result;
 use data::table::{Row, ScanOptions};
+use data::{Result, Value};
 use serde::Serialize;
 
 use crate::rule::{Mode, Rule};
 use crate::snapshot::{
-    End, Mapping, canonical_key, key_text, orphans_among, resolve, resolve_both, stops_the_run,
+    CollectionPlan, End, Mapping, canonical_key, key_text, orphans_among, resolve, resolve_both,
+    stops_the_run,
 };
-use crate::stats::{CollectionStats, Failure};
+use crate::stats::Failure;
 
 /// How many rows that differ are named per collection.
 const NAMED_ROWS: usize = 100;
@@ -72,8 +73,8 @@ pub(crate) async fn verify(rule: &Rule, source: &End, target: &End) -> Result<Ve
     for plan in plans {
         let mut verdict = CollectionVerdict { collection: plan.label.clone(), ..Default::default() };
         let (source, target) = plan.ends(source, target);
-        let compared = match Mapping::prepare(&plan, &source, &target, false).await {
-            Ok(mapping) => compare(&mapping, &source, &target, &mut verdict).await,
+        let compared = match Comparison::prepare(rule, &plan, &source, &target).await {
+            Ok(comparison) => comparison.run(&source, &target, &mut verdict).await,
             Err(error) => Err(error),
         };
         match compared {
@@ -87,54 +88,96 @@ pub(crate) async fn verify(rule: &Rule, source: &End, target: &End) -> Result<Ve
     Ok(Verdict { rule_name: rule.name.clone(), equal, collections })
 }
 
-async fn compare(
-    mapping: &Mapping,
-    source: &End,
-    target: &End,
-    verdict: &mut CollectionVerdict,
-) -> Result<()> {
-    let snapshot = source.tables()?.snapshot().await?;
-    let options = ScanOptions { discriminator: mapping.source_discriminator.clone(), ..Default::default() };
-    let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
-    while let Some(batch) = batches.recv().await {
-        let rows = batch?.into_rows()?;
-        verdict.rows += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let mut unfit = CollectionStats::default();
-        let rows = mapping.convert(rows, &mut unfit);
-        verdict.different += unfit.errors;
-        unfit.failures.into_iter().for_each(|failure| verdict.name(failure.key, failure.reason));
-        compare_batch(mapping, target, rows, verdict).await?;
-    }
-    find_extra(mapping, source, target, verdict).await
+/// How the rows of a collection are compared.
+struct Comparison {
+    mapping: Mapping,
+    /// The way back, where the rule goes both ways: then a value that the source cannot hold whole does not differ from
+    /// what became of it there.
+    back: Option<Mapping>,
 }
 
-async fn compare_batch(
-    mapping: &Mapping,
-    target: &End,
-    rows: Vec<Row>,
-    verdict: &mut CollectionVerdict,
-) -> Result<()> {
-    let table = &mapping.target;
-    let keys: Vec<_> = rows.iter().map(|row| table.key_of(row)).collect();
-    let existing = target.tables()?.fetch(table, &keys).await?;
-    let existing: HashMap<String, Row> =
-        existing.into_iter().map(|row| (canonical_key(&table.key_of(&row)), row)).collect();
-    for (row, key) in rows.iter().zip(&keys) {
-        match existing.get(&canonical_key(key)) {
-            None => {
-                verdict.missing += 1;
-                verdict.name(key_text(key), "is missing at the target");
-            }
-            Some(own) => match mapping.differing_column(row, own) {
-                None => verdict.equal += 1,
-                Some(column) => {
-                    verdict.different += 1;
-                    verdict.name(key_text(key), format!("column \"{column}\" differs"));
-                }
-            },
-        }
+impl Comparison {
+    async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End) -> Result<Self> {
+        let mapping = Mapping::prepare(plan, source, target, false).await?;
+        let back = match rule.mode {
+            Mode::Bidirectional => Some(Mapping::prepare(&plan.reversed(), target, source, false).await?),
+            Mode::Snapshot | Mode::Cdc => None,
+        };
+        Ok(Self { mapping, back })
     }
-    Ok(())
+
+    async fn run(&self, source: &End, target: &End, verdict: &mut CollectionVerdict) -> Result<()> {
+        let mapping = &self.mapping;
+        let snapshot = source.tables()?.snapshot().await?;
+        let options =
+            ScanOptions { discriminator: mapping.source_discriminator.clone(), ..Default::default() };
+        let mut batches = snapshot.scan(Arc::clone(&mapping.source), options).await?;
+        while let Some(batch) = batches.recv().await {
+            let rows = batch?.into_rows()?;
+            verdict.rows += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            let mut converted = Vec::with_capacity(rows.len());
+            for row in rows {
+                match mapping.convert_whole(row.clone()) {
+                    Ok((as_target, _)) => converted.push((row, as_target)),
+                    Err(error) => {
+                        verdict.different += 1;
+                        verdict.name(key_text(&mapping.source.key_of(&row)), error.to_string());
+                    }
+                }
+            }
+            self.batch(target, converted, verdict).await?;
+        }
+        find_extra(mapping, source, target, verdict).await
+    }
+
+    /// Compares rows of the source, given as they are and as the target would hold them.
+    async fn batch(
+        &self,
+        target: &End,
+        rows: Vec<(Row, Row)>,
+        verdict: &mut CollectionVerdict,
+    ) -> Result<()> {
+        let table = &self.mapping.target;
+        let keys: Vec<_> = rows.iter().map(|(_, as_target)| table.key_of(as_target)).collect();
+        let existing = target.tables()?.fetch(table, &keys).await?;
+        let existing: HashMap<String, Row> =
+            existing.into_iter().map(|row| (canonical_key(&table.key_of(&row)), row)).collect();
+        for ((row, as_target), key) in rows.iter().zip(&keys) {
+            match existing.get(&canonical_key(key)) {
+                None => {
+                    verdict.missing += 1;
+                    verdict.name(key_text(key), "is missing at the target");
+                }
+                Some(own) => match self.difference(row, as_target, own) {
+                    None => verdict.equal += 1,
+                    Some(column) => {
+                        verdict.different += 1;
+                        verdict.name(key_text(key), format!("column \"{column}\" differs"));
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// The first column in which a row differs.
+    fn difference(&self, row: &[Value], as_target: &[Value], own: &[Value]) -> Option<&str> {
+        let mut differing = self.mapping.differing_columns(as_target, own);
+        let column = differing.find(|column| !self.came_back(*column, row, own))?;
+        self.mapping.target.columns.get(column).map(|column| column.name.as_str())
+    }
+
+    /// Whether the value of the target, on its way back, becomes what the source holds.
+    fn came_back(&self, column: usize, row: &[Value], own: &[Value]) -> bool {
+        let Some(back) = &self.back else { return false };
+        let position = self.mapping.position(column);
+        let (Some(held), Some(value)) = (row.get(position), own.get(column)) else { return false };
+        let into = self.mapping.source.columns.get(position).and_then(|own| back.target.position(&own.name));
+        into.is_some_and(|into| {
+            back.convert_value(into, value.clone())
+                .is_ok_and(|back_value| back.same_value(into, &back_value.value, held))
+        })
+    }
 }
 
 /// Counts and names the rows that only the target has.

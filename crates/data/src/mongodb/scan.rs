@@ -63,13 +63,12 @@ pub(super) fn entity_query(discriminator: Option<&Discriminator>) -> Document {
 /// The query for the rows of a scan.
 fn scan_query(options: &ScanOptions) -> Document {
     let mut query = entity_query(options.discriminator.as_ref());
-    if let Some(ChangedSince { column, moment }) = &options.changed_since {
+    if let Some(ChangedSince { column, or_column, moment }) = &options.changed_since {
         let moment = mongodb::bson::DateTime::from_millis(moment.millis());
         // A field that holds no date cannot be compared with one.
-        query.insert(
-            "$or",
-            [doc! {column: {"$gte": moment}}, doc! {column: {"$not": {"$type": "date"}}}].to_vec(),
-        );
+        let mut changed = vec![doc! {column: {"$gte": moment}}, doc! {column: {"$not": {"$type": "date"}}}];
+        changed.extend(or_column.iter().map(|column| doc! {column: {"$gte": moment}}));
+        query.insert("$or", changed);
     }
     query
 }

@@ -148,12 +148,17 @@ fn copy_statement(relation: &str, catalogued: &Table, stored: &StoredTypes, opti
         conditions.push(format!("{} = '{value}'", quoted(&discriminator.column)));
     }
     if let Some(since) = &options.changed_since {
-        let position = catalogued.position(&since.column);
-        let own_type = position.and_then(|at| catalogued.columns.get(at)).map(|column| &column.column_type);
         // Text and numbers are not moments here, whatever an entity takes them for; then every row is read.
-        if matches!(own_type, Some(ColumnType::Timestamp { .. } | ColumnType::Date)) {
+        let is_moment = |name: &String| {
+            let column = catalogued.columns.iter().find(|column| column.name == *name);
+            column
+                .is_some_and(|own| matches!(own.column_type, ColumnType::Timestamp { .. } | ColumnType::Date))
+        };
+        if std::iter::once(&since.column).chain(&since.or_column).all(is_moment) {
             let (column, moment) = (quoted(&since.column), timestamp_text(since.moment));
-            conditions.push(format!("({column} >= '{moment}' OR {column} IS NULL)"));
+            let further = since.or_column.iter().map(|name| format!(" OR {} >= '{moment}'", quoted(name)));
+            let further: String = further.collect();
+            conditions.push(format!("({column} >= '{moment}' OR {column} IS NULL{further})"));
         }
     }
     let condition =

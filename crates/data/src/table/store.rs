@@ -76,6 +76,8 @@ pub struct ScanOptions {
 pub struct ChangedSince {
     /// The column.
     pub column: String,
+    /// A further column in which the moment counts as well; NULL does not there.
+    pub or_column: Option<String>,
     /// The moment; never one of the infinities.
     pub moment: Timestamp,
 }

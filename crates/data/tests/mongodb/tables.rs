@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::schema::Discriminator;
-use data::table::{ColumnType, Row, RowBatch, ScanOptions, Table, TableColumn, TableStore};
+use data::table::{ChangedSince, ColumnType, Row, RowBatch, ScanOptions, Table, TableColumn, TableStore};
 use data::{Dialect, ErrorKind, ObjectId, Timestamp, Value};
 use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
@@ -286,6 +286,29 @@ async fn a_scan_reads_the_rows_of_one_entity() {
     assert!(!store.is_empty(&table, discriminator.as_ref()).await.unwrap());
     let other = Discriminator { column: "kind".to_owned(), value: "line".to_owned() };
     assert!(store.is_empty(&table, Some(&other)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_scan_can_be_bounded_to_documents_that_changed() {
+    let (dialect, database) = fresh().await;
+    let store = dialect.tables().unwrap();
+    let date = mongodb::bson::DateTime::from_millis;
+    let documents = [
+        doc! {"_id": "before", "at": date(999)},
+        doc! {"_id": "at", "at": date(1000)},
+        doc! {"_id": "after", "at": date(1001)},
+        doc! {"_id": "text", "at": "1970-01-01"},
+        doc! {"_id": "never"},
+    ];
+    database.collection::<Document>("t").insert_many(documents).await.unwrap();
+    let table = store.describe("t").await.unwrap().unwrap();
+    let changed_since =
+        Some(ChangedSince { column: "at".to_owned(), or_column: None, moment: Timestamp::from_millis(1000) });
+    let rows = scan(store, &table, ScanOptions { changed_since, ..ScanOptions::default() }).await.unwrap();
+    let ids: Vec<_> = rows.iter().map(|row| row[0].as_text().unwrap()).collect();
+    assert_eq!(ids, ["after", "at", "never", "text"]);
+    let skew = store.clock().await.unwrap().millis() - Timestamp::now().millis();
+    assert!(skew.abs() < 60_000, "{skew} ms");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use data::table::{ColumnType, Row, RowBatch, ScanOptions, Table, TableColumn, TableStore};
-use data::{Dialect, ErrorKind, Value};
+use data::table::{ChangedSince, ColumnType, Row, RowBatch, ScanOptions, Table, TableColumn, TableStore};
+use data::{Dialect, ErrorKind, Timestamp, Value};
 
 use crate::database::Database;
 
@@ -17,6 +17,7 @@ crate::behaviours!(
     a_scan_comes_in_bounded_batches,
     a_scan_sees_the_database_as_it_was,
     a_scan_reads_only_keys_or_one_entity_if_asked,
+    a_scan_can_be_bounded_to_rows_that_changed,
     a_dropped_scan_frees_the_snapshot,
     a_second_scan_waits_for_the_first,
     a_failed_insert_leaves_nothing,
@@ -201,6 +202,41 @@ async fn a_scan_reads_only_keys_or_one_entity_if_asked(db: &Database) {
     assert!(store.is_empty(&table, Some(&quote)).await.unwrap());
     let options = ScanOptions { discriminator: Some(quote), ..ScanOptions::default() };
     assert!(read(store, &table, options).await.is_empty());
+}
+
+async fn a_scan_can_be_bounded_to_rows_that_changed(db: &Database) {
+    let dialect = db.open().await;
+    let store = dialect.tables().unwrap();
+    let columns = vec![
+        column("id", ColumnType::Text(None)),
+        column("updatedAt", ColumnType::Timestamp { zoned: true }),
+    ];
+    let table = Table { name: "changes".to_owned(), columns, key: vec![0], references: Vec::new() };
+    let mut table = store.create_like(&table).await.unwrap();
+    // As an entity declares it where the database keeps text.
+    table.columns[1].column_type = ColumnType::Timestamp { zoned: true };
+    let at = |iso: &str| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
+    let rows = vec![
+        vec!["old".into(), at("1969-12-31T23:59:59.999Z")],
+        vec!["just before".into(), at("2024-05-01T11:59:59.990Z")],
+        vec!["at".into(), at("2024-05-01T12:00:00Z")],
+        vec!["after".into(), at("2024-05-01T12:00:00.000001Z")],
+        vec!["far".into(), at("+012024-05-01T12:00:00Z")],
+        vec!["never".into(), Value::Null],
+    ];
+    store.insert(&table, &RowBatch::Rows(rows)).await.unwrap();
+    let moment = Timestamp::parse_iso("2024-05-01T12:00:00Z").unwrap();
+    let changed_since = Some(ChangedSince { column: "updatedAt".to_owned(), or_column: None, moment });
+    let found = read(store, &table, ScanOptions { changed_since, ..ScanOptions::default() }).await;
+    let mut ids: Vec<_> = found.iter().map(|row| row[0].as_text().unwrap().to_owned()).collect();
+    ids.sort();
+    assert_eq!(ids, ["after", "at", "far", "never"]);
+    let column = "updatedAt".to_owned();
+    let either = ChangedSince { column: column.clone(), or_column: Some(column), moment };
+    let options = ScanOptions { changed_since: Some(either), ..ScanOptions::default() };
+    assert_eq!(read(store, &table, options).await, found);
+    let skew = store.clock().await.unwrap().millis() - Timestamp::now().millis();
+    assert!(skew.abs() < 60_000, "{skew} ms");
 }
 
 async fn a_dropped_scan_frees_the_snapshot(db: &Database) {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use data::table::{Coerced, Loss, Row};
-use data::{Result, Value, json_text};
+use data::{Result, Timestamp, Value, json_text};
 
 use super::pair::{Column, Pair};
 use crate::rule::ConflictResolution;
@@ -57,7 +57,11 @@ impl Pair {
     /// Which version was written later; `None` if one does not tell.
     fn age_order(&self, row: &[Value], own: &[Value]) -> Option<Ordering> {
         let (at_source, at_target) = self.updated_at?;
-        let (ours, theirs) = (moment(at(row, at_source))?, moment(at(own, at_target))?);
+        let deleted = self.deleted_at;
+        let deleted_here = deleted.and_then(|(position, _)| moment(at(row, position)));
+        let deleted_there = deleted.and_then(|(_, position)| moment(at(own, position)));
+        let ours = moment(at(row, at_source))?.max(deleted_here.unwrap_or(Timestamp::NEG_INFINITY));
+        let theirs = moment(at(own, at_target))?.max(deleted_there.unwrap_or(Timestamp::NEG_INFINITY));
         Some(if self.microseconds { ours.cmp(&theirs) } else { ours.millis().cmp(&theirs.millis()) })
     }
 

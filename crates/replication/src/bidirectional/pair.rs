@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::schema::UPDATED_AT;
+use data::schema::{DELETED_AT, UPDATED_AT};
 use data::table::{Table, TableColumn, overlay_schema};
 use data::{Error, ErrorKind, Result};
 
@@ -20,6 +20,8 @@ pub(crate) struct Pair {
     pub(super) resolution: ConflictResolution,
     /// Positions of `updatedAt` in rows of the source and of the target.
     pub(super) updated_at: Option<(usize, usize)>,
+    /// Positions of `deletedAt`, which a soft delete sets and leaves `updatedAt` alone.
+    pub(super) deleted_at: Option<(usize, usize)>,
     /// Whether both sides keep microseconds; moments are compared by what both keep.
     pub(super) microseconds: bool,
 }
@@ -48,7 +50,8 @@ impl Pair {
         let back = plan.reversed();
         let forth = Mapping::between(plan, source_table.clone(), target_table.clone(), source, target)?;
         let back = Mapping::between(&back, target_table, source_table, target, source)?;
-        let updated_at = forth.source.position(UPDATED_AT).zip(back.source.position(UPDATED_AT));
+        let positions = |name| forth.source.position(name).zip(back.source.position(name));
+        let (updated_at, deleted_at) = (positions(UPDATED_AT), positions(DELETED_AT));
         let columns = columns(&forth, &back);
         let microseconds = source.tables()?.limits().microseconds && target.tables()?.limits().microseconds;
         let collection = |source: &End, target: &End, mapping| {
@@ -67,6 +70,7 @@ impl Pair {
             columns,
             resolution: rule.conflict_resolution,
             updated_at,
+            deleted_at,
             microseconds,
         })
     }

@@ -11,7 +11,7 @@ pub(crate) use state::PollState;
 use std::sync::Arc;
 
 use data::Timestamp;
-use data::schema::UPDATED_AT;
+use data::schema::{DELETED_AT, UPDATED_AT};
 use data::table::{ChangedSince, ReadSnapshot};
 
 use crate::error::{Error, Result};
@@ -84,8 +84,7 @@ impl Run<'_> {
             *state = CollectionState::default();
         }
         self.retry(state, updated_at, stats).await?;
-        let changed_since =
-            state.read_from().map(|moment| ChangedSince { column: UPDATED_AT.to_owned(), moment });
+        let changed_since = state.read_from().map(|moment| self.changed_since(moment));
         let mut window = Window { changed_since, updated_at, newest: None };
         copy_rows(self.collection, self.snapshot, Some(&mut window), reporter, stats).await?;
         let failed = stats.take_failed_keys();
@@ -95,6 +94,13 @@ impl Run<'_> {
         }
         state.advance(self.begun, window.newest, self.overlap(), failed.keys);
         Ok(())
+    }
+
+    /// A soft delete sets `deletedAt` alone.
+    fn changed_since(&self, moment: Timestamp) -> ChangedSince {
+        let mapping = &self.collection.mapping;
+        let or_column = mapping.source.position(DELETED_AT).map(|_| DELETED_AT.to_owned());
+        ChangedSince { column: UPDATED_AT.to_owned(), or_column, moment }
     }
 
     /// Reads the rows that failed last time again. Those that the scan is about to read are left to it.

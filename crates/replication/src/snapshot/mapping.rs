@@ -225,16 +225,17 @@ impl Mapping {
     /// Whether a row that was converted is what the target holds. The key is left out: the row was found by it, and a
     /// database may give it in another type.
     pub(crate) fn is_same(&self, row: &[Value], own: &[Value]) -> bool {
-        self.differing_column(row, own).is_none()
+        self.differing_columns(row, own).next().is_none()
     }
 
-    /// The first column in which a row that was converted differs from what the target holds.
-    pub(crate) fn differing_column(&self, row: &[Value], own: &[Value]) -> Option<&str> {
-        let differs = |(column, (value, own)): &(usize, (&Value, &Value))| {
-            !self.target.key.contains(column) && !self.same_value(*column, value, own)
-        };
-        let (column, _) = row.iter().zip(own).enumerate().find(differs)?;
-        self.target.columns.get(column).map(|column| column.name.as_str())
+    /// The columns of `target` in which a row that was converted differs from what the target holds.
+    pub(crate) fn differing_columns(&self, row: &[Value], own: &[Value]) -> impl Iterator<Item = usize> {
+        let columns = row.iter().zip(own).enumerate();
+        columns
+            .filter(|(column, (value, own))| {
+                !self.target.key.contains(column) && !self.same_value(*column, value, own)
+            })
+            .map(|(column, _)| column)
     }
 
     /// Whether two values of a column of `target` mean the same.

@@ -92,11 +92,15 @@ fn conditions(options: &ScanOptions) -> (String, Vec<Value>) {
     if let Some(since) = &options.changed_since {
         // Moments are text in several forms, which SQLite's own function tells apart; what it cannot read is NULL. The
         // day's fraction is a double, exact to some ten microseconds.
-        let day = format!("julianday({})", quote(&since.column));
-        conditions
-            .push(format!("({day} >= julianday(?) - 0.00000002 OR {day} IS NULL OR julianday(?) IS NULL)"));
+        let day = |name: &str| format!("julianday({})", quote(name));
+        let reached = |name: &str| format!("{} >= julianday(?) - 0.00000002", day(name));
+        let own = &since.column;
+        let mut parts =
+            vec![reached(own), format!("{} IS NULL", day(own)), "julianday(?) IS NULL".to_owned()];
+        parts.extend(since.or_column.as_deref().map(reached));
+        conditions.push(format!("({})", parts.join(" OR ")));
         let moment = Value::Text(Timestamp::from_millis(since.moment.millis()).to_iso());
-        params.extend([moment.clone(), moment]);
+        params.extend(std::iter::repeat_n(moment, 2 + usize::from(since.or_column.is_some())));
     }
     let condition =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
