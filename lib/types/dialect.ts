@@ -40,6 +40,7 @@ export interface IDialect {
     relations: readonly string[],
     options?: QueryOptions,
   ): Promise<T[]>;
+  /** The row of an id, with what relations lead to, as {@link findWithRelations}; `null` if there is none. */
   findByIdWithRelations<T = EntityRecord>(
     schema: EntityDeclaration,
     id: EntityIdentity,

@@ -1,7 +1,7 @@
 // Relations as an application sees them: the same behaviour on every dialect.
 import { BaseRepository, clearRegistry, EntityService, registerSchema } from 'replicaverse';
 import type { EntityDeclaration, EntityRecord, IDialect } from 'replicaverse';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
 
@@ -75,6 +75,29 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(await db.findOne(book, { title: 'One' })).toMatchObject({ cover: { color: 'red' } });
     expect(await db.find(book, {}, { sort: { id: 1 } })).toMatchObject([{ cover: { color: 'red' } }, { cover: null }]);
     expect(await db.findById(book, 'b1')).not.toHaveProperty('author');
+  });
+
+  test('each relation is one query for all rows, and without relations each operation is one statement', async () => {
+    const printed = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+    try {
+      const alone: EntityDeclaration = { name: 'Alone', collection: 'alone', fields: { n: { type: 'number' } } };
+      const loud = await database.connect([...all, alone], { showSql: true });
+      for (const id of ['1', '2', '3']) await loud.create(author, { id, books: [{ title: id }, { title: id }] });
+      await loud.create(alone, { id: 'warm' });
+      await loud.find(alone);
+      const statements = async (work: () => Promise<unknown>) => {
+        printed.mockClear();
+        await work();
+        return printed.mock.calls.length;
+      };
+      expect(await statements(() => loud.findWithRelations(author, {}, ['books']))).toBe(2);
+      expect(await statements(() => loud.create(alone, { id: '1' }))).toBe(1);
+      expect(await statements(() => loud.update(alone, '1', { n: 1 }))).toBe(1);
+      expect(await statements(() => loud.find(alone))).toBe(1);
+      expect(await statements(() => loud.delete(alone, '1'))).toBe(1);
+    } finally {
+      printed.mockRestore();
+    }
   });
 
   test('an update deletes the children that it does not list', async () => {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use crate::aggregate::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Filter, FindOptions};
+use crate::filter::{Condition, FieldPath, Filter, FindOptions};
 use crate::record::Record;
-use crate::schema::EntitySchema;
+use crate::schema::{EntitySchema, ID};
 use crate::table::TableStore;
 use crate::value::Value;
 
@@ -233,6 +233,21 @@ pub trait Dialect: Send + Sync + 'static {
     ) -> Result<Vec<(Value, Value)>> {
         let _ = (schema, relation, ids);
         Err(missing())
+    }
+
+    /// Removes ids from the lists of a many-to-many relation, in whichever row they are; softly deleted rows are left as
+    /// they are unless the entity is given as one without soft deletes.
+    async fn unlink(&self, schema: &EntitySchema, relation: &str, ids: &[Value]) -> Result<()> {
+        let path = FieldPath { field: relation.to_owned(), below: Vec::new() };
+        let options = FindOptions { select: vec![ID.to_owned()], ..FindOptions::default() };
+        let rows = self.find(schema, &Filter::Field(path, Condition::In(ids.to_vec())), &options).await?;
+        let rows: Vec<Value> = rows.into_iter().filter_map(|mut row| row.shift_remove(ID)).collect();
+        for (row, id) in self.links(schema, relation, &rows).await? {
+            if ids.iter().any(|gone| gone.same_as(&id)) {
+                self.pull(schema, &row, relation, &id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Drops a table or collection, given without the prefix, if it exists.

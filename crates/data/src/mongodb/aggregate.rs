@@ -13,7 +13,7 @@ use super::fields::{Fields, Names, collect_names, first_segment};
 use super::filter::{compile, nothing};
 use super::group::Grouped;
 use super::record::record;
-use crate::aggregate::{Accumulator, Group, GroupKey, Pipeline, Stage};
+use crate::aggregate::{Accumulator, Group, Pipeline, Stage};
 use crate::error::Result;
 use crate::filter::{FieldPath, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
@@ -95,11 +95,7 @@ fn named_fields(stages: &[Stage]) -> BTreeSet<&str> {
 }
 
 fn group_paths(group: &Group) -> impl Iterator<Item = &FieldPath> {
-    let keys: Vec<&FieldPath> = match &group.by {
-        GroupKey::Nothing => Vec::new(),
-        GroupKey::Field(path) => vec![path],
-        GroupKey::Fields(paths) => paths.values().collect(),
-    };
+    let keys = group.by.named().into_iter().map(|(_, path)| path);
     let operands = group.fields.values().filter_map(|accumulator| match accumulator {
         Accumulator::Count | Accumulator::SumOf(_) => None,
         Accumulator::CountOf(path)
@@ -108,5 +104,5 @@ fn group_paths(group: &Group) -> impl Iterator<Item = &FieldPath> {
         | Accumulator::Min(path)
         | Accumulator::Max(path) => Some(path),
     });
-    keys.into_iter().chain(operands)
+    keys.chain(operands)
 }

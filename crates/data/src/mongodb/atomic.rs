@@ -7,16 +7,16 @@ use mongodb::options::ReturnDocument;
 
 use super::MongoDialect;
 use super::bson::bson_of;
-use super::expression::{field as field_value, literal};
+use super::expression::{contains, equals, field as field_value, literal};
 use super::fields::{FieldRole, Fields, Names};
 use super::filter::identity_forms;
-use super::record::{listed_id, record, stored_number};
+use super::record::{listed_ids, record, stored_number};
 use super::transaction::Loan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{FieldPath, FindOptions};
 use crate::record::{Record, fit};
 use crate::schema::{EntitySchema, FieldType, RelationKind, UPDATED_AT};
-use crate::value::{Timestamp, Value};
+use crate::value::{ObjectId, Timestamp, Value};
 
 impl MongoDialect {
     /// Adds an amount to a number field; no value counts as 0.
@@ -34,11 +34,17 @@ impl MongoDialect {
         }
         let place = format!("{}.{field}: the amount", schema.name);
         let amount = stored_number(&place, fit(&place, FieldType::Number, amount.clone())?)?;
-        if amount.is_null() {
-            return Err(Error::new(ErrorKind::Value, format!("{place} is missing")));
+        if !amount.as_f64().is_some_and(f64::is_finite) {
+            return Err(Error::new(ErrorKind::Value, format!("{place} must be a finite number")));
         }
         let sum = doc! {"$add": [{"$ifNull": [field_value(&stored), 0.0]}, literal(&amount)?]};
-        self.change_field(loan, schema, id, field, &stored, sum).await
+        self.change_field(
+            loan,
+            schema,
+            id,
+            FieldChange { field, stored: &stored, to: sum, unless: false.into() },
+        )
+        .await
     }
 
     /// Adds an item to a list unless it is there.
@@ -51,12 +57,17 @@ impl MongoDialect {
     ) -> Result<Option<Record>> {
         let mut loan = self.lend().await?;
         let list = self.list_field(&mut loan, schema, field, value).await?;
-        let with_item = doc! {"$concatArrays": ["$$list", [list.item]]};
-        let changed = doc! {"$let": {
-            "vars": {"list": {"$ifNull": [field_value(&list.stored), []]}},
-            "in": {"$cond": [{"$or": is_item(&list.equal, "$$list")}, "$$list", with_item]},
-        }};
-        self.change_field(loan, schema, id, field, &list.stored, changed).await
+        let present = doc! {"$ifNull": [field_value(&list.stored), []]};
+        let mut parts = vec![present.clone().into()];
+        let mut all_there = Vec::new();
+        for item in &list.items {
+            let is_there = item.is_in(present.clone().into())?;
+            parts.push(Bson::Document(doc! {"$cond": [is_there.clone(), [], [item.stored.clone()]]}));
+            all_there.push(is_there);
+        }
+        let to = doc! {"$concatArrays": parts};
+        let unless = doc! {"$and": all_there}.into();
+        self.change_field(loan, schema, id, FieldChange { field, stored: &list.stored, to, unless }).await
     }
 
     /// Removes every item that equals a value from a list.
@@ -69,12 +80,17 @@ impl MongoDialect {
     ) -> Result<Option<Record>> {
         let mut loan = self.lend().await?;
         let list = self.list_field(&mut loan, schema, field, value.clone()).await?;
-        let differs: Vec<_> = list.equal.iter().map(|form| doc! {"$ne": ["$$item", form.clone()]}).collect();
+        let (mut differs, mut none_there) = (Vec::new(), Vec::new());
+        for item in &list.items {
+            differs.push(doc! {"$not": [item.is("$$item".into())?]});
+            none_there.push(doc! {"$not": [item.is_in(field_value(&list.stored))?]});
+        }
         let kept =
             doc! {"$filter": {"input": field_value(&list.stored), "as": "item", "cond": {"$and": differs}}};
         // A list that is missing stays so.
-        let kept = doc! {"$ifNull": [kept, "$$REMOVE"]};
-        self.change_field(loan, schema, id, field, &list.stored, kept).await
+        let to = doc! {"$ifNull": [kept, "$$REMOVE"]};
+        let unless = doc! {"$and": none_there}.into();
+        self.change_field(loan, schema, id, FieldChange { field, stored: &list.stored, to, unless }).await
     }
 
     /// The stored name and the role of a field that is named without anything below it.
@@ -99,16 +115,17 @@ impl MongoDialect {
     ) -> Result<ListField> {
         let (stored, role) = self.whole_field(loan, schema, field).await?;
         if schema.relations.get(field).is_some_and(|relation| relation.kind == RelationKind::ManyToMany) {
-            let id = listed_id(value).ok_or_else(|| unfit(schema, field, "lists ids, and this is none"))?;
-            let equal =
-                identity_forms(field, &id)?.into_iter().map(|form| Bson::Document(doc! {"$literal": form}));
-            return Ok(ListField { stored, item: literal(&id)?, equal: equal.collect() });
+            let items =
+                listed_ids(value).into_iter().map(|id| Item::id(field, &id)).collect::<Result<_>>()?;
+            return Ok(ListField { stored, items });
         }
-        if !matches!(role, FieldRole::Declared(FieldType::Array) | FieldRole::Undeclared) {
-            return Err(unfit(schema, field, "is no array field"));
+        let takes_lists = FieldRole::Declared(FieldType::Array) == role
+            || FieldRole::Declared(FieldType::Json) == role
+            || FieldRole::Undeclared == role;
+        if !takes_lists {
+            return Err(unfit(schema, field, "is neither an array field nor a many-to-many relation"));
         }
-        let item = literal(&value)?;
-        Ok(ListField { stored, equal: vec![item.clone()], item })
+        Ok(ListField { stored, items: vec![Item { stored: literal(&value)?, equal: vec![value] }] })
     }
 
     /// Sets a field of one row to what an expression makes of the row; the row as it now is.
@@ -117,14 +134,15 @@ impl MongoDialect {
         mut loan: Loan<'_>,
         schema: &EntitySchema,
         id: &Value,
-        field: &str,
-        stored: &str,
-        expression: Document,
+        change: FieldChange<'_>,
     ) -> Result<Option<Record>> {
+        let FieldChange { field, stored, to, unless } = change;
         let query = self.identity_query(&mut loan, schema, id, false).await?;
-        let mut set = doc! {stored: expression};
+        let mut set = doc! {stored: to};
         if schema.timestamps {
-            set.insert(UPDATED_AT, bson_of(&Value::Timestamp(Timestamp::now()))?);
+            let now = bson_of(&Value::Timestamp(Timestamp::now()))?;
+            let before = doc! {"$ifNull": [field_value(UPDATED_AT), "$$REMOVE"]};
+            set.insert(UPDATED_AT, doc! {"$cond": [unless, before, now]});
         }
         let name = self.connection.collection_name(schema);
         self.connection.trace("findAndModify", &name);
@@ -145,17 +163,51 @@ impl MongoDialect {
     }
 }
 
-/// A list, and an item to be added to it or taken from it.
-struct ListField {
-    stored: String,
-    /// The item as it is stored.
-    item: Bson,
-    /// Every form in which the list may hold the item.
-    equal: Vec<Bson>,
+/// What a field of one row becomes.
+struct FieldChange<'a> {
+    /// The field as the caller names it.
+    field: &'a str,
+    stored: &'a str,
+    to: Document,
+    /// Whether the row stays as it is.
+    unless: Bson,
 }
 
-fn is_item(forms: &[Bson], list: &str) -> Vec<Document> {
-    forms.iter().map(|form| doc! {"$in": [form.clone(), list]}).collect()
+/// A list, and the items to be added to it or taken from it.
+struct ListField {
+    stored: String,
+    items: Vec<Item>,
+}
+
+/// An item of a list.
+struct Item {
+    stored: Bson,
+    /// Every form in which the list may hold it.
+    equal: Vec<Value>,
+}
+
+impl Item {
+    /// A reference, which lists hold as text, or as the object id or the number that the text stands for.
+    fn id(field: &str, id: &Value) -> Result<Self> {
+        let forms = identity_forms(field, id)?.into_iter().map(|form| match form {
+            Bson::Int64(number) => Value::Int64(number),
+            Bson::ObjectId(id) => Value::ObjectId(ObjectId(id.bytes())),
+            other => other.as_str().map_or(Value::Null, Value::from),
+        });
+        Ok(Self { stored: literal(id)?, equal: forms.collect() })
+    }
+
+    /// Whether an expression is this item.
+    fn is(&self, given: Bson) -> Result<Document> {
+        let forms = self.equal.iter().map(|form| equals(given.clone(), form));
+        Ok(doc! {"$or": forms.collect::<Result<Vec<_>>>()?})
+    }
+
+    /// Whether an expression is a list with this item.
+    fn is_in(&self, list: Bson) -> Result<Document> {
+        let forms = self.equal.iter().map(|form| contains(list.clone(), form));
+        Ok(doc! {"$or": forms.collect::<Result<Vec<_>>>()?})
+    }
 }
 
 fn unfit(schema: &EntitySchema, field: &str, what: &str) -> Error {

@@ -1,13 +1,14 @@
 //! Filters as MongoDB query documents.
 //!
 //! Missing and null are the same to MongoDB's `$eq`, `$ne`, `$in` and `$nin`, and its ordering operators never match
-//! either, which is what the filter language asks for. Objects are compared with their keys in order.
+//! either, which is what the filter language asks for.
 
 use mongodb::bson::{Bson, Document, doc};
 
 use super::bson::bson_of;
 use super::extended::is_regular_expression;
 use super::fields::{FieldRole, KEY, Names};
+use super::json_filter;
 use super::record::stored_number;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, FieldPath, Filter};
@@ -46,23 +47,16 @@ fn compile_all(names: &dyn Names, parts: &[Filter]) -> Result<Vec<Bson>> {
 
 fn compile_field(names: &dyn Names, path: &FieldPath, condition: &Condition) -> Result<Document> {
     let place = names.place(path)?;
-    let role = if place.below.is_empty() { place.role } else { FieldRole::Undeclared };
-    let operand = Operand { name: &path.field, role };
-    let stored = std::iter::once(place.stored.as_str())
-        .chain(place.below.iter().map(String::as_str))
-        .collect::<Vec<_>>()
-        .join(".");
-    // Below a list of plain values MongoDB calls a path neither null nor existing, so existence is asked for too.
-    let has_value = if place.below.is_empty() {
-        doc! {"$ne": null}
-    } else {
-        doc! {"$exists": true, "$ne": null}
-    };
+    if !place.below.is_empty()
+        || matches!(place.role, FieldRole::Declared(FieldType::Json | FieldType::Array))
+    {
+        return json_filter::compile(path, &place, condition);
+    }
+    let operand = Operand { name: &path.field, role: place.role };
+    let stored = place.stored;
     let test = match condition {
-        Condition::Exists(true) => has_value,
-        Condition::Ne(value) if value.is_null() => has_value,
-        Condition::Exists(false) => doc! {"$not": has_value},
-        Condition::Eq(value) if value.is_null() && !place.below.is_empty() => doc! {"$not": has_value},
+        Condition::Exists(true) => doc! {"$ne": Bson::Null},
+        Condition::Exists(false) => doc! {"$eq": Bson::Null},
         Condition::Eq(value) => operand.either(value, "$eq", "$in")?,
         Condition::Ne(value) => operand.either(value, "$ne", "$nin")?,
         Condition::Gt(value) => return operand.ordered(&stored, "$gt", value),
@@ -139,11 +133,8 @@ impl Operand<'_> {
             FieldRole::Declared(declared) => declared,
             FieldRole::Undeclared => return Ok(vec![bson_of(value)?]),
         };
-        let fitted = match declared {
-            FieldType::Json | FieldType::Array => value.clone(),
-            simple => fit(&format!("field \"{}\"", self.name), simple, value.clone())
-                .map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))?,
-        };
+        let fitted = fit(&format!("field \"{}\"", self.name), declared, value.clone())
+            .map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))?;
         let fitted = if declared == FieldType::Number { stored_number(self.name, fitted)? } else { fitted };
         Ok(vec![bson_of(&fitted)?])
     }

@@ -55,14 +55,8 @@ impl Grouped {
             outputs: IndexMap::new(),
             single: group.by == GroupKey::Nothing,
         };
-        match &group.by {
-            GroupKey::Nothing => {}
-            GroupKey::Field(path) => grouped.add_key(&written(path), names.place(path)?),
-            GroupKey::Fields(paths) => {
-                for (name, path) in paths {
-                    grouped.add_key(name, names.place(path)?);
-                }
-            }
+        for (name, path) in group.by.named() {
+            grouped.add_key(name, names.place(path)?);
         }
         for (name, accumulator) in &group.fields {
             grouped.add_result(name, names, accumulator)?;
@@ -70,12 +64,11 @@ impl Grouped {
         Ok(grouped)
     }
 
-    fn add_key(&mut self, name: &str, place: Place) {
+    fn add_key(&mut self, name: String, place: Place) {
         let field = format!("k{}", self.key.len());
         self.key.insert(field.clone(), value_at(&place));
-        let role = if place.below.is_empty() { place.role } else { FieldRole::Undeclared };
-        let output = Output { field, role, result: None, of_nothing: Value::Null };
-        self.outputs.insert(name.to_owned(), output);
+        let output = Output { field, role: role_of(&place), result: None, of_nothing: Value::Null };
+        self.outputs.insert(name, output);
     }
 
     fn add_result(&mut self, name: &str, names: &dyn Names, accumulator: &Accumulator) -> Result<()> {
@@ -117,8 +110,7 @@ impl Grouped {
     fn number_at(&self, names: &dyn Names, path: &FieldPath) -> Result<Bson> {
         let place = names.place(path)?;
         match role_of(&place) {
-            FieldRole::Undeclared
-            | FieldRole::Declared(FieldType::Number | FieldType::Json | FieldType::Array) => {
+            FieldRole::Undeclared | FieldRole::Declared(FieldType::Number | FieldType::Json) => {
                 Ok(value_at(&place))
             }
             FieldRole::Declared(other) => Err(self.no_number(path, other.name())),
@@ -127,11 +119,8 @@ impl Grouped {
     }
 
     fn no_number(&self, path: &FieldPath, field_type: &str) -> Error {
-        let message = format!(
-            "{}: \"{}\" is a {field_type} field, and only numbers can be added up",
-            self.entity,
-            written(path)
-        );
+        let message =
+            format!("{}: \"{path}\" is a {field_type} field, and only numbers can be added up", self.entity);
         Error::new(ErrorKind::Filter, message)
     }
 
@@ -199,7 +188,7 @@ impl Output {
 impl Names for Grouped {
     /// After a group, the names are those of its keys and results. A name with a dot may be one of them as a whole.
     fn place(&self, path: &FieldPath) -> Result<Place> {
-        let whole = written(path);
+        let whole = path.to_string();
         if let Some(output) = self.outputs.get(&whole) {
             return Ok(Place { stored: output.field.clone(), role: output.role, below: Vec::new() });
         }
@@ -217,11 +206,7 @@ impl Names for Grouped {
     }
 }
 
+/// Below a field there may be anything that JSON knows.
 fn role_of(place: &Place) -> FieldRole {
-    if place.below.is_empty() { place.role } else { FieldRole::Undeclared }
-}
-
-/// A path as it was written.
-fn written(path: &FieldPath) -> String {
-    std::iter::once(&path.field).chain(&path.below).map(String::as_str).collect::<Vec<_>>().join(".")
+    if place.below.is_empty() { place.role } else { FieldRole::Declared(FieldType::Json) }
 }

@@ -7,7 +7,7 @@ use super::MongoDialect;
 use super::bson::{bson_of, value_of};
 use super::crud::Changes;
 use super::error::{driver_error, malformed};
-use super::expression::{field as field_value, value_at};
+use super::expression::value_at;
 use super::fields::{FieldRole, Fields, KEY, Names, collect_names};
 use super::filter::compile;
 use super::index::index_models;
@@ -95,15 +95,19 @@ impl MongoDialect {
         if !query.is_empty() {
             stages.push(doc! {"$match": query});
         }
-        let is_list = place.role == FieldRole::Declared(FieldType::Array)
-            || schema.relations.get(field).is_some_and(|relation| relation.kind == RelationKind::ManyToMany);
-        if is_list && place.below.is_empty() {
-            stages.push(doc! {"$unwind": field_value(&place.stored)});
+        let is_plain = place.below.is_empty()
+            && !matches!(place.role, FieldRole::Declared(FieldType::Json | FieldType::Array))
+            && !schema.relations.get(field).is_some_and(|relation| relation.kind == RelationKind::ManyToMany);
+        if is_plain {
+            stages.push(doc! {"$group": {KEY: value_at(&place)}});
+        } else {
+            // Of lists the items count; what is no list is taken for its only item.
+            stages.push(doc! {"$project": {"value": value_at(&place)}});
+            stages.push(doc! {"$unwind": "$value"});
+            stages.push(doc! {"$group": {KEY: "$value"}});
         }
-        stages.push(doc! {"$group": {KEY: value_at(&place)}});
         // A query on `_id` would look into lists as well.
         stages.push(doc! {"$match": {"$expr": {"$ne": [format!("${KEY}"), Bson::Null]}}});
-        stages.push(doc! {"$sort": {KEY: 1}});
         let is_id = place.role == FieldRole::Identity;
         let mut values = Vec::new();
         self.run_pipeline(&mut loan, &self.connection.collection_name(schema), stages, |document| {
@@ -114,16 +118,24 @@ impl MongoDialect {
             Ok(())
         })
         .await?;
+        // MongoDB tells objects apart by the order of their keys, and orders lists by one of their items.
+        values.sort_by(Value::order);
+        values.dedup_by(|a, b| a.same_as(b));
         Ok(values)
     }
 
     /// The query of a filter that is complete.
-    async fn query(&self, loan: &mut Loan<'_>, schema: &EntitySchema, filter: &Filter) -> Result<Document> {
+    pub(super) async fn query(
+        &self,
+        loan: &mut Loan<'_>,
+        schema: &EntitySchema,
+        filter: &Filter,
+    ) -> Result<Document> {
         let fields = Fields::resolve(self, loan, schema, filter, &FindOptions::default()).await?;
         compile(&fields, filter)
     }
 
-    async fn update_each(
+    pub(super) async fn update_each(
         &self,
         loan: &mut Loan<'_>,
         name: &str,

@@ -17,6 +17,7 @@ mod filter;
 mod group;
 mod index;
 mod infer;
+mod json_filter;
 mod key;
 mod many;
 mod pipeline;
@@ -26,6 +27,7 @@ mod schema;
 mod search;
 mod tables;
 mod transaction;
+mod unlink;
 mod upsert;
 
 use std::sync::Arc;
@@ -196,6 +198,10 @@ impl Dialect for MongoDialect {
         ids: &[Value],
     ) -> Result<Vec<(Value, Value)>> {
         self.listed_ids(schema, relation, ids).await
+    }
+
+    async fn unlink(&self, schema: &EntitySchema, relation: &str, ids: &[Value]) -> Result<()> {
+        self.unlink_ids(schema, relation, ids).await
     }
 
     async fn drop_table(&self, collection: &str) -> Result<()> {

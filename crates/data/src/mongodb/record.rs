@@ -44,7 +44,7 @@ pub(super) fn stored_fields(schema: &EntitySchema, record: Record) -> Result<Obj
 fn stored_value(schema: &EntitySchema, name: &str, value: Value) -> Result<Option<Value>> {
     match schema.relations.get(name).map(|relation| relation.kind) {
         Some(RelationKind::OneToMany) => return Ok(None),
-        Some(RelationKind::ManyToMany) => return Ok(Some(reference_list(value))),
+        Some(RelationKind::ManyToMany) => return Ok(Some(Value::Array(listed_ids(value)))),
         _ => {}
     }
     Ok(Some(match schema.column(name) {
@@ -76,7 +76,7 @@ pub(super) fn reference(value: Value) -> Value {
 }
 
 /// The ids of a many-to-many relation, given as a list, as text with commas, or as one id or row; each once.
-fn reference_list(value: Value) -> Value {
+pub(super) fn listed_ids(value: Value) -> Vec<Value> {
     let items = match value {
         Value::Array(items) => items,
         Value::Text(text) => text.split(',').map(Value::from).collect(),
@@ -88,11 +88,11 @@ fn reference_list(value: Value) -> Value {
             ids.push(id);
         }
     }
-    Value::Array(ids)
+    ids
 }
 
 /// The reference that one item of a many-to-many relation stands for, which may be the row itself.
-pub(super) fn listed_id(item: Value) -> Option<Value> {
+fn listed_id(item: Value) -> Option<Value> {
     match item {
         Value::Object(mut row) => row.shift_remove(ID).and_then(listed_id),
         Value::Text(id) => Some(id.trim()).filter(|id| !id.is_empty()).map(|id| reference(id.into())),

@@ -1,14 +1,16 @@
 //! Changing the first document that passes a filter, or inserting one, in a single command.
 
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use super::MongoDialect;
 use super::bson::document_of;
 use super::crud::{Changes, new_id};
 use super::error::{is_duplicate_key, malformed};
 use super::fields::{Fields, KEY};
-use super::filter::compile;
+use super::filter::{compile, nothing};
+use super::json_filter::has_expression;
 use super::record::{key_of, record, stored_fields};
+use super::transaction::Loan;
 use crate::dialect::Upserted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Filter, FindOptions};
@@ -45,8 +47,9 @@ impl MongoDialect {
         let filter = implied_filter(schema, filter.clone(), false);
         let fields = Fields::resolve(self, &mut loan, schema, &filter, &FindOptions::default()).await?;
         let name = self.connection.collection_name(schema);
+        let query = self.upsert_query(&mut loan, &name, compile(&fields, &filter)?).await?;
         let mut command = doc! {
-            "findAndModify": &name, "query": compile(&fields, &filter)?, "update": update,
+            "findAndModify": &name, "query": query, "update": update,
             "upsert": missing.is_none(), "new": true,
         };
         if loan.session().is_none()
@@ -82,6 +85,29 @@ impl MongoDialect {
         Ok(Upserted {
             record: record(schema, &document, &FindOptions::default())?,
             created: !existed.unwrap_or(true),
+        })
+    }
+}
+
+impl MongoDialect {
+    /// The query in a form that an upsert may have. Expressions are not, so that a document that passes one is looked up
+    /// and named by its key; where there is none, a key is named that no document has, and the upsert inserts.
+    async fn upsert_query(&self, loan: &mut Loan<'_>, name: &str, query: Document) -> Result<Document> {
+        if !has_expression(&query) {
+            return Ok(query);
+        }
+        let collection = self.connection.collection(name);
+        let mut find = collection.find_one(query).projection(doc! {KEY: 1});
+        if let Some(session) = loan.session() {
+            find = find.session(session);
+        }
+        let found = find.await;
+        Ok(match loan.check(found)? {
+            Some(document) => {
+                let document = Document::try_from(document).map_err(malformed)?;
+                doc! {KEY: {"$eq": document.get(KEY).cloned().unwrap_or(Bson::Null)}}
+            }
+            None => nothing(),
         })
     }
 }

@@ -142,7 +142,9 @@ impl SqlSyntax for PostgresSyntax {
     }
 
     fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
-        self.json_order(sql, column, below);
+        sql.push("nullif(");
+        push_json(sql, column, below);
+        sql.push(", 'null'::jsonb)");
     }
 
     fn json_number(&self, sql: &mut Statement, column: &str) {
@@ -151,7 +153,8 @@ impl SqlSyntax for PostgresSyntax {
         ));
     }
 
-    /// PostgreSQL orders booleans and JSON, but has no such aggregate functions for them.
+    /// PostgreSQL orders booleans and JSON, but has no such aggregate functions for them; nor for UUIDs, which are text
+    /// like anything that has no field type of its own.
     fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool) {
         match field_type {
             FieldType::Boolean => {
@@ -163,7 +166,10 @@ impl SqlSyntax for PostgresSyntax {
                     "(array_agg({column} ORDER BY {column}{direction}) FILTER (WHERE {column} IS NOT NULL))[1]"
                 ));
             }
-            _ => extreme_of_ordered(sql, column, largest),
+            FieldType::String | FieldType::Text => {
+                extreme_of_ordered(sql, &format!("{column}::text"), largest);
+            }
+            FieldType::Number | FieldType::Date => extreme_of_ordered(sql, column, largest),
         }
     }
 }

@@ -159,7 +159,10 @@ impl<'a> Consequences<'a> {
                 for declared in
                     self.schemas.leading_to(schema).filter(|declared| has_junction(declared.relation))
                 {
-                    self.unlist(declared, ids).await?;
+                    let referring = bare(declared.schema);
+                    for chunk in ids.chunks(IDS_PER_QUERY) {
+                        self.dialect.unlink(&referring, declared.name, chunk).await?;
+                    }
                 }
             }
         }
@@ -175,24 +178,6 @@ impl<'a> Consequences<'a> {
         for chunk in ids.chunks(IDS_PER_QUERY) {
             let changes = Record::from_iter([(column.to_owned(), Value::Null)]);
             self.dialect.update_many(&bare(schema), &one_of(column, chunk.to_vec()), changes).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes ids out of the lists of a many-to-many relation.
-    async fn unlist(&self, declared: Declared<'_>, ids: &[Value]) -> Result<()> {
-        let Declared { schema, name, .. } = declared;
-        let schema = bare(schema);
-        let options = FindOptions { select: vec![ID.to_owned()], ..FindOptions::default() };
-        for chunk in ids.chunks(IDS_PER_QUERY) {
-            let rows = self.dialect.find(&schema, &one_of(name, chunk.to_vec()), &options).await?;
-            let rows = distinct_ids(rows.iter().filter_map(|row| row.get(ID)));
-            let going: HashSet<String> = chunk.iter().filter_map(key_of).collect();
-            for (row, other) in self.dialect.links(&schema, name, &rows).await? {
-                if key_of(&other).is_some_and(|key| going.contains(&key)) {
-                    self.dialect.pull(&schema, &row, name, &other).await?;
-                }
-            }
         }
         Ok(())
     }

@@ -1,9 +1,6 @@
 //! Deleting rows together with what their relations take along.
 
-use std::collections::HashSet;
-
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use std::collections::{HashSet, VecDeque};
 
 use super::cascade::Cascade;
 use super::consequence::Consequences;
@@ -25,6 +22,9 @@ pub(super) struct Remover<'a> {
     gone: HashSet<(String, String)>,
 }
 
+/// Rows of an entity, by their ids.
+type Rows<'a> = (&'a EntitySchema, Vec<Value>);
+
 /// Rows of the other side of a relation that may have lost the last row that refers to them.
 struct Candidates<'a> {
     declared: Declared<'a>,
@@ -41,20 +41,31 @@ impl<'a> Remover<'a> {
     /// Deletes the rows of these ids, softly where the entity says so. First go the rows that refer to them through a
     /// relation with cascade `remove`; then the rows themselves; then those that they referred to through such a
     /// relation, unless another row of the entity still does.
-    pub(super) fn remove<'f>(
-        &'f mut self,
-        schema: &'f EntitySchema,
-        mut ids: Vec<Value>,
-    ) -> BoxFuture<'f, Result<()>>
-    where
-        'a: 'f,
-    {
-        async move {
+    pub(super) async fn remove(&mut self, schema: &'a EntitySchema, ids: Vec<Value>) -> Result<()> {
+        let mut next = vec![(schema, ids)];
+        while !next.is_empty() {
+            let (going, candidates) = self.with_children(next).await?;
+            for (schema, ids) in going.iter().rev() {
+                self.delete(schema, ids).await?;
+            }
+            next = Vec::new();
+            for candidate in &candidates {
+                next.push((candidate.target, self.unused(candidate).await?));
+            }
+        }
+        Ok(())
+    }
+
+    /// These rows with those that refer to them through relations with cascade `remove`, at any distance, which stand
+    /// behind them; and what all of these refer to.
+    async fn with_children(&mut self, rows: Vec<Rows<'a>>) -> Result<(Vec<Rows<'a>>, Vec<Candidates<'a>>)> {
+        let mut waiting = VecDeque::from(rows);
+        let (mut going, mut candidates) = (Vec::new(), Vec::new());
+        while let Some((schema, mut ids)) = waiting.pop_front() {
             ids.retain(|id| key_of(id).is_some_and(|key| self.gone.insert((schema.collection.clone(), key))));
             if ids.is_empty() {
-                return Ok(());
+                continue;
             }
-            let mut candidates = Vec::new();
             for (name, relation) in &schema.relations {
                 if !Cascade::of(relation).remove {
                     continue;
@@ -64,20 +75,15 @@ impl<'a> Remover<'a> {
                 let link = link_of(self.schemas, schema, name, relation)?;
                 let others = self.others(declared, target, &link, &ids).await?;
                 match link {
-                    Link::TargetColumn(_) => self.remove(target, others).await?,
+                    Link::TargetColumn(_) => waiting.push_back((target, others)),
                     // A row that is deleted softly keeps its many-to-many relations.
                     Link::List | Link::TargetList(_) if schema.soft_delete => {}
                     link => candidates.push(Candidates { declared, target, link, ids: others }),
                 }
             }
-            self.delete(schema, &ids).await?;
-            for candidate in candidates {
-                let unused = self.unused(&candidate).await?;
-                self.remove(candidate.target, unused).await?;
-            }
-            Ok(())
+            going.push((schema, ids));
         }
-        .boxed()
+        Ok((going, candidates))
     }
 
     /// The ids on the other side of a relation of these rows.

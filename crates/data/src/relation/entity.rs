@@ -1,20 +1,19 @@
 //! The operations on an entity whose relations are seen to.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-
-use async_trait::async_trait;
 
 use super::cascade::Cascade;
 use super::consequence::has_consequences;
-use super::delete::Remover;
-use super::link::{Link, distinct_ids, link_of};
+use super::link::{Link, is_owning, link_of};
 use super::load::fill;
 use super::mirror::with_mirrored_junctions;
 use super::nested::{concerns_others, without_bare_rows};
 use super::plan::branches;
 use super::projection::Projection;
 use super::schemas::Schemas;
-use super::unit::{Work, atomically};
+use super::unit::atomically;
+use super::works::{Create, Delete, Update, Upsert};
 use super::write::Writer;
 use crate::dialect::{Dialect, Upserted};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,8 +30,8 @@ use crate::value::Value;
 /// back; a standalone MongoDB server has no transactions at all.
 #[derive(Debug, Clone)]
 pub struct Entity {
-    schema: Arc<EntitySchema>,
-    schemas: Arc<Schemas>,
+    pub(super) schema: Arc<EntitySchema>,
+    pub(super) schemas: Arc<Schemas>,
 }
 
 impl Entity {
@@ -190,9 +189,9 @@ impl Entity {
     }
 
     /// The entity as a delete sees it.
-    fn deleted_schema(&self) -> std::borrow::Cow<'_, EntitySchema> {
+    fn deleted_schema(&self) -> Cow<'_, EntitySchema> {
         if self.schema.soft_delete {
-            return std::borrow::Cow::Borrowed(&self.schema);
+            return Cow::Borrowed(&self.schema);
         }
         with_mirrored_junctions(&self.schemas, &self.schema)
     }
@@ -265,7 +264,7 @@ impl Entity {
     /// The other side and its relation, for a many-to-many relation that is declared there.
     fn listed_elsewhere(&self, field: &str) -> Result<Option<(&EntitySchema, String)>> {
         let Some(relation) = self.schema.relations.get(field) else { return Ok(None) };
-        if super::link::is_owning(relation) {
+        if is_owning(relation) {
             return Ok(None);
         }
         match link_of(&self.schemas, &self.schema, field, relation)? {
@@ -278,77 +277,5 @@ impl Entity {
         Writer { dialect, schemas: &self.schemas }
             .first(&self.schema, &identity_filter(&self.schema, id)?, false)
             .await
-    }
-}
-
-struct Create<'e> {
-    entity: &'e Entity,
-    record: Record,
-}
-
-#[async_trait]
-impl Work for Create<'_> {
-    type Output = Record;
-
-    async fn run(&self, dialect: &dyn Dialect) -> Result<Record> {
-        let writer = Writer { dialect, schemas: &self.entity.schemas };
-        writer.create(&self.entity.schema, self.record.clone()).await
-    }
-}
-
-struct Update<'e> {
-    entity: &'e Entity,
-    id: &'e Value,
-    changes: Record,
-}
-
-#[async_trait]
-impl Work for Update<'_> {
-    type Output = Option<Record>;
-
-    async fn run(&self, dialect: &dyn Dialect) -> Result<Option<Record>> {
-        let writer = Writer { dialect, schemas: &self.entity.schemas };
-        writer.update(&self.entity.schema, self.id, self.changes.clone()).await
-    }
-}
-
-struct Upsert<'e> {
-    entity: &'e Entity,
-    filter: &'e Filter,
-    record: Record,
-}
-
-#[async_trait]
-impl Work for Upsert<'_> {
-    type Output = Upserted;
-
-    async fn run(&self, dialect: &dyn Dialect) -> Result<Upserted> {
-        let writer = Writer { dialect, schemas: &self.entity.schemas };
-        writer.upsert(&self.entity.schema, self.filter, self.record.clone()).await
-    }
-}
-
-struct Delete<'e> {
-    entity: &'e Entity,
-    filter: &'e Filter,
-    include_deleted: bool,
-}
-
-#[async_trait]
-impl Work for Delete<'_> {
-    type Output = u64;
-
-    async fn run(&self, dialect: &dyn Dialect) -> Result<u64> {
-        let Entity { schema, schemas } = self.entity;
-        let options = FindOptions {
-            select: vec![ID.to_owned()],
-            include_deleted: self.include_deleted,
-            ..FindOptions::default()
-        };
-        let rows = dialect.find(schema, self.filter, &options).await?;
-        let ids = distinct_ids(rows.iter().filter_map(|row| row.get(ID)));
-        let count = ids.len() as u64;
-        Remover::new(dialect, schemas).remove(schema, ids).await?;
-        Ok(count)
     }
 }

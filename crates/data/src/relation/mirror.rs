@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::link::{distinct_ids, key_of};
+use super::link::{distinct_ids, is_owning, key_of};
 use super::load::one_of;
 use super::schemas::{Declared, Schemas};
 use crate::dialect::Dialect;
@@ -75,7 +75,7 @@ pub(super) async fn linked_to(
     Ok(pairs.filter(|(other, _)| key_of(other).is_some_and(|key| asked_for.contains(&key))).collect())
 }
 
-/// Whether a relation is stored in a junction.
+/// Whether a relation is stored as a list of this side, which in SQL is a junction.
 pub(super) fn has_junction(relation: &Relation) -> bool {
-    relation.kind == RelationKind::ManyToMany
+    relation.kind == RelationKind::ManyToMany && is_owning(relation)
 }

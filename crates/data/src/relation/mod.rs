@@ -17,6 +17,7 @@ mod plan;
 mod projection;
 mod schemas;
 mod unit;
+mod works;
 mod write;
 
 pub use entity::Entity;

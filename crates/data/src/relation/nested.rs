@@ -59,7 +59,8 @@ fn rows_in(value: &Value) -> impl Iterator<Item = &Record> {
 /// Rows of which a record says no more than their ids become these.
 pub(super) fn without_bare_rows(schema: &EntitySchema, mut record: Record) -> Record {
     for (name, relation) in &schema.relations {
-        for key in [name.as_str(), relation.column(name)] {
+        let column = relation.kind.has_column().then(|| relation.column(name));
+        for key in [Some(name.as_str()), column].into_iter().flatten() {
             match record.get_mut(key) {
                 Some(Value::Array(items)) => items.iter_mut().for_each(bare_to_id),
                 Some(one) => bare_to_id(one),

@@ -8,6 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::FindOptions;
 use crate::schema::{EntitySchema, Relation};
 
+/// How many relations one path may lead through.
+const LONGEST_PATH: usize = 32;
+
 /// A relation to load, with what is to be loaded of the rows on its other side.
 #[derive(Debug)]
 pub(super) struct Branch<'a> {
@@ -24,23 +27,30 @@ struct Tree(IndexMap<String, Tree>);
 
 impl Tree {
     /// The tree of paths such as `author.company`.
-    fn of(paths: &[String]) -> Self {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Filter`] for a path that is too long.
+    fn of(paths: &[String]) -> Result<Self> {
         let mut root = Self::default();
         for path in paths {
+            if path.split('.').nth(LONGEST_PATH).is_some() {
+                let message = format!("a path of more than {LONGEST_PATH} relations cannot be followed");
+                return Err(Error::new(ErrorKind::Filter, message));
+            }
             let mut place = &mut root;
             for name in path.split('.') {
                 place = place.0.entry(name.to_owned()).or_default();
             }
         }
-        root
+        Ok(root)
     }
 }
 
 /// The relations to load with the rows of an entity: those of the paths, and eager ones whose field the options ask
-/// for. On one path an eager relation is followed once, so that relations that lead in a circle come to an end.
+/// for. Eager relations do not lead back to where the way came from, so that those in a circle come to an end.
 ///
 /// # Errors
-/// [`ErrorKind::Filter`] for a name that is no relation, [`ErrorKind::UnknownEntity`], [`ErrorKind::Schema`].
+/// [`ErrorKind::Filter`] for a name that is no relation or a path that is too long, [`ErrorKind::UnknownEntity`], [`ErrorKind::Schema`].
 pub(super) fn branches<'a>(
     schemas: &'a Schemas,
     schema: &'a EntitySchema,
@@ -53,7 +63,7 @@ pub(super) fn branches<'a>(
     let mut planner = Planner { schemas, trail: Vec::new() };
     planner.branches(
         schema,
-        &Tree::of(paths),
+        &Tree::of(paths)?,
         Wanted { selected: &options.select, excluded: &options.exclude },
     )
 }
@@ -95,13 +105,21 @@ impl<'a> Planner<'a> {
             branches.push(self.branch(schema, name, relation, below)?);
         }
         for (name, relation) in schema.relations.iter().filter(|(_, relation)| relation.eager) {
-            let new =
-                !tree.0.contains_key(name) && !self.trail.contains(&(schema.name.as_str(), name.as_str()));
+            let new = !tree.0.contains_key(name) && !self.leads_back(schema, name, relation);
             if new && wanted.has(name, relation) {
                 branches.push(self.branch(schema, name, relation, &Tree::default())?);
             }
         }
         Ok(branches)
+    }
+
+    /// Whether a relation leads to an entity that the way here came from. One from an entity to itself is followed
+    /// once.
+    fn leads_back(&self, schema: &EntitySchema, name: &str, relation: &Relation) -> bool {
+        if relation.target == schema.name {
+            return self.trail.contains(&(schema.name.as_str(), name));
+        }
+        self.trail.iter().any(|(entity, _)| *entity == relation.target)
     }
 
     fn branch(

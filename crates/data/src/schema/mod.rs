@@ -5,8 +5,7 @@ mod parse;
 mod relation;
 
 pub use index::{Index, IndexDirection};
-pub(crate) use relation::JunctionNames;
-pub use relation::{OnDelete, Relation, RelationKind};
+pub use relation::{JunctionNames, OnDelete, Relation, RelationKind};
 
 use indexmap::IndexMap;
 

@@ -114,19 +114,24 @@ impl Relation {
 
 /// The names that a many-to-many relation is stored under in SQL, without any prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JunctionNames {
-    pub(crate) table: String,
+pub struct JunctionNames {
+    /// The table.
+    pub table: String,
     /// The column that refers to this side.
-    pub(crate) own: String,
+    pub own: String,
     /// The column that refers to the other side.
-    pub(crate) other: String,
+    pub other: String,
 }
 
 impl EntitySchema {
-    /// The junction of the many-to-many relation of this name.
-    pub(crate) fn junction(&self, name: &str) -> Option<JunctionNames> {
+    /// The junction of the many-to-many relation of this name. One that is mapped by the other side, and names no
+    /// junction of its own, has none.
+    pub fn junction(&self, name: &str) -> Option<JunctionNames> {
         let relation =
             self.relations.get(name).filter(|relation| relation.kind == RelationKind::ManyToMany)?;
+        if relation.mapped_by.is_some() && relation.through.is_none() {
+            return None;
+        }
         let column = |entity: &str| format!("{}Id", entity.to_lowercase());
         let own = relation.join_column.clone().unwrap_or_else(|| column(&self.name));
         let other = match &relation.inverse_join_column {

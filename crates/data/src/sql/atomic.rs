@@ -50,7 +50,7 @@ impl SqlDialect {
         let amount = self.syntax.store(&place, FieldType::Number, amount)?;
         let mut row = self.divide(schema, prepare_update(schema, Record::new())?).await?;
         row.increments.push((column.name.clone(), amount));
-        self.update_rows(schema, &filter, &row, false).await
+        self.change_divided(schema, &filter, &row).await
     }
 
     /// Changes the items of an array field or a many-to-many relation.

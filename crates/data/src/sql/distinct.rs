@@ -5,7 +5,7 @@ use super::dialect::SqlDialect;
 use super::fields::mentioned;
 use super::select::id_text;
 use super::session::Access;
-use super::statement::{Statement, quote};
+use super::statement::Statement;
 use crate::error::Result;
 use crate::filter::{FieldPath, Filter};
 use crate::record::implied_filter;
@@ -28,7 +28,7 @@ impl SqlDialect {
         let (column, below) = fields.resolve(schema, &path)?;
         let mut sql = Statement::new(self.syntax, "SELECT DISTINCT ");
         if column.is_json() {
-            self.syntax.json_value(&mut sql, &quote(&column.name), below);
+            self.syntax.json_value(&mut sql, &self.syntax.quote(&column.name), below);
         } else {
             sql.name(&column.name);
         }

@@ -113,7 +113,7 @@ impl SqlDialect {
             let mut sql = Statement::new(self.syntax, "SELECT ");
             sql.name(&junction.own).push(", ").name(&junction.other);
             sql.push(" FROM ").name(&junction.table).push(" WHERE ");
-            self.syntax.one_of(&mut sql, &super::quote(&junction.own), ids.to_vec());
+            self.syntax.one_of(&mut sql, &self.syntax.quote(&junction.own), ids.to_vec());
             sql.push(" ORDER BY ").name(&junction.own).push(", ").name(&junction.other);
             let rows = self.fetch(Access::Read, &sql).await?.rows.into_iter();
             links.extend(rows.filter_map(|row| match <[Value; 2]>::try_from(row) {

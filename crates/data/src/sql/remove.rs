@@ -81,7 +81,7 @@ impl SqlDialect {
     async fn delete_where_one_of(&self, table: &str, column: &str, values: &[Value]) -> Result<u64> {
         let mut sql = Statement::new(self.syntax, "DELETE FROM ");
         sql.name(table).push(" WHERE ");
-        self.syntax.one_of(&mut sql, &super::quote(column), values.to_vec());
+        self.syntax.one_of(&mut sql, &self.syntax.quote(column), values.to_vec());
         self.execute(Access::Write, &sql).await
     }
 

@@ -27,6 +27,11 @@ pub(crate) enum JsonTest {
 pub(crate) trait SqlSyntax: Send + Sync + 'static {
     fn kind(&self) -> DialectKind;
 
+    /// An identifier, quoted.
+    fn quote(&self, name: &str) -> String {
+        super::quote(name)
+    }
+
     /// Appends the placeholder of a parameter, counted from 1.
     fn placeholder(&self, text: &mut String, position: usize);
 

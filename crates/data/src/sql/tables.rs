@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::dialect::SqlDialect;
 use super::junction::Junction;
-use super::statement::quote;
 use super::strategy::Change;
 use crate::error::Result;
 use crate::schema::EntitySchema;
@@ -76,7 +75,7 @@ impl SqlDialect {
     }
 
     pub(super) async fn empty_named(&self, tables: &[String]) -> Result<()> {
-        let quoted: Vec<String> = tables.iter().map(|table| quote(table)).collect();
+        let quoted: Vec<String> = tables.iter().map(|table| self.syntax.quote(table)).collect();
         self.session.empty_tables(&quoted).await
     }
 }

@@ -47,11 +47,9 @@ impl SqlDialect {
     ) -> Result<u64> {
         let ids = self.lock_ids(schema, filter).await?;
         for ids in ids.chunks(IDS_PER_STATEMENT).filter(|_| !row.leaves_rows_alone()) {
-            let mut sql = Statement::new(self.syntax, "UPDATE ");
-            sql.name(&self.table(schema)).push(" SET ");
-            row.push_assignments(&mut sql);
+            let mut sql = self.update_statement(schema, row);
             sql.push(" WHERE ");
-            self.syntax.one_of(&mut sql, &super::quote(ID), ids.to_vec());
+            self.syntax.one_of(&mut sql, &self.syntax.quote(ID), ids.to_vec());
             self.execute(Access::Write, &sql).await?;
         }
         for (name, list) in &row.lists {
@@ -67,9 +65,7 @@ impl SqlDialect {
 
     async fn update_where(&self, schema: &EntitySchema, row: &Divided, filter: &Filter) -> Result<u64> {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
-        let mut sql = Statement::new(self.syntax, "UPDATE ");
-        sql.name(&self.table(schema)).push(" SET ");
-        row.push_assignments(&mut sql);
+        let mut sql = self.update_statement(schema, row);
         push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, filter)?;
         self.execute(Access::Write, &sql).await
     }

@@ -30,19 +30,6 @@ impl Divided {
     pub(super) fn leaves_rows_alone(&self) -> bool {
         self.columns.is_empty() && self.increments.is_empty()
     }
-
-    /// Appends what an UPDATE sets.
-    pub(super) fn push_assignments(&self, sql: &mut Statement) {
-        sql.list(&self.columns, ", ", |sql, (name, value)| {
-            sql.name(name).push(" = ").bind(value.clone());
-        });
-        if !self.columns.is_empty() && !self.increments.is_empty() {
-            sql.push(", ");
-        }
-        sql.list(&self.increments, ", ", |sql, (name, amount)| {
-            sql.name(name).push(" = coalesce(").name(name).push(", 0) + ").bind(amount.clone());
-        });
-    }
 }
 
 impl SqlDialect {
@@ -95,11 +82,21 @@ impl SqlDialect {
         // Who writes `deletedAt` means to revive a deleted row.
         let filter = implied_filter(schema, filter, changes.contains_key(DELETED_AT));
         let row = self.divide(schema, prepare_update(schema, changes)?).await?;
+        self.change_divided(schema, &filter, &row).await
+    }
+
+    /// Changes the rows that pass a complete filter and returns the first.
+    pub(super) async fn change_divided(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        row: &Divided,
+    ) -> Result<Option<Record>> {
         if row.lists.is_empty() {
-            return self.update_rows(schema, &filter, &row, false).await;
+            return self.update_rows(schema, filter, row, false).await;
         }
         let inner = self.begin_inner().await?;
-        let stored = inner.update_with_lists(schema, &filter, &row, false).await;
+        let stored = inner.update_with_lists(schema, filter, row, false).await;
         inner.finish(stored).await
     }
 
@@ -126,8 +123,7 @@ impl SqlDialect {
         self.update_with_lists(schema, filter, &row, true).await
     }
 
-    /// Updates the rows that pass a complete filter and returns the first; with `first` only that one is changed.
-    pub(super) async fn update_rows(
+    async fn update_rows(
         &self,
         schema: &EntitySchema,
         filter: &Filter,
@@ -141,9 +137,7 @@ impl SqlDialect {
             let options = FindOptions { limit: Some(1), include_deleted: true, ..FindOptions::default() };
             return Ok(self.select(schema, filter, &options).await?.pop());
         }
-        let mut sql = Statement::new(self.syntax, "UPDATE ");
-        sql.name(&table).push(" SET ");
-        row.push_assignments(&mut sql);
+        let mut sql = self.update_statement(schema, row);
         if first {
             sql.push(" WHERE ").name(ID).push(" = (SELECT ").name(ID).push(" FROM ").name(&table);
             push_where(&mut sql, &scope, filter)?;
@@ -155,6 +149,22 @@ impl SqlDialect {
         push_columns(&mut sql, &fields);
         let fetched = self.fetch(Access::Write, &sql).await?;
         Ok(self.records(schema, &fields, fetched, &FindOptions::default()).into_iter().next())
+    }
+
+    /// `UPDATE … SET …`, to be completed by a condition.
+    pub(super) fn update_statement(&self, schema: &EntitySchema, row: &Divided) -> Statement {
+        let mut sql = Statement::new(self.syntax, "UPDATE ");
+        sql.name(&self.table(schema)).push(" SET ");
+        sql.list(&row.columns, ", ", |sql, (name, value)| {
+            sql.name(name).push(" = ").bind(value.clone());
+        });
+        if !row.columns.is_empty() && !row.increments.is_empty() {
+            sql.push(", ");
+        }
+        sql.list(&row.increments, ", ", |sql, (name, amount)| {
+            sql.name(name).push(" = coalesce(").name(name).push(", 0) + ").bind(amount.clone());
+        });
+        sql
     }
 
     async fn write_lists(

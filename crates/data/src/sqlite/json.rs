@@ -2,7 +2,7 @@
 
 use super::syntax::expression;
 use crate::sql::{JsonTest, Statement};
-use crate::value::{Value, json_from_value, value_from_json};
+use crate::value::{Value, json_from_value, json_text, value_from_json};
 
 /// The expressions for the type and the value of a JSON element; the value of a list or object is its JSON text.
 struct Element {
@@ -153,7 +153,12 @@ fn push_compare(sql: &mut Statement, element: &Element, operator: &str, value: &
         _ => "''",
     };
     sql.push(&format!("({} IN ({types}) AND {} {operator} ", element.type_, element.value));
-    sql.bind(value.clone()).push(")");
+    match value {
+        // SQLite does not read every number to its last bit, so both are read by it.
+        Value::Float(_) => sql.push("json_extract(").bind(Value::Text(json_text(value))).push(", '$')"),
+        value => sql.bind(value.clone()),
+    };
+    sql.push(")");
 }
 
 fn push_equals(sql: &mut Statement, element: &Element, value: &Value, depth: usize) {

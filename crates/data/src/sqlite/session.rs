@@ -188,12 +188,15 @@ pub(super) enum ForeignKeys {
 pub(super) struct WriteTransaction {
     /// Gone after the end.
     connection: Option<PoolConnection<Sqlite>>,
+    /// What holds for the whole transaction.
     foreign_keys: ForeignKeys,
+    /// Whether a change of the schema within the transaction has them ignored at the moment.
+    suspended: bool,
 }
 
 impl WriteTransaction {
     pub(super) async fn begin(pools: &SqlitePools, foreign_keys: ForeignKeys) -> Result<Self> {
-        let mut transaction = Self { connection: Some(pools.write().await?), foreign_keys };
+        let mut transaction = Self { connection: Some(pools.write().await?), foreign_keys, suspended: false };
         if foreign_keys == ForeignKeys::Ignored {
             transaction.run("PRAGMA foreign_keys = OFF").await?;
         }
@@ -211,6 +214,11 @@ impl WriteTransaction {
             .ok_or_else(|| Error::new(ErrorKind::Transaction, "the transaction has ended"))
     }
 
+    /// Whether foreign keys must be enforced again at the end.
+    fn ignores_foreign_keys(&self) -> bool {
+        self.suspended || self.foreign_keys == ForeignKeys::Ignored
+    }
+
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         self.connection()?.execute(sql).await.map(drop).map_err(sqlite_error)
     }
@@ -219,33 +227,31 @@ impl WriteTransaction {
     pub(super) async fn commit(mut self) -> Result<()> {
         self.run("COMMIT").await?;
         if let Some(connection) = self.connection.take() {
-            release(connection, self.foreign_keys).await;
+            release(connection, self.ignores_foreign_keys()).await;
         }
         Ok(())
     }
 
     pub(super) async fn rollback(mut self) -> Result<()> {
         if let Some(connection) = self.connection.take() {
-            undo(connection, self.foreign_keys).await;
+            undo(connection, self.ignores_foreign_keys()).await;
         }
         Ok(())
     }
 }
 
 /// Rolls back and gives the connection back. A full disk or the like may have rolled back already.
-async fn undo(mut connection: PoolConnection<Sqlite>, foreign_keys: ForeignKeys) {
+async fn undo(mut connection: PoolConnection<Sqlite>, ignores_foreign_keys: bool) {
     match connection.execute("ROLLBACK").await {
         Ok(_) => {}
         Err(sqlx::Error::Database(error)) => tracing::debug!(%error, "there was no transaction to roll back"),
         Err(_) => connection.close_on_drop(),
     }
-    release(connection, foreign_keys).await;
+    release(connection, ignores_foreign_keys).await;
 }
 
-async fn release(mut connection: PoolConnection<Sqlite>, foreign_keys: ForeignKeys) {
-    if foreign_keys == ForeignKeys::Ignored
-        && let Err(error) = connection.execute("PRAGMA foreign_keys = ON").await
-    {
+async fn release(mut connection: PoolConnection<Sqlite>, ignores_foreign_keys: bool) {
+    if ignores_foreign_keys && let Err(error) = connection.execute("PRAGMA foreign_keys = ON").await {
         tracing::warn!(%error, "a connection is closed, because foreign keys could not be enforced on it again");
         connection.close_on_drop();
     }
@@ -255,7 +261,7 @@ impl Drop for WriteTransaction {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(undo(connection, self.foreign_keys))),
+            Ok(runtime) => drop(runtime.spawn(undo(connection, self.ignores_foreign_keys()))),
             // Closing rolls back as well.
             Err(_) => connection.close_on_drop(),
         }
@@ -285,7 +291,11 @@ impl Pinned for WriteTransaction {
             // Only the end of the transaction brings them back.
             ForeignKeys::Ignored => Ok(()),
             ForeignKeys::Enforced => {
-                enforce_foreign_keys(self.connection()?, enforced).await.map_err(sqlite_error)
+                // Noted first, and taken back last: the future may be dropped in between.
+                self.suspended = true;
+                enforce_foreign_keys(self.connection()?, enforced).await.map_err(sqlite_error)?;
+                self.suspended = !enforced;
+                Ok(())
             }
         }
     }

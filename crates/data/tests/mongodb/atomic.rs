@@ -119,12 +119,47 @@ async fn no_list_counts_as_an_empty_one() {
     let row = dialect.add_to_set(&users(), &id, "groups", "g".into()).await.unwrap().unwrap();
     assert_eq!(row["tags"], Value::Array(vec![1.into(), 2.into()]));
     assert_eq!(row["groups"], Value::Array(vec!["g".into()]));
-    for (field, value) in
-        [("name", Value::from("x")), ("extra", "x".into()), ("groups", Value::Null), ("groups", true.into())]
-    {
-        let error = dialect.add_to_set(&users(), &id, field, value).await.unwrap_err();
+    let row = dialect.add_to_set(&users(), &id, "extra", "x".into()).await.unwrap().unwrap();
+    assert_eq!(
+        row["extra"],
+        Value::Array(vec!["x".into()]),
+        "a json field without a value may become a list"
+    );
+    for listed in [Value::Null, true.into(), "".into()] {
+        let row = dialect.add_to_set(&users(), &id, "groups", listed).await.unwrap().unwrap();
+        assert_eq!(row["groups"], Value::Array(vec!["g".into()]), "what is no id is not listed");
+    }
+    dialect.update(&users(), &id, record(json!({"extra": {"a": 1}}))).await.unwrap();
+    for (field, value) in [("name", Value::from("x")), ("extra", "x".into()), ("id", "x".into())] {
+        let error = dialect.add_to_set(&users(), &id, field, value.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Value, "{field}: {error}");
+        let error = dialect.pull(&users(), &id, field, &value).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Value, "{field}: {error}");
     }
+}
+
+#[tokio::test]
+async fn items_are_equal_whatever_the_order_of_their_keys_and_a_row_that_stays_the_same_keeps_its_date() {
+    let (dialect, stored) = with_ann().await;
+    let id = Value::from("a");
+    let item = json!({"x": 1, "y": [{"p": 1, "q": null}], "z": "$name"});
+    let turned = json!({"z": "$name", "y": [{"q": null, "p": 1.0}], "x": 1});
+    dialect.add_to_set(&users(), &id, "tags", value(item)).await.unwrap();
+    let long_ago = mongodb::bson::DateTime::from_millis(1);
+    stored
+        .collection::<Document>("users")
+        .update_many(doc! {}, doc! {"$set": {"updatedAt": long_ago}})
+        .await
+        .unwrap();
+    let row = dialect.add_to_set(&users(), &id, "tags", value(turned.clone())).await.unwrap().unwrap();
+    let row_after_pull = dialect.pull(&users(), &id, "tags", &value(json!({"x": 1}))).await.unwrap().unwrap();
+    for row in [row, row_after_pull] {
+        assert_eq!(row["updatedAt"], Value::Timestamp(data::Timestamp::from_millis(1)));
+        assert!(matches!(&row["tags"], Value::Array(items) if items.len() == 4));
+    }
+    let row = dialect.pull(&users(), &id, "tags", &value(turned)).await.unwrap().unwrap();
+    assert!(row["tags"].same_as(&value(json!(["x", 1, {"k": 1}]))), "{:?}", row["tags"]);
+    assert_ne!(row["updatedAt"], Value::Timestamp(data::Timestamp::from_millis(1)));
 }
 
 #[tokio::test]

@@ -124,3 +124,74 @@ async fn a_malformed_operand_or_expression_is_a_filter_error() {
         assert_eq!(error.kind(), ErrorKind::Filter, "{condition}: {error}");
     }
 }
+
+#[tokio::test]
+async fn paths_and_lists_mean_the_same_as_in_sql() {
+    let (dialect, _) = fresh().await;
+    for user in [
+        json!({"name": "a", "tags": ["red", null, {"p": 1, "q": 2}], "extra": {"list": [{"k": 1}, {"k": 2}], "n": 5}}),
+        json!({"name": "b", "tags": [[1, 2], 7], "extra": [1, 2]}),
+        json!({"name": "c", "tags": [1, 2], "extra": {"q": {"y": 1, "x": null}, "n": "5", "a": true}}),
+        json!({"name": "d", "extra": 1}),
+        json!({"name": "e", "extra": {"n": null}, "tags": []}),
+    ] {
+        dialect.create(&users(), record(user)).await.unwrap();
+    }
+    for (condition, expected) in [
+        // No path leads into every item of a list.
+        (json!({"extra.list.k": 1}), ""),
+        (json!({"extra.list.1.k": 2}), "a"),
+        (json!({"extra.list.k": {"$exists": false}}), "a b c d e"),
+        (json!({"extra.list.k": {"$ne": 1}}), "a b c d e"),
+        // A list is compared as a whole, but a list field contains its items.
+        (json!({"extra": 1}), "d"),
+        (json!({"extra": {"$in": [1, [1, 2]]}}), "b d"),
+        (json!({"extra": {"$gte": 1}}), "d"),
+        (json!({"extra": {"$ne": 1}}), "a b c e"),
+        (json!({"tags": [1, 2]}), "c"),
+        (json!({"tags": {"$ne": [1, 2]}}), "a b d e"),
+        (json!({"tags": {"$gt": 1}}), ""),
+        (json!({"tags": null}), "d"),
+        (json!({"tags": {"$ne": null}}), "a b c e"),
+        (json!({"tags": {"$in": [null, 7]}}), "b d"),
+        (json!({"tags": {"$nin": [null, 7]}}), "a c e"),
+        // The keys of objects stand in any order.
+        (json!({"tags": {"q": 2, "p": 1}}), "a"),
+        (json!({"tags": {"q": 2}}), ""),
+        (json!({"extra.q": {"x": null, "y": 1}}), "c"),
+        (json!({"extra.q": {"y": 1, "z": null}}), ""),
+        (json!({"extra": {"a": true, "n": "5", "q": {"x": null, "y": 1}}}), "c"),
+        (json!({"extra": {"$nin": [{"n": null}, 1]}}), "a b c"),
+        // Values are ordered within their type.
+        (json!({"extra.n": {"$gt": 4}}), "a"),
+        (json!({"extra.n": {"$gt": "4"}}), "c"),
+        (json!({"extra.a": {"$gt": false}}), "c"),
+        (json!({"extra.n": null}), "b d e"),
+        (json!({"extra.n": {"$regex": "^5"}}), "c"),
+        (json!({"tags.0": {"$regex": "R", "$regexFlags": "i"}}), "a"),
+        (json!({"tags": {"$regex": "^red$"}}), "a"),
+        // What looks like an operator or a field is a value.
+        (json!({"extra.n": "$name"}), ""),
+        (json!({"extra.n": {"$eq": {"$gt": 1}}}), ""),
+        (json!({"extra.n": {"$in": [{"$where": "true"}, "$name"]}}), ""),
+        (json!({"extra.n": {"$regex": "$name"}}), ""),
+    ] {
+        assert_eq!(names(&dialect, condition.clone()).await.join(" "), expected, "{condition}");
+    }
+    let error = dialect.count(&users(), &filter(json!({"name.x": 1})), false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Filter);
+}
+
+#[tokio::test]
+async fn an_upsert_by_a_path_changes_the_document_or_inserts_one() {
+    let (dialect, _) = fresh().await;
+    for (created, age) in [(true, 1), (false, 2)] {
+        let given = record(json!({"name": "ann", "age": age, "extra": {"a": {"b": 1}}}));
+        let upserted = dialect.upsert(&users(), &filter(json!({"extra.a.b": 1})), given).await.unwrap();
+        assert_eq!(
+            (upserted.created, &upserted.record["age"]),
+            (created, &data::Value::Float(f64::from(age)))
+        );
+    }
+    assert_eq!(names(&dialect, json!({})).await, ["ann"]);
+}

@@ -17,6 +17,7 @@ crate::behaviours!(
     what_a_row_refers_to_goes_with_the_last_row_that_does,
     deleting_many_rows_means_the_same_as_deleting_each,
     rows_that_a_foreign_key_deletes_leave_no_junction_rows,
+    a_long_chain_of_rows_is_deleted_to_its_end,
 );
 
 async fn rows_of_a_relation_that_cascades_are_deleted_with_the_row(db: &Fresh) {
@@ -241,4 +242,25 @@ async fn rows_that_a_foreign_key_deletes_leave_no_junction_rows(db: &Fresh) {
     table("Item").create(json!({"id": "i"})).await;
     assert_eq!(table("Mark").row("m", &["items"]).await["items"], json!([]));
     assert_eq!(table("Item").row("i", &["marks"]).await["marks"], json!([]));
+}
+
+async fn a_long_chain_of_rows_is_deleted_to_its_end(db: &Fresh) {
+    let entities = [schema(json!({
+        "name": "Step", "collection": "steps",
+        "relations": {
+            "before": {"type": "many-to-one", "target": "Step", "joinColumn": "beforeId"},
+            "after": {"type": "one-to-many", "target": "Step", "mappedBy": "before", "cascade": ["remove"]}
+        }
+    }))];
+    let dialect = db.with(&entities).await;
+    let transaction = dialect.begin(None).await.unwrap();
+    let inside = Table::new(&*transaction, "Step", &entities);
+    inside.create(json!({"id": "0"})).await;
+    for number in 1..800 {
+        inside.create(json!({"id": number.to_string(), "before": (number - 1).to_string()})).await;
+    }
+    transaction.commit().await.unwrap();
+    let steps = Table::new(&*dialect, "Step", &entities);
+    assert!(steps.delete("1").await);
+    assert_eq!(steps.ids(json!({})).await, ["0"]);
 }

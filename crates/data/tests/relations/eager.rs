@@ -8,6 +8,7 @@ use crate::databases::{Fresh, Table, json as rows_json, options, schema};
 crate::behaviours!(
     eager_relations_are_loaded_by_every_read_and_lazy_ones_are_not,
     eager_relations_that_lead_in_a_circle_come_to_an_end,
+    an_eager_relation_of_an_entity_to_itself_is_followed_once,
     written_rows_come_with_their_eager_relations,
 );
 
@@ -55,8 +56,25 @@ async fn eager_relations_that_lead_in_a_circle_come_to_an_end(db: &Fresh) {
     let team =
         teams.entity.find(teams.dialect, &Filter::everything(), &FindOptions::default()).await.unwrap();
     let team = &rows_json(team)[0];
-    assert_eq!(team["players"][0]["team"]["id"], "t");
-    assert_eq!(team["players"][0]["team"].get("players"), None);
+    assert_eq!(team["players"][0]["teamId"], "t");
+    assert_eq!(team["players"][0].get("team"), None);
+    let player = players.row("1", &["team.players"]).await;
+    assert_eq!(player["team"]["players"][0]["id"], "1");
+}
+
+async fn an_eager_relation_of_an_entity_to_itself_is_followed_once(db: &Fresh) {
+    let person = schema(json!({
+        "name": "Person", "collection": "people",
+        "relations": {"boss": {"type": "many-to-one", "target": "Person", "joinColumn": "bossId", "fetch": "eager"}}
+    }));
+    let dialect = db.with(std::slice::from_ref(&person)).await;
+    let people = Table::new(&*dialect, "Person", &[person]);
+    for (id, boss) in [("1", json!(null)), ("2", json!("1")), ("3", json!("2"))] {
+        people.create(json!({"id": id, "boss": boss})).await;
+    }
+    let three = people.row("3", &[]).await;
+    assert_eq!(three["boss"]["bossId"], "1");
+    assert_eq!(three["boss"].get("boss"), None);
 }
 
 async fn written_rows_come_with_their_eager_relations(db: &Fresh) {

@@ -6,7 +6,11 @@ use serde_json::{Value as Json, json};
 use crate::bookshop::{Shop, schemas};
 use crate::databases::{Fresh, Table, object, schema};
 
-crate::behaviours!(an_entity_that_is_not_registered_is_named, a_relation_that_is_mapped_by_nothing_is_named);
+crate::behaviours!(
+    an_entity_that_is_not_registered_is_named,
+    a_relation_that_is_mapped_by_nothing_is_named,
+    a_path_without_end_is_refused,
+);
 
 async fn an_entity_that_is_not_registered_is_named(db: &Fresh) {
     let entities = [schema(json!({
@@ -49,6 +53,14 @@ async fn a_relation_that_is_mapped_by_nothing_is_named(db: &Fresh) {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains("nothing"), "{error}");
     }
+}
+
+async fn a_path_without_end_is_refused(db: &Fresh) {
+    let dialect = db.with(&schemas()).await;
+    let shop = Shop::filled(&*dialect).await;
+    let path = vec!["author.books"; 50_000].join(".");
+    let error = shop.books.read(json!({}), &[&path], json!({})).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Filter, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -132,7 +132,7 @@ async fn an_entity_related_to_itself_is_loaded(db: &Fresh) {
             "friends": {"type": "many-to-many", "target": "Person"}
         }
     }));
-    let dialect = db.with(&[person.clone()]).await;
+    let dialect = db.with(std::slice::from_ref(&person)).await;
     let people = Table::new(&*dialect, "Person", &[person]);
     people.create(json!({"id": "1"})).await;
     people.create(json!({"id": "2", "boss": "1", "friends": ["1"]})).await;

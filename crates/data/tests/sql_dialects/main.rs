@@ -2,14 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
+mod aggregate;
+mod atomic;
 mod create;
 mod database;
+mod drop_and_truncate;
 mod faults;
 mod filters;
+mod group;
+mod many;
 mod postgres_tables;
 mod postgres_values;
 mod reads;
 mod schema_strategy;
+mod search;
 mod sqlite_files;
 mod sqlite_tables;
 mod tables;

@@ -1,7 +1,7 @@
 //! `$group`: a subquery gives each key and operand a column, and the query around it groups by the keys.
 
 use super::super::fields::{FieldColumn, Fields};
-use super::super::statement::{Statement, quote};
+use super::super::statement::Statement;
 use super::Query;
 use crate::aggregate::{Accumulator, Group};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,7 +78,7 @@ pub(super) fn push(
     });
     for (i, accumulator) in group.fields.values().enumerate() {
         sql.push(if i == 0 && keys.is_empty() { "" } else { ", " });
-        push_accumulator(sql, query, before, &quote(&format!("o{i}")), accumulator)?;
+        push_accumulator(sql, query, before, &query.syntax.quote(&format!("o{i}")), accumulator)?;
         sql.push(" AS ").name(&format!("a{i}"));
     }
     if keys.is_empty() && group.fields.is_empty() {
@@ -108,7 +108,7 @@ fn push_operands(sql: &mut Statement, query: &Query<'_>, before: &Fields, group:
         is_first = false;
         let (column, below) = before.resolve(query.schema, path)?;
         if column.is_json() {
-            query.syntax.json_value(sql, &quote(&column.name), below);
+            query.syntax.json_value(sql, &query.syntax.quote(&column.name), below);
         } else {
             sql.name(&column.name);
         }
@@ -145,9 +145,13 @@ fn push_accumulator(
             sql.push("), 0)");
         }
         Accumulator::Average(path) => {
-            sql.push("avg(");
-            push_number(sql, query, type_at(query.schema, before, path)?, column);
-            sql.push(")");
+            // PostgreSQL's avg also adds up squares, which overflows where the mean does not.
+            let field_type = type_at(query.schema, before, path)?;
+            sql.push("sum(");
+            push_number(sql, query, field_type, column);
+            sql.push(") / nullif(CAST(count(");
+            push_number(sql, query, field_type, column);
+            sql.push(&format!(") AS {double}), 0)"));
         }
         Accumulator::Min(path) => {
             query.syntax.extreme(sql, column, type_at(query.schema, before, path)?, false);
