@@ -189,6 +189,8 @@ describe('failures', () => {
     expect(await listener.flush()).toMatchObject({ flushed: 1, errors: 1 });
     await soon(() => expect(warned.mock.calls).toEqual([[failure], [failure]]));
     failFor();
+    expect(await listener.stop()).toMatchObject({ flushed: 2 });
+    await soon(() => expect(warned).toHaveBeenCalledTimes(3));
   });
 });
 
