@@ -15,8 +15,8 @@ function factories(): Map<string, DialectFactory> {
 
 /**
  * Makes a dialect of the application's own known: any object with the methods of a dialect, as those of `@mostajs/orm`
- * are. Connections and replicas may then name it. A name that is already registered is replaced, and one of a built-in
- * dialect takes precedence over it.
+ * are. Connections and replicas may then name it. What was registered under the name before is replaced; where the name is
+ * that of a built-in dialect, the registered one is used.
  *
  * @throws {ReplicaverseError} of kind `Config` when the name is no text or the factory no function.
  */

@@ -188,14 +188,19 @@ export class CDCListener {
     this.#guard(() => this.#config.onError?.(error, event));
   }
 
-  /** Callbacks of the application must not end a flush. */
+  /** Callbacks of the application, which may be async functions, must not end a flush or the process. */
   #guard(callback: () => unknown): void {
     try {
-      callback();
+      const outcome = callback();
+      if (outcome instanceof Promise) outcome.catch(warn);
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+      warn(error);
     }
   }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : new Error(String(error)));
 }
 
 /** An id, `{id}` or an object id as text. */

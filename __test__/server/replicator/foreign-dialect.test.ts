@@ -1,6 +1,5 @@
 // Syncs with a dialect of the application's own as either end.
 import { CDCListener, createIsolatedDialect, EntityService, registerDialect, SyncEngine, unregisterDialect } from 'replicaverse';
-import type { DialectFactory } from 'replicaverse';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { person } from '../orm/schemas.js';
 import { memory } from '../../unit/replicator/memory-service.js';

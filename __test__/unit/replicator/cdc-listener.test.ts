@@ -177,16 +177,20 @@ describe('failures', () => {
 
   test('callbacks that throw do not end a flush', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const failure = new Error('from the callback');
     const refuse = () => {
-      throw new Error('from the callback');
+      throw failure;
     };
-    listen({ onError: refuse, onFlush: refuse });
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- a callback of an application may well be async
+    listen({ onError: refuse, onFlush: async () => Promise.reject(failure) });
     failFor('a');
     await create('a');
     await create('b');
     expect(await listener.flush()).toMatchObject({ flushed: 1, errors: 1 });
-    expect(warned).toHaveBeenCalledTimes(2);
+    await soon(() => expect(warned.mock.calls).toEqual([[failure], [failure]]));
     failFor();
+    expect(await listener.stop()).toMatchObject({ flushed: 2 });
+    await soon(() => expect(warned).toHaveBeenCalledTimes(3));
   });
 });
 
