@@ -1,6 +1,7 @@
 // The arguments of mostajs-copy.
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { namedEnd } from '../copy/ends.js';
 import type { CopyEnd, CopyRequest, ExistingRows } from '../copy/index.js';
 import { configError } from '../errors.js';
 import type { EntityDeclaration } from '../types/schema.js';
@@ -28,6 +29,7 @@ interface Options {
   truncate: boolean;
   schemas?: string;
   delimiter?: string;
+  key?: string[];
   dryRun: boolean;
   quiet: boolean;
 }
@@ -64,7 +66,7 @@ function copyCommand(): Command {
     .description('Copies rows between databases, CSV, JSON and SQL files. A row that exists is overwritten; rows that only a destination has stay.')
     .option('--from <end>', 'the source: a URI, a file, or format:folder such as csv:export')
     .option('--to <end>', 'a destination; may be given several times', several, [])
-    .option('--entities <names>', 'entities or tables, separated by commas (default: all)', (names) => names.split(',').map((name) => name.trim()).filter(Boolean))
+    .option('--entities <names>', 'entities or tables, separated by commas (default: all)', namesOf)
     .option('--batch <rows>', 'rows of a batch at the most', wholeNumber)
     .option('--create-tables', 'make tables and columns that a destination lacks (the default)', true)
     .option('--no-create-tables', 'fail where a destination lacks a table or column')
@@ -72,6 +74,7 @@ function copyCommand(): Command {
     .option('--truncate', 'empty the tables of the destinations first', false)
     .option('--schemas <file>', `a JSON list of entity schemas (default: ${SCHEMA_FILES.join(' or ')}, if there is one)`)
     .option('--delimiter <character>', 'what stands between the cells of CSV files')
+    .option('--key <columns>', 'the primary key of the files that are read, separated by commas (default: id)', namesOf)
     .option('--dry-run', 'read and convert everything, and write nothing', false)
     .option('--quiet', 'print nothing but what fails', false)
     .option('--commandFile <file>', 'read arguments from a file first: any number per line, # begins a comment')
@@ -88,6 +91,10 @@ function copyCommand(): Command {
     .exitOverride();
 }
 
+function namesOf(text: string): string[] {
+  return text.split(',').map((name) => name.trim()).filter((name) => name !== '');
+}
+
 function wholeNumber(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Expected a whole number from 1.');
@@ -95,7 +102,7 @@ function wholeNumber(text: string): number {
 }
 
 function sourceOf(options: Options): CopyEnd {
-  if (options.from !== undefined) return delimited(options.from, options);
+  if (options.from !== undefined) return withFileOptions(options.from, '--from', options);
   if (options.source === undefined) throw configError('--from: a source is required');
   const { source: type, sourceDialect: dialect, sourceUri: uri, sourceFile: file } = options;
   return { type, dialect, uri, file } as unknown as CopyEnd;
@@ -103,7 +110,7 @@ function sourceOf(options: Options): CopyEnd {
 
 /** Types take dialects, URIs and files in their order. */
 function destinationsOf(options: Options): CopyEnd[] {
-  const ends: CopyEnd[] = options.to.map((end) => delimited(end, options));
+  const ends: CopyEnd[] = options.to.map((end) => withFileOptions(end, '--to', { delimiter: options.delimiter }));
   let databases = 0;
   let files = 0;
   for (const type of options.dest) {
@@ -120,11 +127,12 @@ function destinationsOf(options: Options): CopyEnd[] {
   return ends;
 }
 
-/** A CSV file or folder with the delimiter that was asked for. */
-function delimited(end: string, { delimiter }: Options): CopyEnd {
-  const path = /^csv:(.*)$/is.exec(end)?.[1] ?? (/\.csv$/i.test(end) && !/^[a-z]{2,}:/i.test(end) ? end : undefined);
-  if (delimiter === undefined || path === undefined) return end;
-  return { format: 'csv', path, delimiter: delimiter === '\\t' ? '\t' : delimiter };
+/** An end with the options of files, where it is one. */
+function withFileOptions(end: string, role: string, { delimiter, key }: Pick<Options, 'delimiter' | 'key'>): CopyEnd {
+  const named = namedEnd(end, role);
+  if (named.kind !== 'files') return end;
+  const separator = named.file.format === 'csv' && delimiter !== undefined ? { delimiter: delimiter === '\\t' ? '\t' : delimiter } : {};
+  return { ...named.file, ...separator, ...(key === undefined ? {} : { key }) };
 }
 
 function schemasOf({ schemas }: Options): EntityDeclaration[] {

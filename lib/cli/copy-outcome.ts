@@ -31,7 +31,7 @@ export function printOutcome(result: CopyResult, { quiet, dryRun }: { quiet: boo
   const seconds = (result.durationMs / 1000).toFixed(1);
   if (result.stopped) warn(`✗ Interrupted: ${result.totalCopied} rows were copied before`);
   else if (dryRun) say(`✓ Dry run: nothing was written (${result.totalErrors} errors, ${seconds} s)`);
-  else say(`✓ Done: ${result.totalCopied} rows to ${result.destinations.length} destination(s) in ${seconds} s (${result.totalErrors} errors)`);
+  else say(`${result.totalErrors === 0 ? '✓' : '✗'} Done: ${result.totalCopied} rows to ${result.destinations.length} destination(s) in ${seconds} s (${result.totalErrors} errors)`);
 }
 
 function entityLine(stats: CopyStats, dryRun: boolean): string {

@@ -29,6 +29,9 @@ export async function copyData(request: CopyRequest): Promise<CopyResult> {
   const schemas = request.schemas ?? getAllSchemas();
   const sourceEnd = namedEnd(request.source, 'source');
   const ends = withOwnLabels(destinationsOf(request).map((end, place) => namedEnd(end, `destinations[${place}]`)));
+  if (settings.truncate && ends.some((end) => isSameDatabase(sourceEnd, end))) {
+    throw configError('truncate: a destination is the source itself, which would be emptied');
+  }
   settings.log(`▶ Loading from ${sourceEnd.label}...`);
   const source = await openEndOf(sourceEnd, { schemas: [], createTables: false });
   const opened: OpenedEnd[] = [source];
@@ -49,6 +52,13 @@ function destinationsOf({ destinations }: CopyRequest): readonly unknown[] {
     throw configError('destinations: expected a list of at least one destination');
   }
   return destinations;
+}
+
+/** Whether two ends are written the same; one database may have other names as well. */
+function isSameDatabase(source: NamedEnd, destination: NamedEnd): boolean {
+  if (source.kind === 'open' && destination.kind === 'open') return source.dialect === destination.dialect;
+  const isConnected = source.kind === 'connect' && destination.kind === 'connect';
+  return isConnected && source.config.dialect === destination.config.dialect && source.config.uri === destination.config.uri;
 }
 
 /** The destinations with labels that tell them apart. */

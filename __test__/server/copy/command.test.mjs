@@ -102,6 +102,25 @@ describe('mostajs-copy', () => {
     expect(stderr).toContain('broken.json:2: expected value');
   });
 
+  it('needs a key to write to a database, and takes the one that is named', async () => {
+    await file('codes.csv', 'code,n\nx,1\ny,2\n');
+    const refused = await run(['--from', 'codes.csv', '--to', 'codes.db']);
+    expect(refused.stderr).toContain('no column of "codes" is known as its primary key');
+    expect(refused.stdout).toContain('✗ Done: 0 rows');
+    expect(refused.code).toBe(1);
+    const { code } = await run(['--from', 'codes.csv', '--to', 'codes.db', '--key', 'code']);
+    expect(code).toBe(0);
+    expect(await query('codes.db', 'SELECT * FROM codes')).toEqual([{ code: 'x', n: 1 }, { code: 'y', n: 2 }]);
+  });
+
+  it('goes on when nobody reads what it prints', async () => {
+    await file('a.csv', 'id\n1\n');
+    const { child, ended } = start(['--from', 'a.csv', '--to', 'a.db']);
+    child.stdout.destroy();
+    expect((await ended).code).toBe(0);
+    expect(await query('a.db', 'SELECT * FROM a')).toEqual([{ id: 1 }]);
+  });
+
   it('writes nothing in a dry run', async () => {
     await file('a.csv', 'id\n1\n');
     const { code, stdout } = await run(['--from', 'a.csv', '--to', 'a.json', '--dry-run']);
@@ -126,7 +145,7 @@ describe('mostajs-copy', () => {
   it('refuses an end of no known kind without showing its password', async () => {
     const { code, stderr } = await run(['--from', `oracle://app:${PASSWORD}@db/app`, '--to', 'x.db']);
     expect(stderr).toContain('oracle://app:***@db/app');
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 
   it('understands the flags and command files of the original', async () => {

@@ -43,14 +43,14 @@ async function csv(rows: string): Promise<string> {
 const names = async (service: EntityService): Promise<string[]> =>
   (await service.findAll<{ id: string; name: string }>('User', {}, { sort: { id: 1 } })).map(({ id, name }) => `${id} ${name}`);
 
-describe('rows that a destination has', () => {
-  async function target(): Promise<EntityService> {
-    const service = await database('target');
-    await service.create('User', { id: '1', name: 'old' });
-    await service.create('User', { id: '9', name: 'only here' });
-    return service;
-  }
+async function target(): Promise<EntityService> {
+  const service = await database('target');
+  await service.create('User', { id: '1', name: 'old' });
+  await service.create('User', { id: '9', name: 'only here' });
+  return service;
+}
 
+describe('rows that a destination has', () => {
   it('are overwritten, and those that the source lacks stay', async () => {
     const service = await target();
     const result = await copyData({ source: await csv('1,new,\n2,two,\n'), destinations: [service], entities: ['User'], schemas });
@@ -65,12 +65,47 @@ describe('rows that a destination has', () => {
     expect(await names(service)).toEqual(['1 old', '2 two', '9 only here']);
   });
 
+  it('stay when they are newer than those of the source', async () => {
+    const service = await database('target');
+    await service.create('User', { id: '1', name: 'older', updatedAt: new Date('2020-01-01') });
+    await service.create('User', { id: '2', name: 'newer', updatedAt: new Date('2030-01-01') });
+    const source = join(folder, 'users.csv');
+    await writeFile(source, 'id,name,updatedAt\n1,source,2025-01-01T00:00:00.000Z\n2,source,2025-01-01T00:00:00.000Z\n');
+    await copyData({ source, destinations: [service], entities: ['User'], schemas, existing: 'newer' });
+    expect(await names(service)).toEqual(['1 source', '2 newer']);
+  });
+
   it('go when the tables are to be emptied', async () => {
     const service = await target();
     const result = await copyData({ source: await csv('1,new,\n'), destinations: [service], entities: ['User'], schemas, truncate: true });
     expect(result.stats[0]).toMatchObject({ deleted: 2, created: 1, updated: 0 });
     expect(await names(service)).toEqual(['1 new']);
   });
+});
+
+it('emptying the source itself is refused', async () => {
+  const service = await target();
+  const onto = copyData({ source: service, destinations: [service], schemas, truncate: true });
+  await expect(onto).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+  expect(await service.count('User')).toBe(2);
+});
+
+it('rows may stand before those that they refer to', async () => {
+  const order: EntityDeclaration = {
+    name: 'Order', collection: 'orders', fields: { total: { type: 'number' } },
+    relations: { user: { type: 'many-to-one', target: 'User', joinColumn: 'userId', required: true } },
+  };
+  const path = join(folder, 'shop.json');
+  await writeFile(path, JSON.stringify({ Order: [{ id: 'a', total: 1, userId: '1' }], User: [{ id: '1', name: 'one' }] }));
+  const target = { dialect: 'sqlite', uri: join(folder, 'shop.db') } as const;
+  const { stats } = await copyData({ source: path, destinations: [target], schemas: [order, USER] });
+  expect(stats.map(({ entity, copied, errors }) => ({ entity, copied, errors }))).toEqual([
+    { entity: 'orders', copied: 1, errors: 0 },
+    { entity: 'users', copied: 1, errors: 0 },
+  ]);
+  const dialect = await createIsolatedDialect(target);
+  expect(await dialect.executeQuery('PRAGMA foreign_key_check')).toEqual([]);
+  await dialect.disconnect();
 });
 
 describe('a row that does not fit', () => {

@@ -125,7 +125,7 @@ impl FileTarget {
         state.output = None;
     }
 
-    /// Ends the copy: a file of several tables takes its place. Without a table an empty document is written.
+    /// Ends the copy: a file of several tables takes its place. Without a table none is written.
     ///
     /// # Errors
     /// The file cannot be written, or one of its tables was abandoned.
