@@ -210,6 +210,11 @@ impl Changes {
         self.set.contains_key(name) || self.unset.contains_key(name)
     }
 
+    /// Whether these changes give a field a value.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
     /// The update document. The values stand beneath field names, where MongoDB takes them as they are.
     pub(super) fn document(&self) -> Document {
         let operators = [("$set", &self.set), ("$unset", &self.unset)];
