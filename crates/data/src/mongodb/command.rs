@@ -4,7 +4,7 @@ use mongodb::bson::{Document, RawDocument, RawDocumentBuf};
 
 use super::MongoDialect;
 use super::bson::object_of;
-use super::crud::{Failure, each_document, settle};
+use super::cursor::{Failure, each_document, settle};
 use super::error::{malformed, number, write_errors};
 use super::record::shown;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,14 +1,13 @@
 //! Reading, inserting, changing and deleting the documents of an entity.
 
-use futures_util::{Stream, StreamExt};
 use indexmap::IndexMap;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::ReturnDocument;
-use mongodb::raw_batch_cursor::RawBatch;
 
 use super::MongoDialect;
 use super::bson::{bson_of, document_of};
-use super::error::{driver_error, malformed};
+use super::cursor::{Failure, each_document, settle};
+use super::error::malformed;
 use super::fields::{Fields, KEY, Names};
 use super::filter::compile;
 use super::record::{document, key_of, record, stored_fields};
@@ -210,6 +209,11 @@ impl Changes {
         self.set.contains_key(name) || self.unset.contains_key(name)
     }
 
+    /// Whether these changes give a field a value.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
     /// The update document. The values stand beneath field names, where MongoDB takes them as they are.
     pub(super) fn document(&self) -> Document {
         let operators = [("$set", &self.set), ("$unset", &self.unset)];
@@ -264,46 +268,4 @@ fn projection(fields: &Fields<'_>, options: &FindOptions) -> Result<Option<Docum
         }
     }
     Ok(Some(selected))
-}
-
-/// Why a cursor was not read to its end.
-pub(super) enum Failure {
-    Driver(mongodb::error::Error),
-    Ours(Error),
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Driver(error) => driver_error(&error),
-            Failure::Ours(error) => error,
-        }
-    }
-}
-
-/// Hands every document of a cursor on.
-pub(super) async fn each_document(
-    cursor: impl Stream<Item = mongodb::error::Result<RawBatch>>,
-    mut take: impl FnMut(&RawDocument) -> Result<()>,
-) -> Result<(), Failure> {
-    let mut cursor = std::pin::pin!(cursor);
-    while let Some(batch) = cursor.next().await {
-        let batch = batch.map_err(Failure::Driver)?;
-        for document in batch.doc_slices().map_err(Failure::Driver)? {
-            let document = document.map_err(|error| Failure::Ours(malformed(error)))?;
-            let document =
-                document.as_document().ok_or_else(|| Failure::Ours(malformed("no document in a batch")))?;
-            take(document).map_err(Failure::Ours)?;
-        }
-    }
-    Ok(())
-}
-
-/// The outcome of reading a cursor, noted in the transaction.
-pub(super) fn settle(loan: &mut Loan<'_>, outcome: Result<(), Failure>) -> Result<()> {
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(Failure::Driver(error)) => loan.check(Err(error)),
-        Err(Failure::Ours(error)) => Err(error),
-    }
 }

@@ -6,7 +6,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, RawDocument, doc};
 
 use super::connect::Connection;
-use super::crud::each_document;
+use super::cursor::each_document;
 use super::error::{driver_error, malformed};
 use super::fields::KEY;
 use crate::error::{Error, Result};

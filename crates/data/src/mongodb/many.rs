@@ -16,7 +16,7 @@ use super::transaction::{Loan, commit, start};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{FieldPath, Filter, FindOptions};
 use crate::record::{Record, implied_filter, prepare_update};
-use crate::schema::{DELETED_AT, EntitySchema, FieldType, RelationKind};
+use crate::schema::{DELETED_AT, EntitySchema, FieldType};
 use crate::value::{Timestamp, Value};
 
 /// How often a change of many documents that collided with another transaction is tried again.
@@ -96,8 +96,13 @@ impl MongoDialect {
             stages.push(doc! {"$match": query});
         }
         let is_plain = place.below.is_empty()
-            && !matches!(place.role, FieldRole::Declared(FieldType::Json | FieldType::Array))
-            && !schema.relations.get(field).is_some_and(|relation| relation.kind == RelationKind::ManyToMany);
+            && match place.role {
+                FieldRole::Identity => {
+                    schema.relations.get(field).is_none_or(|relation| relation.kind.has_column())
+                }
+                FieldRole::Declared(declared) => !matches!(declared, FieldType::Json | FieldType::Array),
+                FieldRole::Undeclared => false,
+            };
         if is_plain {
             stages.push(doc! {"$group": {KEY: value_at(&place)}});
         } else {

@@ -8,6 +8,7 @@ mod collections;
 mod command;
 mod connect;
 mod crud;
+mod cursor;
 mod decimal;
 mod error;
 mod expression;

@@ -3,7 +3,7 @@
 use mongodb::bson::{Document, RawDocument};
 
 use super::MongoDialect;
-use super::crud::{Failure, each_document, settle};
+use super::cursor::{Failure, each_document, settle};
 use super::transaction::Loan;
 use crate::error::Result;
 

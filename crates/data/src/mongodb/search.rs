@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, doc};
 
 use super::MongoDialect;
 use super::bson::value_of;
-use super::crud::{Failure, each_document, settle};
+use super::cursor::{Failure, each_document, settle};
 use super::error::malformed;
 use super::fields::KEY;
 use super::filter::identity_forms;

@@ -10,7 +10,7 @@ use mongodb::bson::{Document, RawDocumentBuf, doc};
 use super::bson::{Writer, value_of};
 use super::bulk::{CommandWriter, DOCUMENT_BYTES, Failed, WriteKind, run};
 use super::connect::Connection;
-use super::crud::each_document;
+use super::cursor::each_document;
 use super::error::{driver_error, malformed, number};
 use super::fields::KEY;
 use super::infer::describe;

@@ -27,7 +27,7 @@ use crate::random::Random;
 use crate::schemas::random_schema;
 
 const FIRST_SEED: u64 = 1;
-const ROUNDS: u64 = 50;
+const ROUNDS: u64 = 35;
 const ROWS: usize = 12;
 const OPERATIONS: usize = 40;
 

@@ -68,3 +68,14 @@ async fn upserts_of_one_key_at_the_same_time_make_one_row() {
         assert_eq!(dialect.count(&counters, &Filter::eq("key", key), false).await.unwrap(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_null_takes_a_field_from_a_document_and_leaves_the_default_to_a_new_one() {
+    let (dialect, _) = fresh().await;
+    for (created, active) in [(true, Value::Bool(true)), (false, Value::Null)] {
+        let given = record(json!({"name": "Ann", "active": null}));
+        let upserted = dialect.upsert(&users(), &filter(json!({"email": "a@x"})), given).await.unwrap();
+        assert_eq!((upserted.created, &upserted.record["active"]), (created, &active));
+        assert_eq!(text(&upserted.record, "email"), "a@x");
+    }
+}
