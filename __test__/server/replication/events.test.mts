@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { ReplicationManager } from 'replicaverse';
-import type { IDialect } from 'replicaverse';
+import type { IDialect, ReplicationRuleConfig } from 'replicaverse';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 let folder: string;
@@ -34,7 +34,7 @@ function sql(project: string): IDialect {
   return service.dialect;
 }
 
-const rule = { name: 'r', source: 'a', target: 'b', mode: 'snapshot', collections: ['t'] } as const;
+const rule: ReplicationRuleConfig = { name: 'r', source: 'a', target: 'b', mode: 'snapshot', collections: ['t'] };
 
 describe('rule.sync.start', () => {
   it('does not come for a rule that is unknown or switched off', async () => {
@@ -60,7 +60,9 @@ describe('a listener that throws', () => {
       manager.on(event, () => { throw new Error(event); });
       manager.on(event, () => { heard.push(event); });
     }
-    manager.on('rule.sync.done', () => Promise.reject(new Error('asynchronous')));
+    // An application may pass an async function although nobody awaits it.
+    const rejecting: unknown = () => Promise.reject(new Error('asynchronous'));
+    manager.on('rule.sync.done', rejecting as () => void);
     await ends();
     manager.addReplicationRule(rule);
     expect(await manager.sync('r')).toMatchObject({ recordsSynced: 2, errors: 0 });

@@ -1,6 +1,6 @@
 // Mode cdc with capture 'poll': rows whose updatedAt is new are copied, none is lost, none is deleted.
 import { ReplicationManager } from 'replicaverse';
-import type { EntitySchema, EntityService, IDialect, ReplicationRuleConfig, SyncStats } from 'replicaverse';
+import type { EntitySchema, EntityService, IDialect, ReplicationRuleConfig } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DIALECTS, Databases } from './databases.mjs';
 import type { Dialect } from './databases.mjs';
@@ -43,11 +43,6 @@ function service(project: string): EntityService {
 
 function sql(project: string): IDialect {
   return service(project).dialect;
-}
-
-function detail({ details: [first] }: SyncStats): SyncStats['details'][number] {
-  if (!first) throw new Error('no collection was synced');
-  return first;
 }
 
 const day = (n: number) => new Date(Date.UTC(2024, 0, n));
