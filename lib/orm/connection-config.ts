@@ -4,7 +4,7 @@ import type { NativeConnectionConfig } from '../../native.js';
 import type { ConnectionConfig } from '../types/connection.js';
 
 /** Known by name, as for schema compatibility, but not built in. */
-const NOT_BUILT_IN = ['mysql', 'mariadb', 'oracle', 'mssql', 'db2', 'hana', 'hsqldb', 'spanner', 'sybase'];
+const NOT_BUILT_IN = ['oracle', 'mssql', 'db2', 'hana', 'hsqldb', 'spanner', 'sybase'];
 
 /** Settings by their names, of types not yet checked. */
 type Settings = Record<string, unknown>;
@@ -39,7 +39,7 @@ export function flagOf(name: keyof ConnectionConfig, config: ConnectionConfig): 
 function builtInDialect(dialect: string): string {
   if (!NOT_BUILT_IN.includes(dialect)) return dialect;
   throw new ReplicaverseError(
-    `config.dialect: there is no built-in dialect for "${dialect}"; built in are postgres, cockroachdb, sqlite, mongodb`,
+    `config.dialect: there is no built-in dialect for "${dialect}"; built in are postgres, cockroachdb, sqlite, mysql, mariadb, mongodb`,
     { kind: 'Unsupported', code: 'ERR_UNSUPPORTED' },
   );
 }

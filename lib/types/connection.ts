@@ -1,13 +1,11 @@
 // How to reach a database, and what to do with its schema.
 
 /** A dialect that is built in. */
-export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'sqlite' | 'mongodb';
+export type BuiltInDialect = 'postgres' | 'cockroachdb' | 'sqlite' | 'mysql' | 'mariadb' | 'mongodb';
 
 /** Every dialect that configurations may name; only a {@link BuiltInDialect} can be connected to. */
 export type DialectType =
   | BuiltInDialect
-  | 'mysql'
-  | 'mariadb'
   | 'oracle'
   | 'mssql'
   | 'db2'

@@ -5,7 +5,7 @@ mod column_type;
 mod overlay;
 mod store;
 
-pub use coerce::{Coerced, Limits, Loss, coerce, json_loss};
+pub use coerce::{Coerced, Limits, Loss, coerce, cut_second, json_loss};
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
 pub use store::{BatchStream, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};

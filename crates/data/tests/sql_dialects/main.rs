@@ -7,7 +7,8 @@ mod database;
 mod faults;
 mod filters;
 mod mariadb_server;
-
+mod mariadb_tables;
+mod mariadb_values;
 mod postgres_tables;
 mod postgres_values;
 mod reads;

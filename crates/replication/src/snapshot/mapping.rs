@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
-use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, json_loss, overlay_schema};
+use data::table::{
+    Coerced, ColumnType, Limits, Loss, Row, Table, coerce, cut_second, json_loss, overlay_schema,
+};
 use data::{Error, ErrorKind, Result, Timestamp, Value, json_text, plain_value};
 
 use super::{CollectionPlan, End, canonical_key, key_text};
@@ -26,6 +28,8 @@ pub(crate) struct Mapping {
     target_is_schemaless: bool,
     limits: Limits,
     source_limits: Limits,
+    /// For each column of `target`, how many digits of a second it keeps.
+    second_digits: Vec<Option<u32>>,
 }
 
 /// A row in the types of the target, with the columns whose conversion gave something up.
@@ -73,6 +77,7 @@ impl Mapping {
             discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
+            second_digits: target_tables.second_digits(&target_table),
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
@@ -123,10 +128,14 @@ impl Mapping {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let target = &self.target.columns[column];
             let source_type = &self.source.columns[*position].column_type;
-            let Coerced { value, loss } = match self.json_for(source_type, &target.column_type, value) {
+            let coerced = match self.json_for(source_type, &target.column_type, value) {
                 Ok(json) => json,
                 Err(value) => coerce(value, &target.column_type, &self.limits)
                     .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
+            };
+            let Coerced { value, loss } = match self.second_digits.get(column).copied().flatten() {
+                Some(digits) => cut_second(coerced, digits),
+                None => coerced,
             };
             losses.extend(loss.map(|loss| (column, loss)));
             converted.push(value);
