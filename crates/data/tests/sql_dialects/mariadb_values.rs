@@ -156,7 +156,7 @@ async fn a_server_is_reached_under_either_name_and_by_its_socket() {
     ] {
         let dialect = data::connect(&ConnectionConfig::new(kind, uri)).await.unwrap();
         assert_eq!(dialect.kind(), kind);
-        dialect.init_schema(&[person.clone()]).await.unwrap();
+        dialect.init_schema(std::slice::from_ref(&person)).await.unwrap();
         dialect.create(&person, record(json!({"name": "a"}))).await.unwrap();
     }
 }
