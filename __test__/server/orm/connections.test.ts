@@ -104,7 +104,7 @@ describe.each(DIALECTS)('on %s', (dialect) => {
       const found = await db.executeQuery<{ n: number }>(JSON.stringify({ count: 'pre_people' }));
       expect(found).toEqual([expect.objectContaining({ n: 1 })]);
     } else {
-      expect(await db.executeQuery('SELECT count(*) AS n FROM "pre_people"')).toEqual([{ n: 1 }]);
+      expect(await db.executeQuery('SELECT count(*) AS n FROM pre_people')).toEqual([{ n: 1 }]);
     }
     await db.disconnect();
   });

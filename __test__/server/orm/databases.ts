@@ -16,7 +16,7 @@ export interface Database {
 }
 
 /** The dialects that the suites run on. */
-export const DIALECTS = ['sqlite', 'postgres', 'mongodb'] as const;
+export const DIALECTS = ['sqlite', 'postgres', 'mariadb', 'mongodb'] as const;
 
 type TestedDialect = (typeof DIALECTS)[number];
 
@@ -28,6 +28,7 @@ interface Server {
 const STARTERS: Readonly<Record<TestedDialect, () => Promise<Server>>> = {
   sqlite: startSqlite,
   postgres: async () => (await import('../../support/index.mjs')).startPostgres(),
+  mariadb: async () => (await import('../../support/index.mjs')).startMariadb(),
   mongodb: async () => (await import('../../support/index.mjs')).startMongo(),
 };
 

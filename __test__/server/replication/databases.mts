@@ -2,11 +2,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startMongo, startPostgres } from '../../support/index.mjs';
+import { startMariadb, startMongo, startPostgres } from '../../support/index.mjs';
 
 /** The dialects that are tested against each other. */
 export const DIALECTS = ['postgres', 'sqlite', 'mongodb'] as const;
-export type Dialect = (typeof DIALECTS)[number];
+export type Dialect = (typeof DIALECTS)[number] | 'mariadb';
+
+/** The pairs of source and target that are tested: all of them, and those of MariaDB that differ most. */
+export const PAIRS: readonly (readonly [Dialect, Dialect])[] = [
+  ...DIALECTS.flatMap((source) => DIALECTS.map((target) => [source, target] as const)),
+  ['postgres', 'mariadb'],
+  ['mariadb', 'postgres'],
+  ['mariadb', 'mongodb'],
+  ['sqlite', 'mariadb'],
+  ['mariadb', 'mariadb'],
+];
 
 /** One running server of each kind, and a folder for files. */
 export class Databases {
@@ -15,16 +25,18 @@ export class Databases {
   private constructor(
     readonly postgres: Awaited<ReturnType<typeof startPostgres>>,
     readonly mongo: Awaited<ReturnType<typeof startMongo>>,
+    readonly mariadb: Awaited<ReturnType<typeof startMariadb>>,
     readonly folder: string,
   ) {}
 
   static async start(): Promise<Databases> {
-    const [postgres, mongo, folder] = await Promise.all([
+    const [postgres, mongo, mariadb, folder] = await Promise.all([
       startPostgres(),
       startMongo(),
+      startMariadb(),
       mkdtemp(join(tmpdir(), 'replicaverse-databases-')),
     ]);
-    return new Databases(postgres, mongo, folder);
+    return new Databases(postgres, mongo, mariadb, folder);
   }
 
   /** The URI of a new, empty database. */
@@ -32,12 +44,13 @@ export class Databases {
     const name = `db_${String(process.pid)}_${String((this.#counter += 1))}`;
     if (dialect === 'postgres') return this.postgres.createDatabase(name);
     if (dialect === 'sqlite') return join(this.folder, `${name}.db`);
-    const uri = new URL(this.mongo.uri);
+    if (dialect === 'mariadb') await this.mariadb.sql(`CREATE DATABASE ${name}`);
+    const uri = new URL(dialect === 'mariadb' ? this.mariadb.uri : this.mongo.uri);
     uri.pathname = `/${name}`;
     return uri.href;
   }
 
   async remove(): Promise<void> {
-    await Promise.all([this.postgres.remove(), this.mongo.remove(), rm(this.folder, { recursive: true })]);
+    await Promise.all([this.postgres.remove(), this.mongo.remove(), this.mariadb.remove(), rm(this.folder, { recursive: true })]);
   }
 }

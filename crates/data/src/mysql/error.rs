@@ -40,6 +40,16 @@ pub(super) fn says_it_exists(error: &Error) -> bool {
     [DUPLICATE_KEY_NAME, DUPLICATE_COLUMN].contains(&error.code())
 }
 
+/// Whether the error says that the columns of a foreign key do not fit each other.
+pub(super) fn says_columns_differ(error: &Error) -> bool {
+    const FOREIGN_KEY_MISFORMED: &str = "errno: 150";
+    match error.code() {
+        "1825" | "3780" => true,
+        "1005" => error.to_string().contains(FOREIGN_KEY_MISFORMED),
+        _ => false,
+    }
+}
+
 /// The kind of an error number. The numbers are those of MySQL's reference and MariaDB's, which share the ones below 1900.
 fn kind_of(number: u16, sql_state: Option<&str>) -> ErrorKind {
     match number {

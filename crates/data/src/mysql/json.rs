@@ -187,10 +187,10 @@ impl<'a> Place<'a> {
         self.push_type(sql);
         match value {
             Value::Bool(flag) => {
-                sql.push(" = 'BOOLEAN' THEN JSON_UNQUOTE(");
-                self.push(sql);
+                sql.push(" = 'BOOLEAN' THEN ");
+                self.push_text(sql);
                 // The words stand in the order of what they mean.
-                sql.push(")").push(&operator).push(if *flag { "'true'" } else { "'false'" });
+                sql.push(&operator).push(if *flag { "'true'" } else { "'false'" });
             }
             Value::Text(_) => {
                 sql.push(" = 'STRING' THEN ");

@@ -1,6 +1,6 @@
 //! The SQL of MySQL and MariaDB.
 
-use super::error::says_it_exists;
+use super::error::{says_columns_differ, says_it_exists};
 use super::json::{self, Place};
 use super::parameters::datetime_text;
 use super::server::ServerKind;
@@ -225,6 +225,10 @@ impl SqlSyntax for MysqlSyntax {
 
     fn is_made_already(&self, error: &Error) -> bool {
         says_it_exists(error)
+    }
+
+    fn cannot_refer(&self, error: &Error) -> bool {
+        says_columns_differ(error)
     }
 
     fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {

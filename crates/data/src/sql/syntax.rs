@@ -136,6 +136,11 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
         false
     }
 
+    /// Whether an error of a statement that makes a foreign key says that the columns do not fit each other.
+    fn cannot_refer(&self, _error: &Error) -> bool {
+        false
+    }
+
     /// The form in which a field of this type is bound.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::statement::Statement;
 use super::syntax::Returning;
 use crate::config::SchemaStrategy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Filter, FindOptions};
+use crate::filter::{Condition, Filter, FindOptions};
 use crate::record::{Record, implied_filter, prepare_insert, prepare_update};
 use crate::schema::{DELETED_AT, EntitySchema, FieldType, ID, RelationKind};
 use crate::value::Value;
@@ -202,6 +202,15 @@ impl SqlDialect {
         first: bool,
     ) -> Result<Option<Record>> {
         let Scope { schema, fields, .. } = *scope;
+        if let Some(id) = named_id(filter) {
+            let id = self.syntax.store(ID, FieldType::String, id.clone())?;
+            let mut change = self.update_statement(schema, row);
+            push_where(&mut change, scope, filter)?;
+            return match self.execute(Access::Write, &change).await? {
+                0 => Ok(None),
+                _ => self.read_back(schema, fields, id).await,
+            };
+        }
         let mut find = Statement::new(self.syntax, "SELECT ");
         find.name(ID).push(" FROM ").name(&self.table(schema));
         push_where(&mut find, scope, filter)?;
@@ -293,6 +302,19 @@ impl SqlDialect {
             added = true;
         }
         Ok(added)
+    }
+}
+
+/// The id that a filter asks for.
+fn named_id(filter: &Filter) -> Option<&Value> {
+    match filter {
+        Filter::All(parts) => parts.iter().find_map(named_id),
+        Filter::Field(path, Condition::Eq(id))
+            if path.field == ID && path.below.is_empty() && !id.is_null() =>
+        {
+            Some(id)
+        }
+        Filter::Any(_) | Filter::Field(..) => None,
     }
 }
 

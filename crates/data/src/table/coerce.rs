@@ -31,6 +31,8 @@ pub struct Coerced {
 pub enum Loss {
     /// The digits of a moment beyond milliseconds.
     SubMillisecond,
+    /// The digits of a moment or time of day that its column does not keep.
+    SubSecond,
     /// NaN or an infinity, stored as NULL.
     NotFinite,
 }
@@ -40,6 +42,7 @@ impl Loss {
     pub fn describe(self) -> &'static str {
         match self {
             Self::SubMillisecond => "digits beyond milliseconds were dropped",
+            Self::SubSecond => "digits of a second that the column does not keep were dropped",
             Self::NotFinite => "NaN or Infinity was stored as NULL",
         }
     }
@@ -90,6 +93,30 @@ pub fn coerce(value: Value, column_type: &ColumnType, limits: &Limits) -> Result
         (ColumnType::Bytes, value @ Value::Bytes(_)) => Ok(value.into()),
         (ColumnType::ObjectId, value) => object_id(value).map(Coerced::from),
         (ColumnType::Bytes, value) => Err(misfit(&value, "bytes")),
+    }
+}
+
+/// Drops the digits of a second that a column does not keep, which its database would drop or round in silence.
+pub fn cut_second(coerced: Coerced, digits: u32) -> Coerced {
+    let Coerced { value, loss } = coerced;
+    match value {
+        Value::Timestamp(moment) if !moment.is_infinite() => {
+            let unit = 10_i64.pow(6_u32.saturating_sub(digits));
+            let cut = Timestamp(moment.0.div_euclid(unit) * unit);
+            let loss = if cut == moment { loss } else { Some(Loss::SubSecond) };
+            Coerced { value: Value::Timestamp(cut), loss }
+        }
+        Value::Text(text) => {
+            let longest = text.find('.').map_or(text.len(), |point| match digits {
+                0 => point,
+                digits => point + 1 + digits as usize,
+            });
+            match text.get(..longest).filter(|cut| cut.len() < text.len()) {
+                Some(cut) => Coerced { value: Value::from(cut), loss: Some(Loss::SubSecond) },
+                None => Coerced { value: Value::Text(text), loss },
+            }
+        }
+        value => Coerced { value, loss },
     }
 }
 
@@ -354,6 +381,25 @@ mod tests {
         assert_eq!(fits(decimal("0.10"), ColumnType::Float64), Some(Value::Float(0.1)));
         assert_eq!(fits(decimal("-12345.678"), ColumnType::Float64), Some(Value::Float(-12345.678)));
         assert_eq!(fits(decimal("0.12345678901234567890"), ColumnType::Float64), None);
+    }
+
+    #[test]
+    fn digits_that_a_column_does_not_keep_are_dropped_and_reported() {
+        let moment = |micros| Value::Timestamp(Timestamp(micros));
+        for (value, digits, kept) in [
+            (moment(1_234_567), 3, moment(1_234_000)),
+            (moment(-1), 0, moment(-1_000_000)),
+            ("12:30:00.56".into(), 1, "12:30:00.5".into()),
+            ("12:30:00.5".into(), 0, "12:30:00".into()),
+        ] {
+            let cut = cut_second(value.into(), digits);
+            assert_eq!(cut, Coerced { value: kept, loss: Some(Loss::SubSecond) });
+        }
+        for value in
+            [moment(1_234_000), Value::Timestamp(Timestamp::INFINITY), "12:30:00.123".into(), Value::Null]
+        {
+            assert_eq!(cut_second(value.clone().into(), 3), value.into());
+        }
     }
 
     #[test]

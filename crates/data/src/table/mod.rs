@@ -6,7 +6,7 @@ mod overlay;
 mod store;
 mod stream;
 
-pub use coerce::{Coerced, Limits, Loss, coerce, json_loss};
+pub use coerce::{Coerced, Limits, Loss, coerce, cut_second, json_loss};
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
 pub use store::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};

@@ -108,6 +108,12 @@ pub trait TableStore: Send + Sync {
         true
     }
 
+    /// How many digits of a second each column of a table keeps, where those are fewer than six and the database would
+    /// drop further ones in silence. The table was described before.
+    fn second_digits(&self, table: &Table) -> Vec<Option<u32>> {
+        vec![None; table.columns.len()]
+    }
+
     /// Every table of the application, sorted by name, without system tables and the library's own.
     async fn list_tables(&self) -> Result<Vec<String>>;
 

@@ -12,6 +12,8 @@ mod filters;
 mod group;
 mod many;
 mod mariadb_server;
+mod mariadb_tables;
+mod mariadb_values;
 mod postgres_tables;
 mod postgres_values;
 mod reads;

@@ -28,9 +28,9 @@ rm -rf "$folder"
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 3;
 /// One account for everybody, one with the password `the right one`.
-const FIRST_STATEMENTS: &str = "CREATE USER root@'127.0.0.1';
+const FIRST_STATEMENTS: &str = "CREATE USER IF NOT EXISTS root@'127.0.0.1';
 GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
-CREATE USER locked@'127.0.0.1' IDENTIFIED BY 'the right one';
+CREATE USER IF NOT EXISTS locked@'127.0.0.1' IDENTIFIED BY 'the right one';
 GRANT ALL PRIVILEGES ON *.* TO locked@'127.0.0.1';
 ";
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
-use data::table::{Coerced, ColumnType, Limits, Loss, Row, Table, coerce, json_loss, overlay_schema};
+use data::table::{
+    Coerced, ColumnType, Limits, Loss, Row, Table, coerce, cut_second, json_loss, overlay_schema,
+};
 use data::{Error, ErrorKind, Result, Timestamp, Value, json_text, plain_value};
 
 use super::links::{list_of, same_links};
@@ -29,6 +31,8 @@ pub(crate) struct Mapping {
     lists: Vec<bool>,
     limits: Limits,
     source_limits: Limits,
+    /// For each column of `target`, how many digits of a second it keeps.
+    second_digits: Vec<Option<u32>>,
 }
 
 /// What happens where the target lacks a table or column.
@@ -131,6 +135,7 @@ impl Mapping {
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
+            second_digits: target.tables()?.second_digits(&target_table),
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
@@ -210,11 +215,15 @@ impl Mapping {
             return Ok(list_of(value, self.target_is_schemaless).into());
         }
         let source_type = &self.source.columns[self.positions[column]].column_type;
-        match self.json_for(source_type, &target.column_type, value) {
-            Ok(json) => Ok(json),
+        let coerced = match self.json_for(source_type, &target.column_type, value) {
+            Ok(json) => json,
             Err(value) => coerce(value, &target.column_type, &self.limits)
-                .map_err(|error| error.in_context(format!("column \"{}\"", target.name))),
-        }
+                .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
+        };
+        Ok(match self.second_digits.get(column).copied().flatten() {
+            Some(digits) => cut_second(coerced, digits),
+            None => coerced,
+        })
     }
 
     /// Where the value for a column of `target` stands in `source`.

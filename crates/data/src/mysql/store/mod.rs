@@ -71,6 +71,15 @@ impl TableStore for MysqlStore {
         Limits { nan: false, infinity: false, microseconds: true, infinite_timestamp: false }
     }
 
+    fn second_digits(&self, table: &Table) -> Vec<Option<u32>> {
+        let known = self.lock().get(&table.name).cloned();
+        let digits = |name: &str| {
+            let column = known.as_ref()?.columns.iter().find(|own| own.column.name == name)?;
+            column.second_digits.filter(|digits| *digits < 6)
+        };
+        table.columns.iter().map(|column| digits(&column.name)).collect()
+    }
+
     async fn list_tables(&self) -> Result<Vec<String>> {
         catalog::list_tables(&mut *self.pool.get().await?).await
     }

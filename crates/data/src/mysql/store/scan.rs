@@ -115,7 +115,7 @@ async fn run(
         let failed = full.is_err();
         if let Some(full) = full.transpose() {
             is_left = sender.send(full).await.is_err() || failed;
-        } else if batch.rows.len() % 256 == 0 {
+        } else if batch.rows.len().is_multiple_of(256) {
             is_left = sender.is_closed();
         }
         if is_left {
