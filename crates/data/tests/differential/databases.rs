@@ -4,6 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use data::{ConnectionConfig, Dialect, DialectKind};
 
+#[path = "../sql_dialects/mariadb_server.rs"]
+#[allow(dead_code, reason = "the module serves other tests as well")]
+mod mariadb_server;
 #[path = "../mongodb/support.rs"]
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod mongodb_server;
@@ -39,6 +42,7 @@ pub(crate) async fn targets() -> Vec<Target> {
     vec![
         connect(DialectKind::Sqlite, file, Some(folder)).await,
         connect(DialectKind::Postgres, postgres_uri(), None).await,
+        connect(DialectKind::Mariadb, mariadb_uri(), None).await,
         connect(DialectKind::Mongodb, mongodb_server::Server::replica_set().uri("differential", ""), None)
             .await,
     ]
@@ -58,4 +62,12 @@ fn postgres_uri() -> String {
         postgres_server::Cluster::start(settings, hba, |_| {})
     });
     format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.port())
+}
+
+/// As the cluster of PostgreSQL, the server is stopped by its watchdog.
+fn mariadb_uri() -> String {
+    static SERVER: OnceLock<mariadb_server::MariadbServer> = OnceLock::new();
+    let server = SERVER.get_or_init(mariadb_server::MariadbServer::start);
+    server.sql("CREATE DATABASE IF NOT EXISTS differential");
+    format!("mariadb://root@127.0.0.1:{}/differential", server.port())
 }

@@ -31,6 +31,10 @@ impl Fresh {
         Self::of(sql::Database::postgres())
     }
 
+    pub(crate) fn mariadb() -> Self {
+        Self::of(sql::Database::mariadb())
+    }
+
     fn of(database: sql::Database) -> Self {
         Self { config: database.config(), _sql: Some(database) }
     }

@@ -1,4 +1,4 @@
-//! Relations between entities, the same behaviour against SQLite, a real PostgreSQL and a real MongoDB.
+//! Relations between entities, the same behaviour against SQLite, and a real PostgreSQL, MariaDB and MongoDB.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
@@ -25,6 +25,12 @@ macro_rules! behaviours {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(&$crate::databases::Fresh::postgres()).await;
+            })*
+        }
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&$crate::databases::Fresh::mariadb()).await;
             })*
         }
         mod mongodb {

@@ -13,7 +13,10 @@ use serde_json::{Value as Json, json};
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod support;
 
-use crate::mariadb_server::MariadbServer;
+#[path = "mariadb_server.rs"]
+mod mariadb_server;
+
+use mariadb_server::MariadbServer;
 use support::Cluster;
 
 /// A database of its own for one test.

@@ -11,7 +11,6 @@ mod faults;
 mod filters;
 mod group;
 mod many;
-mod mariadb_server;
 mod mariadb_tables;
 mod mariadb_values;
 mod postgres_tables;
