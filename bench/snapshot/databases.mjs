@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { guardian } from '../../__test__/support/guardian.mjs';
-import { startMongo, startPostgres } from '../../__test__/support/index.mjs';
+import { startMariadb, startMongo, startPostgres } from '../../__test__/support/index.mjs';
 import { databaseOf, refuseSameDatabase } from '../../examples/demo/database-uri.mjs';
 import { uriOfDatabase } from '../../examples/demo/servers.mjs';
 import { TABLE } from './dataset.mjs';
@@ -15,7 +15,7 @@ import { hasTable, removeTable } from './target.mjs';
 
 /**
  * @typedef {object} Database
- * @property {'postgres' | 'mongodb' | 'sqlite'} dialect
+ * @property {'postgres' | 'mongodb' | 'mariadb' | 'sqlite'} dialect
  * @property {string} uri may hold a password: never to be printed
  */
 
@@ -54,6 +54,7 @@ export async function startPairs(names, undo) {
   const targets = {
     'pg-pg': async () => ({ dialect: 'postgres', uri: await server.createDatabase('target') }),
     'pg-mongo': () => startMongoTarget(undo),
+    'pg-mariadb': () => startMariadbTarget(undo),
     'pg-sqlite': () => makeSqliteTarget(undo),
   };
   const pairs = [];
@@ -110,6 +111,18 @@ async function startMongoTarget(undo) {
     await server.remove();
   });
   return { dialect: 'mongodb', uri: uriOfDatabase(server.uri, database) };
+}
+
+/**
+ * As durable as out of the box, too; nobody reads a binlog.
+ * @param {Undo} undo
+ * @returns {Promise<Database>}
+ */
+async function startMariadbTarget(undo) {
+  const settings = { 'innodb-flush-log-at-trx-commit': 1, 'innodb-buffer-pool-size': '256M', 'innodb-log-file-size': '512M' };
+  const server = await startMariadb({ binlog: false, settings });
+  undo.add(() => server.remove());
+  return { dialect: 'mariadb', uri: server.uri };
 }
 
 /**

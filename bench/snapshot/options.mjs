@@ -1,13 +1,13 @@
 // The benchmark's command line.
 import { parseArgs } from 'node:util';
 
-export const HELP = `Usage: npm run bench:snapshot -- [--pair pg-pg,pg-mongo,pg-sqlite] [options]
+export const HELP = `Usage: npm run bench:snapshot -- [--pair pg-pg,pg-mongo,pg-mariadb,pg-sqlite] [options]
        npm run bench:snapshot -- --source URI --target URI [options]
 
 Copies a table of 10 mixed columns from database to database, by this library and by a peer in turns, and prints
 how fast both were and how much memory the library took. Without --source it starts servers of its own.
 
-  --pair LIST     pairs of own servers: pg-pg, pg-mongo, pg-sqlite; all of them when not given
+  --pair LIST     pairs of own servers: pg-pg, pg-mongo, pg-mariadb, pg-sqlite; all of them when not given
   --source URI    a database of yours, in which the table is made and from which it is removed in the end
   --target URI    the same; a SQLite file must not exist yet
   --rows LIST     sizes of the table, 100000,1000000 when not given
@@ -16,10 +16,10 @@ how fast both were and how much memory the library took. Without --source it sta
   --write         also puts the table into bench/README.md
   --help          this text
 
-URI is postgresql://…, mongodb://…, or the path of a SQLite file.`;
+URI is postgresql://…, mongodb://…, mariadb://…, mysql://…, or the path of a SQLite file.`;
 
 /** The pairs that run on servers of the benchmark's own. */
-export const OWN_PAIRS = /** @type {const} */ (['pg-pg', 'pg-mongo', 'pg-sqlite']);
+export const OWN_PAIRS = /** @type {const} */ (['pg-pg', 'pg-mongo', 'pg-mariadb', 'pg-sqlite']);
 
 /** @typedef {typeof OWN_PAIRS[number]} OwnPair */
 

@@ -27,6 +27,7 @@ PGPASSWORD="$TARGET_PASSWORD" "$1" --no-psqlrc --quiet --dbname "$4" --command "
  */
 export function peerOf(source, target) {
   if (target.dialect === 'mongodb') return { name: 'insert_many of ready documents, Rust driver', copy: insertReadyRows };
+  if (target.dialect === 'mariadb') return { name: 'prepared multi-row INSERT of ready values, sqlx', copy: insertReadyRows };
   if (target.dialect === 'sqlite') return { name: 'prepared multi-row INSERT of ready values, rusqlite', copy: insertReadyRows };
   if (source.dialect === 'postgres') return { name: 'psql COPY into psql COPY', copy: pipePsql };
   return undefined;

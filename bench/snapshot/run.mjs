@@ -16,6 +16,12 @@ import { removeTable } from './target.mjs';
 
 /** @typedef {import('./options.mjs').Options} Options */
 
+/**
+ * What a pair needs besides PostgreSQL.
+ * @type {Record<import('./options.mjs').OwnPair, import('../../scripts/servers/index.mjs').ServerName[]>}
+ */
+const SERVERS = { 'pg-pg': [], 'pg-mongo': ['mongodb'], 'pg-mariadb': ['mariadb'], 'pg-sqlite': [] };
+
 const undo = createUndo();
 undoWhenInterrupted(undo);
 try {
@@ -47,8 +53,7 @@ async function run(options) {
  * @returns {Promise<import('./databases.mjs').Pair[]>}
  */
 async function openPairs({ pairs, uris }) {
-  const wantsMongo = pairs.includes('pg-mongo');
-  const found = await ensureServers({ need: wantsMongo ? ['postgres', 'mongodb'] : ['postgres'], log });
+  const found = await ensureServers({ need: ['postgres', ...pairs.flatMap((pair) => SERVERS[pair])], log });
   if (found.missing.length > 0) throw new Error(describeMissing(found.missing));
   Object.assign(process.env, serverEnvironment(found));
   return uris === undefined ? startPairs(pairs, undo) : [await takePair(uris, undo)];

@@ -2,6 +2,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
+import { createIsolatedDialect } from 'replicaverse';
 import { TABLE } from './dataset.mjs';
 import { countSqliteRows } from './peer-program.mjs';
 
@@ -26,6 +27,8 @@ export async function removeTable(database) {
   if (database.dialect === 'postgres') {
     await executeSql(database.uri, `DROP TABLE IF EXISTS ${TABLE}`);
     await flushPostgres(database.uri);
+  } else if (database.dialect === 'mariadb') {
+    await executeMariadb(database.uri, `DROP TABLE IF EXISTS ${TABLE}`);
   } else if (database.dialect === 'mongodb') {
     await withMongo(database.uri, async (db, client) => {
       await db.dropCollection(TABLE);
@@ -47,6 +50,10 @@ export async function readContent({ dialect, uri }) {
     const [row] = await executeSql(uri, `SELECT count(*) AS rows, pg_relation_size('${TABLE}') AS bytes FROM ${TABLE}`);
     return { rows: Number(row?.rows), bytes: Number(row?.bytes) };
   }
+  if (dialect === 'mariadb') {
+    const [row] = await executeMariadb(uri, `SELECT count(*) AS \`rows\`, sum(length(id)) AS bytes FROM ${TABLE}`);
+    return { rows: Number(row?.rows), bytes: Number(row?.bytes) };
+  }
   if (dialect === 'mongodb') {
     return withMongo(uri, async (db) => {
       const { count, size } = await db.command({ collStats: TABLE });
@@ -66,6 +73,7 @@ export async function hasTable({ dialect, uri }) {
     const [row] = await executeSql(uri, `SELECT to_regclass('${TABLE}') IS NOT NULL AS found`);
     return row?.found === true;
   }
+  if (dialect === 'mariadb') return (await executeMariadb(uri, `SHOW TABLES LIKE '${TABLE}'`)).length > 0;
   if (dialect === 'mongodb') return withMongo(uri, (db) => db.listCollections({ name: TABLE }).hasNext());
   return stat(uri).then(
     () => true,
@@ -90,6 +98,21 @@ export async function executeSql(uri, statement) {
 }
 
 /**
+ * Runs one statement in a connection of its own.
+ * @param {string} uri of a MariaDB or MySQL
+ * @param {string} statement
+ * @returns {Promise<Record<string, unknown>[]>}
+ */
+async function executeMariadb(uri, statement) {
+  const dialect = await createIsolatedDialect({ dialect: 'mariadb', uri });
+  try {
+    return await dialect.executeQuery(statement);
+  } finally {
+    await dialect.disconnect();
+  }
+}
+
+/**
  * The version of the server or library behind a database.
  * @param {Database} database
  * @returns {Promise<string | undefined>} undefined for SQLite, which is part of the programs themselves
@@ -98,6 +121,10 @@ export async function serverVersion({ dialect, uri }) {
   if (dialect === 'postgres') {
     const [row] = await executeSql(uri, `SELECT current_setting('server_version') AS version`);
     return `PostgreSQL ${String(row?.version)}`;
+  }
+  if (dialect === 'mariadb') {
+    const [row] = await executeMariadb(uri, 'SELECT version() AS version');
+    return `MariaDB ${String(row?.version)}`;
   }
   if (dialect === 'mongodb') {
     return withMongo(uri, async (db) => `MongoDB ${(await db.admin().serverInfo()).version}`);

@@ -5,17 +5,19 @@ import { UsageError } from './options.mjs';
 
 /**
  * @typedef {object} Database
- * @property {'postgres' | 'mongodb' | 'sqlite'} dialect
+ * @property {'postgres' | 'mongodb' | 'mariadb' | 'sqlite'} dialect
  * @property {string} uri may hold a password: never to be printed
  * @property {string} label for a person, without user and password
  * @property {string} [file] of SQLite, absolute
  * @property {string[]} places normalised; two databases that share one are the same
  */
 
-/** @type {{scheme: RegExp, dialect: 'postgres' | 'mongodb', name: string, port: string}[]} */
+/** @type {{scheme: RegExp, dialect: 'postgres' | 'mongodb' | 'mariadb', name: string, port: string}[]} */
 const SERVERS = [
   { scheme: /^postgres(ql)?:$/i, dialect: 'postgres', name: 'PostgreSQL', port: '5432' },
   { scheme: /^mongodb(\+srv)?:$/i, dialect: 'mongodb', name: 'MongoDB', port: '27017' },
+  // Which of the two it is, the dialect asks the server.
+  { scheme: /^(mysql|mariadb):$/i, dialect: 'mariadb', name: 'MySQL', port: '3306' },
 ];
 
 /**
@@ -28,7 +30,7 @@ export function databaseOf(uri) {
   if (scheme === undefined || /^(sqlite|file):/i.test(uri)) return sqliteDatabase(uri);
   const server = SERVERS.find((known) => known.scheme.test(scheme));
   if (server === undefined) {
-    throw new UsageError(`a URI that begins with ${scheme}// is not known; there is postgresql://, mongodb://, sqlite: and file:`);
+    throw new UsageError(`a URI that begins with ${scheme}// is not known; there is postgresql://, mongodb://, mysql://, mariadb://, sqlite: and file:`);
   }
   return serverDatabase(uri, server);
 }

@@ -17,7 +17,7 @@ With --source and --target it does the same between databases of yours:
   --yes          do not ask before changing a target that is not empty; needed where there is no terminal
   --help         this text
 
-URI is postgresql://…, mongodb://…, or the path of an SQLite file (also as sqlite:PATH or file:PATH).`;
+URI is postgresql://…, mongodb://…, mysql://…, mariadb://…, or the path of an SQLite file (also as sqlite:PATH or file:PATH).`;
 
 /** The command line cannot be understood, or asks for what cannot be done. */
 export class UsageError extends Error {

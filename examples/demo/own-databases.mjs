@@ -54,17 +54,22 @@ export async function tablesOf(database, dialect) {
   return names.filter((name) => !name.startsWith('replicaverse_')).sort();
 }
 
+const BASE_TABLES = "SELECT table_name AS name FROM information_schema.tables WHERE table_type = 'BASE TABLE'";
+
+/** How each dialect lists its tables; MongoDB does it by its driver. */
+const LIST_TABLES = {
+  postgres: `${BASE_TABLES} AND table_schema NOT IN ('pg_catalog', 'information_schema')`,
+  mariadb: `${BASE_TABLES} AND table_schema = DATABASE()`,
+  mongodb: '',
+  sqlite: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+};
+
 /**
  * @param {Database} database
  * @param {IDialect} dialect
  */
 async function tableNames(database, dialect) {
-  const sql =
-    database.dialect === 'sqlite'
-      ? "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-      : `SELECT table_name AS name FROM information_schema.tables
-         WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')`;
-  const rows = /** @type {{name: string}[]} */ (await dialect.executeQuery(sql));
+  const rows = /** @type {{name: string}[]} */ (await dialect.executeQuery(LIST_TABLES[database.dialect]));
   return rows.map(({ name }) => name);
 }
 

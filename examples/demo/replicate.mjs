@@ -11,7 +11,7 @@ import { startProgress } from './progress.mjs';
  * A database to replicate from or to.
  * @typedef {object} End
  * @property {string} label for a person
- * @property {'postgres' | 'mongodb' | 'sqlite'} dialect
+ * @property {'postgres' | 'mongodb' | 'mariadb' | 'sqlite'} dialect
  * @property {string} uri
  */
 

@@ -49,6 +49,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Bson(#[from] ::mongodb::bson::error::Error),
     #[error(transparent)]
+    Mysql(#[from] sqlx::Error),
+    #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }
 

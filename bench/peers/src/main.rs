@@ -2,6 +2,7 @@
 
 mod job;
 mod mongodb;
+mod mysql;
 mod ready;
 mod sqlite;
 
@@ -33,6 +34,7 @@ async fn run() -> Result<Outcome, Failure> {
             let ready = ready::ready_rows(&source, &target, &table).await?;
             match target.kind()? {
                 DialectKind::Mongodb => mongodb::insert(&target.uri, &ready).await,
+                DialectKind::Mysql | DialectKind::Mariadb => mysql::insert(&target.uri, &ready).await,
                 DialectKind::Sqlite => sqlite::insert(&target.uri, &ready),
                 other => Err(Failure::NoPeer(other.name())),
             }

@@ -24,7 +24,7 @@ pub(crate) fn insert(file: &str, ready: &Ready) -> Result<Outcome, Failure> {
     let connection = Connection::open(file)?;
     // As the library's own connections have it.
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
 

@@ -118,7 +118,8 @@ pub struct Upserted {
 }
 
 /// A database, or one transaction on it, seen as rows of entities. Filters, options and schemas mean the same on
-/// every dialect.
+/// every dialect. Every built-in dialect has every operation; those with a body are the ones that a dialect of an
+/// application's own does not need.
 #[async_trait]
 pub trait Dialect: Send + Sync + 'static {
     /// Which database this is.
@@ -315,6 +316,11 @@ pub trait Transaction: Dialect {
     async fn rollback(&self) -> Result<()>;
 }
 
+/// Only a dialect that an application brings leaves operations out: JavaScript calls the application's own object for
+/// them, and the core reads and writes its tables.
 fn missing() -> Error {
-    Error::new(ErrorKind::Unsupported, "this dialect does not have the operation")
+    Error::new(
+        ErrorKind::Unsupported,
+        "the core does not have this operation for a dialect of the application's own",
+    )
 }
