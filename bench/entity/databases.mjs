@@ -7,10 +7,10 @@ import { EntityService, createIsolatedDialect } from 'replicaverse';
 import { guardian } from '../../__test__/support/guardian.mjs';
 import { startMongo, startPostgres } from '../../__test__/support/index.mjs';
 import { PERSON, ROWS, person } from './people.mjs';
-import { betterSqlite, mongodbDriver, nodePostgres } from './peers.mjs';
+import { betterSqlite, mongodbDriver, nodePostgres } from './peers/drivers.mjs';
 
 /** @typedef {import('../../examples/demo/undo.mjs').Undo} Undo */
-/** @typedef {import('./peers.mjs').Side} Side */
+/** @typedef {import('./peers/drivers.mjs').Side} Side */
 
 /** Connections of each side, which is the default of this library. */
 const CONNECTIONS = 20;

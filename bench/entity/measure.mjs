@@ -1,7 +1,7 @@
 // Turns of one operation by both sides, each round in the other order.
 import { ROWS, idOf, newPerson } from './people.mjs';
 
-/** @typedef {import('./peers.mjs').Side} Side */
+/** @typedef {import('./peers/drivers.mjs').Side} Side */
 
 /**
  * An operation, how many of it are under way at once, and how many rows it gives.

@@ -11,7 +11,7 @@ import { CASES, measureCase } from './measure.mjs';
 import { HELP, UsageError, readOptions } from './options.mjs';
 import { renderReport } from './report.mjs';
 
-const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const FOLDER = fileURLToPath(new URL('peers/', import.meta.url));
 
 const undo = createUndo();
 undoWhenInterrupted(undo);
@@ -49,7 +49,7 @@ async function run(options) {
 
 /** Installs the peers that the package itself does not need, unless they are there. */
 async function installPeers() {
-  if (existsSync(new URL('node_modules', import.meta.url))) return;
+  if (existsSync(new URL('peers/node_modules', import.meta.url))) return;
   log('installing the peers');
   const outcome = await runCommand('npm', ['ci', '--no-audit', '--no-fund'], { cwd: FOLDER });
   if (outcome.code !== 0) throw new Error(`the peers cannot be installed:\n${lastLines(outcome.stderr, 20)}`);

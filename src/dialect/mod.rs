@@ -101,7 +101,9 @@ impl NativeDialect {
         F: Future<Output = data::Result<T>> + Send + 'static,
         O: FnOnce(Arc<dyn Dialect>) -> F,
     {
-        if self.kind != DialectKind::Sqlite || row_bytes > MOST_BYTES_AT_ONCE {
+        // The outcome must not overtake the statements that are reported.
+        let at_once = self.kind == DialectKind::Sqlite && !self.statements.is_on();
+        if !at_once || row_bytes > MOST_BYTES_AT_ONCE {
             return self.run(env, operation).map(Either::B);
         }
         let dialect = self.session.get()?.dialect();

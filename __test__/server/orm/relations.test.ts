@@ -92,7 +92,8 @@ describe.each(DIALECTS)('on %s', (dialect) => {
       };
       expect(await statements(() => loud.findWithRelations(author, {}, ['books']))).toBe(2);
       expect(await statements(() => loud.create(alone, { id: '1' }))).toBe(1);
-      expect(await statements(() => loud.update(alone, '1', { n: 1 }))).toBe(1);
+      // MariaDB's UPDATE returns no rows, which are read again.
+      expect(await statements(() => loud.update(alone, '1', { n: 1 }))).toBe(dialect === 'mariadb' ? 2 : 1);
       expect(await statements(() => loud.find(alone))).toBe(1);
       expect(await statements(() => loud.delete(alone, '1'))).toBe(1);
     } finally {

@@ -131,6 +131,8 @@ impl Pool {
             .max_size(size)
             .wait_timeout(Some(ACQUIRE_TIMEOUT))
             .runtime(deadpool::Runtime::Tokio1)
+            // The connection used last has the statements prepared, and its server's caches are warm.
+            .queue_mode(managed::QueueMode::Lifo)
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         let get = || async { pool.get().await.map_err(|error| pool_error(error, size)) };

@@ -42,6 +42,8 @@ impl Pool {
             .max_size(config.pool.max.max(1))
             .wait_timeout(Some(ACQUIRE_TIMEOUT))
             .runtime(deadpool::Runtime::Tokio1)
+            // The connection used last has the statements prepared, and its server's caches are warm.
+            .queue_mode(managed::QueueMode::Lifo)
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         let opened = Self { pool, config: connect, size: config.pool.max.max(1) };

@@ -7,8 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::fields::Fields;
 use super::session::{LiveColumns, SqlSession};
 use crate::error::Result;
+use crate::schema::EntitySchema;
 
 /// How long a column that another process adds may go unnoticed.
 const FRESH: Duration = Duration::from_secs(2);
@@ -26,12 +28,21 @@ struct Known {
     tables: HashMap<String, (Instant, Arc<LiveColumns>)>,
     /// The tables that were changed through this view.
     changed: HashSet<String>,
+    /// The fields of entities as they were made last, by the entity's name.
+    fields: HashMap<String, EntityFields>,
+}
+
+/// What the fields of an entity were made of, and what came of it.
+struct EntityFields {
+    schema: EntitySchema,
+    live: Arc<LiveColumns>,
+    fields: Arc<Fields>,
 }
 
 impl ColumnCache {
     /// The view of a transaction within this one.
     pub(super) fn inner(self: &Arc<Self>) -> Arc<Self> {
-        let known = Known { tables: self.lock().tables.clone(), changed: HashSet::new() };
+        let known = Known { tables: self.lock().tables.clone(), ..Known::default() };
         Arc::new(Self { known: Mutex::new(known), outer: Some(Arc::clone(self)) })
     }
 
@@ -61,6 +72,24 @@ impl ColumnCache {
         };
         self.lock().tables.insert(table.to_owned(), (read, Arc::clone(&columns)));
         Ok(Some(columns))
+    }
+
+    /// The fields of an entity whose table has these columns.
+    pub(super) fn fields(&self, schema: &EntitySchema, live: &Arc<LiveColumns>) -> Arc<Fields> {
+        let mut known = self.lock();
+        match known.fields.get(&schema.name) {
+            Some(made) if Arc::ptr_eq(&made.live, live) && made.schema == *schema => Arc::clone(&made.fields),
+            _ => {
+                let fields = Arc::new(Fields::declared(schema).with_live(live));
+                let made = EntityFields {
+                    schema: schema.clone(),
+                    live: Arc::clone(live),
+                    fields: Arc::clone(&fields),
+                };
+                known.fields.insert(schema.name.clone(), made);
+                fields
+            }
+        }
     }
 
     pub(super) fn forget(&self, table: &str) {

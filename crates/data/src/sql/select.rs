@@ -1,5 +1,7 @@
 //! SELECT and count: reading rows of an entity.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use super::condition::{Scope, push_where};
@@ -55,18 +57,19 @@ impl SqlDialect {
 
     /// The fields of an entity: those it declares, and further columns of its table. A name that is among neither has
     /// the table looked at again.
-    pub(super) async fn fields(&self, schema: &EntitySchema, names: &[&str]) -> Result<Fields> {
+    pub(super) async fn fields(&self, schema: &EntitySchema, names: &[&str]) -> Result<Arc<Fields>> {
         let table = self.table(schema);
-        let declared = Fields::declared(schema);
-        let Some(live) = self.columns.get(&*self.session, &table).await? else { return Ok(declared) };
-        let fields = declared.with_live(&live);
+        let Some(live) = self.columns.get(&*self.session, &table).await? else {
+            return Ok(Arc::new(Fields::declared(schema)));
+        };
+        let fields = self.columns.fields(schema, &live);
         let is_list =
             |name: &str| schema.relations.get(name).is_some_and(|relation| !relation.kind.has_column());
         if names.iter().all(|name| fields.get(name).is_some() || is_list(name)) {
             return Ok(fields);
         }
         let live = self.columns.reload(&*self.session, &table).await?.unwrap_or_default();
-        Ok(Fields::declared(schema).with_live(&live))
+        Ok(self.columns.fields(schema, &live))
     }
 
     /// Rows as records: values in the types of their fields, lists of many-to-many relations empty.

@@ -1,5 +1,7 @@
 //! INSERT and UPDATE of one row.
 
+use std::sync::Arc;
+
 use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
 use super::fields::{Fields, mentioned};
@@ -23,7 +25,7 @@ pub(super) struct Divided {
     pub(super) increments: Vec<(String, Value)>,
     /// Many-to-many relations, with the ids to refer to.
     pub(super) lists: Vec<(String, Vec<Value>)>,
-    fields: Fields,
+    fields: Arc<Fields>,
 }
 
 impl Divided {

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use bytes::Bytes;
 use libsqlite3_sys as ffi;
 use lru::LruCache;
+use sqlx::SqliteConnection;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::error::result_code_error;
+use super::error::{result_code_error, sqlite_error};
 use super::value::narrow;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Fetched;
@@ -28,6 +30,31 @@ pub(super) enum Step {
     Done(Fetched),
     /// A row is larger than was asked for; only statements that read are given up on.
     TooLarge,
+}
+
+/// Reads all rows of a statement on a connection of the pool. sqlx would copy every value twice, and hand every row from
+/// its thread to this one.
+pub(super) async fn fetch_rows(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    params: &[Value],
+) -> Result<Fetched> {
+    let mut locked = connection.lock_handle().await.map_err(sqlite_error)?;
+    let database = locked.as_raw_handle();
+    // The connection stays locked until the statement has been finalized.
+    blocking(|| match Statement::prepare(database, sql)?.run(database, params, usize::MAX)? {
+        Step::Done(fetched) => Ok(fetched),
+        Step::TooLarge => Err(Error::new(ErrorKind::Internal, "a row without a limit was too large")),
+    })
+}
+
+/// Runs work that keeps a thread busy for some ten milliseconds, without holding up the tasks of this thread where the
+/// runtime has others.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// A connection that no other thread uses at the same time. It never waits for a lock.

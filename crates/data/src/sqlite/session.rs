@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Either, Executor, Sqlite};
 use super::catalog;
 use super::error::sqlite_error;
 use super::pool::{SqlitePools, enforce_foreign_keys};
+use super::raw::fetch_rows;
 use super::value::{arguments, fetched};
 use crate::dialect::Isolation;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,6 +113,9 @@ async fn fetch_as(
     sql: &str,
     params: &[Value],
 ) -> Result<Fetched> {
+    if matches!(access, Access::Read | Access::ReadRow) {
+        return fetch_rows(connection, sql, params).await;
+    }
     if access == Access::Raw {
         read_schema(connection).await?;
     }

@@ -6,6 +6,8 @@
 mod group;
 mod plan;
 
+use std::sync::Arc;
+
 use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
 use super::fields::{Fields, mentioned};
@@ -40,7 +42,7 @@ impl SqlDialect {
             implied: &implied,
             levels: plan::levels(pipeline),
         };
-        let fields = query.fields_of_levels(fields)?;
+        let fields = query.fields_of_levels(Arc::unwrap_or_clone(fields))?;
         let mut sql = Statement::new(self.syntax, "");
         query.push_level(&mut sql, &fields, query.levels.len())?;
         let Some(result) = fields.last() else { return Ok(Vec::new()) };

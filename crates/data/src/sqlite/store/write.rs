@@ -1,10 +1,10 @@
 //! Writing rows into SQLite in batches.
 
 use sqlx::sqlite::LockedSqliteHandle;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::super::error::sqlite_error;
 use super::super::pool::SqlitePools;
+use super::super::raw::blocking;
 use super::super::session::{ForeignKeys, WriteTransaction};
 use super::bulk::BulkStatement;
 use super::columns::{placeholders, selected};
@@ -61,15 +61,6 @@ async fn write(
         blocking(|| load.run(&mut connection, rows))?;
     }
     transaction.commit().await
-}
-
-/// Runs work that keeps a thread busy for some ten milliseconds, without holding up the tasks of this thread where the
-/// runtime has others.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 /// How rows are written into a table.

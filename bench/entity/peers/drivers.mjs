@@ -2,9 +2,9 @@
 import Database from 'better-sqlite3';
 import { MongoClient } from 'mongodb';
 import pg from 'pg';
-import { COLUMNS, PERSON } from './people.mjs';
+import { COLUMNS, PERSON, ROWS } from '../people.mjs';
 
-/** @typedef {import('./people.mjs').Person} Person */
+/** @typedef {import('../people.mjs').Person} Person */
 
 /**
  * One side of the comparison. A result that is no promise is ready at once.
@@ -29,7 +29,7 @@ export function betterSqlite(file) {
   database.pragma('journal_mode = WAL');
   database.pragma('foreign_keys = ON');
   const byId = database.prepare(`SELECT ${NAMES} FROM "${TABLE}" WHERE "id" = ?`);
-  const all = database.prepare(`SELECT ${NAMES} FROM "${TABLE}"`);
+  const all = database.prepare(`SELECT ${NAMES} FROM "${TABLE}" LIMIT ${ROWS}`);
   const insert = database.prepare(`INSERT INTO "${TABLE}" (${NAMES}) VALUES (${COLUMNS.map(() => '?').join(', ')})`);
   return {
     name: 'better-sqlite3',
@@ -69,7 +69,7 @@ export function nodePostgres(uri, connections) {
     name: 'pg',
     findById: async (id) => (await pool.query(`SELECT ${NAMES} FROM "${TABLE}" WHERE "id" = $1`, [id])).rows[0],
     create: async (person) => (await pool.query(insert, COLUMNS.map((name) => person[/** @type {keyof Person} */ (name)]))).rows[0],
-    findAll: async () => (await pool.query(`SELECT ${NAMES} FROM "${TABLE}"`)).rows,
+    findAll: async () => (await pool.query(`SELECT ${NAMES} FROM "${TABLE}" LIMIT ${ROWS}`)).rows,
     close: () => pool.end(),
   };
 }
@@ -86,7 +86,7 @@ export async function mongodbDriver(uri, connections) {
     name: 'mongodb',
     findById: (id) => people.findOne({ _id: /** @type {any} */ (id) }),
     create: ({ id, ...fields }) => people.insertOne({ _id: /** @type {any} */ (id), ...fields }),
-    findAll: () => people.find().toArray(),
+    findAll: () => people.find().limit(ROWS).toArray(),
     close: () => client.close(),
   };
 }
