@@ -88,13 +88,17 @@ impl<'a> Place<'a> {
         match self.server {
             // MariaDB keeps the text, in which numbers and the order of keys may differ.
             ServerKind::Mariadb => {
-                sql.push("CASE WHEN ");
-                self.push_type(sql);
-                sql.push(" IN (").push(NUMBERS).push(") THEN CAST(");
-                self.push_number(sql, "DOUBLE");
-                sql.push(" AS CHAR) ELSE JSON_NORMALIZE(");
-                self.push(sql);
-                sql.push(") END");
+                let mut inner = sql.part();
+                inner.push("CASE WHEN ");
+                self.push_type(&mut inner);
+                inner.push(" IN (").push(NUMBERS).push(") THEN CAST(");
+                self.push_number(&mut inner, "DOUBLE");
+                // There are two zeros, of which this leaves one.
+                inner.push(" + 0 AS CHAR) ELSE JSON_NORMALIZE(");
+                self.push(&mut inner);
+                inner.push(") END");
+                let expression = exact(self.server, inner.text());
+                sql.append(&expression, inner);
             }
             ServerKind::Mysql => self.push(sql),
         }

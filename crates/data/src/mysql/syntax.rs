@@ -312,8 +312,9 @@ impl SqlSyntax for MysqlSyntax {
         }
     }
 
-    fn keep_existing(&self, sql: &mut Statement, column: &str) {
-        sql.push(" ON DUPLICATE KEY UPDATE ").push(column).push(" = ").push(column);
+    /// `ON DUPLICATE KEY UPDATE` counts the rows it has found, and `INSERT IGNORE` also hides that a reference is broken.
+    fn keep_existing(&self, _sql: &mut Statement) -> bool {
+        false
     }
 
     fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>) {
@@ -361,6 +362,11 @@ impl SqlSyntax for MysqlSyntax {
 
     fn lock_rows(&self) -> &'static str {
         " FOR UPDATE"
+    }
+
+    /// The two zeros count as different values otherwise; to add another one leaves only one of them.
+    fn distinct_number(&self, column: &str) -> String {
+        format!("({column} + 0)")
     }
 
     fn double_type(&self) -> &'static str {

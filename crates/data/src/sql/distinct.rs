@@ -29,6 +29,8 @@ impl SqlDialect {
         let mut sql = Statement::new(self.syntax, "SELECT DISTINCT ");
         if column.is_json() {
             self.syntax.json_value(&mut sql, &self.syntax.quote(&column.name), below);
+        } else if column.field_type == FieldType::Number {
+            sql.push(&self.syntax.distinct_number(&self.syntax.quote(&column.name)));
         } else {
             sql.name(&column.name);
         }
