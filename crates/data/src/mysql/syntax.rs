@@ -377,6 +377,10 @@ impl SqlSyntax for MysqlSyntax {
         Place::new(self.server, column, below).push_canonical(sql);
     }
 
+    fn exact_json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        Place::new(self.server, column, below).push_as_kept(sql);
+    }
+
     fn json_number(&self, sql: &mut Statement, column: &str) {
         Place::new(self.server, column, &[]).push_number_or_null(sql);
     }

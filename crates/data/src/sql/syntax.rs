@@ -209,6 +209,12 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// [`restore`](Self::restore) reads; NULL where there is nothing, or null.
     fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]);
 
+    /// Appends the JSON in `column` below the given keys in a form that [`restore`](Self::restore) reads to its last digit;
+    /// NULL where there is nothing, or null. Equal values may have several forms.
+    fn exact_json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        self.json_value(sql, column, below);
+    }
+
     /// Appends the number in `column`, which holds what [`json_value`](Self::json_value) gives; NULL where that is
     /// something else.
     fn json_number(&self, sql: &mut Statement, column: &str);

@@ -28,10 +28,11 @@ use write::{Load, Writing};
 /// Up to so many estimated rows a table is counted.
 const COUNTED_ROWS: u64 = 200_000;
 
-/// The present, or when the oldest transaction began that may still write. InnoDB tells that in the zone of the system.
+/// The present, or when the oldest transaction began that may still write. InnoDB tells that in the zone of the system and
+/// without the second's digits, and takes a transaction for begun with its first statement, whose values were made before.
 const OLDEST_TRANSACTION: &str = "
     SELECT LEAST(UTC_TIMESTAMP(6),
-        COALESCE(MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')), UTC_TIMESTAMP(6)))
+        COALESCE(MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) - INTERVAL 1 SECOND, UTC_TIMESTAMP(6)))
     FROM information_schema.INNODB_TRX
     WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()";
 const PRESENT: &str = "SELECT UTC_TIMESTAMP(6)";
