@@ -45,7 +45,9 @@ const MYSQL: Server = {
   maintenance: 'mysql',
   longestName: 64,
   quote: doubled('`'),
-  exists: 'SELECT 1 AS found FROM information_schema.schemata WHERE schema_name = ?',
+  // The catalogue compares names in either case, and the server does so only where its files are not told apart by it.
+  exists: `SELECT 1 AS found FROM information_schema.schemata, (SELECT ? AS name) AS sought
+    WHERE schema_name = name AND (@@lower_case_table_names <> 0 OR CAST(schema_name AS BINARY) = CAST(name AS BINARY))`,
   afterDrop: '',
   own: ['mysql', 'information_schema', 'performance_schema', 'sys'],
 };

@@ -45,6 +45,54 @@ describe('on postgres', () => {
   });
 });
 
+describe('on mariadb', () => {
+  let database: Database;
+  beforeAll(async () => {
+    database = await startDatabase('mariadb');
+  });
+  afterAll(() => database?.stop());
+
+  const namesOf = async (dialect: IDialect) => (await dialect.executeQuery<{ Database: string }>('SHOW DATABASES')).map(({ Database: name }) => name);
+
+  test.each(['plain', 'Ünïcode name', 'x`; DROP DATABASE `app', 'select', 'é'.repeat(32)])('%s is created once, and dropped with what is in it', async (name) => {
+    const admin = await database.connect([]);
+    expect(await createDatabase('mariadb', database.uri, name)).toEqual({ ok: true, detail: `Database "${name}" created` });
+    expect(await createDatabase('mariadb', database.uri, name)).toEqual({ ok: true, detail: `Database "${name}" already exists` });
+    expect(await namesOf(admin)).toEqual(expect.arrayContaining([name, 'app']));
+    const uri = new URL(database.uri);
+    uri.pathname = `/${encodeURIComponent(name)}`;
+    const inside = await createIsolatedDialect({ dialect: 'mariadb', uri: uri.href }, [note]);
+    await inside.create(note, { id: '1' });
+    expect(await dropDatabase('mariadb', uri.href, name)).toEqual({ ok: true, detail: `Database "${name}" dropped` });
+    expect(await namesOf(admin)).not.toContain(name);
+    expect(await namesOf(admin)).toContain('app');
+    expect(await dropDatabase('mariadb', database.uri, name)).toEqual({ ok: true, detail: `Database "${name}" does not exist (already dropped)` });
+    await inside.disconnect();
+  });
+
+  test('names that differ only by case are different databases', async () => {
+    expect(await createDatabase('mariadb', database.uri, 'cased')).toMatchObject({ ok: true });
+    expect(await dropDatabase('mariadb', database.uri, 'CASED')).toMatchObject({ ok: true, detail: expect.stringContaining('does not exist') });
+    expect(await createDatabase('mariadb', database.uri, 'CASED')).toEqual({ ok: true, detail: 'Database "CASED" created' });
+    expect(await dropDatabase('mariadb', database.uri, 'cased')).toEqual({ ok: true, detail: 'Database "cased" dropped' });
+    expect(await dropDatabase('mariadb', database.uri, 'CASED')).toEqual({ ok: true, detail: 'Database "CASED" dropped' });
+  });
+
+  test("the server's own databases and names that are too long are refused", async () => {
+    for (const own of ['mysql', 'MySQL', 'information_schema', 'sys']) {
+      expect(await dropDatabase('mariadb', database.uri, own)).toMatchObject({ ok: false, error: expect.stringContaining("server's own") });
+    }
+    expect(await createDatabase('mariadb', database.uri, 'x'.repeat(65))).toMatchObject({ ok: false, error: expect.stringContaining('64 bytes') });
+    expect(await createDatabase('mariadb', database.uri, '')).toMatchObject({ ok: false });
+  });
+
+  test('a server that is not there is told without the password', async () => {
+    const outcome = await createDatabase('mariadb', 'mariadb://u:hunter2@127.0.0.1:1/x', 'y');
+    expect(outcome.ok).toBe(false);
+    expect(outcome.error).not.toContain('hunter2');
+  });
+});
+
 describe('on mongodb', () => {
   let database: Database;
   beforeAll(async () => {

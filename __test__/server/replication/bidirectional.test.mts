@@ -54,7 +54,17 @@ const [early, late] = [new Date('2024-01-01T00:00:00Z'), new Date('2024-01-02T00
 const byId = { sort: { id: 1 } } as const;
 const rows = async (project: string) => service(project).findAll('Note', {}, byId);
 
-describe.each([['sqlite', 'postgres'], ['postgres', 'mongodb'], ['mongodb', 'sqlite'], ['postgres', 'postgres']] as const)('%s ↔ %s', (a, b) => {
+const PAIRS = [
+  ['sqlite', 'postgres'],
+  ['postgres', 'mongodb'],
+  ['mongodb', 'sqlite'],
+  ['postgres', 'postgres'],
+  ['mariadb', 'postgres'],
+  ['mongodb', 'mariadb'],
+  ['mariadb', 'mariadb'],
+] as const;
+
+describe.each(PAIRS)('%s ↔ %s', (a, b) => {
   it('copies rows that one side lacks, lets the newest version win, and then changes nothing', async () => {
     await ends(a, b, [note]);
     rule();

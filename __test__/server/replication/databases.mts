@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { startMariadb, startMongo, startPostgres } from '../../support/index.mjs';
 
 /** The dialects that are tested against each other. */
-export const DIALECTS = ['postgres', 'sqlite', 'mongodb'] as const;
-export type Dialect = (typeof DIALECTS)[number] | 'mariadb';
+export const DIALECTS = ['postgres', 'sqlite', 'mongodb', 'mariadb'] as const;
+export type Dialect = (typeof DIALECTS)[number];
 
-/** The pairs of source and target that are tested: all of them, and those of MariaDB that differ most. */
+/** The dialects that are tested in every pair. */
+const PAIRED = ['postgres', 'sqlite', 'mongodb'] as const;
+
+/** The pairs of source and target that are tested; of those with MariaDB the ones that differ most. */
 export const PAIRS: readonly (readonly [Dialect, Dialect])[] = [
-  ...DIALECTS.flatMap((source) => DIALECTS.map((target) => [source, target] as const)),
+  ...PAIRED.flatMap((source) => PAIRED.map((target) => [source, target] as const)),
   ['postgres', 'mariadb'],
   ['mariadb', 'postgres'],
   ['mariadb', 'mongodb'],

@@ -85,6 +85,7 @@ describe.each(DIALECTS.map((source) => [source, source === 'postgres' ? 'mongodb
     const insert = {
       postgres: `INSERT INTO notes (id, text) VALUES ('undated', 'x')`,
       sqlite: `INSERT INTO notes (id, text) VALUES ('undated', 'x')`,
+      mariadb: `INSERT INTO notes (id, text) VALUES ('undated', 'x')`,
       mongodb: JSON.stringify({ insert: 'notes', documents: [{ _id: 'undated', text: 'x' }] }),
     };
     await sql('from').executeRun(insert[from]);
@@ -125,8 +126,8 @@ describe('rows', () => {
     }
   });
 
-  it('of a transaction that is still open when a run begins are not passed over', async () => {
-    await ends('postgres', 'sqlite');
+  it.each(['postgres', 'mariadb'] as const)('of a transaction of %s that is still open when a run begins are not passed over', async (from) => {
+    await ends(from, 'sqlite');
     rule({ pollOverlapMs: 0 });
     const open = await sql('from').beginTx();
     await open.create(note, { id: 'slow' });

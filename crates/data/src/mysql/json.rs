@@ -80,6 +80,23 @@ impl<'a> Place<'a> {
         sql.append(&expression, inner);
     }
 
+    /// Appends the JSON at this place as it was written; NULL where there is nothing, or null.
+    pub(super) fn push_as_kept(&self, sql: &mut Statement) {
+        sql.push("CASE WHEN ");
+        self.push_type(sql);
+        sql.push(" <> 'NULL' THEN ");
+        match self.server {
+            ServerKind::Mariadb => {
+                let mut inner = sql.part();
+                self.push(&mut inner);
+                let expression = exact(self.server, inner.text());
+                sql.append(&expression, inner);
+            }
+            ServerKind::Mysql => self.push(sql),
+        }
+        sql.push(" END");
+    }
+
     /// Appends the JSON at this place in a form that is the same for equal values; NULL where there is nothing, or null.
     pub(super) fn push_canonical(&self, sql: &mut Statement) {
         sql.push("CASE WHEN ");
@@ -88,13 +105,24 @@ impl<'a> Place<'a> {
         match self.server {
             // MariaDB keeps the text, in which numbers and the order of keys may differ.
             ServerKind::Mariadb => {
-                sql.push("CASE WHEN ");
-                self.push_type(sql);
-                sql.push(" IN (").push(NUMBERS).push(") THEN CAST(");
-                self.push_number(sql, "DOUBLE");
-                sql.push(" AS CHAR) ELSE JSON_NORMALIZE(");
-                self.push(sql);
-                sql.push(") END");
+                let mut inner = sql.part();
+                inner.push("CASE WHEN ");
+                self.push_type(&mut inner);
+                inner.push(" = 'INTEGER' AND ABS(");
+                self.push_number(&mut inner, "DECIMAL(65,0)");
+                inner.push(&format!(") > {EXACT} THEN CAST("));
+                self.push_number(&mut inner, "DECIMAL(65,0)");
+                inner.push(" AS CHAR) WHEN ");
+                self.push_type(&mut inner);
+                inner.push(" IN (").push(NUMBERS).push(") THEN CAST(");
+                self.push_number(&mut inner, "DOUBLE");
+                // There are two zeros, of which this leaves one. MariaDB forgets in which character set it has normalized
+                // a document, and a conversion after that would garble it, were it not told by the cast.
+                inner.push(" + 0 AS CHAR) ELSE CAST(JSON_NORMALIZE(");
+                self.push(&mut inner);
+                inner.push(") AS CHAR CHARACTER SET utf8mb4) END");
+                let expression = exact(self.server, inner.text());
+                sql.append(&expression, inner);
             }
             ServerKind::Mysql => self.push(sql),
         }

@@ -75,6 +75,18 @@ impl Pinned for SchemaChange {
         catalog::list_tables(self.link()?).await
     }
 
+    async fn empty_tables(&mut self, quoted: &[String]) -> Result<()> {
+        let link = self.link()?;
+        link.run("START TRANSACTION").await?;
+        for table in quoted {
+            if let Err(error) = link.run(&format!("DELETE FROM {table}")).await {
+                link.run("ROLLBACK").await?;
+                return Err(error);
+            }
+        }
+        link.run("COMMIT").await.map(drop)
+    }
+
     async fn commit(self: Box<Self>) -> Result<()> {
         self.end().await
     }

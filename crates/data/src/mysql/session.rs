@@ -200,6 +200,8 @@ pub(super) struct Transaction {
     link: Option<Pooled>,
     /// Whether the server has ended the transaction. What is run then would be made permanent at once.
     is_lost: bool,
+    /// Whether foreign keys may not count on the connection, which outlives the transaction.
+    ignores_foreign_keys: bool,
 }
 
 impl Transaction {
@@ -211,7 +213,7 @@ impl Transaction {
                 link.run(&format!("SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION")).await?
             }
         };
-        Ok(Self { link: Some(link), is_lost: false })
+        Ok(Self { link: Some(link), is_lost: false, ignores_foreign_keys: false })
     }
 
     /// The connection to run the next statement on.
@@ -233,8 +235,9 @@ impl Transaction {
     /// Makes the changes permanent.
     pub(super) async fn commit(mut self) -> Result<()> {
         let result = self.link()?.run("COMMIT").await.map(drop);
+        let is_altered = self.ignores_foreign_keys;
         // A commit that failed has rolled back, or will with its connection.
-        if let (Some(link), Err(_)) = (self.link.as_deref_mut(), &result) {
+        if let (Some(link), true) = (self.link.as_deref_mut(), is_altered || result.is_err()) {
             link.break_off();
         }
         self.link = None;
@@ -244,7 +247,7 @@ impl Transaction {
     /// Undoes the changes.
     pub(super) async fn rollback(mut self) -> Result<()> {
         match self.link.take() {
-            Some(link) => roll_back(link).await,
+            Some(link) => roll_back(link, self.ignores_foreign_keys).await,
             None => Ok(()),
         }
     }
@@ -254,10 +257,13 @@ fn ended() -> Error {
     Error::new(ErrorKind::Transaction, "the transaction has already ended")
 }
 
-/// On a lost connection the server rolls back.
-async fn roll_back(mut link: Pooled) -> Result<()> {
-    if let Err(error) = link.run("ROLLBACK").await {
+/// On a lost connection the server rolls back. One that is not as it was found is closed.
+async fn roll_back(mut link: Pooled, is_altered: bool) -> Result<()> {
+    let rolled_back = link.run("ROLLBACK").await;
+    if is_altered || rolled_back.is_err() {
         link.break_off();
+    }
+    if let Err(error) = rolled_back {
         tracing::debug!(%error, "a transaction ends with its connection");
     }
     Ok(())
@@ -268,7 +274,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(mut link) = self.link.take() else { return };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(roll_back(link))),
+            Ok(runtime) => drop(runtime.spawn(roll_back(link, self.ignores_foreign_keys))),
             // Without its connection the server rolls back.
             Err(_) => link.break_off(),
         }
@@ -298,8 +304,12 @@ impl Pinned for Transaction {
     }
 
     async fn enforce_foreign_keys(&mut self, enforced: bool) -> Result<()> {
+        // Noted before, as whoever waits for this may give up meanwhile.
+        self.ignores_foreign_keys = true;
         let sql = format!("SET SESSION foreign_key_checks = {}", u8::from(enforced));
-        self.execute(Access::Write, &sql, &[]).await.map(drop)
+        self.execute(Access::Write, &sql, &[]).await?;
+        self.ignores_foreign_keys = !enforced;
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

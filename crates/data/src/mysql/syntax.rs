@@ -312,8 +312,9 @@ impl SqlSyntax for MysqlSyntax {
         }
     }
 
-    fn keep_existing(&self, sql: &mut Statement, column: &str) {
-        sql.push(" ON DUPLICATE KEY UPDATE ").push(column).push(" = ").push(column);
+    /// `ON DUPLICATE KEY UPDATE` counts the rows it has found, and `INSERT IGNORE` also hides that a reference is broken.
+    fn keep_existing(&self, _sql: &mut Statement) -> bool {
+        false
     }
 
     fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>) {
@@ -363,12 +364,21 @@ impl SqlSyntax for MysqlSyntax {
         " FOR UPDATE"
     }
 
+    /// The two zeros count as different values otherwise; to add another one leaves only one of them.
+    fn distinct_number(&self, column: &str) -> String {
+        format!("({column} + 0)")
+    }
+
     fn double_type(&self) -> &'static str {
         "DOUBLE"
     }
 
     fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
         Place::new(self.server, column, below).push_canonical(sql);
+    }
+
+    fn exact_json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        Place::new(self.server, column, below).push_as_kept(sql);
     }
 
     fn json_number(&self, sql: &mut Statement, column: &str) {

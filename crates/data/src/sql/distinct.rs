@@ -28,7 +28,9 @@ impl SqlDialect {
         let (column, below) = fields.resolve(schema, &path)?;
         let mut sql = Statement::new(self.syntax, "SELECT DISTINCT ");
         if column.is_json() {
-            self.syntax.json_value(&mut sql, &self.syntax.quote(&column.name), below);
+            self.syntax.exact_json_value(&mut sql, &self.syntax.quote(&column.name), below);
+        } else if column.field_type == FieldType::Number {
+            sql.push(&self.syntax.distinct_number(&self.syntax.quote(&column.name)));
         } else {
             sql.name(&column.name);
         }

@@ -81,8 +81,11 @@ impl SqlDialect {
         let mut insert = Statement::new(self.syntax, "INSERT INTO ");
         insert.name(&junction.table).push(" (").name(&junction.own).push(", ").name(&junction.other);
         insert.push(") VALUES (").bind(id.clone()).push(", ").bind(other.clone()).push(")");
-        self.syntax.keep_existing(&mut insert, &self.syntax.quote(&junction.own));
-        Ok(self.execute(Access::Write, &insert).await? > 0)
+        let keeps_existing = self.syntax.keep_existing(&mut insert);
+        match self.execute(Access::Write, &insert).await {
+            Err(error) if !keeps_existing && error.kind() == ErrorKind::UniqueViolation => Ok(false),
+            inserted => Ok(inserted? > 0),
+        }
     }
 
     /// Removes one junction row; whether there was one.

@@ -186,7 +186,8 @@ impl SqlDialect {
 
     /// Makes a change of the schema in one transaction; if another process makes the same change, again.
     pub(super) async fn change_schema(&self, change: Change<'_>) -> Result<()> {
-        if self.is_transaction() && !self.syntax.transactional_ddl() {
+        let only_rows = matches!(change, Change::Empty(_));
+        if self.is_transaction() && !self.syntax.transactional_ddl() && !only_rows {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "this database ends a transaction when a table is created, dropped or given a column; do that outside \

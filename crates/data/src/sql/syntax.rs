@@ -167,9 +167,11 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
         sql.push(column).push(operator).bind(value);
     }
 
-    /// Completes an INSERT so that a row under an existing key stays as it is; `column` is a column of that key.
-    fn keep_existing(&self, sql: &mut Statement, _column: &str) {
+    /// Completes an INSERT so that a row under an existing key stays as it is and does not count. `false` if there is no
+    /// such INSERT; then a plain one is refused for its key, which leaves a transaction as it was.
+    fn keep_existing(&self, sql: &mut Statement) -> bool {
         sql.push(" ON CONFLICT DO NOTHING");
+        true
     }
 
     /// `column` is one of `values`, which are not NULL and in their stored form.
@@ -195,12 +197,23 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// Locks rows that a query selects for an update.
     fn lock_rows(&self) -> &'static str;
 
+    /// An expression for the number in a quoted column by which its different values are told apart.
+    fn distinct_number(&self, column: &str) -> String {
+        column.to_owned()
+    }
+
     /// The type to which numbers are cast so that their sum and mean are doubles.
     fn double_type(&self) -> &'static str;
 
     /// Appends the JSON in `column` below the given keys in a form that is the same for equal values and that
     /// [`restore`](Self::restore) reads; NULL where there is nothing, or null.
     fn json_value(&self, sql: &mut Statement, column: &str, below: &[String]);
+
+    /// Appends the JSON in `column` below the given keys in a form that [`restore`](Self::restore) reads to its last digit;
+    /// NULL where there is nothing, or null. Equal values may have several forms.
+    fn exact_json_value(&self, sql: &mut Statement, column: &str, below: &[String]) {
+        self.json_value(sql, column, below);
+    }
 
     /// Appends the number in `column`, which holds what [`json_value`](Self::json_value) gives; NULL where that is
     /// something else.

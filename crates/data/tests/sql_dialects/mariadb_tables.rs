@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::table::{ColumnType, RowBatch, ScanOptions, Table, TableColumn};
+use data::table::{ChangedSince, ColumnType, RowBatch, ScanOptions, Table, TableColumn, TableStore};
 use data::{ErrorKind, Timestamp, Value};
 
 use crate::database::Database;
@@ -146,6 +146,82 @@ async fn a_column_tells_how_many_digits_of_a_second_it_keeps() {
     let store = dialect.tables().unwrap();
     let table = store.describe("t").await.unwrap().unwrap();
     assert_eq!(store.second_digits(&table), [None, Some(0), Some(3), None, Some(0)]);
+}
+
+/// The keys of the rows that changed since a moment by one or two columns.
+async fn changed(
+    store: &dyn TableStore,
+    table: &Table,
+    columns: (&str, Option<&str>),
+    since: &str,
+) -> Vec<i32> {
+    let (column, or_column) = (columns.0.to_owned(), columns.1.map(str::to_owned));
+    let moment = Timestamp::parse_iso(since).unwrap();
+    let changed_since = Some(ChangedSince { column, or_column, moment });
+    let snapshot = store.snapshot().await.unwrap();
+    let options = ScanOptions { changed_since, ..ScanOptions::default() };
+    let mut batches = snapshot.scan(Arc::new(table.clone()), options).await.unwrap();
+    let mut keys = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        keys.extend(batch.unwrap().into_rows().unwrap().into_iter().map(|row| match row[0] {
+            Value::Int32(key) => key,
+            ref other => panic!("{other:?}"),
+        }));
+    }
+    keys.sort_unstable();
+    keys
+}
+
+#[tokio::test]
+async fn rows_that_changed_are_found_by_any_column_of_moments() {
+    let dialect = Database::mariadb().open().await;
+    for sql in [
+        "CREATE TABLE t (id INT PRIMARY KEY, whole DATETIME, exact DATETIME(6), stamp TIMESTAMP(3) NULL, day DATE, \
+         text VARCHAR(30), deleted DATETIME(3))",
+        "INSERT INTO t VALUES
+         (1, '2024-01-01 11:59:59', '2024-01-01 11:59:59.999999', '2024-01-01 11:59:59.999', '2024-01-01', 'x', NULL),
+         (2, '2024-01-01 12:00:00', '2024-01-01 12:00:00.7', '2024-01-01 12:00:00.7', '2024-01-01', 'x',
+          '2024-01-01 12:00:01'),
+         (3, NULL, NULL, NULL, NULL, NULL, '2023-01-01 00:00:00')",
+        "SET sql_mode = ''; INSERT INTO t VALUES (4, '0000-00-00', '0000-00-00', '0000-00-00', '0000-00-00', '', NULL)",
+    ] {
+        dialect.execute_run(sql, Vec::new()).await.unwrap();
+    }
+    let store = dialect.tables().unwrap();
+    let table = store.describe("t").await.unwrap().unwrap();
+    let noon = "2024-01-01T12:00:00.500Z";
+    let found = async |columns, since| changed(store, &table, columns, since).await;
+    assert_eq!(found(("whole", None), noon).await, [2, 3, 4], "the column has cut half a second off");
+    assert_eq!(found(("exact", None), noon).await, [2, 3, 4]);
+    assert_eq!(found(("stamp", None), noon).await, [2, 3, 4]);
+    assert_eq!(found(("exact", None), "2024-01-01T12:00:00.701Z").await, [3, 4]);
+    assert_eq!(found(("exact", Some("deleted")), "2024-01-01T12:00:00.701Z").await, [2, 3, 4]);
+    for columns in [("day", None), ("text", None), ("exact", Some("text")), ("exact", Some("none"))] {
+        assert_eq!(found(columns, noon).await, [1, 2, 3, 4], "{columns:?} holds no moments");
+    }
+    assert_eq!(found(("exact", None), "+010000-01-01T00:00:00Z").await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn the_clock_stands_at_the_oldest_transaction_that_may_still_write() {
+    let dialect = Database::mariadb().open().await;
+    dialect.execute_run("CREATE TABLE t (id INT PRIMARY KEY)", Vec::new()).await.unwrap();
+    let store = dialect.tables().unwrap();
+    let transaction = dialect.begin(None).await.unwrap();
+    transaction.execute_run("INSERT INTO t VALUES (1)", Vec::new()).await.unwrap();
+    let begun = Timestamp::now();
+    reaches(store, |clock| clock <= begun).await;
+    transaction.commit().await.unwrap();
+    reaches(store, |clock| clock > begun).await;
+}
+
+/// InnoDB shows its transactions as they were up to a tenth of a second ago, and other tests have some of their own.
+async fn reaches(store: &dyn TableStore, expected: impl Fn(Timestamp) -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !expected(store.clock().await.unwrap()) {
+        assert!(std::time::Instant::now() < deadline, "the clock never stood as expected");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

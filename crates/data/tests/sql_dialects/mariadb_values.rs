@@ -7,6 +7,7 @@ use data::{
 };
 use serde_json::json;
 
+use crate::aggregate::aggregate;
 use crate::database::{Database, filter, mariadb, mariadb_uri, person, record, schema};
 
 async fn one(dialect: &dyn Dialect, expression: &str, params: Vec<Value>) -> Value {
@@ -258,4 +259,38 @@ async fn a_soft_deleting_entity_shows_no_column_but_its_own() {
     assert_eq!(rows[0].len(), 3);
     let table = dialect.tables().unwrap().describe("users").await.unwrap().unwrap();
     assert_eq!(table.columns.len(), 3);
+}
+
+#[tokio::test]
+async fn documents_keep_their_characters_and_digits_when_they_are_grouped_and_told_apart() {
+    let document = schema(json!({"name": "Doc", "fields": {"doc": {"type": "json"}}}));
+    let dialect = Database::mariadb().with(&[&document]).await;
+    let documents = [
+        json!(2.5),
+        json!("\u{e9}"),
+        json!({"\u{e9}": "\u{e9}", "b": 1}),
+        json!({"b": 1.0, "\u{e9}": "\u{e9}"}),
+        json!(0.0),
+        json!(-0.0),
+        json!(9_007_199_254_740_993_i64),
+        json!(9_007_199_254_740_992_i64),
+    ];
+    for (number, doc) in documents.iter().enumerate() {
+        let row = record(json!({"id": number.to_string(), "doc": doc}));
+        dialect.create(&document, row).await.unwrap();
+    }
+    let expected = [0, 2, 1, 7, 6, 4].map(|index| data::value_from_json(documents[index].clone()));
+    let is_expected = |values: &[Value]| {
+        values.len() == expected.len()
+            && expected.iter().all(|expected| values.iter().any(|value| value.same_as(expected)))
+    };
+    // A prepared statement is another one when it is run again.
+    for _ in 0..3 {
+        let distinct = dialect.distinct(&document, "doc", &Filter::everything()).await.unwrap();
+        assert!(is_expected(&distinct), "{distinct:?}");
+        let groups = aggregate(&*dialect, &document, json!([{"$group": {"_by": "doc"}}])).await;
+        let keys: Vec<Value> =
+            groups.into_iter().map(|mut group| group.shift_remove("doc").unwrap()).collect();
+        assert!(is_expected(&keys), "{keys:?}");
+    }
 }

@@ -77,6 +77,8 @@ impl CollectionState {
     ) {
         self.newest = self.newest.max(newest);
         let reached = self.newest.map_or(begun, |newest| newest.min(begun));
+        // A row keeps the milliseconds of its moment, which so seems to lie before the start of its transaction.
+        let reached = Timestamp(reached.0.saturating_sub(reached.0.rem_euclid(1000)));
         let overlap = i64::try_from(overlap_ms).unwrap_or(i64::MAX).saturating_mul(1000);
         self.cursor = Some(Timestamp(reached.0.saturating_sub(overlap)));
         self.failed = failed;

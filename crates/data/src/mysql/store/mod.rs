@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::sql::Access;
 use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
-use crate::value::Value;
+use crate::value::{Timestamp, Value};
 use keys::Lookup;
 use scan::MysqlSnapshot;
 use stored::StoredTable;
@@ -27,6 +27,15 @@ use write::{Load, Writing};
 
 /// Up to so many estimated rows a table is counted.
 const COUNTED_ROWS: u64 = 200_000;
+
+/// The present, or when the oldest transaction began that may still write. InnoDB tells that in the zone of the system and
+/// without the second's digits, and takes a transaction for begun with its first statement, whose values were made before.
+const OLDEST_TRANSACTION: &str = "
+    SELECT LEAST(UTC_TIMESTAMP(6),
+        COALESCE(MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) - INTERVAL 1 SECOND, UTC_TIMESTAMP(6)))
+    FROM information_schema.INNODB_TRX
+    WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID()";
+const PRESENT: &str = "SELECT UTC_TIMESTAMP(6)";
 
 /// The tables of one database.
 pub(super) struct MysqlStore {
@@ -113,6 +122,21 @@ impl TableStore for MysqlStore {
         let sql = format!("SELECT count(*) FROM {}", quote(&table.name));
         let counted = fetch_on(&mut link, Access::Read, &sql, &[]).await?.into_scalar();
         Ok(counted.and_then(|rows| rows.as_integer()).and_then(|rows| u64::try_from(rows).ok()))
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        let mut link = self.pool.get().await?;
+        let told = match fetch_on(&mut link, Access::Read, OLDEST_TRANSACTION, &[]).await {
+            // Transactions are only listed for those who may see all processes.
+            Err(error) if error.kind() != ErrorKind::Connection => {
+                fetch_on(&mut link, Access::Read, PRESENT, &[]).await?
+            }
+            told => told?,
+        };
+        match told.into_scalar() {
+            Some(Value::Timestamp(moment)) => Ok(moment),
+            _ => Err(Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")),
+        }
     }
 
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Executor};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::super::catalog;
+use super::super::catalog::{self, CataloguedColumn, Described};
 use super::super::cell::{CellKind, Form, cell};
-use super::super::parameters::arguments;
+use super::super::parameters::{arguments, datetime_text};
 use super::super::pool::{Link, Pool};
 use super::super::session::fetch_on;
 use super::super::syntax::quote;
@@ -17,8 +17,11 @@ use super::stored::StoredTable;
 use super::unknown_table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
-use crate::table::{BatchStream, ReadSnapshot, RowBatch, ScanOptions, Table};
-use crate::value::Value;
+use crate::table::{
+    BatchSender, BatchStream, ChangedSince, ColumnType, ReadSnapshot, RowBatch, ScanOptions, Table,
+    spawn_scan,
+};
+use crate::value::{Timestamp, Value};
 
 /// A batch is handed on when it has this many rows or bytes.
 const BATCH_ROWS: usize = 10_000;
@@ -61,37 +64,80 @@ impl ReadSnapshot for MysqlSnapshot {
         }
         let described = catalog::describe(&mut link, &table.name).await?;
         let described = described.ok_or_else(|| unknown_table(&table.name))?;
-        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let (pool, number) = (self.pool.clone(), self.number);
-        tokio::spawn(async move {
+        Ok(spawn_scan(WAITING_BATCHES, |sender| async move {
             let stored = StoredTable::new(&table, &described);
             let stored = if options.keys_only { stored.only_key() } else { stored };
-            if let Err(error) = run(link, &stored, &options, &sender, &pool, number).await {
-                // Whoever dropped the receiver does not want to know.
-                drop(sender.send(Err(error)).await);
-            }
-        });
-        Ok(receiver)
+            let (condition, params) = conditions(&options, &described);
+            let sql = format!("SELECT {} FROM {}{condition}", stored.selection(), quote(&table.name));
+            let batch = Batch::new(&options);
+            run(link, &stored, (sql, params), batch, &sender, (&pool, number)).await
+        }))
     }
 }
 
+/// What stands behind FROM for these options, with its parameters.
+fn conditions(options: &ScanOptions, described: &Described) -> (String, Vec<Value>) {
+    let (mut conditions, mut params) = (Vec::new(), Vec::new());
+    if let Some(discriminator) = &options.discriminator {
+        conditions.push(format!("{} = ?", quote(&discriminator.column)));
+        params.push(Value::Text(discriminator.value.clone()));
+    }
+    if let Some((condition, moments)) =
+        options.changed_since.as_ref().and_then(|since| changed(since, described))
+    {
+        conditions.push(condition);
+        params.extend(moments);
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    (condition, params)
+}
+
+/// The condition that a row was changed. None where a column holds no moments, whatever an entity takes it for, or the
+/// server cannot compare them with this one; then every row is read.
+fn changed(since: &ChangedSince, described: &Described) -> Option<(String, Vec<Value>)> {
+    let reached = |name: &str| {
+        let column = described.columns.iter().find(|own| own.column.name == name)?;
+        let moment = cut_off(since.moment, column)?;
+        Some((format!("{} >= ?", quote(name)), Value::Timestamp(moment)))
+    };
+    let column = quote(&since.column);
+    let (own, moment) = reached(&since.column)?;
+    let mut params = vec![moment];
+    // Old data may hold days that do not exist, which are before every other.
+    let mut condition = format!("({own} OR {column} IS NULL OR {column} < '0001-01-01'");
+    if let Some(name) = &since.or_column {
+        let (further, moment) = reached(name)?;
+        params.push(moment);
+        condition.push_str(&format!(" OR {further}"));
+    }
+    condition.push(')');
+    Some((condition, params))
+}
+
+/// A moment as a column would hold it: digits that it has no place for are cut off.
+fn cut_off(moment: Timestamp, column: &CataloguedColumn) -> Option<Timestamp> {
+    const DIGITS: u32 = 6;
+    if !matches!(column.column.column_type, ColumnType::Timestamp { .. }) {
+        return None;
+    }
+    let lost = DIGITS.saturating_sub(column.second_digits.unwrap_or(DIGITS));
+    let moment = Timestamp(moment.0.saturating_sub(moment.0.rem_euclid(10_i64.pow(lost))));
+    datetime_text(moment).is_ok().then_some(moment)
+}
+
+/// Runs the statement with its parameters. The server knows the connection by its number.
 async fn run(
     mut link: OwnedMutexGuard<Link>,
     stored: &StoredTable<'_>,
-    options: &ScanOptions,
-    sender: &mpsc::Sender<Result<RowBatch>>,
-    pool: &Pool,
-    number: i64,
+    (sql, params): (String, Vec<Value>),
+    mut batch: Batch,
+    sender: &BatchSender,
+    (pool, number): (&Pool, i64),
 ) -> Result<()> {
-    let mut sql = format!("SELECT {} FROM {}", stored.selection(), quote(&stored.table.name));
-    let mut params = Vec::new();
-    if let Some(discriminator) = &options.discriminator {
-        sql.push_str(&format!(" WHERE {} = ?", quote(&discriminator.column)));
-        params.push(Value::Text(discriminator.value.clone()));
-    }
     let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(&params, link.server().max_packet)?);
     let mut rows = link.start().fetch(query.persistent(false));
-    let mut batch = Batch::new(options);
     let mut kinds = Vec::new();
     let mut failure = None;
     let mut is_left = false;

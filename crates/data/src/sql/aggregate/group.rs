@@ -103,12 +103,15 @@ fn push_operands(sql: &mut Statement, query: &Query<'_>, before: &Fields, group:
     let accumulated =
         accumulated.filter_map(|(i, accumulator)| Some((format!("o{i}"), operand(accumulator)?)));
     let mut is_first = true;
-    for (alias, path) in keys.chain(accumulated) {
+    let keys = keys.map(|(alias, path)| (alias, path, true));
+    for (alias, path, is_key) in keys.chain(accumulated.map(|(alias, path)| (alias, path, false))) {
         sql.push(if is_first { "" } else { ", " });
         is_first = false;
         let (column, below) = before.resolve(query.schema, path)?;
         if column.is_json() {
             query.syntax.json_value(sql, &query.syntax.quote(&column.name), below);
+        } else if is_key && column.field_type == FieldType::Number {
+            sql.push(&query.syntax.distinct_number(&query.syntax.quote(&column.name)));
         } else {
             sql.name(&column.name);
         }
