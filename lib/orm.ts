@@ -3,7 +3,7 @@ export { ReplicaverseError } from './errors.js';
 export { type ConnectionTest, createIsolatedDialect, testConnection } from './orm/connection.js';
 export { createDatabase, type DatabaseOutcome, dropDatabase } from './orm/database-lifecycle.js';
 export { createConnection, disconnectDialect, getCurrentDialectType, getDialect } from './orm/default-connection.js';
-export { type DialectFactory, registerDialect, unregisterDialect } from './orm/dialect-registry.js';
+export { type DialectFactory, type DialectObject, registerDialect, unregisterDialect } from './orm/dialect-registry.js';
 export { EntityService } from './orm/entity-service.js';
 export { getConfigFromEnv, getCurrentProfile, getEnv, getEnvBool, getEnvNumber } from './orm/environment.js';
 export { ForeignDialect } from './orm/foreign-dialect.js';

@@ -11,5 +11,6 @@ export type {
   CopyRequest,
   CopyResult,
   CopyStats,
+  CopyTypedEnd,
   ExistingRows,
 } from './types.js';

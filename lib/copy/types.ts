@@ -31,11 +31,16 @@ export interface CopyConnection extends ConnectionConfig {
   createTables?: boolean;
 }
 
+/** A file or database as applications of `@mostajs/orm-copy-data` name one. */
+export type CopyTypedEnd =
+  | (CopyConnection & { type: 'db' })
+  | { type: 'csv' | 'json' | 'sql' | 'sql-dump'; file: string; createTables?: boolean };
+
 /**
  * One end of a copy: a URI or path, a file, a database to connect to, or an open dialect or service of this package,
  * which stays open. In text, `csv:folder`, `json:folder`, `ndjson:folder` and `sql:folder` name folders.
  */
-export type CopyEnd = string | CopyFile | CopyConnection | NativeBackedDialect | EntityService;
+export type CopyEnd = string | CopyFile | CopyConnection | CopyTypedEnd | NativeBackedDialect | EntityService;
 
 /**
  * What happens to a row that a destination has under the same key with other values: `overwrite` it, `skip` it, or

@@ -2,8 +2,19 @@
 import { configError } from '../errors.js';
 import type { IDialect } from '../types/dialect.js';
 
-/** Makes a dialect that is not connected yet. It may lack methods that can be emulated. */
-export type DialectFactory = () => Partial<IDialect> & Pick<IDialect, 'find'>;
+/** The names of the methods of a dialect. */
+type DialectMethod = Exclude<keyof IDialect, 'dialectType'>;
+
+/**
+ * A dialect of the application's own: methods of {@link IDialect}, of which those that can be emulated may be missing. How
+ * their arguments and rows are typed is left to the application.
+ */
+export type DialectObject = {
+  find(...args: never[]): unknown;
+} & { [Method in DialectMethod]?: (...args: never[]) => unknown };
+
+/** Makes a dialect that is not connected yet. */
+export type DialectFactory = () => DialectObject;
 
 const SLOT = Symbol.for('replicaverse.dialects');
 

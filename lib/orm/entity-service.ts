@@ -1,5 +1,5 @@
 // Entities by their names, with an event after each write.
-import { unknownEntityError } from '../errors.js';
+import { configError, unknownEntityError } from '../errors.js';
 import type { IDialect } from '../types/dialect.js';
 import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { OrmRequest, OrmResponse } from '../types/request.js';
@@ -25,10 +25,15 @@ export class EntityService extends WriteEmitter {
 
   /**
    * @param schemas the entities that this service knows; without them, all that are registered, also later
-   * @throws {ReplicaverseError} of kind `Schema` when something is no schema.
+   * @throws {ReplicaverseError} of kind `Config` when there is no dialect, or `Schema` when something is no schema.
    */
   constructor(dialect: IDialect, schemas?: readonly EntityDeclaration[]) {
     super();
+    const given: unknown = dialect;
+    if (typeof given !== 'object' || given === null || given instanceof Promise) {
+      const found = given instanceof Promise ? 'a promise of one (is an await missing?)' : String(given);
+      throw configError(`EntityService: expected a dialect, found ${found}`);
+    }
     this.dialect = dialect;
     this.#schemas = schemas === undefined ? null : byName(schemas.map(completeSchema));
   }

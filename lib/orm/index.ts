@@ -3,7 +3,7 @@ export { type ConnectionTest, createIsolatedDialect, testConnection } from './co
 export { createDatabase, type DatabaseOutcome, dropDatabase } from './database-lifecycle.js';
 export { maskPassword } from './database-uri.js';
 export { createConnection, disconnectDialect, getCurrentDialectType, getDialect } from './default-connection.js';
-export { type DialectFactory, registerDialect, registeredDialect, unregisterDialect } from './dialect-registry.js';
+export { type DialectFactory, type DialectObject, registerDialect, registeredDialect, unregisterDialect } from './dialect-registry.js';
 export { EntityService } from './entity-service.js';
 export { getConfigFromEnv, getCurrentProfile, getEnv, getEnvBool, getEnvNumber } from './environment.js';
 export { ForeignDialect } from './foreign-dialect.js';

@@ -33,12 +33,12 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
 
   /** Commits a transaction. */
   async commitTx(tx: ITransaction): Promise<void> {
-    await tx.commit();
+    await transaction(tx).commit();
   }
 
   /** Rolls a transaction back. */
   async rollbackTx(tx: ITransaction): Promise<void> {
-    await tx.rollback();
+    await transaction(tx).rollback();
   }
 }
 
@@ -160,6 +160,11 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
   protected session(): NativeDialect {
     return this.#session;
   }
+}
+
+function transaction(tx: Partial<ITransaction> | null | undefined): ITransaction {
+  if (typeof tx?.commit === 'function' && typeof tx.rollback === 'function') return tx as ITransaction;
+  throw transactionError('expected a transaction that beginTx gave');
 }
 
 function transactionError(message: string): ReplicaverseError {

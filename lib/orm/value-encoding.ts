@@ -17,6 +17,8 @@ interface Place {
   readonly depth: number;
   /** Whether a regular expression makes sense here. */
   readonly inFilter: boolean;
+  /** Whether large numbers are written with all their digits, as ids and parameters of any type need them. */
+  readonly keepsDigits: boolean;
 }
 
 /**
@@ -82,19 +84,32 @@ export function encodeParams(params: readonly unknown[] | undefined): string | u
 }
 
 function argument(name: string, inFilter: boolean): Place {
-  return { parent: null, holder: null, key: name, depth: 0, inFilter };
+  return { parent: null, holder: null, key: name, depth: 0, inFilter, keepsDigits: name === 'params' || isIdKey(name) };
+}
+
+/** Ids are texts, whose digits count. */
+function isIdKey(key: string | number): boolean {
+  return key === 'id' || key === '_id';
 }
 
 /** The values that rows mostly hold, told without any further work. */
-function isPlainScalar(value: unknown): boolean {
+function isPlainScalar(value: unknown, keepsDigits: boolean): boolean {
   if (typeof value === 'string') return isWellFormed(value);
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) && (keepsDigits || !readsAsInteger(value));
   return value === null || typeof value === 'boolean' || value === undefined;
+}
+
+/**
+ * Whether a number beyond 2^53 would be written with digits that it does not have, and be taken for an exact integer, which
+ * no field of doubles holds.
+ */
+function readsAsInteger(number: number): boolean {
+  return Math.abs(number) > Number.MAX_SAFE_INTEGER && Math.abs(number) < 1e21;
 }
 
 /** The value itself where JSON holds all of it, else what stands for it; `undefined` where there is nothing. */
 function plain(value: unknown, place: Place): unknown {
-  if (isPlainScalar(value)) return value;
+  if (isPlainScalar(value, place.keepsDigits)) return value;
   if (typeof value === 'object') return plainObject(value as object, place);
   if (typeof value === 'number') return { $$number: Object.is(value, -0) ? '-0' : String(value) };
   if (typeof value === 'bigint') return { $$bigint: value.toString() };
@@ -139,7 +154,7 @@ function plainList(list: readonly unknown[], place: Place): unknown[] {
   let copy: unknown[] | undefined;
   for (let index = 0; index < list.length; index++) {
     const item = list[index];
-    if (isPlainScalar(item)) continue;
+    if (isPlainScalar(item, place.keepsDigits)) continue;
     const stands = plain(item, below(place, list, index));
     if (stands !== item) (copy ??= [...list])[index] = stands;
   }
@@ -153,7 +168,7 @@ function plainEntries(object: object, place: Place): object {
   for (const key of Object.keys(source)) {
     const value = source[key];
     if (key.startsWith('$$')) looksLikeTag = true;
-    if (isPlainScalar(value) && isWellFormed(key)) continue;
+    if (isPlainScalar(value, place.keepsDigits || isIdKey(key)) && isWellFormed(key)) continue;
     const at = below(place, source, key);
     if (!isWellFormed(key)) throw refusal(at, UNPAIRED_SURROGATE);
     const replaced = place.inFilter && types.isRegExp(value) ? conditionOf(value, at) : plain(value, at);
@@ -190,7 +205,7 @@ function assign(target: Record<string, unknown>, key: string, value: unknown): v
 }
 
 function below(place: Place, holder: object, key: string | number): Place {
-  return { parent: place, holder, key, depth: place.depth + 1, inFilter: place.inFilter };
+  return { parent: place, holder, key, depth: place.depth + 1, inFilter: place.inFilter, keepsDigits: place.keepsDigits || isIdKey(key) };
 }
 
 function checkNesting(value: object, place: Place): void {

@@ -11,6 +11,8 @@ export interface DialectTraits {
   readonly documents: boolean;
   /** Digits of a second that a date keeps. */
   readonly secondDigits: number;
+  /** Whether a date may lie outside of the years 1 to 9999. */
+  readonly anyYear: boolean;
   /** Whether NaN and the infinities can be stored as numbers. */
   readonly nonFiniteNumbers: boolean;
 }
@@ -22,13 +24,14 @@ const PLAIN: DialectTraits = {
   nativeBoolean: false,
   documents: false,
   secondDigits: 6,
+  anyYear: false,
   nonFiniteNumbers: false,
 };
-const POSTGRES: DialectTraits = { ...PLAIN, nativeJson: true, nativeArray: true, nativeBoolean: true, nonFiniteNumbers: true };
+const POSTGRES: DialectTraits = { ...PLAIN, nativeJson: true, nativeArray: true, nativeBoolean: true, anyYear: true, nonFiniteNumbers: true };
 const MYSQL: DialectTraits = { ...PLAIN, stringLimit: 255, nativeJson: true, secondDigits: 3 };
 
 const TRAITS: ReadonlyMap<string, DialectTraits> = new Map([
-  ['sqlite', { ...PLAIN, secondDigits: 3 }],
+  ['sqlite', { ...PLAIN, secondDigits: 3, anyYear: true }],
   ['postgres', POSTGRES],
   ['cockroachdb', POSTGRES],
   ['mysql', MYSQL],

@@ -62,9 +62,13 @@ function numberFindings(source: Side, target: Side): Finding[] {
 }
 
 function dateFindings(source: Side, target: Side): Finding[] {
+  const findings: Finding[] = [];
   const [from, to] = [source.traits.secondDigits, target.traits.secondDigits];
-  if (to >= from) return [];
-  return [ok(`Date field: ${target.name} keeps ${to} digits of a second, ${source.name} ${from}; digits dropped are reported`)];
+  if (to < from) findings.push(ok(`Date field: ${target.name} keeps ${to} digits of a second, ${source.name} ${from}; digits dropped are reported`));
+  if (source.traits.anyYear && !target.traits.anyYear) {
+    findings.push(ok(`Date field: ${target.name} holds the years 1 to 9999; a row with another date is refused, and reported`));
+  }
+  return findings;
 }
 
 function jsonFindings(source: Side, target: Side): Finding[] {

@@ -10,8 +10,8 @@ import { type EngineStats, EntityTally, runStats } from './sync-stats.js';
 import { entityNames, type SyncedEntity, syncedEntity, type SyncService } from './synced-entity.js';
 import type { ReplicationRule, SyncCursor } from './types.js';
 
-/** What an engine is told of a rule; a rule of a `ReplicationManager` is one. */
-export type SyncRule = Pick<ReplicationRule, 'name' | 'collections'> & Partial<Pick<ReplicationRule, 'conflictResolution'>>;
+/** What an engine is told of a rule; a rule of a `ReplicationManager` is one, of which other parts are passed over. */
+export type SyncRule = Pick<ReplicationRule, 'name' | 'collections'> & Partial<ReplicationRule>;
 
 /** How an engine reads. */
 export interface SyncEngineOptions {
@@ -68,6 +68,7 @@ export class SyncEngine {
    * @param schemas the schemas of the entities; others of the rule are copied without links
    */
   async snapshotWithRelations(source: SyncService, target: SyncService, rule: SyncRule, schemas: readonly EntityDeclaration[]): Promise<EngineStats> {
+    requireArguments(source, target, rule);
     const byName = new Map(schemas.flatMap((schema) => [[schema.name, schema] as const, [schema.collection ?? schema.name, schema] as const]));
     const names = rule.collections.map((collection) => byName.get(collection)?.name ?? collection);
     const entities = entityNames(source, names).map((name) => syncedEntity(source, target, name, true, byName.get(name)));
@@ -154,6 +155,7 @@ export class SyncEngine {
   }
 
   #entities(source: SyncService, target: SyncService, rule: SyncRule): SyncedEntity[] {
+    requireArguments(source, target, rule);
     return entityNames(source, rule.collections).map((name) => syncedEntity(source, target, name));
   }
 
@@ -180,6 +182,16 @@ function cursorOf(cursor: IncrementalCursor | undefined, name: string): Date | n
   const date = new Date(value);
   if (Number.isNaN(date.getTime())) throw configError(`the cursor of "${name}" is no date`);
   return date;
+}
+
+/** JavaScript applications are not told by a compiler. */
+function requireArguments(source: unknown, target: unknown, rule: unknown): void {
+  for (const [name, service] of Object.entries({ source, target })) {
+    const isService = typeof service === 'object' && service !== null && 'findAll' in service;
+    if (!isService) throw configError(`${name}: expected an EntityService, or an object with its methods`);
+  }
+  const { collections } = (rule ?? {}) as Partial<SyncRule>;
+  if (!Array.isArray(collections)) throw configError('rule.collections: expected a list of entity names');
 }
 
 function requireUpdatedAt({ name, schema }: SyncedEntity): void {

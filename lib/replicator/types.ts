@@ -1,6 +1,6 @@
 // The types of replicas, rules and their reports.
 
-import type { DialectType } from '../types/connection.js';
+import type { DialectName } from '../types/connection.js';
 import type { EntityDeclaration } from '../types/schema.js';
 
 /** What a replica is for: the master takes the writes, slaves serve reads. */
@@ -23,7 +23,8 @@ export interface ReplicaConfig {
   /** Unique within its project. */
   name: string;
   role: ReplicaRole;
-  dialect: DialectType;
+  /** A built-in dialect, or one that was registered by `registerDialect`. */
+  dialect: DialectName;
   /** A connection URI; for SQLite a path. */
   uri: string;
   /** Connections kept open (2) and at the most (20). */
@@ -38,7 +39,7 @@ export interface ReplicaConfig {
 export interface ReplicaInfo {
   name: string;
   role: ReplicaRole;
-  dialect: DialectType;
+  dialect: DialectName;
   status: 'connected' | 'disconnected' | 'error';
   /** Milliseconds behind its master, where that has been measured. */
   lag?: number;

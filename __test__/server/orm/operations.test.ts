@@ -39,6 +39,13 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(await people.count()).toBe(0);
   });
 
+  test('a number beyond 2^53 is stored, found and incremented as the double that it is', async () => {
+    await people.update('1', { age: 2 ** 60 });
+    expect(await people.count({ age: 2 ** 60 })).toBe(1);
+    expect(await people.count({ age: { $gte: 1e17 } })).toBe(1);
+    expect(await people.increment('2', 'age', 1e17)).toMatchObject({ age: 1e17 + 20 });
+  });
+
   test('a soft delete of many rows counts those that were not deleted', async () => {
     await db.create(note, { id: '1' });
     await db.create(note, { id: '2' });

@@ -1,5 +1,5 @@
 // Transactions: the same behaviour on every dialect.
-import type { IDialect } from 'replicaverse';
+import type { IDialect, ITransaction } from 'replicaverse';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
@@ -46,6 +46,13 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     });
     await expect(ended!.create(note, { id: '2' })).rejects.toMatchObject({ kind: 'Transaction', code: 'ERR_TRANSACTION' });
     expect(await db.count(note)).toBe(1);
+  });
+
+  test('only what beginTx gave can be committed and rolled back', async () => {
+    for (const nothing of [undefined, null, {}, 'tx'] as unknown as ITransaction[]) {
+      await expect(db.commitTx(nothing)).rejects.toMatchObject({ kind: 'Transaction', code: 'ERR_TRANSACTION' });
+      await expect(db.rollbackTx(nothing)).rejects.toMatchObject({ kind: 'Transaction', code: 'ERR_TRANSACTION' });
+    }
   });
 
   test('a transaction can be begun and ended by hand', async () => {

@@ -1,4 +1,5 @@
 // What is taken for a database, for a file, and for neither.
+import type { CopyEnd } from 'replicaverse';
 import { describe, expect, it } from 'vitest';
 import { namedEnd } from '../../../dist/copy/ends.js';
 import { withoutPassword } from '../../../dist/copy/label.js';
@@ -15,8 +16,8 @@ describe('an end of a copy', () => {
     ['a.jsonl', { kind: 'files', file: { format: 'ndjson' } }],
     ['sql:out', { kind: 'files', file: { format: 'sql', path: 'out' } }],
     [{ format: 'csv', path: 'x', key: 'code' }, { kind: 'files', file: { key: ['code'] } }],
-    [{ type: 'db', dialect: 'sqlite', uri: 'x.db' }, { kind: 'connect', config: { dialect: 'sqlite', uri: 'x.db' } }],
-    [{ type: 'sql-dump', file: 'x.sql' }, { kind: 'files', file: { format: 'sql', path: 'x.sql' } }],
+    [{ type: 'db', dialect: 'sqlite', uri: 'x.db' } satisfies CopyEnd, { kind: 'connect', config: { dialect: 'sqlite', uri: 'x.db' } }],
+    [{ type: 'sql-dump', file: 'x.sql' } satisfies CopyEnd, { kind: 'files', file: { format: 'sql', path: 'x.sql' } }],
   ])('%j is understood', (given, expected) => {
     expect(namedEnd(given, 'source')).toMatchObject(expected);
   });

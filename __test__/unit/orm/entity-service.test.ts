@@ -123,3 +123,11 @@ test('a repository reads and writes one entity without events', async () => {
   expect(await repository.delete('1')).toBe(true);
   expect(told).toEqual([]);
 });
+
+test.each([
+  [null, 'found null'],
+  [undefined, 'found undefined'],
+  [Promise.resolve(memoryDialect()), 'is an await missing?'],
+])('without a dialect there is no service: %s', (dialect, message) => {
+  expect(() => new EntityService(dialect as unknown as IDialect, [user])).toThrow(expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(message) }));
+});

@@ -1,6 +1,6 @@
 // Dialects of the application's own: registered, connected, completed where methods are missing, and refused by name.
-import { createIsolatedDialect, EntityService, registerDialect, testConnection, unregisterDialect } from 'replicaverse';
-import type { ConnectionConfig, DialectFactory, EntityDeclaration, IDialect } from 'replicaverse';
+import { createIsolatedDialect, EntityService, registerDialect, ReplicationManager, testConnection, unregisterDialect } from 'replicaverse';
+import type { ConnectionConfig, DialectFactory, EntityDeclaration, EntitySchema, IDialect, ReplicaConfig } from 'replicaverse';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 const item: EntityDeclaration = { name: 'Item', fields: { name: { type: 'string' }, n: { type: 'number' }, tags: { type: 'array' } } };
@@ -183,7 +183,7 @@ test.each(['oracle', 'mssql', 'db2', 'hana', 'hsqldb', 'spanner', 'sybase'])('%s
 });
 
 test('a dialect that is known by name can be registered', async () => {
-  registerDialect('oracle', () => object as never);
+  registerDialect('oracle', () => object);
   const dialect = await createIsolatedDialect(config('oracle'), []);
   expect(dialect.dialectType).toBe('oracle');
   expect(unregisterDialect('oracle')).toBe(true);
@@ -191,8 +191,26 @@ test('a dialect that is known by name can be registered', async () => {
 });
 
 test('what is no factory, or makes no object, is refused', async () => {
-  expect(() => registerDialect('', () => object as never)).toThrow('the name must be a text');
+  expect(() => registerDialect('', () => object)).toThrow('the name must be a text');
   expect(() => registerDialect('x', object as never)).toThrow('must be a function');
   registerDialect('own', () => null as never);
   await expect(createIsolatedDialect(config('own'), [])).rejects.toMatchObject({ message: expect.stringContaining('gave null, not an object') });
+});
+
+test('a class that types its own way can be registered, and named by a replica', async () => {
+  class Typed {
+    readonly dialectType = 'typed';
+    async find(schema: EntitySchema, filter: Record<string, unknown>): Promise<Row[]> {
+      return [{ id: '1', name: schema.name, tags: Object.keys(filter) }];
+    }
+    async delete(_schema: EntitySchema, id: string): Promise<boolean> {
+      return id === '1';
+    }
+  }
+  registerDialect('own', () => new Typed());
+  const manager = new ReplicationManager();
+  const replica: ReplicaConfig = { name: 'main', role: 'master', dialect: 'own', uri: 'own://somewhere' };
+  await manager.addReplica('p', replica, [item]);
+  expect(await manager.resolveReadService('p')?.findAll('Item', { n: 1 })).toEqual([{ id: '1', name: 'Item', tags: ['n'] }]);
+  await manager.disconnectAll();
 });

@@ -27,6 +27,18 @@ describe('values that JSON lacks', () => {
     expect(travelled({ list: [value, { deep: value }] })).toStrictEqual({ list: [value, { deep: value }] });
   });
 
+  test.each([1e17, 2 ** 60, -(2 ** 63), 1e21])('the number %d beyond 2^53 is written as the double that it is', (value) => {
+    expect(travelled({ list: [value] })).toStrictEqual({ list: [value] });
+    expect(filterOf({ n: { $gt: value } })).toStrictEqual({ n: { $gt: value >= 1e21 ? value : { $$number: String(value) } } });
+  });
+
+  test('a large number keeps its digits where it names a row, and among the parameters of a statement', () => {
+    expect(encodeValue(1e17, 'id')).toBe('100000000000000000');
+    expect(encodeRecord({ id: 1e17 }, 'data')).toBe('{"id":100000000000000000}');
+    expect(filterOf({ $or: [{ id: { $in: [1e17] } }] })).toStrictEqual({ $or: [{ id: { $in: [1e17] } }] });
+    expect(encodeParams([1e17])).toBe('[100000000000000000]');
+  });
+
   test('a Uint8Array view gives only the bytes that it covers', () => {
     expect(travelled(new Uint8Array([1, 2, 3, 4]).subarray(1, 3))).toStrictEqual(Buffer.from([2, 3]));
     expect(travelled(new Uint8Array([7]).buffer)).toStrictEqual(Buffer.from([7]));

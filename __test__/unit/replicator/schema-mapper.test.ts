@@ -67,6 +67,13 @@ describe('what is given up', () => {
     expect(messages('postgres', 'mongodb', 'ok').join('\n')).toContain('at: Date field: mongodb keeps 3 digits');
   });
 
+  test('dates beyond four digits of a year are told of where the target refuses them', () => {
+    const years = 'at: Date field: mariadb holds the years 1 to 9999; a row with another date is refused';
+    for (const source of ['postgres', 'sqlite', 'mongodb', 'cockroachdb']) expect(messages(source, 'mariadb', 'ok').join('\n')).toContain(years);
+    expect(messages('mysql', 'mariadb').join()).not.toContain('years');
+    expect(messages('postgres', 'sqlite').join()).not.toContain('years');
+  });
+
   test('JSON and arrays become text where the target has neither', () => {
     const warnings = messages('mongodb', 'sqlite', 'warning').join('\n');
     expect(warnings).toContain('meta: JSON field stored as text on sqlite');

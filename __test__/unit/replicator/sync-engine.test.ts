@@ -267,3 +267,19 @@ test('links of relations need a service that can read them', async () => {
   const stats = await engine.snapshotWithRelations(one.service, other.service, { name: 'r', collections: ['Post'] }, [tagged]);
   expect(stats.details[0]?.failures[0]?.reason).toContain('cannot read relations');
 });
+
+describe('arguments', () => {
+  test('a rule of a manager can be given as it is', async () => {
+    source.put('User', row('a'));
+    const whole = { source: 's', target: 't', mode: 'snapshot', conflictResolution: 'source-wins', enabled: true, ...rule } as const;
+    expect(await engine.snapshot(source.service, target.service, { ...whole, name: 'x', collections: ['User'], capture: 'poll' })).toMatchObject({ recordsSynced: 1 });
+  });
+
+  test.each(['snapshot', 'incremental', 'bidirectional', 'snapshotWithRelations'] as const)('what %s lacks is named', async (method) => {
+    const run = (...args: unknown[]) => (engine[method] as (...given: unknown[]) => Promise<unknown>).apply(engine, [...args, []]);
+    await expect(run(null, target.service, rule)).rejects.toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining('source: expected') });
+    await expect(run(source.service, {}, rule)).rejects.toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining('target: expected') });
+    await expect(run(source.service, target.service, undefined)).rejects.toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining('rule.collections') });
+    await expect(run(source.service, target.service, { name: 'r', collections: 'User' })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+  });
+});
