@@ -41,6 +41,15 @@ export const THINGS: Thing[] = [
   thing("o'b;--", { name: '{"a":1}', note: '[1,2]', amount: 5e-324, ok: false, born: at, extra: { 'k"': 'é\u2028' }, tags: [{}] }),
 ];
 
+/** The last moment that a DATETIME of MariaDB holds. */
+const LAST_OF_MARIADB = new Date('9999-12-31T23:59:59.999Z');
+
+/** The rows as databases of these dialects can all hold them. */
+export function thingsFor(dialects: readonly string[]): Thing[] {
+  if (!dialects.includes('mariadb')) return THINGS;
+  return THINGS.map((row) => (row.born !== null && row.born > LAST_OF_MARIADB ? { ...row, born: LAST_OF_MARIADB } : row));
+}
+
 function thing(id: string, fields: Omit<Thing, 'id' | 'createdAt' | 'updatedAt'>): Thing {
   return { id, ...fields, createdAt: at, updatedAt: at };
 }

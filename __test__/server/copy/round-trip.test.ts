@@ -6,7 +6,7 @@ import { copyData, createIsolatedDialect, EntityService } from 'replicaverse';
 import type { BuiltInDialect, CopyEnd, CopyResult } from 'replicaverse';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, DIALECTS, startDatabase } from '../orm/databases.js';
-import { THING, type Thing, THINGS } from './everything.js';
+import { THING, type Thing, THINGS, thingsFor } from './everything.js';
 
 const databases = new Map<BuiltInDialect, Database>();
 let folder: string;
@@ -28,9 +28,10 @@ async function service(dialect: BuiltInDialect): Promise<EntityService> {
   return new EntityService(await database.connect([THING], { tablePrefix: `copy${process.pid}_${serial++}_` }), [THING]);
 }
 
-async function filled(dialect: BuiltInDialect): Promise<EntityService> {
+/** A service with the rows, as `target` can hold them too. */
+async function filled(dialect: BuiltInDialect, target = dialect): Promise<EntityService> {
   const source = await service(dialect);
-  for (const row of THINGS) await source.create('Thing', row);
+  for (const row of thingsFor([dialect, target])) await source.create('Thing', row);
   return source;
 }
 
@@ -45,7 +46,7 @@ async function copy(source: CopyEnd, destination: CopyEnd): Promise<CopyResult> 
 
 describe.each(DIALECTS)('rows of %s', (from) => {
   it.each(DIALECTS)('arrive in %s as they were, and a second copy changes nothing', async (to) => {
-    const [source, target] = [await filled(from), await service(to)];
+    const [source, target] = [await filled(from, to), await service(to)];
     const first = await copy(source, target);
     expect(first.stats[0]).toMatchObject({ entity: 'Thing', read: THINGS.length, created: THINGS.length, updated: 0, errors: 0 });
     expect(await things(target)).toEqual(await things(source));

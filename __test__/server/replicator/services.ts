@@ -11,7 +11,8 @@ export type Tested = (typeof DIALECTS)[number];
 export const PAIRS: readonly (readonly [Tested, Tested])[] = [
   ['sqlite', 'postgres'],
   ['postgres', 'mongodb'],
-  ['mongodb', 'sqlite'],
+  ['mongodb', 'mariadb'],
+  ['mariadb', 'sqlite'],
 ];
 
 /** One running database of each dialect. */

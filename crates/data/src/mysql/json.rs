@@ -108,9 +108,10 @@ impl<'a> Place<'a> {
                 let mut inner = sql.part();
                 inner.push("CASE WHEN ");
                 self.push_type(&mut inner);
-                inner.push(" = 'INTEGER' AND ABS(");
-                self.push_number(&mut inner, "DECIMAL(65,0)");
-                inner.push(&format!(") > {EXACT} THEN CAST("));
+                // Integers that a double may not hold keep their digits, and so do doubles as large, which are whole.
+                inner.push(" IN (").push(NUMBERS).push(") AND ABS(");
+                self.push_number(&mut inner, "DOUBLE");
+                inner.push(&format!(") BETWEEN {EXACT} AND 1e19 THEN CAST("));
                 self.push_number(&mut inner, "DECIMAL(65,0)");
                 inner.push(" AS CHAR) WHEN ");
                 self.push_type(&mut inner);
