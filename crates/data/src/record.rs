@@ -135,6 +135,12 @@ fn fit_field(schema: &EntitySchema, name: &str, field: &Field, value: Value) -> 
     })
 }
 
+/// A number as text, as JavaScript's `String(number)` has it: with all digits below 10^21.
+fn number_text(number: f64) -> String {
+    let plain = number == 0.0 || (1e-6..1e21).contains(&number.abs());
+    if plain { (number + 0.0).to_string() } else { crate::value::json_text(&Value::Float(number)) }
+}
+
 /// The value in the form of a field type, where that loses nothing: a number given as text is read, a date as ISO
 /// text or milliseconds too, and anything simple becomes text in a text field.
 ///
@@ -152,7 +158,7 @@ pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
             Value::Bool(flag) => Value::Text(flag.to_string()),
             Value::Int32(number) => Value::Text(number.to_string()),
             Value::Int64(number) => Value::Text(number.to_string()),
-            Value::Float(number) => Value::Text(crate::value::json_text(&Value::Float(number))),
+            Value::Float(number) => Value::Text(number_text(number)),
             Value::Decimal(text) => Value::Text(text.into()),
             Value::Timestamp(moment) => Value::Text(moment.to_iso()),
             Value::ObjectId(id) => Value::Text(id.to_string()),
@@ -282,4 +288,25 @@ pub fn identity_filter(schema: &EntitySchema, identity: &Value) -> Result<crate:
         ErrorKind::Filter,
         format!("{}: expected an id, {{id}} or the fields of a unique index, found {{{named}}}", schema.name),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_in_a_text_field_has_the_text_that_javascript_gives_it() {
+        for (number, text) in [
+            (5.0, "5"),
+            (-0.0, "0"),
+            (0.1, "0.1"),
+            (1e17, "100000000000000000"),
+            (1_152_921_504_606_846_976.0, "1152921504606847000"),
+            (1e21, "1e+21"),
+            (1e-7, "1e-7"),
+        ] {
+            let fitted = fit("v", FieldType::String, Value::Float(number)).unwrap();
+            assert_eq!(fitted, Value::Text(text.to_owned()));
+        }
+    }
 }
