@@ -30,6 +30,7 @@ const COUNTED_ROWS: u64 = 200_000;
 
 /// The present, or when the oldest transaction began that may still write. InnoDB tells that in the zone of the system and
 /// without the second's digits, and takes a transaction for begun with its first statement, whose values were made before.
+/// It looks at them again when nobody has asked for a tenth of a second; one that it does not show yet counts as not begun.
 const OLDEST_TRANSACTION: &str = "
     SELECT LEAST(UTC_TIMESTAMP(6),
         COALESCE(MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) - INTERVAL 1 SECOND, UTC_TIMESTAMP(6)))
