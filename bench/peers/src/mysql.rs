@@ -5,7 +5,7 @@ use std::time::Instant;
 use data::{Value, json_text};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
-use sqlx::{Acquire, AssertSqlSafe, Connection, MySql, MySqlConnection};
+use sqlx::{AssertSqlSafe, Connection, MySql, MySqlConnection};
 
 use crate::job::{Failure, Outcome};
 use crate::ready::Ready;
@@ -33,7 +33,7 @@ pub(crate) async fn insert(uri: &str, ready: &Ready) -> Result<Outcome, Failure>
             let rest = statement(ready, chunk.len());
             let sql = if chunk.len() == STATEMENT { &full } else { &rest };
             let query = chunk.iter().flatten().fold(sqlx::query(AssertSqlSafe(sql.as_str())), bind);
-            query.execute(open.acquire().await?).await?;
+            query.execute(&mut *open).await?;
         }
         open.commit().await?;
     }
