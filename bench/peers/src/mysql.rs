@@ -26,11 +26,11 @@ pub(crate) async fn insert(uri: &str, ready: &Ready) -> Result<Outcome, Failure>
     let mut connection = MySqlConnection::connect(&uri).await?;
 
     let start = Instant::now();
-    let full = statement(ready, STATEMENT);
+    let full = ready.insert_of(STATEMENT, '`');
     for transaction in rows.chunks(TRANSACTION) {
         let mut open = connection.begin().await?;
         for chunk in transaction.chunks(STATEMENT) {
-            let rest = statement(ready, chunk.len());
+            let rest = ready.insert_of(chunk.len(), '`');
             let sql = if chunk.len() == STATEMENT { &full } else { &rest };
             let query = chunk.iter().flatten().fold(sqlx::query(AssertSqlSafe(sql.as_str())), bind);
             query.execute(&mut *open).await?;
@@ -55,17 +55,6 @@ fn bind<'q>(query: Query<'q, MySql, MySqlArguments>, value: &'q Stored) -> Query
         Stored::Double(number) => query.bind(number),
         Stored::Text(text) => query.bind(text),
     }
-}
-
-fn statement(ready: &Ready, rows: usize) -> String {
-    let names: Vec<String> = ready.table.columns.iter().map(|column| quote(&column.name)).collect();
-    let tuple = format!("({})", vec!["?"; names.len()].join(", "));
-    let tuples = vec![tuple; rows].join(", ");
-    format!("INSERT INTO {} ({}) VALUES {tuples}", quote(&ready.table.name), names.join(", "))
-}
-
-fn quote(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 fn stored(value: &Value) -> Result<Stored, Failure> {

@@ -15,6 +15,20 @@ pub(crate) struct Ready {
     pub(crate) rows: Vec<Row>,
 }
 
+impl Ready {
+    /// A prepared INSERT of so many rows, with names in these quotes.
+    pub(crate) fn insert_of(&self, rows: usize, quote: char) -> String {
+        let quoted = |name: &str| {
+            let doubled = name.replace(quote, &format!("{quote}{quote}"));
+            format!("{quote}{doubled}{quote}")
+        };
+        let names: Vec<String> = self.table.columns.iter().map(|column| quoted(&column.name)).collect();
+        let tuple = format!("({})", vec!["?"; names.len()].join(", "));
+        let tuples = vec![tuple; rows].join(", ");
+        format!("INSERT INTO {} ({}) VALUES {tuples}", quoted(&self.table.name), names.join(", "))
+    }
+}
+
 /// Makes the target's table as a replication would, and reads the source's rows for it.
 pub(crate) async fn ready_rows(source: &Place, target: &Place, name: &str) -> Result<Ready, Failure> {
     let source = connect(source).await?;

@@ -29,14 +29,14 @@ pub(crate) fn insert(file: &str, ready: &Ready) -> Result<Outcome, Failure> {
     connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
 
     let start = Instant::now();
-    let mut full = connection.prepare(&statement(ready, STATEMENT))?;
+    let mut full = connection.prepare(&ready.insert_of(STATEMENT, '"'))?;
     for transaction in rows.chunks(TRANSACTION) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for chunk in transaction.chunks(STATEMENT) {
             if chunk.len() == STATEMENT {
                 execute(&mut full, chunk)?;
             } else {
-                execute(&mut connection.prepare(&statement(ready, chunk.len()))?, chunk)?;
+                execute(&mut connection.prepare(&ready.insert_of(chunk.len(), '"'))?, chunk)?;
             }
         }
         connection.execute_batch("COMMIT")?;
@@ -59,13 +59,6 @@ fn execute(statement: &mut Statement<'_>, rows: &[Vec<Stored>]) -> Result<(), Fa
     }
     statement.raw_execute()?;
     Ok(())
-}
-
-fn statement(ready: &Ready, rows: usize) -> String {
-    let names: Vec<String> = ready.table.columns.iter().map(|column| quote(&column.name)).collect();
-    let tuple = format!("({})", vec!["?"; names.len()].join(", "));
-    let tuples = vec![tuple; rows].join(", ");
-    format!("INSERT INTO {} ({}) VALUES {tuples}", quote(&ready.table.name), names.join(", "))
 }
 
 fn quote(name: &str) -> String {

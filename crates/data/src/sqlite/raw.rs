@@ -21,7 +21,7 @@ use crate::value::{Value, json_text};
 /// The options under which SQLite takes a name in double quotes for text where no column has it. A connection that has
 /// not noticed a new column yet would answer with the column's name for its value.
 pub(super) const QUOTED_TEXT: [c_int; 2] = [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL];
-/// Statements that stay prepared.
+/// Statements that stay prepared. A constant of 0 would not compile.
 const PREPARED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// What came of a statement.
