@@ -1,11 +1,21 @@
 // Rows from the native core's JSON text: one JSON.parse, then only the columns that it did not get right.
 
+import { buildRows } from './row-building.js';
+
 /** How a column is finished after JSON.parse (see src/value/mod.rs). */
 type Finish = 'date' | 'number' | 'bytes' | 'tagged';
 
-interface Rows {
+/** Rows that may differ in their fields. */
+interface Records {
   rows: Row[];
   columns?: Record<string, Finish>;
+}
+
+/** Rows that have the same columns, column by column. */
+interface Columns {
+  names: string[];
+  values: unknown[][];
+  finish?: (Finish | null)[];
 }
 
 type Row = Record<string, unknown>;
@@ -19,7 +29,9 @@ const FINISHERS: Readonly<Record<Finish, (content: unknown) => unknown>> = {
 
 /** The rows of a text that the core wrote. */
 export function decodeRows<T>(text: string): T[] {
-  const { rows, columns } = JSON.parse(text) as Rows;
+  const parsed = JSON.parse(text) as Records | Columns;
+  if ('values' in parsed) return rowsOfColumns(parsed) as T[];
+  const { rows, columns } = parsed;
   if (columns !== undefined) {
     for (const [name, finish] of Object.entries(columns)) finishColumn(rows, name, FINISHERS[finish]);
   }
@@ -29,6 +41,20 @@ export function decodeRows<T>(text: string): T[] {
 /** The only row, `null` if there is none. */
 export function decodeRow<T>(text: string): T | null {
   return decodeRows<T>(text)[0] ?? null;
+}
+
+function rowsOfColumns({ names, values, finish = [] }: Columns): object[] {
+  for (const [at, name] of finish.entries()) {
+    const column = values[at];
+    if (name !== null && column !== undefined) finishValues(column, FINISHERS[name]);
+  }
+  return buildRows(names, values);
+}
+
+function finishValues(column: unknown[], finish: (content: unknown) => unknown): void {
+  for (let row = 0; row < column.length; row++) {
+    if (column[row] !== null) column[row] = finish(column[row]);
+  }
 }
 
 function finishColumn(rows: Row[], name: string, finish: (content: unknown) => unknown): void {

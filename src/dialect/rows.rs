@@ -7,7 +7,7 @@ use napi_derive::napi;
 
 use super::{NativeDialect, js_count};
 use crate::schema::NativeSchema;
-use crate::value::{read_filter, read_options, read_record, read_value, write_records};
+use crate::value::{read_filter, read_options, read_record, read_value, write_records, write_rows};
 
 #[napi]
 impl NativeDialect {
@@ -24,7 +24,7 @@ impl NativeDialect {
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
             let options = read_options(options.as_deref())?;
-            write_records(&entity.find(&*dialect, &filter, &options).await?)
+            write_rows(&entity.find_rows(&*dialect, &filter, &options).await?)
         })
     }
 

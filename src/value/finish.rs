@@ -55,21 +55,21 @@ impl Finish {
     }
 }
 
-/// The columns that `JSON.parse` does not get right. A column of mixed values gets tags.
+/// How a column of these values is finished, if `JSON.parse` alone does not get it right. One of mixed values gets tags.
+pub(super) fn finish_of<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Option<Finish> {
+    let mut needed = values.clone().filter_map(Finish::of);
+    let first = needed.next()?;
+    let is_one = needed.all(|other| other == first);
+    Some(if is_one && values.into_iter().all(|value| first.suits(value)) { first } else { Finish::Tagged })
+}
+
+/// The columns that `JSON.parse` does not get right.
 pub(super) fn columns_to_finish(records: &[Record]) -> Vec<(&str, Finish)> {
     let mut columns: Vec<(&str, Finish)> = Vec::new();
     for (name, value) in records.iter().flatten() {
-        if let Some(finish) = Finish::of(value) {
-            match columns.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) if *known == finish => {}
-                Some((_, known)) => *known = Finish::Tagged,
-                None => columns.push((name, finish)),
-            }
-        }
-    }
-    for (name, finish) in &mut columns {
-        if !records.iter().filter_map(|record| record.get(*name)).all(|value| finish.suits(value)) {
-            *finish = Finish::Tagged;
+        if Finish::of(value).is_some() && !columns.iter().any(|(known, _)| known == name) {
+            let finish = finish_of(records.iter().filter_map(|record| record.get(name)));
+            columns.push((name, finish.unwrap_or(Finish::Tagged)));
         }
     }
     columns

@@ -84,7 +84,7 @@ impl Serialize for Row<'_> {
 }
 
 /// The bare content of a value, which its column's [`Finish`] or nothing explains.
-struct Bare<'a>(&'a Value);
+pub(super) struct Bare<'a>(pub(super) &'a Value);
 
 impl Serialize for Bare<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,7 +109,7 @@ impl Serialize for Bare<'_> {
 }
 
 /// The content of a value, with a tag around it where JSON lacks the type.
-struct Tagged<'a>(&'a Value);
+pub(super) struct Tagged<'a>(pub(super) &'a Value);
 
 impl Serialize for Tagged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

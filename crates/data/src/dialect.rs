@@ -8,6 +8,7 @@ use crate::aggregate::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, FieldPath, Filter, FindOptions};
 use crate::record::Record;
+use crate::rows::Rows;
 use crate::schema::{EntitySchema, ID};
 use crate::table::TableStore;
 use crate::value::Value;
@@ -142,6 +143,11 @@ pub trait Dialect: Send + Sync + 'static {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Vec<Record>>;
+
+    /// As [`find`](Self::find), without a record for each row where all rows have the same columns.
+    async fn find_rows(&self, schema: &EntitySchema, filter: &Filter, options: &FindOptions) -> Result<Rows> {
+        Ok(Rows::Records(self.find(schema, filter, options).await?))
+    }
 
     /// How many rows pass the filter.
     async fn count(&self, schema: &EntitySchema, filter: &Filter, include_deleted: bool) -> Result<u64>;

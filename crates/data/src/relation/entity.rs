@@ -19,6 +19,7 @@ use crate::dialect::{Dialect, Upserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
+use crate::rows::Rows;
 use crate::schema::{EntitySchema, ID};
 use crate::value::Value;
 
@@ -57,6 +58,22 @@ impl Entity {
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
         self.find_with_relations(dialect, filter, &[], options).await
+    }
+
+    /// As [`find`](Self::find), without a record for each row where all rows have the same columns.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn find_rows(
+        &self,
+        dialect: &dyn Dialect,
+        filter: &Filter,
+        options: &FindOptions,
+    ) -> Result<Rows> {
+        if branches(&self.schemas, &self.schema, &[], options)?.is_empty() {
+            return dialect.find_rows(&self.schema, filter, options).await;
+        }
+        Ok(Rows::Records(self.find(dialect, filter, options).await?))
     }
 
     /// The rows that pass the filter, with what these relations and the eager ones lead to: under the name of a

@@ -16,6 +16,7 @@ use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
+use crate::rows::Rows;
 use crate::schema::EntitySchema;
 use crate::table::TableStore;
 use crate::value::Value;
@@ -174,6 +175,10 @@ impl Dialect for SqlDialect {
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
         self.select(schema, filter, options).await
+    }
+
+    async fn find_rows(&self, schema: &EntitySchema, filter: &Filter, options: &FindOptions) -> Result<Rows> {
+        Ok(Rows::Uniform(self.select_rows(schema, filter, options).await?))
     }
 
     async fn count(&self, schema: &EntitySchema, filter: &Filter, include_deleted: bool) -> Result<u64> {

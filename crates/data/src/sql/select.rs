@@ -12,7 +12,8 @@ use super::statement::Statement;
 use crate::error::Result;
 use crate::filter::{Condition, Direction, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
-use crate::schema::{EntitySchema, FieldType, ID, RelationKind};
+use crate::rows::RowSet;
+use crate::schema::{EntitySchema, ID, RelationKind};
 use crate::value::Value;
 
 impl SqlDialect {
@@ -22,6 +23,15 @@ impl SqlDialect {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
+        Ok(self.select_rows(schema, filter, options).await?.into_records())
+    }
+
+    pub(super) async fn select_rows(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+    ) -> Result<RowSet> {
         let access = if names_one_row(filter) { Access::ReadRow } else { Access::Read };
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
@@ -33,7 +43,7 @@ impl SqlDialect {
         push_order(&mut sql, &scope, &options.sort)?;
         push_range(&mut sql, &scope, options);
         let fetched = self.fetch(access, &sql).await?;
-        Ok(self.records(schema, &fields, fetched, options))
+        Ok(self.row_set(schema, &fields, fetched, options))
     }
 
     pub(super) async fn select_count(
@@ -72,7 +82,7 @@ impl SqlDialect {
         Ok(self.columns.fields(schema, &live))
     }
 
-    /// Rows as records: values in the types of their fields, lists of many-to-many relations empty.
+    /// Rows as records.
     pub(super) fn records(
         &self,
         schema: &EntitySchema,
@@ -80,36 +90,49 @@ impl SqlDialect {
         fetched: Fetched,
         options: &FindOptions,
     ) -> Vec<Record> {
-        let Fetched { columns, rows } = fetched;
-        let types: Vec<Option<FieldType>> =
-            columns.iter().map(|name| fields.get(name).map(|field| field.field_type)).collect();
-        let wanted: Vec<bool> = columns.iter().map(|name| is_wanted(schema, options, name)).collect();
-        let lists: Vec<&String> = schema
-            .relations
-            .iter()
-            .filter(|(name, relation)| relation.kind == RelationKind::ManyToMany && options.returns(name))
-            .map(|(name, _)| name)
-            .collect();
-        rows.into_iter()
-            .map(|row| {
-                let mut record = Record::with_capacity(columns.len() + lists.len());
-                for (((name, value), field_type), wanted) in columns.iter().zip(row).zip(&types).zip(&wanted)
-                {
-                    if *wanted {
-                        let value = match field_type {
-                            Some(field_type) => self.syntax.restore(*field_type, value),
-                            None => value,
-                        };
-                        record.insert(name.clone(), if name == ID { id_text(value) } else { value });
-                    }
-                }
-                for name in &lists {
-                    record.entry((*name).clone()).or_insert_with(|| Value::Array(Vec::new()));
-                }
-                record
-            })
-            .collect()
+        self.row_set(schema, fields, fetched, options).into_records()
     }
+
+    /// Rows with values in the types of their fields, and empty lists for many-to-many relations.
+    fn row_set(
+        &self,
+        schema: &EntitySchema,
+        fields: &Fields,
+        fetched: Fetched,
+        options: &FindOptions,
+    ) -> RowSet {
+        let Fetched { columns, mut rows } = fetched;
+        let wanted: Vec<bool> = columns.iter().map(|name| is_wanted(schema, options, name)).collect();
+        for (at, name) in columns.iter().enumerate().filter(|(at, _)| wanted[*at]) {
+            let field_type = fields.get(name).map(|field| field.field_type);
+            for value in rows.iter_mut().filter_map(|row| row.get_mut(at)) {
+                let stored = std::mem::take(value);
+                let shown = match field_type {
+                    Some(field_type) => self.syntax.restore(field_type, stored),
+                    None => stored,
+                };
+                *value = if name == ID { id_text(shown) } else { shown };
+            }
+        }
+        let mut names = columns;
+        if wanted.contains(&false) {
+            names = only(names, &wanted);
+            rows = rows.into_iter().map(|row| only(row, &wanted)).collect();
+        }
+        for (name, relation) in &schema.relations {
+            let is_list = relation.kind == RelationKind::ManyToMany && options.returns(name);
+            if is_list && !names.contains(name) {
+                names.push(name.clone());
+                rows.iter_mut().for_each(|row| row.push(Value::Array(Vec::new())));
+            }
+        }
+        RowSet { columns: names, rows }
+    }
+}
+
+/// The items that are wanted.
+fn only<T>(items: Vec<T>, wanted: &[bool]) -> Vec<T> {
+    items.into_iter().zip(wanted).filter_map(|(item, wanted)| wanted.then_some(item)).collect()
 }
 
 /// Whether the filter asks for the row of an id.
