@@ -1,6 +1,6 @@
 // Rows from columns.
 import { expect, test } from 'vitest';
-import { buildRows } from '../../../lib/orm/row-building.js';
+import { buildRows } from '../../../dist/orm/row-building.js';
 
 test('rows have the values of their columns, in the order of the names', () => {
   const rows = buildRows(['b', 'a'], [
