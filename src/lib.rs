@@ -12,8 +12,3 @@ pub mod schema;
 mod statement_log;
 mod task;
 mod value;
-
-/// Rows are made on one thread and dropped on another, for which the C library's allocator keeps far more memory than
-/// is in use.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
