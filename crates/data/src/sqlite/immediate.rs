@@ -60,7 +60,8 @@ impl ImmediateConnections {
         match connection.fetch(sql, params, most_bytes) {
             Ok(Step::Done(fetched)) => Some(Ok(fetched)),
             Ok(Step::TooLarge) => None,
-            // Only these say something of the row; of anything else the ordinary way gives the full account.
+            // Only these say something of the row; of anything else the ordinary way gives the full account. An insert that
+            // failed was undone by SQLite, and a row brings its id along: one that is written again is not there twice.
             Err(error) if is_of_row(error.kind()) => Some(Err(error)),
             Err(_) => None,
         }
