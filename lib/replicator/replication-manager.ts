@@ -180,9 +180,9 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return this.listProjects().includes(project);
   }
 
-  /** How many projects have replicas. */
+  /** How many replicas there are, of all projects. */
   get size(): number {
-    return this.listProjects().length;
+    return this.listProjects().reduce((count, project) => count + this.getReplicaStatus(project).length, 0);
   }
 
   /** Closes every connection; replicas stay listed as `disconnected`. Calling it again does nothing. */

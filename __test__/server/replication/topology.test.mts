@@ -108,9 +108,13 @@ describe('replicas', () => {
     expect(manager.resolveWriteService('p')).toBeNull();
   });
 
-  it('are counted by project', async () => {
+  it('are counted over all projects', async () => {
     await manager.addReplica('p', replica('m', 'master'), []);
-    expect([manager.size, manager.hasReplicas('p'), manager.hasReplicas('q')]).toEqual([1, true, false]);
+    await manager.addReplica('p', replica('s', 'slave'), []);
+    await manager.addReplica('r', replica('m', 'master'), []);
+    expect([manager.size, manager.hasReplicas('p'), manager.hasReplicas('q')]).toEqual([3, true, false]);
+    await manager.removeReplica('r', 'm');
+    expect(manager.size).toBe(2);
     expect(manager.getSyncStats('p/m')).toMatchObject({ ruleName: 'p/m', recordsSynced: 0, lastSync: null });
     await expect(manager.removeReplica('q', 'm')).rejects.toThrow("n'a pas de replicas");
     await expect(manager.removeReplica('p', 'x')).rejects.toThrow('introuvable');
