@@ -2,7 +2,7 @@
 //!
 //! [`ConnectConfig`] is read from any connection string libpq takes; [`Connection::connect`] opens one
 //! connection. Everything on a connection takes `&mut self`: the connection owns its socket and starts no
-//! background task. A future dropped half-way leaves the connection usable: what it left unread is drained
+//! background task, other than a [replication stream](replication::ReplicationStream). A future dropped half-way leaves the connection usable: what it left unread is drained
 //! when the connection is used next.
 //!
 //! ```no_run
@@ -20,7 +20,7 @@
 //!
 //! The layers, from the bytes up: the module `protocol` turns bytes into events and knows no socket; `socket` is
 //! TCP or a unix socket, with or without TLS; [`Connection`] drives both. [`copy`] reads and writes the binary
-//! COPY format.
+//! COPY format; [`replication`] streams changes and decodes them.
 
 mod config;
 mod connection;
@@ -28,6 +28,7 @@ pub mod copy;
 mod error;
 mod notice;
 mod protocol;
+pub mod replication;
 mod socket;
 mod tls;
 

@@ -3,6 +3,7 @@
 mod batch;
 mod cancel;
 mod connect;
+mod copy_both;
 mod copy_in;
 mod copy_out;
 mod parameter;
@@ -15,6 +16,7 @@ mod transfer;
 
 pub use batch::BatchError;
 pub use cancel::CancelToken;
+pub(crate) use copy_both::CopyBothReader;
 pub use copy_in::CopyIn;
 pub use copy_out::CopyOut;
 pub use parameter::{Param, QueryOptions, ResultFormat};

@@ -11,14 +11,7 @@ use super::Connection;
 use crate::error::{Error, Result};
 use crate::protocol::frontend;
 use crate::protocol::message::BackendMessage;
-use crate::protocol::state::Event;
-
-/// The room made for one read.
-const READ_BYTES: usize = 64 << 10;
-/// The most room made at once for a long message, whatever length it announces.
-const LONGEST_READ: usize = 1 << 20;
-/// A buffer that a long message has grown beyond this is given back when it is empty.
-const KEPT_BUFFER: usize = 1 << 20;
+use crate::protocol::state::{Event, KEPT_BUFFER};
 
 impl Connection {
     /// The next event, sending what is to be sent meanwhile.
@@ -85,16 +78,8 @@ impl Connection {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let inbound = &mut self.state.inbound;
-        if inbound.is_empty() && inbound.capacity() > KEPT_BUFFER {
-            *inbound = BytesMut::new();
-        }
-        let missing = self.state.missing();
-        let inbound = &mut self.state.inbound;
-        if inbound.capacity() - inbound.len() < READ_BYTES / 4 {
-            inbound.reserve(missing.clamp(READ_BYTES, LONGEST_READ));
-        }
-        let error = match pin!(self.socket.read_buf(inbound)).poll(context) {
+        self.state.make_room();
+        let error = match pin!(self.socket.read_buf(&mut self.state.inbound)).poll(context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => Error::Closed("the server ended it".to_owned()),
             Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),

@@ -1,6 +1,6 @@
 //! Frames: a type byte, a length, a body. Splits them off a stream of bytes and bounds their length.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{Error, Result};
 
@@ -65,9 +65,8 @@ pub(crate) fn peek(bytes: &[u8], phase: Phase) -> Result<Option<(u8, usize)>> {
 pub(crate) fn split(bytes: &mut BytesMut, phase: Phase) -> Result<Option<Frame>> {
     match peek(bytes, phase)? {
         Some((tag, length)) if bytes.len() >= HEADER + length => {
-            let mut frame = bytes.split_to(HEADER + length);
-            let body = frame.split_off(HEADER).freeze();
-            Ok(Some(Frame { tag, body }))
+            bytes.advance(HEADER);
+            Ok(Some(Frame { tag, body: bytes.split_to(length).freeze() }))
         }
         _ => Ok(None),
     }

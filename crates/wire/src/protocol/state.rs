@@ -16,6 +16,13 @@ const MOST_NOTICES: usize = 1_000;
 /// Notifications kept until they are asked for; beyond it the oldest are dropped and counted.
 const MOST_NOTIFICATIONS: usize = 10_000;
 
+/// The room made for one read.
+const READ_BYTES: usize = 64 << 10;
+/// The most room made at once for a long message, whatever length it announces.
+const LONGEST_READ: usize = 1 << 20;
+/// A buffer that a long message has grown beyond this is given back when it is empty.
+pub(crate) const KEPT_BUFFER: usize = 1 << 20;
+
 /// Where the session stands in its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionStatus {
@@ -171,6 +178,25 @@ impl ProtocolState {
         }
         bytes::Buf::advance(&mut self.inbound, end);
         Ok(messages)
+    }
+
+    /// Takes the payload of the CopyData message at the start of the inbound bytes, where there is one and it has
+    /// arrived completely.
+    pub(crate) fn next_copy_data(&mut self) -> Result<Option<Bytes>> {
+        if self.inbound.first() != Some(&b'd') {
+            return Ok(None);
+        }
+        Ok(frame::split(&mut self.inbound, self.phase)?.map(|frame| frame.body))
+    }
+
+    /// Makes room for the next read in the inbound bytes.
+    pub(crate) fn make_room(&mut self) {
+        if self.inbound.is_empty() && self.inbound.capacity() > KEPT_BUFFER {
+            self.inbound = BytesMut::new();
+        }
+        if self.inbound.capacity() - self.inbound.len() < READ_BYTES / 4 {
+            self.inbound.reserve(self.missing().clamp(READ_BYTES, LONGEST_READ));
+        }
     }
 
     /// Whether COPY data has arrived in part, or nothing has arrived at all.
