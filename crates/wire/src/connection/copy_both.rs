@@ -41,20 +41,17 @@ impl CopyBothReader {
     /// # Errors
     /// The server's error, the end of the COPY, or what the protocol does not allow.
     pub(crate) fn next_data(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            if let Some(data) = self.state.next_copy_data()? {
-                return Ok(Some(data));
+        if let Some(data) = self.state.next_copy_data()? {
+            return Ok(Some(data));
+        }
+        match self.next_event()? {
+            None => Ok(None),
+            // It came behind a notice.
+            Some(BackendMessage::CopyData(data)) => Ok(Some(data)),
+            Some(BackendMessage::CopyDone | BackendMessage::CommandComplete { .. }) => {
+                Err(Error::Closed("the server ended the stream".to_owned()))
             }
-            match self.next_event()? {
-                None => return Ok(None),
-                Some(BackendMessage::CopyData(data)) => return Ok(Some(data)),
-                Some(BackendMessage::CopyDone | BackendMessage::CommandComplete { .. }) => {
-                    return Err(Error::Closed("the server ended the stream".to_owned()));
-                }
-                Some(other) => {
-                    return Err(Error::protocol(format!("unexpected {} during COPY", other.name())));
-                }
-            }
+            Some(other) => Err(Error::protocol(format!("unexpected {} during COPY", other.name()))),
         }
     }
 

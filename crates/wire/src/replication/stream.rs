@@ -128,7 +128,8 @@ impl ReplicationStream {
     }
 
     /// Ends the stream in order: reports the last acknowledgement, reads and forgets what the server still sends,
-    /// and returns the connection for other commands.
+    /// and returns the connection for other commands. Not for another stream: servers end a second one on the same
+    /// connection as soon as it begins.
     ///
     /// A server that is in the middle of a transaction sends it to its end first. Where that may be long, give
     /// this a limit of time and drop it: that closes the connection, and an acknowledgement that was not yet

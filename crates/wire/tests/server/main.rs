@@ -15,6 +15,7 @@ mod interruption;
 mod leftovers;
 mod notices;
 mod query;
+mod replication;
 mod statements;
 mod tls;
 mod transaction;

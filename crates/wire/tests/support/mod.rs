@@ -88,14 +88,31 @@ impl Cluster {
         }
     }
 
+    /// Stops the server as `pg_ctl stop` does with this mode, and returns while it is still stopping.
+    pub(crate) fn begin_stop(&self, mode: &str) {
+        let mut stop = Owner::of_server().command(&programs().join("pg_ctl"));
+        stop.args(["stop", "--no-wait", "--silent", "-m", mode, "-D"]).arg(self.data());
+        run(&mut stop);
+    }
+
+    /// Whether the server has stopped, or was never started.
+    pub(crate) fn is_stopped(&self) -> bool {
+        !self.data().join("postmaster.pid").exists()
+    }
+
     /// Runs SQL as the superuser with psql.
     pub(crate) fn psql(&self, sql: &str) {
         run(&mut self.psql_command(sql));
     }
 
+    /// A program of PostgreSQL.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(programs().join(name))
+    }
+
     /// The command that runs SQL as the superuser with psql.
     pub(crate) fn psql_command(&self, sql: &str) -> Command {
-        let mut psql = Command::new(programs().join("psql"));
+        let mut psql = self.program("psql");
         psql.args([
             "--no-psqlrc",
             "--quiet",
