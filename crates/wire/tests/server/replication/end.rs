@@ -9,7 +9,7 @@ use wire::replication::{StartReplication, StreamMessage};
 use wire::{Connection, ErrorKind};
 
 use super::feed::{DEADLINE, Feed};
-use super::{SETTINGS, Source};
+use super::{SETTINGS, Source, cluster, replication};
 use crate::support::Cluster;
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text)";
@@ -52,6 +52,28 @@ async fn a_caller_that_waits_for_changes_longer_than_the_server_waits_keeps_its_
     source.run("INSERT INTO item VALUES (1, 'one')").await;
     assert_eq!(feed.changes().await, ["insert item(1, one)"]);
     assert_eq!(source.walsender().await, pid);
+}
+
+#[tokio::test]
+async fn a_stream_over_tls_is_kept_acknowledged_and_finished_too() {
+    let mut source = Source::new("encrypted", TABLE).await;
+    source.slot().await;
+    let (port, name) = (cluster().port(), source.name());
+    let config = format!("host=127.0.0.1 port={port} user=postgres dbname={name} sslmode=require");
+    let connection = replication(crate::config(&config), "-c wal_sender_timeout=1s").await;
+    assert!(connection.is_encrypted());
+    let mut feed = Feed::new(connection.start_replication(&source.start()).await.unwrap());
+    source.run(MANY).await;
+    assert!(matches!(feed.message().await, Message::Begin(_)));
+    tokio::time::sleep(PAUSE).await;
+    let transaction = feed.transaction().await;
+    assert_eq!(transaction.changes.len(), 20_000);
+    feed.stream.acknowledge(transaction.commit.end_lsn);
+    let mut connection = feed.stream.finish().await.unwrap();
+    assert!(connection.is_encrypted());
+    connection.identify_system().await.unwrap();
+    source.run("INSERT INTO item VALUES (0, 'zero')").await;
+    assert_eq!(source.stream(&source.start()).await.changes().await, ["insert item(0, zero)"]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use wire::replication::pgoutput::Message;
 use wire::replication::{CreateSlot, SnapshotAction, StartReplication, Streaming};
 
 use super::feed::Feed;
-use super::{Source, cluster};
+use super::{Source, cluster, replication};
 
 const TABLE: &str = "CREATE TABLE item (id int PRIMARY KEY, name text)";
 /// Enough rows to be sent before the transaction ends.
@@ -121,12 +121,10 @@ const CHILD: &str = "WIRE_TEST_LARGE_TRANSACTION";
 async fn a_large_transaction_is_read_with_a_pause() {
     let Ok(arguments) = std::env::var(CHILD) else { return };
     let (slot, config) = arguments.split_once(' ').unwrap();
-    let mut config = crate::config(config);
-    config.replication = Some(wire::ReplicationMode::Database);
-    config.options = Some("-c wal_sender_timeout=1s".to_owned());
     let streaming = if slot == "large_blocks" { Streaming::On } else { Streaming::Off };
     let start = StartReplication { streaming, ..StartReplication::new(slot, ["all_tables"]) };
-    let stream = Connection::connect(&config).await.unwrap().start_replication(&start).await.unwrap();
+    let connection = replication(crate::config(config), "-c wal_sender_timeout=1s").await;
+    let stream = connection.start_replication(&start).await.unwrap();
     let mut feed = Feed::new(stream);
     let before = peak_memory_kb();
     let mut rows = 0;

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use wire::replication::{CreateSlot, CreatedSlot, SnapshotAction, StartReplication};
 use wire::{ConnectConfig, Connection, ReplicationMode};
 
-use crate::support::Cluster;
+use crate::support::{Cluster, certificates};
 use feed::Feed;
 
 /// With so little memory for decoding, transactions of some hundred rows are large ones.
@@ -29,7 +29,18 @@ logical_decoding_work_mem = 64kB
 
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| Cluster::start(SETTINGS, "local all all trust\n", |_| {}))
+    CLUSTER.get_or_init(|| {
+        let settings = format!("{SETTINGS}ssl = on\n");
+        let hba = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        Cluster::start(&settings, hba, |data| certificates::write(data, "nobody"))
+    })
+}
+
+/// A connection of replication with command-line options for its session.
+async fn replication(mut config: ConnectConfig, options: &str) -> Connection {
+    config.replication = Some(ReplicationMode::Database);
+    config.options = Some(options.to_owned());
+    Connection::connect(&config).await.unwrap()
 }
 
 /// A database of the test's own, with a publication `all_tables`.
@@ -83,10 +94,7 @@ impl Source {
 
     /// A connection of replication with command-line options for its session.
     async fn replication_with(&self, options: &str) -> Connection {
-        let mut config = self.config.clone();
-        config.replication = Some(ReplicationMode::Database);
-        config.options = Some(options.to_owned());
-        Connection::connect(&config).await.unwrap()
+        replication(self.config.clone(), options).await
     }
 
     /// Creates the slot, without a snapshot.
