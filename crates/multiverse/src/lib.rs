@@ -1,8 +1,13 @@
 //! Many PostgreSQL clusters behind one query. So far this crate reads and checks the configuration of clusters, on which
 //! pools, routing and balancing will stand.
 
+pub mod balance;
 mod config;
+pub mod route;
 mod server;
 
-pub use config::{Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ReadPreference};
+pub use config::{
+    Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
+    ReadPreference, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity,
+};
 pub use server::ServerConfig;
