@@ -1,11 +1,12 @@
 //! The configuration of one server of a cluster.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::config::{ConfigError, problem};
+use crate::config::{ConfigError, TlsConfig, problem};
 
 /// How one server is reached.
 #[derive(Clone, PartialEq)]
@@ -22,6 +23,18 @@ pub struct ServerConfig {
     pub password: Option<String>,
     /// The server's share of the reads under weighted balancing, 1 when not given.
     pub weight: f64,
+    /// TLS, `None` for a plain connection.
+    pub tls: Option<TlsConfig>,
+    /// The most connections, in place of the cluster's pool setting.
+    pub max_connections: Option<usize>,
+    /// The connections kept open, in place of the cluster's pool setting.
+    pub min_connections: Option<usize>,
+    /// How long opening a connection may take, in place of the cluster's pool setting.
+    pub connection_timeout: Option<Duration>,
+    /// After how long an unused connection is closed, in place of the cluster's pool setting.
+    pub idle_timeout: Option<Duration>,
+    /// The `search_path` of its connections; the server's own default when empty.
+    pub search_path: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +70,12 @@ impl ServerConfig {
             user: raw.user,
             password: raw.password,
             weight,
+            tls: None,
+            max_connections: None,
+            min_connections: None,
+            connection_timeout: None,
+            idle_timeout: None,
+            search_path: Vec::new(),
         })
     }
 }

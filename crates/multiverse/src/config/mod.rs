@@ -1,9 +1,20 @@
 //! The configuration of clusters, as an application gives it.
 
+mod pool;
+mod settings;
+mod sharding;
+mod tls;
+
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub use pool::PoolConfig;
+pub use settings::ManagerSettings;
+pub use sharding::{ShardRange, Sharding, ShardingStrategy};
+pub use tls::{TlsConfig, TlsIdentity};
+
+use crate::route::ServerIndex;
 use crate::server::ServerConfig;
 
 /// Clusters by id, in the order in which the application names them.
@@ -39,6 +50,8 @@ pub enum ConsistencyLevel {
     /// A replica may be behind.
     #[default]
     Eventual,
+    /// A replica may answer once it has replayed what the caller's session has written.
+    Session,
     /// As on the primary.
     Strong,
 }
@@ -75,6 +88,12 @@ pub struct ClusterConfig {
     pub consistency_level: ConsistencyLevel,
     /// How a replica is chosen.
     pub balancing: Balancing,
+    /// The health score, from 0 to 1, under which `health_aware` leaves a server out where another is above it.
+    pub health_threshold: f64,
+    /// The pools of its servers, where a server does not say otherwise.
+    pub pool: PoolConfig,
+    /// How rows are spread over shards.
+    pub sharding: Option<Sharding>,
     /// Clusters with a higher number are preferred where several would do.
     pub priority: i32,
 }
@@ -116,6 +135,30 @@ impl ClusterConfig {
         clusters.iter().map(|(id, json)| Ok((id.clone(), Self::read(id, json)?))).collect()
     }
 
+    /// A server by its position, `None` past the last.
+    pub fn server(&self, server: ServerIndex) -> Option<&ServerConfig> {
+        match server.0.checked_sub(1) {
+            None => Some(&self.primary),
+            Some(replica) => self.replicas.get(replica),
+        }
+    }
+
+    /// The number of servers, the primary included.
+    pub fn server_count(&self) -> usize {
+        1 + self.replicas.len()
+    }
+
+    /// The pool of a server: the cluster's settings under the server's own.
+    pub fn pool_of(&self, server: ServerIndex) -> PoolConfig {
+        let mut pool = self.pool.clone();
+        let Some(server) = self.server(server) else { return pool };
+        pool.max = server.max_connections.unwrap_or(pool.max);
+        pool.min = server.min_connections.unwrap_or(pool.min).min(pool.max);
+        pool.create_timeout = server.connection_timeout.unwrap_or(pool.create_timeout);
+        pool.idle_timeout = server.idle_timeout.unwrap_or(pool.idle_timeout);
+        pool
+    }
+
     fn read(id: &str, json: &Json) -> Result<Self, ConfigError> {
         let raw: RawCluster =
             serde_json::from_value(json.clone()).map_err(|error| problem(id, error.to_string()))?;
@@ -130,6 +173,9 @@ impl ClusterConfig {
             read_preference: raw.read_preference,
             consistency_level: raw.consistency_level,
             balancing: raw.load_balancing.strategy,
+            health_threshold: 0.5,
+            pool: PoolConfig::default(),
+            sharding: None,
             priority: raw.priority,
         })
     }

@@ -1,0 +1,5 @@
+//! Which of several servers answers the next read.
+
+mod live;
+
+pub use live::LiveServers;

@@ -1,0 +1,9 @@
+//! Where a statement runs: what it is, which cluster has its schema, and whether a replica may answer.
+
+mod decision;
+mod options;
+mod verdict;
+
+pub use decision::{ClusterIndex, Decision, RouteError, ServerIndex};
+pub use options::{Operation, ReplayPosition, RouteOptions};
+pub use verdict::{Access, ObjectName, StatementKind, Verdict};
