@@ -12,10 +12,6 @@ const HAS_TIMEOUT = 2;
 const HAS_RETRY = 4;
 /** The rows go to a reader at its own pace. */
 const IS_STREAM = 8;
-/** The text may hold several statements: it was given without parameters. */
-const IS_SIMPLE = 16;
-/** All values come as text. */
-const IS_TEXT_ONLY = 32;
 
 const FIRST_SIZE = 16 << 10;
 /** A buffer that grew beyond this for a large request is let go. */
@@ -31,7 +27,6 @@ export interface RequestParts {
   readonly retryAttempts: number;
   readonly retryDelay: number;
   readonly isStream: boolean;
-  readonly isTextOnly: boolean;
 }
 
 /** The buffer of requests. */
@@ -88,7 +83,7 @@ export class RequestWriter {
     this.#ensure(64);
     const buffer = this.#buffer;
     buffer[start] = RECORD_REQUEST;
-    buffer[start + 1] = (values === undefined || values.length === 0 ? IS_SIMPLE : 0) | (parts === undefined ? 0 : flagsOf(parts));
+    buffer[start + 1] = parts === undefined ? 0 : flagsOf(parts);
     this.#length = start + 2;
     this.#writeWord(slot);
     this.#writeWord(epoch);
@@ -203,7 +198,6 @@ function flagsOf(parts: RequestParts): number {
     (parts.session === 0 ? 0 : HAS_SESSION) |
     (parts.timeout === 0 ? 0 : HAS_TIMEOUT) |
     (parts.retryAttempts === 0 ? 0 : HAS_RETRY) |
-    (parts.isStream ? IS_STREAM : 0) |
-    (parts.isTextOnly ? IS_TEXT_ONLY : 0)
+    (parts.isStream ? IS_STREAM : 0)
   );
 }

@@ -87,7 +87,8 @@ impl<'a> RowPacker<'a> {
         let json = self.end_json();
         let words = place(self.parcel.words.len() - words_at);
         // The item's own words, which lie just before those of the rows.
-        if let Some([text_word, json_word, _, _, words_word]) = self.parcel.words.get_mut(words_at - 5..words_at)
+        if let Some([text_word, json_word, _, _, words_word]) =
+            self.parcel.words.get_mut(words_at - 5..words_at)
         {
             (*text_word, *json_word, *words_word) = (text, json, words);
         }

@@ -1,15 +1,14 @@
 //! What a call says about where it runs, as JSON text.
 
-use std::sync::Arc;
-
-use multiverse::{ConsistencyLevel, Operation, ReadPreference, RouteOptions};
+use multiverse::route::{Operation, RouteOptions};
+use multiverse::{ConsistencyLevel, ReadPreference};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RouteText {
-    cluster_id: Option<Arc<str>>,
-    schema: Option<Arc<str>>,
+    cluster_id: Option<String>,
+    schema: Option<String>,
     operation: Option<OperationText>,
     read_preference: Option<ReadPreference>,
     consistency_level: Option<ConsistencyLevel>,
@@ -29,8 +28,8 @@ enum OperationText {
 pub(super) fn read_route(text: &str) -> Result<RouteOptions, String> {
     let route: RouteText = serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(RouteOptions {
-        cluster_id: route.cluster_id,
-        schema: route.schema,
+        cluster_id: route.cluster_id.map(Into::into),
+        schema: route.schema.map(Into::into),
         operation: route.operation.map(|operation| match operation {
             OperationText::Read => Operation::Read,
             OperationText::Write => Operation::Write,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use multiverse::{BindParameters, Retry, RouteOptions};
+use multiverse::route::RouteOptions;
+use multiverse::{BindParameters, Retry};
 
 use super::route_text::read_route;
 
@@ -16,7 +17,6 @@ const HAS_SESSION: u8 = 1;
 const HAS_TIMEOUT: u8 = 2;
 const HAS_RETRY: u8 = 4;
 const IS_STREAM: u8 = 8;
-const IS_TEXT_ONLY: u8 = 32;
 
 /// The buffer is not as JavaScript writes it: the addon and the JavaScript code are of different versions.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,6 @@ pub(super) struct Submission {
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Retry,
     pub(super) is_stream: bool,
-    pub(super) is_text_only: bool,
     pub(super) parameters: BindParameters,
 }
 
@@ -114,7 +113,6 @@ impl Definitions {
             timeout,
             retry,
             is_stream: has(IS_STREAM),
-            is_text_only: has(IS_TEXT_ONLY),
             parameters: BindParameters::from_section(section),
         })
     }

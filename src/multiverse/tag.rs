@@ -22,7 +22,9 @@ impl<'a> Tag<'a> {
         let (first, rest) = number(rest);
         let (second, _) = number(rest);
         match second {
-            Some(_) => Self { command: Some(word), oid: first.and_then(|oid| u32::try_from(oid).ok()), rows: second },
+            Some(_) => {
+                Self { command: Some(word), oid: first.and_then(|oid| u32::try_from(oid).ok()), rows: second }
+            }
             None => Self { command: Some(word), oid: None, rows: first },
         }
     }
