@@ -29,7 +29,7 @@ function originalParsers(): Map<number, unknown> {
 }
 
 /** What text without a parser of its own goes through: it stays text. */
-const NO_PARSER = pgTypes.getTypeParser(NO_TYPE, 'text');
+const NO_PARSER = (pgTypes as TypeParsers).getTypeParser(NO_TYPE, 'text');
 
 /** The parsers of one PgMultiverse. */
 export class ValueParsers implements TypeParsers {

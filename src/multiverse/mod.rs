@@ -25,6 +25,7 @@ use napi::bindgen_prelude::{Array, AsyncBlock, AsyncBlockBuilder, Either, ToNapi
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, JsString, Status};
 use napi_derive::napi;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use answer::PackedAnswer;
@@ -209,6 +210,18 @@ impl NativeMultiverse {
     pub fn close(&self, env: &Env) -> napi::Result<AsyncBlock<()>> {
         promise(env, |reply| self.engine.close(Box::new(move || reply(Ok(())))))
     }
+}
+
+/// What is wrong with the clusters of a configuration, and what is doubtful, as JSON text.
+///
+/// # Errors
+/// The configuration is not JSON.
+#[napi]
+pub fn check_clusters(clusters: String) -> napi::Result<String> {
+    let json = serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+    let errors: Vec<_> = ClusterConfig::read_all(&json).err().iter().map(ToString::to_string).collect();
+    let verdict = json!({"valid": errors.is_empty(), "errors": errors, "warnings": []});
+    Ok(verdict.to_string())
 }
 
 /// Gives each text to JavaScript. One that is longer than its strings can be stays `null`.
