@@ -10,9 +10,11 @@ mod engine;
 mod error;
 mod health;
 mod metrics;
+mod pool;
 mod request;
 pub mod route;
 mod server;
+mod session;
 
 pub use answer::{Answer, Completed, Flow};
 pub use config::{

@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use wire::TextTypes;
 
-use crate::config::Clusters;
+use super::thread::Plan;
 use crate::error::Error;
 use crate::health::ServerHealth;
 use crate::metrics::Metrics;
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Resume(RequestId),
     OpenSession { id: SessionId, route: RouteOptions, reply: SessionReply },
     ReleaseSession { id: SessionId, release: Release },
-    Reload { clusters: Clusters, reply: DoneReply },
+    Reload { plan: Plan, reply: DoneReply },
     SetTextTypes(Arc<TextTypes>),
     Metrics(SyncSender<Metrics>),
     Health(HealthReply),

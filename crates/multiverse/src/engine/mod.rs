@@ -4,9 +4,24 @@
 //! submitted together; answers are handed out on the engine's thread, and after each of its turns that handed out
 //! anything a hook is called, so that a binding can pass many answers on at once.
 
+mod cancel;
+mod close;
 mod command;
+mod core;
+mod event;
+mod finish;
+mod health_check;
+mod own_query;
+mod pending;
+mod provisional;
+mod readiness;
+mod reload;
+mod routing;
 mod settings;
+mod submit;
+mod texts;
 mod thread;
+mod timers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -17,14 +32,19 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use wire::TextTypes;
 
+pub(crate) use self::core::Core;
 use crate::config::Clusters;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::RouteOptions;
-pub(crate) use command::Command;
+use command::Command;
 pub use command::{DoneReply, HealthReply, Release, Session, SessionReply};
+pub(crate) use event::Event;
+pub(crate) use pending::{Failure, Pending, Place};
+pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
 pub use settings::EngineSettings;
+pub(crate) use timers::{Timer, Timers};
 
 /// Called on the engine's thread at the end of each turn in which an answer was handed out.
 pub type TurnEnd = Box<dyn FnMut() + Send>;
@@ -36,6 +56,7 @@ pub struct Engine {
     commands: UnboundedSender<Command>,
     sessions: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
+    settings: EngineSettings,
 }
 
 impl Engine {
@@ -44,8 +65,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
     pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
-        let (commands, thread) = thread::start(clusters, settings, on_turn_end)?;
-        Ok(Self { commands, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)) })
+        let (commands, thread) = thread::start(clusters, settings.clone(), on_turn_end)?;
+        Ok(Self { commands, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)), settings })
     }
 
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.
@@ -82,8 +103,8 @@ impl Engine {
         id
     }
 
-    /// Gives a pinned connection back, or gives up waiting for it. Requests of the session that have not been sent end
-    /// with [`Error::NoSession`].
+    /// Gives a pinned connection back once the requests submitted for it have run, or gives up waiting for it. With
+    /// [`Release::Close`] those that have not been sent end with [`Error::NoSession`].
     pub fn release_session(&self, id: SessionId, release: Release) {
         self.tell(Command::ReleaseSession { id, release });
     }
@@ -94,8 +115,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used; the old configuration stays in force.
     pub fn reload(&self, clusters: Clusters, reply: DoneReply) -> Result<(), Error> {
-        thread::check(&clusters)?;
-        self.commands.send(Command::Reload { clusters, reply }).map_err(|_| Error::Closed)
+        let plan = thread::plan(clusters, &self.settings)?;
+        self.commands.send(Command::Reload { plan, reply }).map_err(|_| Error::Closed)
     }
 
     /// Sets the types whose values come as text because the application reads them itself.
