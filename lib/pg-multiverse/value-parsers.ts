@@ -12,7 +12,7 @@ export interface TypeParsers {
 }
 
 /** The types that come in a binary format, or otherwise without their text, unless the application parses their text. */
-const PARSED_WITHOUT_TEXT = [16, 17, 21, 23, 26, 114, 700, 701, 1082, 1114, 1184, 3802];
+const PARSED_WITHOUT_TEXT = [16, 17, 21, 23, 26, 114, 701, 1082, 1114, 1184, 3802];
 const INT8 = 20;
 /** No type has this object id. */
 const NO_TYPE = 0;

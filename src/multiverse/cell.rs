@@ -1,7 +1,5 @@
 //! Binary cells of numbers, dates and times, in the forms that JavaScript takes.
 
-use std::fmt::Write as _;
-
 /// Milliseconds from 1970 to 2000, from which the server counts.
 const MILLIS_TO_2000: i64 = 946_684_800_000;
 /// Days from 1970 to 2000.
@@ -30,13 +28,9 @@ pub(super) fn boolean(cell: &[u8]) -> Result<i32, Malformed> {
     }
 }
 
-/// A float of four or eight bytes, as the double that its text has in JavaScript.
+/// A float of eight bytes.
 pub(super) fn double(cell: &[u8]) -> Result<f64, Malformed> {
-    match *cell {
-        [a, b, c, d] => Ok(as_written(f32::from_be_bytes([a, b, c, d]))),
-        [a, b, c, d, e, f, g, h] => Ok(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
-        _ => Err(Malformed),
-    }
+    cell.try_into().map(f64::from_be_bytes).map_err(|_| Malformed)
 }
 
 /// Milliseconds since 1970; the infinities as such.
@@ -60,61 +54,9 @@ pub(super) fn day(cell: &[u8]) -> Result<i32, Malformed> {
     }
 }
 
-/// The double nearest to the shortest decimal that the server writes for this float. It is not the float itself: 0.1
-/// as a float is 0.10000000149.
-///
-/// The server never writes a decimal half-way between two floats, though it would be read back well.
-fn as_written(float: f32) -> f64 {
-    if !float.is_finite() || float == 0.0 {
-        return f64::from(float);
-    }
-    let mut decimal = String::with_capacity(24);
-    for digits in [None, Some(5), Some(6), Some(7), Some(8)] {
-        decimal.clear();
-        // Writing to a String does not fail.
-        let _ = match digits {
-            None => write!(decimal, "{float:e}"),
-            Some(digits) => write!(decimal, "{float:.digits$e}"),
-        };
-        let is_same = decimal.parse() == Ok(float);
-        if let Ok(written) = decimal.parse::<f64>()
-            && is_same
-            && !is_half_way(written, float)
-        {
-            return written;
-        }
-    }
-    f64::from(float)
-}
-
-fn is_half_way(written: f64, float: f32) -> bool {
-    [float.next_up(), float.next_down()]
-        .into_iter()
-        .any(|neighbour| written == f64::midpoint(f64::from(float), f64::from(neighbour)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn floats_become_the_doubles_of_their_shortest_decimals() {
-        for (float, text) in [
-            (0.1_f32, "0.1"),
-            (1.0, "1"),
-            (16_777_216.0, "1.6777216e+07"),
-            (3.402_823_5e38, "3.4028235e+38"),
-            (1e-45, "1e-45"),
-            (-1.175_494_4e-38, "-1.1754944e-38"),
-            // Shorter would be 6.71089e7, which is half-way to the next float.
-            (67_108_896.0, "6.7108896e+07"),
-        ] {
-            assert_eq!(double(&float.to_be_bytes()), Ok(text.parse().unwrap()), "{text}");
-        }
-        assert!(double(&f32::NAN.to_be_bytes()).unwrap().is_nan());
-        assert!(double(&(-0.0_f32).to_be_bytes()).unwrap().is_sign_negative());
-        assert_eq!(double(&f32::INFINITY.to_be_bytes()), Ok(f64::INFINITY));
-    }
 
     #[test]
     fn moments_before_1970_round_down_as_their_fractions_do() {

@@ -218,7 +218,8 @@ impl NativeMultiverse {
 /// The configuration is not JSON.
 #[napi]
 pub fn check_clusters(clusters: String) -> napi::Result<String> {
-    let json = serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+    let json =
+        serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
     let errors: Vec<_> = ClusterConfig::read_all(&json).err().iter().map(ToString::to_string).collect();
     let verdict = json!({"valid": errors.is_empty(), "errors": errors, "warnings": []});
     Ok(verdict.to_string())

@@ -43,7 +43,7 @@ impl Packing {
             (Format::Binary, 16) => Self::Bool,
             (Format::Binary, 21 | 23) => Self::Int,
             (Format::Binary, 26) => Self::Oid,
-            (Format::Binary, 700 | 701) => Self::Double,
+            (Format::Binary, 701) => Self::Double,
             (Format::Binary, 1082) => Self::Date,
             (Format::Binary, 1114) => Self::LocalTime,
             (Format::Binary, 1184) => Self::Instant,
