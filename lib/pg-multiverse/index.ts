@@ -1,6 +1,7 @@
 // PgMultiverse: many PostgreSQL clusters behind one query.
 export type * from './config-types.js';
 export { ClusterManager, type ClusterManagerEvents, type ClusterState } from './cluster-manager.js';
+export { ConnectionPool, type ConnectionPoolEvents, type ConnectionPoolMetrics, type ServerPoolConfig } from './connection-pool.js';
 export { DatabaseError } from './failures.js';
 export type { ClusterHealth, ClusterMetrics, SystemMetrics } from './metrics.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
