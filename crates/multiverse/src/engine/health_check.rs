@@ -77,6 +77,7 @@ impl Core {
             submitted: self.now,
             queued: self.now,
             delivered: false,
+            columns: None,
             failure: None,
             repeated: false,
             rerouted: false,

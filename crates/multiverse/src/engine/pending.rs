@@ -37,6 +37,8 @@ pub(crate) struct Pending {
     pub(crate) queued: Instant,
     /// Something of its results was handed to its caller, so it cannot begin again.
     pub(crate) delivered: bool,
+    /// The columns of the result that has begun, until they are handed out.
+    pub(crate) columns: Option<Arc<[wire::Column]>>,
     /// Why the server refused it, until the server is ready again.
     pub(crate) failure: Option<Failure>,
     /// It was sent again after a statement had become unusable.
@@ -91,6 +93,14 @@ impl Pending {
     /// Whether it goes by the simple protocol: several statements, or a text the parser does not know.
     pub(crate) fn is_simple(&self) -> bool {
         self.parameters.is_empty() && !self.verdict.is_single_statement()
+    }
+
+    /// Hands out the columns of the result that something is about to be handed out of.
+    pub(crate) fn deliver_columns(&mut self) {
+        self.delivered = true;
+        if let (Some(columns), Some(answer)) = (self.columns.take(), &mut self.answer) {
+            answer.columns(&columns);
+        }
     }
 
     /// Whether running it a second time does no harm, and its caller would not notice.

@@ -67,21 +67,19 @@ impl Core {
                 if is_other {
                     connection.pipeline.share_columns(pending.text.statement_key(pending.path), &columns);
                 }
-                if let Some(answer) = &mut pending.answer {
-                    pending.delivered = true;
-                    answer.columns(&columns);
-                    self.has_answered = true;
-                }
+                // They are handed out with what follows them, so that a request that fails first can begin again.
+                pending.columns = Some(columns);
             }
             (Work::Request(_), PipelineEvent::Rows(rows)) => {
+                pending.deliver_columns();
                 if let Some(answer) = &mut pending.answer {
-                    pending.delivered = true;
                     connection.is_paused = answer.rows(rows) == Flow::Pause;
                     self.has_answered = true;
                 }
             }
             (Work::Request(_), PipelineEvent::Complete) => {
                 connection.note(change_of(connection.pipeline.command_tag()));
+                pending.deliver_columns();
                 if let Some(answer) = &mut pending.answer {
                     answer.result(connection.pipeline.command_tag());
                 }

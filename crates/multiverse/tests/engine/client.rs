@@ -244,6 +244,14 @@ impl Client {
         receiver.recv_timeout(LIMIT).expect("the session is answered")
     }
 
+    pub(crate) fn reload(&self, clusters: Clusters) {
+        let (sender, receiver) = channel();
+        self.engine
+            .reload(clusters, Box::new(move || sender.send(()).expect("the test waits")))
+            .expect("it is valid");
+        receiver.recv_timeout(LIMIT).expect("the configuration is in force");
+    }
+
     pub(crate) fn release(&self, session: &Session) {
         self.engine.release_session(session.id, Release::Reuse);
     }

@@ -3,8 +3,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod cancel;
 mod client;
+mod closing;
+mod faults;
 mod pipelining;
+mod pooling;
+mod sessions;
+mod statements;
 #[path = "../../../wire/tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests of another crate use the rest")]
 mod support;

@@ -68,6 +68,8 @@ struct Exchange {
     protocol: Protocol,
     /// `queued_bytes` after it.
     end: u64,
+    /// A result has ended, or the request has failed, so ReadyForQuery may come.
+    is_answered: bool,
 }
 
 #[derive(Debug)]

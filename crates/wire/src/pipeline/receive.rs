@@ -89,6 +89,12 @@ impl Pipeline {
             }
             BackendMessage::RowDescription(columns) => self.described(Some(columns.into())),
             BackendMessage::NoData => self.described(None),
+            // A notice has come before it.
+            BackendMessage::BindComplete => self.bound(),
+            BackendMessage::CommandComplete { tag } => {
+                self.command_tag = tag;
+                self.completed().map(Some)
+            }
             BackendMessage::EmptyQueryResponse => {
                 self.command_tag.clear();
                 self.completed().map(Some)
@@ -151,8 +157,9 @@ impl Pipeline {
     }
 
     fn completed(&mut self) -> Result<PipelineEvent> {
-        if self.exchanges.is_empty() {
-            return Err(self.unexpected("CommandComplete"));
+        match self.exchanges.front_mut() {
+            Some(exchange) => exchange.is_answered = true,
+            None => return Err(self.unexpected("CommandComplete")),
         }
         if matches!(self.command_tag.as_str(), "DISCARD ALL" | "DEALLOCATE ALL") {
             self.statements.clear();
@@ -169,15 +176,16 @@ impl Pipeline {
             self.state.take_notifications();
         }
         match self.exchanges.pop_front() {
-            Some(_) => Ok(PipelineEvent::Ready(status)),
-            None => Err(self.unexpected("ReadyForQuery")),
+            Some(Exchange { is_answered: true, .. }) => Ok(PipelineEvent::Ready(status)),
+            _ => Err(self.unexpected("ReadyForQuery")),
         }
     }
 
     fn failed(&mut self, error: Box<ServerError>) -> Result<PipelineEvent> {
-        let Some(exchange) = self.exchanges.front() else {
+        let Some(exchange) = self.exchanges.front_mut() else {
             return Err(Error::Server(error));
         };
+        exchange.is_answered = true;
         let mut is_stale = false;
         if let Protocol::Extended(run) = &exchange.protocol
             && let Some(key) = run.key

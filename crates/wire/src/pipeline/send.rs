@@ -66,7 +66,7 @@ impl Pipeline {
 
     fn push(&mut self, start: usize, protocol: Protocol) {
         self.queued_bytes += (self.state.outbound.len() - start) as u64;
-        self.exchanges.push_back(Exchange { protocol, end: self.queued_bytes });
+        self.exchanges.push_back(Exchange { protocol, end: self.queued_bytes, is_answered: false });
     }
 
     /// Writes Parse and Describe where they are needed, and Bind.
