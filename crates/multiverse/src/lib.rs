@@ -8,6 +8,6 @@ mod server;
 
 pub use config::{
     Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
-    ReadPreference, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity,
+    ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
 };
 pub use server::ServerConfig;

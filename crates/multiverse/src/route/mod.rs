@@ -3,10 +3,16 @@
 pub mod catalogue;
 mod classify;
 mod decision;
+mod freshness;
 mod options;
+mod router;
+mod schemas;
+mod texts;
 mod verdict;
 
 pub use classify::classify;
 pub use decision::{ClusterIndex, Decision, RouteError, ServerIndex};
 pub use options::{Operation, ReplayPosition, RouteOptions};
+pub use router::Router;
+pub use schemas::{CacheStrategy, SchemaHome, SchemaOptions};
 pub use verdict::{Access, ObjectName, StatementKind, Verdict};

@@ -71,7 +71,7 @@ mod tests {
     fn a_chain_after_a_group_adds_to_the_depth_of_the_group() {
         let inner = vec!["1"; 1_000].join(" + ");
         let sum = format!("SELECT f({inner}, 2) + {inner}");
-        let cases = format!("SELECT {} 1 {}", "CASE WHEN a AND b THEN".repeat(500), "END ".repeat(500));
+        let cases = format!("SELECT {} 1 {}", "CASE WHEN a AND b THEN ".repeat(500), "END ".repeat(500));
         assert!(depth_bound(&sum).unwrap() >= 3_500 && depth_bound(&cases).unwrap() >= 1_500);
     }
 
