@@ -109,6 +109,7 @@ impl Core {
             return;
         };
         pending.place = Place::Running { slot };
+        pending.columns = None;
         pending.pool = pool_key;
         pool.running += 1;
         let token = connection.token;
