@@ -19,7 +19,7 @@ mod session;
 pub use answer::{Answer, Completed, Flow};
 pub use config::{
     Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
-    ReadPreference, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity,
+    ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
 };
 pub use engine::{DoneReply, Engine, EngineSettings, HealthReply, Release, Session, SessionReply, TurnEnd};
 pub use error::{Error, ErrorKind};

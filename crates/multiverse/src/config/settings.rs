@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
+use super::report::Report;
+use super::section::Section;
+
 /// `new PgMultiverse({cluster: {…}})`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagerSettings {
@@ -26,5 +31,43 @@ impl Default for ManagerSettings {
             max_failures_before_mark_down: 3,
             recovery_check_interval: Duration::from_secs(60),
         }
+    }
+}
+
+impl ManagerSettings {
+    /// Reads the settings; what is wrong is noted in the report, and replaced by the default.
+    #[must_use]
+    pub fn read(json: &Json) -> (Self, Report) {
+        let mut report = Report::default();
+        let settings = Section::open("cluster".to_owned(), json, &mut report).map(Self::read_section);
+        (settings.unwrap_or_default(), report)
+    }
+
+    fn read_section(mut section: Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let number = |section: &mut Section<'_, '_>, key, least, default| {
+            let read = section.count(key, least, &format!("must be a whole number from {least}"));
+            read.map_or(default, |count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let settings = Self {
+            health_check_interval: section
+                .duration("healthCheckInterval")
+                .unwrap_or(default.health_check_interval),
+            retry_attempts: number(&mut section, "retryAttempts", 0, default.retry_attempts),
+            retry_delay: section
+                .count("retryDelay", 0, "must be a number of milliseconds")
+                .map_or(default.retry_delay, Duration::from_millis),
+            max_failures_before_mark_down: number(
+                &mut section,
+                "maxFailuresBeforeMarkDown",
+                1,
+                default.max_failures_before_mark_down,
+            ),
+            recovery_check_interval: section
+                .duration("recoveryCheckInterval")
+                .unwrap_or(default.recovery_check_interval),
+        };
+        section.warn_of_unknown();
+        settings
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::DoneReply;
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::core::Core;
+use super::{Command, DoneReply};
 use crate::error::Error;
 use crate::metrics::{ClusterMetrics, Metrics};
 
@@ -21,6 +23,32 @@ impl Core {
         self.end_all_sessions();
         self.end_health_checks();
         self.terminate_all();
+    }
+
+    /// Answers what was sent while the engine was closing.
+    pub(super) fn refuse_rest(&mut self, commands: &mut UnboundedReceiver<Command>) {
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            match command {
+                Command::Submit(requests) => {
+                    for request in requests {
+                        self.refuse(request.answer, Error::Closed);
+                    }
+                }
+                Command::OpenSession { reply, .. } => {
+                    reply(Err(Error::Closed));
+                    self.has_answered = true;
+                }
+                Command::Health(reply) => reply(Vec::new()),
+                Command::Close(reply) | Command::Reload { reply, .. } => self.closed_replies.push(reply),
+                Command::Metrics(_)
+                | Command::RegisterSchema { .. }
+                | Command::Cancel(_)
+                | Command::Resume(_)
+                | Command::ReleaseSession { .. }
+                | Command::SetTextTypes(_) => {}
+            }
+        }
     }
 
     /// Tells those who asked for the end.
@@ -44,6 +72,10 @@ impl Core {
                 .map(|pool| pool.metrics())
                 .collect(),
         });
-        Metrics { clusters: clusters.collect(), requests: self.requests.len(), sessions: self.sessions.len() }
+        Metrics {
+            clusters: clusters.collect(),
+            requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
+            sessions: self.sessions.len(),
+        }
     }
 }

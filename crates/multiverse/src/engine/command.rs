@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use wire::TextTypes;
 
+use super::routing::RegisteredSchema;
 use super::thread::Plan;
 use crate::error::Error;
 use crate::health::ServerHealth;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     OpenSession { id: SessionId, route: RouteOptions, reply: SessionReply },
     ReleaseSession { id: SessionId, release: Release },
     Reload { plan: Plan, reply: DoneReply },
+    RegisterSchema { schema: RegisteredSchema, reply: SyncSender<Result<(), Error>> },
     SetTextTypes(Arc<TextTypes>),
     Metrics(SyncSender<Metrics>),
     Health(HealthReply),

@@ -10,14 +10,16 @@ use slab::Slab;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use wire::TextTypes;
 
+use super::catalogues::Catalogues;
 use super::event::Event;
 use super::health_check::HealthChecks;
 use super::pending::Pending;
-use super::provisional::Routing;
+use super::routing::RegisteredSchema;
 use super::texts::Texts;
 use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
 use crate::pool::{Pool, PooledConnection};
+use crate::route::Router;
 use crate::session::{Paths, PinnedSession};
 
 /// A cluster: its pools and what it has done.
@@ -46,7 +48,9 @@ pub(crate) struct Core {
     pub(crate) text_types: Arc<TextTypes>,
     pub(crate) clusters: Vec<Cluster>,
     pub(crate) pools: Slab<Pool>,
-    pub(crate) routing: Routing,
+    pub(crate) router: Router,
+    pub(super) registered: Vec<RegisteredSchema>,
+    pub(crate) catalogues: Catalogues,
     pub(crate) texts: Texts,
     pub(crate) paths: Paths,
     pub(crate) requests: Slab<Pending>,
@@ -80,13 +84,15 @@ pub(crate) struct Inbox {
 const OWN_IDS: u64 = 1 << 63;
 
 impl Core {
-    pub(crate) fn new(settings: EngineSettings, routing: Routing, events: UnboundedSender<Event>) -> Self {
+    pub(crate) fn new(settings: EngineSettings, router: Router, events: UnboundedSender<Event>) -> Self {
         Self {
             settings,
             text_types: Arc::default(),
             clusters: Vec::new(),
             pools: Slab::new(),
-            routing,
+            router,
+            registered: Vec::new(),
+            catalogues: Catalogues::default(),
             texts: Texts::default(),
             paths: Paths::default(),
             requests: Slab::new(),
@@ -133,6 +139,9 @@ impl Core {
             self.close();
             return Poll::Ready(());
         }
+        if self.catalogues.is_wanted {
+            self.look_at_catalogues();
+        }
         while let Some(timer) = self.timers.take_due(self.now) {
             self.take_timer(timer);
         }
@@ -154,6 +163,10 @@ impl Core {
             Command::Reload { plan, reply } => {
                 self.reload(&plan);
                 reply();
+            }
+            Command::RegisterSchema { schema, reply } => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.register_schema(schema));
             }
             Command::SetTextTypes(types) => self.set_text_types(&types),
             Command::Metrics(reply) => {

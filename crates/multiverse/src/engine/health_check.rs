@@ -49,11 +49,11 @@ impl Core {
     }
 
     /// Sends a query of the engine itself to a server.
-    fn ask(&mut self, pool_key: usize, sql: &str, purpose: Purpose, limit: Duration) {
+    pub(super) fn ask(&mut self, pool_key: usize, sql: &str, purpose: Purpose, limit: Duration) {
         let Some(pool) = self.pools.get(pool_key) else { return };
         let cluster = pool.cluster;
         let sql: Arc<str> = sql.into();
-        let verdict = self.routing.verdict(&sql);
+        let verdict = self.router.verdict(&sql);
         let text = self.texts.get(&sql, &[]);
         self.next_own_id += 1;
         let answer = OwnAnswer { purpose, started: self.now, rows: Vec::new(), events: self.events.clone() };
@@ -72,6 +72,7 @@ impl Core {
             pool: pool_key,
             cluster,
             on_replica: false,
+            reads: false,
             path: 0,
             place: Place::Queued,
             submitted: self.now,
@@ -94,6 +95,9 @@ impl Core {
         match purpose {
             Purpose::Health { check, pool } => self.found_health(check, pool, started, result),
             Purpose::Replay { pool } => self.found_replay(pool, result),
+            Purpose::Catalogue { cluster, configuration } => {
+                self.found_catalogue(cluster, configuration, result);
+            }
         }
     }
 
@@ -156,7 +160,10 @@ impl Core {
     }
 
     pub(super) fn do_routine(&mut self, routine: Routine) {
-        let Routine::Replay { pool: key } = routine;
+        let key = match routine {
+            Routine::Replay { pool } => pool,
+            Routine::Catalogues => return self.look_at_catalogues(),
+        };
         let Some(pool) = self.pools.get_mut(key) else { return };
         if pool.sampled_until.is_some_and(|until| until > self.now) {
             self.ask(key, position::REPLAYED, Purpose::Replay { pool: key }, HEALTH_LIMIT);

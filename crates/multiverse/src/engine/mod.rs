@@ -5,6 +5,7 @@
 //! anything a hook is called, so that a binding can pass many answers on at once.
 
 mod cancel;
+mod catalogues;
 mod close;
 mod command;
 mod core;
@@ -13,7 +14,6 @@ mod finish;
 mod health_check;
 mod own_query;
 mod pending;
-mod provisional;
 mod readiness;
 mod reload;
 mod routing;
@@ -37,14 +37,18 @@ use crate::config::Clusters;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
-use crate::route::RouteOptions;
+use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
 pub use command::{DoneReply, HealthReply, Release, Session, SessionReply};
 pub(crate) use event::Event;
 pub(crate) use pending::{Failure, Pending, Place};
 pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
+use routing::RegisteredSchema;
 pub use settings::EngineSettings;
 pub(crate) use timers::{Timer, Timers};
+
+/// The engine's thread is never busy for so long.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// Called on the engine's thread at the end of each turn in which an answer was handed out.
 pub type TurnEnd = Box<dyn FnMut() + Send>;
@@ -119,6 +123,17 @@ impl Engine {
         self.commands.send(Command::Reload { plan, reply }).map_err(|_| Error::Closed)
     }
 
+    /// Makes a schema known on a cluster, besides those on which it is already.
+    ///
+    /// # Errors
+    /// [`Error::Route`] where there is no such cluster, [`Error::Closed`].
+    pub fn register_schema(&self, schema: &str, cluster: &str, options: SchemaOptions) -> Result<(), Error> {
+        let (reply, receiver) = sync_channel(1);
+        let (schema, cluster) = (schema.to_owned(), cluster.to_owned());
+        self.tell(Command::RegisterSchema { schema: RegisteredSchema { schema, cluster, options }, reply });
+        receiver.recv_timeout(LONGEST_TURN).unwrap_or(Err(Error::Closed))
+    }
+
     /// Sets the types whose values come as text because the application reads them itself.
     pub fn set_text_types(&self, oids: Vec<u32>) {
         self.tell(Command::SetTextTypes(Arc::new(TextTypes::new(oids))));
@@ -128,7 +143,7 @@ impl Engine {
     pub fn metrics(&self) -> Metrics {
         let (sender, receiver) = sync_channel(1);
         self.tell(Command::Metrics(sender));
-        receiver.recv_timeout(Duration::from_secs(1)).unwrap_or_default()
+        receiver.recv_timeout(LONGEST_TURN).unwrap_or_default()
     }
 
     /// Asks every server for a sign of life.

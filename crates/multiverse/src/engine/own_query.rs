@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Health { check: u64, pool: usize },
     /// How far a standby has replayed.
     Replay { pool: usize },
+    /// A part of a cluster's catalogue.
+    Catalogue { cluster: usize, configuration: u64 },
 }
 
 /// Collects the rows of a query and tells the engine.

@@ -29,6 +29,8 @@ pub(crate) struct Pending {
     pub(crate) cluster: usize,
     /// The server was chosen as one that may be behind.
     pub(crate) on_replica: bool,
+    /// It is known to change nothing.
+    pub(crate) reads: bool,
     /// The search path it runs under, a number of `Paths`.
     pub(crate) path: u32,
     pub(crate) place: Place,
@@ -105,6 +107,6 @@ impl Pending {
 
     /// Whether running it a second time does no harm, and its caller would not notice.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.verdict.is_read() && !self.verdict.changes_session && !self.delivered && self.session.is_none()
+        self.reads && !self.verdict.changes_session && !self.delivered && self.session.is_none()
     }
 }

@@ -9,7 +9,7 @@ use super::thread::Plan;
 use super::timers::Timer;
 use crate::config::{ClusterConfig, ConsistencyLevel};
 use crate::pool::{Pool, Ticket};
-use crate::route::ServerIndex;
+use crate::route::{Router, ServerIndex};
 
 impl Core {
     pub(super) fn reload(&mut self, plan: &Plan) {
@@ -32,7 +32,9 @@ impl Core {
                 counts: counts.unwrap_or_default(),
             });
         }
-        self.routing.update(&plan.clusters);
+        self.router = Router::new(&plan.clusters);
+        self.register_again();
+        self.forget_catalogues();
         for pool in before {
             self.leave(pool);
         }

@@ -7,13 +7,21 @@ use slab::Slab;
 
 use super::core::{Cluster, Core};
 use crate::balance::LiveServers;
+use crate::error::Error;
 use crate::pool::Pool;
 use crate::route::{
-    ClusterIndex, Decision, Operation, ReplayPosition, RouteError, RouteOptions, ServerIndex,
+    ClusterIndex, Decision, ReplayPosition, RouteError, RouteOptions, SchemaOptions, ServerIndex,
 };
 
+/// A schema that the application has registered, which outlives a change of the configuration.
+pub(crate) struct RegisteredSchema {
+    pub(crate) schema: String,
+    pub(crate) cluster: String,
+    pub(crate) options: SchemaOptions,
+}
+
 /// What is known of the servers at this moment.
-pub(crate) struct Live<'a> {
+struct Live<'a> {
     clusters: &'a [Cluster],
     pools: &'a Slab<Pool>,
 }
@@ -52,16 +60,38 @@ impl LiveServers for Live<'_> {
 
 impl Core {
     pub(super) fn decide(&mut self, sql: &Arc<str>, route: &RouteOptions) -> Result<Decision, RouteError> {
-        let Self { routing, clusters, pools, .. } = self;
-        routing.decide(sql, route, &Live { clusters, pools })
+        let Self { router, clusters, pools, .. } = self;
+        let decision = router.route(sql, route, &Live { clusters, pools })?;
+        // A text that reads, but perhaps calls what writes: the catalogue may not be known yet.
+        if !decision.reads && decision.verdict.is_read() {
+            self.catalogues.is_wanted = true;
+        }
+        Ok(decision)
     }
 
-    /// Where a pinned connection is taken from: a session may write unless its caller says otherwise.
-    pub(crate) fn decide_session(&mut self, route: &RouteOptions) -> Result<Decision, RouteError> {
-        let sql: Arc<str> = match route.operation {
-            Some(Operation::Read) => "SELECT 1".into(),
-            _ => "BEGIN".into(),
-        };
-        self.decide(&sql, route)
+    /// Where a pinned connection is taken from.
+    pub(crate) fn decide_session(
+        &mut self,
+        route: &RouteOptions,
+    ) -> Result<(ClusterIndex, ServerIndex), RouteError> {
+        let Self { router, clusters, pools, .. } = self;
+        router.route_session(route, &Live { clusters, pools })
+    }
+
+    pub(super) fn register_schema(&mut self, registered: RegisteredSchema) -> Result<(), Error> {
+        let RegisteredSchema { schema, cluster, options } = &registered;
+        self.router.register_schema(schema, cluster, options.clone())?;
+        self.registered.push(registered);
+        Ok(())
+    }
+
+    /// Registers anew what the application has registered, after the router was made anew. Clusters that have gone took
+    /// their schemas with them.
+    pub(super) fn register_again(&mut self) {
+        let Self { registered, router, .. } = self;
+        registered.retain(|registered| {
+            let RegisteredSchema { schema, cluster, options } = registered;
+            router.register_schema(schema, cluster, options.clone()).is_ok()
+        });
     }
 }

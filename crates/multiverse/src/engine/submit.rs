@@ -53,6 +53,7 @@ impl Core {
             pool,
             cluster: decision.cluster.0,
             on_replica: decision.on_replica,
+            reads: decision.reads,
             path,
             place: Place::Queued,
             submitted: self.now,
@@ -77,7 +78,7 @@ impl Core {
             return self.refuse(request.answer, Error::NoSession(id));
         };
         let (pool, cluster, session_path) = (session.pool, session.cluster, session.path);
-        let verdict = self.routing.verdict(&request.sql);
+        let verdict = self.router.verdict(&request.sql);
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let key = self.keep(Pending {
@@ -95,6 +96,7 @@ impl Core {
             pool,
             cluster,
             on_replica: false,
+            reads: false,
             path,
             place: Place::InSession,
             submitted: self.now,
@@ -164,6 +166,7 @@ impl Core {
                         pending.pool = pool;
                         pending.cluster = decision.cluster.0;
                         pending.on_replica = decision.on_replica;
+                        pending.reads = decision.reads;
                         pending.verdict = decision.verdict;
                     }
                 }

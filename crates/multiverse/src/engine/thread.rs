@@ -13,13 +13,12 @@ use tokio::time::{Sleep, sleep_until};
 use wire::ConnectConfig;
 
 use super::core::{Core, Inbox};
-use super::provisional::Routing;
 use super::reload::pool_id;
 use super::{Command, EngineSettings, TurnEnd};
 use crate::config::Clusters;
 use crate::error::Error;
 use crate::pool::connect_config;
-use crate::route::ServerIndex;
+use crate::route::{Router, ServerIndex};
 
 /// How long a look-up of a host's name may keep the thread from ending.
 const LAST_LOOK_UP: Duration = Duration::from_millis(20);
@@ -72,7 +71,7 @@ fn run(
     runtime.block_on(tokio::task::unconstrained(async {
         let (sender, events) = unbounded_channel();
         let mut inbox = Inbox { commands, events };
-        let mut core = Core::new(settings, Routing::new(&plan.clusters), sender);
+        let mut core = Core::new(settings, Router::new(&plan.clusters), sender);
         core.reload(&plan);
         let mut alarm = Alarm::new();
         poll_fn(|context| {
@@ -88,6 +87,10 @@ fn run(
             }
         })
         .await;
+        core.refuse_rest(&mut inbox.commands);
+        if core.has_answered {
+            on_turn_end();
+        }
         core.reply_closed();
     }));
     runtime.shutdown_timeout(LAST_LOOK_UP);

@@ -33,6 +33,8 @@ pub(crate) enum Timer {
 pub(crate) enum Routine {
     /// Asking a standby how far it has replayed.
     Replay { pool: usize },
+    /// Reading the catalogues that have become old.
+    Catalogues,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use wire::{Pipeline, TransactionStatus};
 
 use crate::engine::{ConnectionWaker, Token};
 use crate::request::SessionId;
+use crate::route::Verdict;
 
 pub(crate) struct PooledConnection {
     pub(crate) token: Token,
@@ -29,6 +30,8 @@ pub(crate) struct PooledConnection {
     pub(crate) cancel: CancelState,
     /// When the oldest request in the pipeline was first cancelled.
     pub(crate) cancelled_since: Option<Instant>,
+    /// A statement that changed definitions in the transaction that is open.
+    pub(crate) definitions: Option<Arc<Verdict>>,
     /// What stands in the pipeline must stand alone.
     pub(crate) is_exclusive: bool,
     /// Its rows are not taken for now, so nothing is read.
@@ -117,6 +120,7 @@ impl PooledConnection {
             change: SessionChange::None,
             cancel: CancelState::None,
             cancelled_since: None,
+            definitions: None,
             is_exclusive: false,
             is_paused: false,
             is_idle: false,

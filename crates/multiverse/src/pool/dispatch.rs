@@ -109,6 +109,7 @@ impl Core {
             return;
         };
         pending.place = Place::Running { slot };
+        pending.columns = None;
         pending.pool = pool_key;
         pool.running += 1;
         let token = connection.token;
@@ -208,7 +209,8 @@ fn write(
         connection.pipeline.execute_simple(&pending.sql)?;
     } else {
         connection.pipeline.execute(&PipelinedStatement {
-            key: prepare.then(|| pending.text.statement_key(pending.path)),
+            // What the engine asks by itself comes too rarely to take a place among the statements kept.
+            key: (prepare && !pending.is_own).then(|| pending.text.statement_key(pending.path)),
             sql: &pending.sql,
             parameter_types: pending.parameters.types(),
             parameters: pending.parameters.section(),

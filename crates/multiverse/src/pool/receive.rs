@@ -10,6 +10,7 @@ use super::{CancelState, SessionChange, Work};
 use crate::answer::Flow;
 use crate::engine::{Core, Failure, Timer, Token};
 use crate::error::Error;
+use crate::route::ClusterIndex;
 
 /// After so many reads the other connections have their turn.
 const MOST_READS: usize = 8;
@@ -116,6 +117,7 @@ impl Core {
         if let Some(connection) = self.connection(token) {
             connection.note_status(status);
         }
+        self.note_definitions(token, key, status);
         let Some(pending) = self.requests.get_mut(key) else { return };
         let Some(pool) = self.pools.get_mut(token.pool) else { return };
         pending.text.record(taken);
@@ -136,6 +138,23 @@ impl Core {
             _ if pending.answer.is_none() => self.drop_answered(key),
             None => self.end(key, Ok(())),
             Some(failure) => self.refused(token, key, failure, status, exposed),
+        }
+    }
+
+    /// Tells the router of definitions that have changed, once no transaction hides them any more.
+    fn note_definitions(&mut self, token: Token, key: usize, status: TransactionStatus) {
+        let Some(pending) = self.requests.get(key) else { return };
+        let (verdict, cluster) = (&pending.verdict, pending.cluster);
+        let connection = self.pools.get_mut(token.pool).and_then(|pool| pool.connections.get_mut(token.slot));
+        let Some(connection) = connection else { return };
+        if verdict.changes_definitions {
+            connection.definitions = Some(Arc::clone(verdict));
+        }
+        if status == TransactionStatus::Idle
+            && let Some(verdict) = connection.definitions.take()
+        {
+            self.router.executed(ClusterIndex(cluster), &verdict);
+            self.catalogues.is_wanted = true;
         }
     }
 
@@ -201,7 +220,7 @@ impl Core {
         pending.rerouted = true;
         pending.on_replica = false;
         let cluster = pending.cluster;
-        self.routing.refused_on_replica(&pending.sql);
+        self.router.refused_on_replica(ClusterIndex(cluster), &pending.sql);
         let primary =
             self.clusters.get(cluster).and_then(|cluster| cluster.pools.get(cluster.primary)).copied();
         if let (Some(primary), Some(pending)) = (primary, self.requests.get_mut(key)) {

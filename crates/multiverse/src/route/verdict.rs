@@ -1,7 +1,5 @@
 //! What a statement is, as far as its text tells.
 
-use std::sync::Arc;
-
 /// Whether a statement may run on a replica, as far as its text tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
@@ -76,22 +74,28 @@ pub struct Verdict {
     /// Whether definitions change, so that what is known of the database is to be read anew.
     pub changes_definitions: bool,
     /// The functions called.
-    pub functions: Arc<[ObjectName]>,
+    pub functions: Box<[ObjectName]>,
     /// The operators used.
-    pub operators: Arc<[ObjectName]>,
+    pub operators: Box<[ObjectName]>,
     /// The types named in casts.
-    pub types: Arc<[ObjectName]>,
-    /// The relations read or written, without those that the statement itself defines by WITH.
-    pub relations: Arc<[ObjectName]>,
+    pub types: Box<[ObjectName]>,
+    /// The relations read or written, and where a WITH clause defines one of the name, perhaps that one.
+    pub relations: Box<[ObjectName]>,
+    /// What is read of rows by `row.name`, which calls a function where the row has no such column.
+    pub attributes: Box<[Box<str>]>,
+    /// The names that WITH clauses define.
+    pub common_tables: Box<[Box<str>]>,
 }
 
 impl Verdict {
     /// Whether the text is exactly one statement, which the extended protocol takes.
+    #[must_use]
     pub fn is_single_statement(&self) -> bool {
         self.statements == Some(1)
     }
 
     /// Whether it counts as a read in metrics.
+    #[must_use]
     pub fn is_read(&self) -> bool {
         self.access == Access::Read
     }

@@ -54,16 +54,16 @@ impl PinnedSession {
 
 impl Core {
     pub(crate) fn open_session(&mut self, id: SessionId, route: RouteOptions, reply: SessionReply) {
-        let decision = match self.decide_session(&route) {
-            Ok(decision) => decision,
+        let (cluster, server) = match self.decide_session(&route) {
+            Ok(place) => place,
             Err(error) => return self.answer_session(reply, Err(error.into())),
         };
-        let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
+        let Some(pool) = self.pool_of(cluster.0, server.0) else {
             return self.answer_session(reply, Err(RouteError::NoActiveCluster.into()));
         };
         let session = PinnedSession {
             pool,
-            cluster: decision.cluster.0,
+            cluster: cluster.0,
             path: route.schema.as_ref().map_or(0, |schema| self.paths.number(schema)),
             queued: self.now(),
             hold: Hold::Waiting(reply),

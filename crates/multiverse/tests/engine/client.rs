@@ -269,6 +269,20 @@ impl Client {
             .expect("there is a server")
     }
 
+    /// Has the engine read the database's catalogue, so that it has nothing of its own to do for a while.
+    pub(crate) fn warm_up(self) -> Self {
+        self.value("SELECT 'warm'");
+        self.wait_until_idle();
+        self
+    }
+
+    /// Has the engine read the database's catalogue, so that it has nothing of its own to do for a while.
+    pub(crate) fn warm_up(self) -> Self {
+        self.value("SELECT 'warm'");
+        self.wait_until_idle();
+        self
+    }
+
     /// Waits until nothing is under way any more.
     pub(crate) fn wait_until_idle(&self) {
         wait_for("all connections to be free", || {
