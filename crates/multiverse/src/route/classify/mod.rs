@@ -135,3 +135,6 @@ fn unknown() -> Verdict {
 fn list<T>(set: IndexSet<T>) -> Box<[T]> {
     set.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;
