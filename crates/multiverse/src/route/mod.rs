@@ -16,3 +16,6 @@ pub use options::{Operation, ReplayPosition, RouteOptions};
 pub use router::Router;
 pub use schemas::{CacheStrategy, SchemaHome, SchemaOptions};
 pub use verdict::{Access, ObjectName, StatementKind, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,9 @@ impl KnownText {
     }
 }
 
+/// A text that is found by its address, with what is known of it.
+type Slot = Option<(Arc<str>, Arc<KnownText>)>;
+
 /// The texts. Two generations stand in for an exact order of use: what is used moves to the young one, and when that is
 /// full the old one is dropped.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ pub(super) struct KnownTexts {
     young: HashMap<Arc<str>, Arc<KnownText>>,
     old: HashMap<Arc<str>, Arc<KnownText>>,
     young_bytes: usize,
-    slots: Box<[Option<(Arc<str>, Arc<KnownText>)>]>,
+    slots: Box<[Slot]>,
     clusters: usize,
 }
 

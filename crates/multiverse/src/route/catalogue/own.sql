@@ -13,9 +13,11 @@ WITH
     SELECT 't', c.contypid, c.conbin::text
       FROM pg_catalog.pg_constraint c WHERE c.contypid >= 16384 AND c.conbin IS NOT NULL
   ),
+  -- A cast belongs to its types that users have made; to built-in types only where both are built in.
   cast_type(id, function) AS (
     SELECT u.id, c.castfunc
-      FROM pg_catalog.pg_cast c, LATERAL (VALUES (c.castsource), (c.casttarget)) AS u(id) WHERE c.castfunc >= 16384
+      FROM pg_catalog.pg_cast c, LATERAL (VALUES (c.castsource), (c.casttarget)) AS u(id)
+      WHERE c.castfunc >= 16384 AND (u.id >= 16384 OR (c.castsource < 16384 AND c.casttarget < 16384))
   ),
   own_type(id) AS (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid >= 16384 UNION SELECT c.id FROM cast_type c),
   reference(kind, id, target) AS (
@@ -23,6 +25,10 @@ WITH
         WHEN 'eqop' THEN 'o' WHEN 'sortop' THEN 'o' ELSE 'f' END || m[2]
       FROM expression e, LATERAL pg_catalog.regexp_matches(e.tree,
         ':(relid|resulttype|opno|eqop|sortop|funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) ([1-9]\d*)', 'g') m
+    UNION ALL
+    SELECT 'f', p.oid, 't' || u.type
+      FROM pg_catalog.pg_proc p, LATERAL pg_catalog.unnest(p.proargtypes) AS u(type)
+      WHERE p.oid >= 16384 AND u.type >= 16384
     UNION ALL
     SELECT 'f', a.aggfnoid::oid, 'f' || u.target::oid
       FROM pg_catalog.pg_aggregate a, LATERAL (VALUES (a.aggtransfn), (a.aggfinalfn), (a.aggcombinefn),

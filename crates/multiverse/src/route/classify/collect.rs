@@ -18,6 +18,8 @@ pub(super) struct Findings {
     pub(super) changes_session: bool,
     pub(super) transaction_control: bool,
     pub(super) changes_definitions: bool,
+    /// Whether what is made belongs to the session, so that others need not know of it.
+    pub(super) makes_temporary: bool,
     pub(super) functions: IndexSet<ObjectName>,
     pub(super) operators: IndexSet<ObjectName>,
     pub(super) types: IndexSet<ObjectName>,
@@ -53,6 +55,7 @@ impl Collector {
                 changes_session: false,
                 transaction_control: false,
                 changes_definitions: false,
+                makes_temporary: false,
                 functions: IndexSet::new(),
                 operators: IndexSet::new(),
                 types: IndexSet::new(),
@@ -90,7 +93,7 @@ impl Collector {
 
     /// The name that the node's parts spell: the last two parts, as `schema.name`.
     fn spelled(&mut self, names_from: usize) -> Option<ObjectName> {
-        let name = self.names.pop()?;
+        let name = if self.names.len() > names_from { self.names.pop()? } else { return None };
         let schema = if self.names.len() > names_from { self.names.pop() } else { None };
         Some(ObjectName { schema, name })
     }
@@ -165,7 +168,10 @@ impl TreeListener for Collector {
         match (frame.kind, frame.field) {
             ("RangeVar", "schemaname") if !value.is_empty() => self.relation.schema = Some(value.into()),
             ("RangeVar", "relname") => self.relation.name = value.into(),
-            ("RangeVar", "relpersistence") if value == "t" => self.findings.changes_session = true,
+            ("RangeVar", "relpersistence") if value == "t" => {
+                self.findings.changes_session = true;
+                self.findings.makes_temporary = true;
+            }
             ("CommonTableExpr", "ctename") => {
                 self.findings.common_tables.insert(value.into());
             }
@@ -207,7 +213,7 @@ impl TreeListener for Collector {
     fn leave(&mut self) {
         let Some(Frame { kind, names_from, .. }) = self.stack.pop() else { return };
         match kind {
-            "RangeVar" => self.leave_relation(),
+            "RangeVar" => return self.leave_relation(),
             "FuncCall" | "RangeTableSample" => {
                 if let Some(name) = self.spelled(names_from) {
                     self.note_schema(name.schema.as_deref());
@@ -239,7 +245,7 @@ impl TreeListener for Collector {
                 let parts = self.names.split_off(names_from.min(self.names.len()));
                 self.findings.attributes.extend(parts.into_iter().skip(1));
             }
-            _ => {}
+            _ => return,
         }
         self.names.truncate(names_from);
     }

@@ -19,22 +19,32 @@ use crate::route::verdict::{Access, StatementKind, Verdict};
 const LONGEST: usize = 4 << 20;
 
 /// Trees that may be deeper than this are not parsed. The server refuses most of them too (`stack depth limit exceeded`).
-const DEEPEST: usize = 20_000;
+const DEEPEST: usize = 5_000;
 
 /// The stack that one level of a syntax tree may take, from the parser to the end of the walk over it.
-const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 16 << 10 } else { 4 << 10 };
+const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 160 << 10 } else { 4 << 10 };
 
 /// The stack that is needed whatever the text.
-const LEAST_STACK: usize = 256 << 10;
+const LEAST_STACK: usize = 768 << 10;
 
 /// Tells what a text is.
+#[must_use]
 pub fn classify(sql: &str) -> Verdict {
     if sql.len() > LONGEST {
         return unknown();
     }
     let Some(depth) = nesting::depth_bound(sql).filter(|depth| *depth <= DEEPEST) else { return unknown() };
     let needed = LEAST_STACK + depth * STACK_PER_LEVEL;
-    stacker::maybe_grow(needed, needed * 2, || classify_on_this_stack(sql))
+    if stacker::remaining_stack().is_some_and(|remaining| remaining >= needed) {
+        return classify_on_this_stack(sql);
+    }
+    // The parser measures the stack of its thread, so a deeper stack means another thread.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(needed)
+            .spawn_scoped(scope, || classify_on_this_stack(sql));
+        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(unknown)
+    })
 }
 
 fn classify_on_this_stack(sql: &str) -> Verdict {
@@ -92,7 +102,8 @@ fn verdict(findings: Findings) -> Verdict {
         locks: findings.locks,
         changes_session: findings.changes_session,
         transaction_control: findings.transaction_control,
-        changes_definitions: findings.changes_definitions,
+        changes_definitions: findings.changes_definitions
+            && !(findings.makes_temporary && findings.kinds.len() == 1),
         functions: list(findings.functions),
         operators: list(findings.operators),
         types: list(findings.types),
@@ -124,3 +135,6 @@ fn unknown() -> Verdict {
 fn list<T>(set: IndexSet<T>) -> Box<[T]> {
     set.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

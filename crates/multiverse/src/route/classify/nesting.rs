@@ -5,20 +5,15 @@
 
 use pg_query::protobuf::Token;
 
-/// Texts up to this length are not looked into: a token takes at least a byte, so they cannot nest deeper than this.
-const SHORT: usize = 2048;
+use super::parse;
 
 /// An upper bound of the depth of the text's syntax tree; `None` when the text does not even consist of tokens.
 pub(super) fn depth_bound(sql: &str) -> Option<usize> {
-    if sql.len() <= SHORT {
-        return Some(sql.len());
-    }
-    let tokens = pg_query::scan_tokens(sql).ok()?;
-    Some(depth_of(tokens.iter().map(|token| token.token)))
+    parse::scan(sql, depth_of)
 }
 
 /// No tree is deeper than the number of tokens that are not set apart by a comma, or by AND and OR, which make lists.
-fn depth_of(tokens: impl Iterator<Item = i32>) -> usize {
+fn depth_of(tokens: &mut dyn Iterator<Item = i32>) -> usize {
     let mut groups = Vec::new();
     let mut group = Group::default();
     let mut depth = 0;

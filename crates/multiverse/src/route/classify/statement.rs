@@ -62,6 +62,22 @@ pub(super) fn class_of(node: &str) -> Option<StatementClass> {
         "VacuumStmt" | "ClusterStmt" | "ReindexStmt" | "CheckPointStmt" | "RefreshMatViewStmt"
         | "AlterSystemStmt" => class(StatementKind::Maintenance, Write),
         "RawStmt" => return None,
+        // Definitions that do not decide what a read does.
+        "GrantStmt"
+        | "GrantRoleStmt"
+        | "CommentStmt"
+        | "SecLabelStmt"
+        | "IndexStmt"
+        | "CreateStatsStmt"
+        | "AlterStatsStmt"
+        | "CreateRoleStmt"
+        | "AlterRoleStmt"
+        | "AlterRoleSetStmt"
+        | "DropRoleStmt"
+        | "CreatedbStmt"
+        | "DropdbStmt"
+        | "AlterDatabaseStmt"
+        | "AlterDatabaseSetStmt" => class(StatementKind::Definition, Write),
         // The data of a table, not its definition.
         "TruncateStmt" => class(StatementKind::Delete, Write),
         _ if node.ends_with("Stmt") => class(StatementKind::Definition, Write).changing_definitions(),
