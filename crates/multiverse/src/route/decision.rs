@@ -22,6 +22,8 @@ pub struct Decision {
     /// Whether the server was chosen as one that may be behind. Should it refuse the statement as a write (25006), the
     /// primary is to be asked, and [`crate::route::Router::refused_on_replica`] told.
     pub on_replica: bool,
+    /// Whether it is known to change nothing, so that running it twice does no harm.
+    pub reads: bool,
     /// What the statement is.
     pub verdict: Arc<Verdict>,
 }

@@ -88,7 +88,7 @@ impl Router {
             && self.is_harmless(cluster, &known);
         let server = if reads { self.reader(cluster, &wishes, live) } else { live.primary(cluster) };
         let on_replica = server != live.primary(cluster);
-        Ok(Decision { cluster, server, on_replica, verdict: Arc::clone(&known.verdict) })
+        Ok(Decision { cluster, server, on_replica, reads, verdict: Arc::clone(&known.verdict) })
     }
 
     /// The cluster and the server of a connection that a caller keeps for itself, for statements that are not known yet.

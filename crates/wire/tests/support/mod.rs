@@ -88,6 +88,20 @@ impl Cluster {
         }
     }
 
+    /// Stops the server at once, sessions and all. Its folder stays.
+    #[allow(dead_code, reason = "not every test program stops its server")]
+    pub(crate) fn stop(&mut self) {
+        let owner = Owner::of_server();
+        let mut stop = owner.command(&programs().join("pg_ctl"));
+        run(stop.args(["stop", "--wait", "--silent", "--mode=immediate", "-D"]).arg(self.data()));
+    }
+
+    /// Starts the server again that was stopped, on the port it had.
+    #[allow(dead_code, reason = "not every test program stops its server")]
+    pub(crate) fn start_again(&mut self) {
+        self.try_start(&programs(), &Owner::of_server()).expect("the server starts again");
+    }
+
     /// Runs SQL as the superuser with psql.
     pub(crate) fn psql(&self, sql: &str) {
         run(&mut self.psql_command(sql));
