@@ -1,8 +1,29 @@
-//! Many PostgreSQL clusters behind one query. So far this crate reads and checks the configuration of clusters, on which
-//! pools, routing and balancing will stand.
+//! Many PostgreSQL clusters behind one query.
+//!
+//! [`Engine`] is the door: it takes [`Request`]s, decides by [`route`] and [`balance`] where each runs, keeps a pool of
+//! pipelined connections to every server, and hands the results to each request's [`Answer`].
 
+mod answer;
+pub mod balance;
 mod config;
+mod engine;
+mod error;
+mod health;
+mod metrics;
+mod pool;
+mod request;
+pub mod route;
 mod server;
+mod session;
 
-pub use config::{Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ReadPreference};
+pub use answer::{Answer, Completed, Flow};
+pub use config::{
+    Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
+    ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
+};
+pub use engine::{DoneReply, Engine, EngineSettings, HealthReply, Release, Session, SessionReply, TurnEnd};
+pub use error::{Error, ErrorKind};
+pub use health::ServerHealth;
+pub use metrics::{ClusterMetrics, Metrics, ServerMetrics};
+pub use request::{BindParameters, Request, RequestId, Retry, SessionId};
 pub use server::ServerConfig;

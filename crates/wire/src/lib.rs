@@ -27,6 +27,7 @@ mod connection;
 pub mod copy;
 mod error;
 mod notice;
+mod pipeline;
 mod protocol;
 pub mod replication;
 mod socket;
@@ -42,5 +43,6 @@ pub use connection::{
 };
 pub use error::{ConfigError, Error, ErrorKind, Result, ServerError};
 pub use notice::{Notification, ServerNotice};
+pub use pipeline::{Pipeline, PipelineEvent, PipelinedStatement, TextTypes};
 pub use protocol::row::{Column, Format, Row, RowBatch, Rows};
 pub use protocol::state::TransactionStatus;

@@ -73,6 +73,18 @@ impl Socket {
         crate::tls::certificate::end_point_hash(session.peer_certificates()?.first()?)
     }
 
+    /// Looks at what has arrived without taking it: the number of bytes, 0 at the end of the stream, or an error,
+    /// `WouldBlock` where nothing has.
+    pub(crate) fn peek(&self) -> io::Result<usize> {
+        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            #[cfg(unix)]
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0).peek(&mut byte),
+        }
+    }
+
     pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }

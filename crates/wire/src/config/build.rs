@@ -46,6 +46,8 @@ pub(super) fn build(settings: &Settings, environment: Environment<'_>) -> Result
         ssl_mode: ssl_mode(settings, &root_certificates)?,
         client_certificate: client_certificate(settings, &files)?,
         root_certificates,
+        client_identity: None,
+        ssl_server_name: None,
         channel_binding: channel_binding(settings)?,
         target_session_attributes: target_session_attributes(settings)?,
         keep_alive: keep_alive(settings)?,

@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::tls::TlsClient;
 use settings::Settings;
 
 /// A server to try: hosts are tried in their order until one accepts.
@@ -64,6 +65,8 @@ pub enum RootCertificates {
     None,
     /// Those of a PEM file.
     File(PathBuf),
+    /// Those of this PEM text.
+    Pem(String),
     /// Those of the operating system.
     System,
 }
@@ -151,6 +154,10 @@ pub struct ConnectConfig {
     pub root_certificates: RootCertificates,
     /// The PEM files of the client's certificate and its key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// The client's certificate and its key as PEM text, in place of the files.
+    pub(crate) client_identity: Option<(String, String)>,
+    /// The name that the server's certificate must bear, where it is not the host's.
+    pub ssl_server_name: Option<String>,
     /// Whether SCRAM must be bound to TLS.
     pub channel_binding: ChannelBinding,
     /// Which session is acceptable.
@@ -192,6 +199,23 @@ impl ConnectConfig {
     /// Sets the password.
     pub fn set_password(&mut self, password: Option<String>) {
         self.password = password;
+    }
+
+    /// Sets the client's certificate, with those that lead to its root, and its private key, both PEM text.
+    pub fn set_client_identity(&mut self, certificate: String, key: String) {
+        self.client_identity = Some((certificate, key));
+    }
+
+    /// Reads the certificates and keys, which connecting does too.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Tls`] for the first that cannot be used.
+    pub fn check_tls(&self) -> Result<()> {
+        let hosts = self.hosts.iter().filter_map(|host| match host {
+            Host::Tcp { name, .. } => Some(name),
+            Host::Unix { .. } => None,
+        });
+        hosts.map(|name| TlsClient::new(self, name).map(drop)).collect()
     }
 
     /// The password for one host: the one set, else the one in the password file.

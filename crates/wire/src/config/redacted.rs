@@ -59,7 +59,8 @@ impl ConnectConfig {
         show(
             "sslrootcert",
             match &self.root_certificates {
-                RootCertificates::None => None,
+                // The text has no place in a URI.
+                RootCertificates::None | RootCertificates::Pem(_) => None,
                 RootCertificates::File(file) => Some(file.to_string_lossy().into_owned()),
                 RootCertificates::System => Some("system".to_owned()),
             },

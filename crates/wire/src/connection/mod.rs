@@ -26,9 +26,11 @@ pub use stream::RowStream;
 pub use transaction::IsolationLevel;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::notice::{Notification, ServerNotice};
+use crate::pipeline::{Pipeline, TextTypes};
 use crate::protocol::state::{ProtocolState, TransactionStatus};
 use crate::socket::Socket;
 use statement::StatementCache;
@@ -113,6 +115,12 @@ impl Connection {
             self.read_unasked().await?;
         }
         Ok(())
+    }
+
+    /// The same session as a pipeline. The connection is [`ready`](Connection::ready).
+    pub(crate) fn into_idle_pipeline(self, text_types: Arc<TextTypes>) -> Pipeline {
+        let capacity = self.statements.capacity();
+        Pipeline::new(self.socket, self.state, self.cancel_token, capacity, text_types)
     }
 
     /// Closes the session in order. Dropping the connection closes it too, without telling the server first.

@@ -103,6 +103,10 @@ impl StatementCache {
         }
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(super) fn is_enabled(&self) -> bool {
         self.capacity > 0
     }

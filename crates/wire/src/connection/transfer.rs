@@ -93,7 +93,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is broken.
-    pub(super) async fn ready(&mut self) -> Result<()> {
+    pub(crate) async fn ready(&mut self) -> Result<()> {
         if let Some(reason) = &self.broken {
             return Err(Error::Closed(reason.clone()));
         }

@@ -95,6 +95,27 @@ pub(crate) fn bind<'a>(
     Ok(())
 }
 
+/// Binds the unnamed portal with parameters and result formats that are already in the form of the message.
+pub(crate) fn bind_ready(
+    statement: &str,
+    parameters: &[u8],
+    formats: &[u8],
+    buffer: &mut BytesMut,
+) -> Result<()> {
+    check_length("parameters", parameters.len())?;
+    buffer.reserve(parameters.len() + statement.len() + formats.len() + 32);
+    buffer.put_u8(b'B');
+    let start = buffer.len();
+    buffer.put_u32(0);
+    buffer.put_u8(0);
+    buffer.put_slice(statement.as_bytes());
+    buffer.put_u8(0);
+    buffer.put_slice(parameters);
+    buffer.put_slice(formats);
+    patch_length(buffer, start);
+    Ok(())
+}
+
 /// Writes the length of the message whose length field is at `start`, now that its end is known.
 pub(crate) fn patch_length(buffer: &mut BytesMut, start: usize) {
     let length = (buffer.len() - start) as u32;

@@ -50,6 +50,13 @@ pub(crate) struct Mark {
     outstanding: usize,
 }
 
+impl Mark {
+    /// The bytes that were outbound.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+}
+
 /// The protocol's state of one connection.
 ///
 /// Many requests may be outstanding at once: `outstanding` counts the ReadyForQuery still to come.
@@ -210,6 +217,11 @@ impl ProtocolState {
             Ok(Some((_, length))) => (HEADER + length).saturating_sub(self.inbound.len()).max(1),
             _ => 1,
         }
+    }
+
+    /// Counts a request that was written into `outbound` with its Sync.
+    pub(crate) fn begin_request(&mut self) {
+        self.outstanding += 1;
     }
 
     pub(crate) fn mark(&self) -> Mark {

@@ -36,6 +36,7 @@ impl fmt::Debug for TlsClient {
 impl TlsClient {
     /// Reads the certificates and keys that `config` names, for the server called `host`.
     pub(crate) fn new(config: &ConnectConfig, host: &str) -> Result<Self> {
+        let host = config.ssl_server_name.as_deref().unwrap_or(host);
         let server = match ServerName::try_from(host.to_owned()) {
             Ok(server) => server,
             Err(_) if config.ssl_mode == SslMode::VerifyFull => {
@@ -55,13 +56,13 @@ impl TlsClient {
             .map_err(failed)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let client = match &config.client_certificate {
+        let client = match client_identity(config)? {
             None => builder.with_no_client_auth(),
-            Some((certificate, key)) => builder
-                .with_client_auth_cert(certificates("sslcert", certificate)?, private_key(key)?)
-                .map_err(|error| {
+            Some((certificates, key)) => {
+                builder.with_client_auth_cert(certificates, key).map_err(|error| {
                     Error::config("sslcert", format!("the certificate cannot be used: {error}"))
-                })?,
+                })?
+            }
         };
         Ok(Self { connector: Arc::new(client).into(), server })
     }
@@ -82,19 +83,33 @@ fn trusted(roots: &RootCertificates) -> Result<Option<Trusted>> {
         RootCertificates::None => Ok(None),
         RootCertificates::System => system_roots().map(Some),
         RootCertificates::File(file) => {
-            let certificates = certificates("sslrootcert", file)?;
-            let mut store = RootCertStore::empty();
-            for certificate in &certificates {
-                store.add(certificate.clone()).map_err(|error| {
-                    Error::config(
-                        "sslrootcert",
-                        format!("{} has an invalid certificate: {error}", file.display()),
-                    )
-                })?;
-            }
-            Ok(Some(Trusted { store: Arc::new(store), certificates: certificates.into() }))
+            roots_of(certificates("sslrootcert", file)?, &file.display().to_string()).map(Some)
         }
+        RootCertificates::Pem(text) => roots_of(certificates_in("sslrootcert", text)?, "the text").map(Some),
     }
+}
+
+fn roots_of(certificates: Vec<CertificateDer<'static>>, source: &str) -> Result<Trusted> {
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| {
+            Error::config("sslrootcert", format!("{source} has an invalid certificate: {error}"))
+        })?;
+    }
+    Ok(Trusted { store: Arc::new(store), certificates: certificates.into() })
+}
+
+/// The certificate and the key that the client shows.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client_identity(config: &ConnectConfig) -> Result<Option<Identity>> {
+    if let Some((certificate, key)) = &config.client_identity {
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|error| Error::config("sslkey", format!("the text cannot be read as PEM: {error}")))?;
+        return Ok(Some((certificates_in("sslcert", certificate)?, key)));
+    }
+    let Some((certificate, key)) = &config.client_certificate else { return Ok(None) };
+    Ok(Some((certificates("sslcert", certificate)?, private_key(key)?)))
 }
 
 /// Root certificates, as a store of trust anchors and as they are.
@@ -130,6 +145,16 @@ fn certificates(parameter: &str, file: &Path) -> Result<Vec<CertificateDer<'stat
         .map_err(unreadable)?;
     if certificates.is_empty() {
         return Err(Error::config(parameter, format!("{} has no certificate", file.display())));
+    }
+    Ok(certificates)
+}
+
+fn certificates_in(parameter: &str, text: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Error::config(parameter, format!("the text cannot be read as PEM: {error}")))?;
+    if certificates.is_empty() {
+        return Err(Error::config(parameter, "the text has no certificate"));
     }
     Ok(certificates)
 }

@@ -1,0 +1,105 @@
+//! Reading the catalogues of the databases, by which the router tells reads from writes.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::own_query::{OwnResult, Purpose};
+use super::timers::{Routine, Timer};
+use crate::route::ClusterIndex;
+use crate::route::catalogue::CatalogueRow;
+
+/// How long a catalogue may take to be read.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The catalogues that are being read.
+#[derive(Default)]
+pub(crate) struct Catalogues {
+    /// A request has met something that the router does not know.
+    pub(crate) is_wanted: bool,
+    /// When the router is asked again whether one is due.
+    next_look: Option<Instant>,
+    /// By cluster: the queries still to be asked, and the rows of those answered.
+    reading: HashMap<usize, Reading>,
+    /// Counts the configurations, so that what was asked under an older one is not used.
+    pub(crate) configuration: u64,
+}
+
+struct Reading {
+    queries: std::slice::Iter<'static, &'static str>,
+    results: Vec<Vec<CatalogueRow>>,
+}
+
+impl Core {
+    /// Begins to read the catalogues that are due, once any request has needed one.
+    pub(super) fn look_at_catalogues(&mut self) {
+        self.catalogues.is_wanted = false;
+        while let Some((cluster, queries)) = self.router.begin_catalogue(self.now) {
+            let reading = Reading { queries: queries.iter(), results: Vec::new() };
+            self.catalogues.reading.insert(cluster.0, reading);
+            self.read_catalogue(cluster.0);
+        }
+        let Some(due) = self.router.next_catalogue_due(self.now) else { return };
+        if self.catalogues.next_look.is_none_or(|look| look <= self.now || due < look) {
+            self.catalogues.next_look = Some(due);
+            self.timers.add(due, Timer::Routine(Routine::Catalogues));
+        }
+    }
+
+    /// Asks the next query for the catalogue of a cluster, or hands the rows to the router.
+    fn read_catalogue(&mut self, cluster: usize) {
+        let Some(reading) = self.catalogues.reading.get_mut(&cluster) else { return };
+        let configuration = self.catalogues.configuration;
+        if let Some(sql) = reading.queries.next() {
+            let purpose = Purpose::Catalogue { cluster, configuration };
+            match self.pool_for_catalogue(cluster) {
+                Some(pool) => self.ask(pool, sql, purpose, LIMIT),
+                None => self.catalogue_failed(cluster),
+            }
+            return;
+        }
+        let Some(reading) = self.catalogues.reading.remove(&cluster) else { return };
+        if let Err(error) = self.router.catalogue_was_read(ClusterIndex(cluster), reading.results, self.now) {
+            tracing::warn!(%error, "a catalogue cannot be understood; all statements go to the primary");
+        }
+        self.look_at_catalogues();
+    }
+
+    pub(super) fn found_catalogue(&mut self, cluster: usize, configuration: u64, result: OwnResult) {
+        if configuration != self.catalogues.configuration {
+            return;
+        }
+        match (result, self.catalogues.reading.get_mut(&cluster)) {
+            (Ok(rows), Some(reading)) => {
+                reading.results.push(rows.into_iter().map(CatalogueRow::from_columns).collect());
+                self.read_catalogue(cluster);
+            }
+            (Err(error), Some(_)) => {
+                tracing::debug!(%error, "a catalogue could not be read");
+                self.catalogue_failed(cluster);
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn catalogue_failed(&mut self, cluster: usize) {
+        self.catalogues.reading.remove(&cluster);
+        self.router.catalogue_was_not_read(ClusterIndex(cluster), self.now);
+        self.look_at_catalogues();
+    }
+
+    /// The primary, else any server that is up: the catalogue is the same on all.
+    fn pool_for_catalogue(&self, cluster: usize) -> Option<usize> {
+        let cluster = self.clusters.get(cluster)?;
+        let is_up = |key: &usize| self.pools.get(*key).is_some_and(|pool| pool.is_up);
+        let primary = cluster.pools.get(cluster.primary).copied();
+        primary.filter(is_up).or_else(|| cluster.pools.iter().copied().find(is_up)).or(primary)
+    }
+
+    /// Forgets what is being read, as the clusters have changed.
+    pub(super) fn forget_catalogues(&mut self) {
+        self.catalogues.configuration += 1;
+        self.catalogues.reading.clear();
+        self.catalogues.next_look = None;
+    }
+}

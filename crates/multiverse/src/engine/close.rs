@@ -1,0 +1,83 @@
+//! The end of an engine, and the figures of all its clusters.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::core::Core;
+use super::{Command, DoneReply};
+use crate::error::Error;
+use crate::metrics::{ClusterMetrics, Metrics};
+use crate::route::ClusterIndex;
+
+impl Core {
+    pub(super) fn closing_reply(&mut self, reply: DoneReply) {
+        self.closed_replies.push(reply);
+    }
+
+    /// Ends everything that is under way, and tells the servers that the sessions end.
+    pub(super) fn close(&mut self) {
+        let keys: Vec<usize> = self.requests.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.end(key, Err(Error::Closed));
+        }
+        self.end_all_sessions();
+        self.end_health_checks();
+        self.terminate_all();
+    }
+
+    /// Answers what was sent while the engine was closing.
+    pub(super) fn refuse_rest(&mut self, commands: &mut UnboundedReceiver<Command>) {
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            match command {
+                Command::Submit(requests) => {
+                    for request in requests {
+                        self.refuse(request.answer, Error::Closed);
+                    }
+                }
+                Command::OpenSession { reply, .. } => {
+                    reply(Err(Error::Closed));
+                    self.has_answered = true;
+                }
+                Command::Health(reply) => reply(Vec::new()),
+                Command::Close(reply) | Command::Reload { reply, .. } => self.closed_replies.push(reply),
+                Command::Metrics(_)
+                | Command::RegisterSchema { .. }
+                | Command::Cancel(_)
+                | Command::Resume(_)
+                | Command::ReleaseSession { .. }
+                | Command::SetTextTypes(_) => {}
+            }
+        }
+    }
+
+    /// Tells those who asked for the end.
+    pub(super) fn reply_closed(&mut self) {
+        for reply in std::mem::take(&mut self.closed_replies) {
+            reply();
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        let clusters = self.clusters.iter().enumerate().map(|(index, cluster)| ClusterMetrics {
+            id: Arc::clone(&cluster.id),
+            knows_catalogue: self.router.knows_catalogue(ClusterIndex(index)),
+            reads: cluster.counts.reads,
+            writes: cluster.counts.writes,
+            errors: cluster.counts.errors,
+            total_duration: cluster.counts.duration,
+            servers: cluster
+                .pools
+                .iter()
+                .filter_map(|key| self.pools.get(*key))
+                .map(|pool| pool.metrics())
+                .collect(),
+        });
+        Metrics {
+            clusters: clusters.collect(),
+            requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
+            sessions: self.sessions.len(),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the handle tells the engine's thread.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use wire::TextTypes;
+
+use super::routing::RegisteredSchema;
+use super::thread::Plan;
+use crate::error::Error;
+use crate::health::ServerHealth;
+use crate::metrics::Metrics;
+use crate::request::{Request, RequestId, SessionId};
+use crate::route::RouteOptions;
+
+/// A pinned connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its number, for requests and for releasing it.
+    pub id: SessionId,
+    /// The cluster's id.
+    pub cluster: Arc<str>,
+    /// The server's pool id.
+    pub server: Arc<str>,
+    /// The process id of the session on the server.
+    pub process_id: i32,
+}
+
+/// What becomes of a connection that is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// It is reset where it was changed, and goes back to the pool.
+    Reuse,
+    /// It is closed.
+    Close,
+}
+
+/// Takes a pinned connection, or why there is none. Called on the engine's thread.
+pub type SessionReply = Box<dyn FnOnce(Result<Session, Error>) + Send>;
+/// Takes what a health check found. Called on the engine's thread.
+pub type HealthReply = Box<dyn FnOnce(Vec<ServerHealth>) + Send>;
+/// Called on the engine's thread when something is done.
+pub type DoneReply = Box<dyn FnOnce() + Send>;
+
+pub(crate) enum Command {
+    Submit(Vec<Request>),
+    Cancel(RequestId),
+    Resume(RequestId),
+    OpenSession { id: SessionId, route: RouteOptions, reply: SessionReply },
+    ReleaseSession { id: SessionId, release: Release },
+    Reload { plan: Plan, reply: DoneReply },
+    RegisterSchema { schema: RegisteredSchema, reply: SyncSender<Result<(), Error>> },
+    SetTextTypes(Arc<TextTypes>),
+    Metrics(SyncSender<Metrics>),
+    Health(HealthReply),
+    Close(DoneReply),
+}

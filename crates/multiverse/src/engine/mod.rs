@@ -1,0 +1,191 @@
+//! The engine: one thread owns all sockets, pools and decisions of an instance; this is the handle to it.
+//!
+//! Nothing on the way of a query takes a lock. The handle sends what it is told over a channel, once for all requests
+//! submitted together; answers are handed out on the engine's thread, and after each of its turns that handed out
+//! anything a hook is called, so that a binding can pass many answers on at once.
+
+mod cancel;
+mod catalogues;
+mod close;
+mod command;
+mod core;
+mod event;
+mod finish;
+mod health_check;
+mod own_query;
+mod pending;
+mod readiness;
+mod reload;
+mod routing;
+mod settings;
+mod submit;
+mod texts;
+mod thread;
+mod timers;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use wire::TextTypes;
+
+pub(crate) use self::core::Core;
+use crate::config::Clusters;
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::request::{Request, RequestId, SessionId};
+use crate::route::{RouteOptions, SchemaOptions};
+use command::Command;
+pub use command::{DoneReply, HealthReply, Release, Session, SessionReply};
+pub(crate) use event::Event;
+pub(crate) use pending::{Failure, Pending, Place};
+pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
+use routing::RegisteredSchema;
+pub use settings::EngineSettings;
+pub(crate) use timers::{Timer, Timers};
+
+/// The engine's thread is never busy for so long.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+
+/// Called on the engine's thread at the end of each turn in which an answer was handed out.
+pub type TurnEnd = Box<dyn FnMut() + Send>;
+
+/// Pools, pipelines and routing for a set of clusters.
+///
+/// Dropping it closes it: requests end with [`Error::Closed`], and the thread is waited for.
+pub struct Engine {
+    commands: UnboundedSender<Command>,
+    sessions: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    settings: EngineSettings,
+}
+
+impl Engine {
+    /// Starts the thread, which opens the first connections by itself.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
+    pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
+        let (commands, thread) = thread::start(clusters, settings.clone(), on_turn_end)?;
+        Ok(Self { commands, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)), settings })
+    }
+
+    /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.
+    pub fn submit(&self, requests: Vec<Request>) {
+        if let Err(unsent) = self.commands.send(Command::Submit(requests))
+            && let Command::Submit(requests) = unsent.0
+        {
+            for request in requests {
+                request.answer.end(Err(Error::Closed));
+            }
+        }
+    }
+
+    /// Cancels a request: it ends with [`Error::Cancelled`] at once, and its statement is cancelled on the server. One
+    /// that has ended is left alone.
+    pub fn cancel(&self, id: RequestId) {
+        self.tell(Command::Cancel(id));
+    }
+
+    /// Goes on with a request whose answer said [`crate::Flow::Pause`].
+    pub fn resume(&self, id: RequestId) {
+        self.tell(Command::Resume(id));
+    }
+
+    /// Pins a connection. It is waited for in the same queue as requests wait in. Requests for the session may be
+    /// submitted at once; they run one after the other.
+    pub fn open_session(&self, route: RouteOptions, reply: SessionReply) -> SessionId {
+        let id = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
+        if let Err(unsent) = self.commands.send(Command::OpenSession { id, route, reply })
+            && let Command::OpenSession { reply, .. } = unsent.0
+        {
+            reply(Err(Error::Closed));
+        }
+        id
+    }
+
+    /// Gives a pinned connection back once the requests submitted for it have run, or gives up waiting for it. With
+    /// [`Release::Close`] those that have not been sent end with [`Error::NoSession`].
+    pub fn release_session(&self, id: SessionId, release: Release) {
+        self.tell(Command::ReleaseSession { id, release });
+    }
+
+    /// Goes over to another configuration. Servers that stay keep their connections; what runs on others runs to its
+    /// end. `reply` is called when the new configuration is in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where a server's settings cannot be used; the old configuration stays in force.
+    pub fn reload(&self, clusters: Clusters, reply: DoneReply) -> Result<(), Error> {
+        let plan = thread::plan(clusters, &self.settings)?;
+        self.commands.send(Command::Reload { plan, reply }).map_err(|_| Error::Closed)
+    }
+
+    /// Makes a schema known on a cluster, besides those on which it is already.
+    ///
+    /// # Errors
+    /// [`Error::Route`] where there is no such cluster, [`Error::Closed`].
+    pub fn register_schema(&self, schema: &str, cluster: &str, options: SchemaOptions) -> Result<(), Error> {
+        let (reply, receiver) = sync_channel(1);
+        let (schema, cluster) = (schema.to_owned(), cluster.to_owned());
+        self.tell(Command::RegisterSchema { schema: RegisteredSchema { schema, cluster, options }, reply });
+        receiver.recv_timeout(LONGEST_TURN).unwrap_or(Err(Error::Closed))
+    }
+
+    /// Sets the types whose values come as text because the application reads them itself.
+    pub fn set_text_types(&self, oids: Vec<u32>) {
+        self.tell(Command::SetTextTypes(Arc::new(TextTypes::new(oids))));
+    }
+
+    /// The figures at this moment. Waits for the engine's thread, which is never busy for long; empty once it is closed.
+    pub fn metrics(&self) -> Metrics {
+        let (sender, receiver) = sync_channel(1);
+        self.tell(Command::Metrics(sender));
+        receiver.recv_timeout(LONGEST_TURN).unwrap_or_default()
+    }
+
+    /// Asks every server for a sign of life.
+    pub fn health(&self, reply: HealthReply) {
+        if let Err(unsent) = self.commands.send(Command::Health(reply))
+            && let Command::Health(reply) = unsent.0
+        {
+            reply(Vec::new());
+        }
+    }
+
+    /// Closes the engine: all requests end with [`Error::Closed`], all connections are closed, the thread ends after
+    /// `reply` was called. Closing it again only calls `reply`.
+    pub fn close(&self, reply: DoneReply) {
+        if let Err(unsent) = self.commands.send(Command::Close(reply))
+            && let Command::Close(reply) = unsent.0
+        {
+            reply();
+        }
+    }
+
+    /// Once the engine is closed, nobody waits for what it is told here.
+    fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close(Box::new(|| {}));
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("closed", &self.commands.is_closed()).finish_non_exhaustive()
+    }
+}

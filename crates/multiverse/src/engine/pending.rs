@@ -1,0 +1,112 @@
+//! A request from the moment it is submitted until its last byte was read, and where it is meanwhile.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::texts::Text;
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::request::{BindParameters, Retry, SessionId};
+use crate::route::{ReplayPosition, RouteOptions, Verdict};
+
+pub(crate) struct Pending {
+    /// The caller's number; the engine's own queries have numbers above those of callers.
+    pub(crate) id: u64,
+    pub(crate) sql: Arc<str>,
+    pub(crate) parameters: BindParameters,
+    pub(crate) route: RouteOptions,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) streamed: bool,
+    /// `None` once the request has ended for its caller, although the server may still be at it.
+    pub(crate) answer: Option<Box<dyn Answer>>,
+    pub(crate) text: Rc<Text>,
+    pub(crate) verdict: Arc<Verdict>,
+    /// The pool it waits for or runs in.
+    pub(crate) pool: usize,
+    pub(crate) cluster: usize,
+    /// The server was chosen as one that may be behind.
+    pub(crate) on_replica: bool,
+    /// It is known to change nothing.
+    pub(crate) reads: bool,
+    /// The search path it runs under, a number of `Paths`.
+    pub(crate) path: u32,
+    pub(crate) place: Place,
+    pub(crate) submitted: Instant,
+    /// When it entered the queue it is in.
+    pub(crate) queued: Instant,
+    /// Something of its results was handed to its caller, so it cannot begin again.
+    pub(crate) delivered: bool,
+    /// The columns of the result that has begun, until they are handed out.
+    pub(crate) columns: Option<Arc<[wire::Column]>>,
+    /// Why the server refused it, until the server is ready again.
+    pub(crate) failure: Option<Failure>,
+    /// It was sent again after a statement had become unusable.
+    pub(crate) repeated: bool,
+    /// It was sent to the primary after a replica had refused it.
+    pub(crate) rerouted: bool,
+    /// The position of the log after it is wanted too.
+    pub(crate) wants_position: bool,
+    /// It has succeeded, and only the position is awaited.
+    pub(crate) succeeded: bool,
+    /// The position, once it is known.
+    pub(crate) position: Option<ReplayPosition>,
+    /// Its connection was lost: whether the statement had been sent, and why.
+    pub(crate) lost: Option<(bool, Error)>,
+    /// It was sent by the engine itself and is not counted.
+    pub(crate) is_own: bool,
+}
+
+/// The server's refusal of a request.
+pub(crate) struct Failure {
+    pub(crate) error: Box<wire::ServerError>,
+    /// Only a statement kept on the connection had become unusable.
+    pub(crate) is_stale: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the queue of its pool.
+    Queued,
+    /// In the queue of its session.
+    InSession,
+    /// Waiting for its next attempt.
+    Delayed,
+    /// On a connection of its pool.
+    Running { slot: usize },
+}
+
+impl Pending {
+    /// Whether it must have a connection for itself: nothing may stand before it, nor behind it.
+    pub(crate) fn needs_own_connection(&self, slow_after: Duration) -> bool {
+        self.streamed || self.is_unusual() || !self.text.is_faster_than(slow_after)
+    }
+
+    /// Whether it is anything but one plain statement that leaves the session as it was.
+    pub(crate) fn is_unusual(&self) -> bool {
+        use crate::route::StatementKind::{Delete, Explain, Insert, Merge, Select, Update};
+        let verdict = &*self.verdict;
+        let is_plain = matches!(verdict.kind, Select | Insert | Update | Delete | Merge | Explain);
+        !is_plain || !verdict.is_single_statement() || verdict.changes_session || verdict.transaction_control
+    }
+
+    /// Whether it goes by the simple protocol: several statements, or a text the parser does not know.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.parameters.is_empty() && !self.verdict.is_single_statement()
+    }
+
+    /// Hands out the columns of the result that something is about to be handed out of.
+    pub(crate) fn deliver_columns(&mut self) {
+        self.delivered = true;
+        if let (Some(columns), Some(answer)) = (self.columns.take(), &mut self.answer) {
+            answer.columns(&columns);
+        }
+    }
+
+    /// Whether running it a second time does no harm, and its caller would not notice.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.reads && !self.verdict.changes_session && !self.delivered && self.session.is_none()
+    }
+}

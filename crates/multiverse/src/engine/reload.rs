@@ -1,0 +1,101 @@
+//! Taking a configuration into force: servers that stay keep their pools, the others get new ones or lose theirs.
+
+use std::sync::Arc;
+
+use wire::ConnectConfig;
+
+use super::core::{Cluster, Core};
+use super::thread::Plan;
+use super::timers::Timer;
+use crate::config::{ClusterConfig, ConsistencyLevel};
+use crate::pool::{Pool, Ticket};
+use crate::route::{Router, ServerIndex};
+
+impl Core {
+    pub(super) fn reload(&mut self, plan: &Plan) {
+        let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
+        let counts: Vec<_> = self.clusters.drain(..).map(|cluster| (cluster.id, cluster.counts)).collect();
+        for (position, (id, config)) in plan.clusters.iter().enumerate() {
+            let servers = 0..config.server_count();
+            let pools = servers.filter_map(|server| {
+                let server = ServerIndex(server);
+                let connect = plan.connect.get(&pool_id(id, server))?;
+                Some(self.pool_for((position, id), config, server, connect, &mut before))
+            });
+            let pools = pools.collect();
+            let counts = counts.iter().find(|(known, _)| **known == **id).map(|(_, counts)| *counts);
+            self.clusters.push(Cluster {
+                id: id.as_str().into(),
+                pools,
+                primary: 0,
+                has_sessions: config.consistency_level == ConsistencyLevel::Session,
+                counts: counts.unwrap_or_default(),
+            });
+        }
+        self.router = Router::new(&plan.clusters);
+        self.register_again();
+        self.forget_catalogues();
+        for pool in before {
+            self.leave(pool);
+        }
+    }
+
+    /// The pool of a server: the one it has, if nothing about it has changed, else a new one.
+    fn pool_for(
+        &mut self,
+        (position, id): (usize, &str),
+        cluster: &ClusterConfig,
+        server: ServerIndex,
+        connect: &ConnectConfig,
+        before: &mut Vec<usize>,
+    ) -> usize {
+        let settings = cluster.pool_of(server);
+        let config = cluster.server(server).unwrap_or(&cluster.primary);
+        let pool_id: Arc<str> = pool_id(id, server).into();
+        let kept = before.iter().position(|key| {
+            self.pools.get(*key).is_some_and(|pool| {
+                pool.id == pool_id && pool.config == *config && pool.settings == settings && !pool.is_leaving
+            })
+        });
+        if let Some(kept) = kept {
+            let key = before.swap_remove(kept);
+            if let Some(pool) = self.pools.get_mut(key) {
+                pool.cluster = position;
+            }
+            return key;
+        }
+        let warmup = settings.warmup;
+        let key =
+            self.pools.insert(Pool::new(pool_id, (position, server), config, settings, connect.clone()));
+        if warmup {
+            self.grow(key);
+        }
+        if let Some(pool) = self.pools.get(key) {
+            self.timers.add(self.now + pool.maintenance_pause(), Timer::Maintain { pool: key });
+        }
+        key
+    }
+
+    /// Winds up a pool: those who wait go elsewhere, what runs runs to its end.
+    fn leave(&mut self, key: usize) {
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        pool.is_leaving = true;
+        let queue = std::mem::take(&mut pool.queue);
+        pool.waiting = 0;
+        for ticket in queue {
+            match ticket {
+                Ticket::Request { key, id } => self.move_elsewhere(key, id),
+                Ticket::Session(id) => self.fail_session(id, crate::error::Error::Cancelled),
+            }
+        }
+        self.empty_pool(key);
+    }
+}
+
+/// The id of a server's pool.
+pub(crate) fn pool_id(cluster: &str, server: ServerIndex) -> String {
+    match server.0.checked_sub(1) {
+        None => format!("{cluster}_primary"),
+        Some(replica) => format!("{cluster}_replica_{replica}"),
+    }
+}

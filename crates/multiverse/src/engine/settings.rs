@@ -1,0 +1,37 @@
+//! The settings of an engine that are not about one cluster.
+
+use std::time::Duration;
+
+use crate::config::ManagerSettings;
+
+/// How an engine works, whatever its clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// The name its sessions bear in `pg_stat_activity`.
+    pub application_name: Option<String>,
+    /// The most requests that stand on one connection at a time, once a pool has grown to its maximum.
+    pub pipeline_depth: usize,
+    /// Nothing is sent behind a statement that has been running for so long, nor behind or as one that takes so long
+    /// on average.
+    pub slow_after: Duration,
+    /// The most statements that each connection keeps prepared.
+    pub prepared_statements: usize,
+    /// How long a server may take to end a statement that is cancelled, and to reset a connection, before the
+    /// connection is given up.
+    pub patience: Duration,
+    /// What concerns all clusters.
+    pub manager: ManagerSettings,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            application_name: None,
+            pipeline_depth: 8,
+            slow_after: Duration::from_millis(5),
+            prepared_statements: 256,
+            patience: Duration::from_secs(5),
+            manager: ManagerSettings::default(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Why a request failed: one error type, its kinds, and what may be tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::ConfigError;
+use crate::request::SessionId;
+use crate::route::RouteError;
+
+/// A failure of a request or of the engine. No message ever holds a password or a value.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The server refused the statement. The message is the server's own.
+    #[error("{}", .0.message)]
+    Server(Box<wire::ServerError>),
+    /// No connection to the server could be opened.
+    #[error("{server}: {source}")]
+    Connect {
+        /// The server's pool id.
+        server: Arc<str>,
+        /// Why.
+        source: Arc<wire::Error>,
+    },
+    /// The connection was lost.
+    #[error("{server}: the connection was lost {}: {reason}", if *.sent { "after the statement was sent" } else { "before the statement was sent" })]
+    ConnectionLost {
+        /// The server's pool id.
+        server: Arc<str>,
+        /// Whether the statement had been sent, so that the server may have carried it out.
+        sent: bool,
+        /// What happened.
+        reason: Arc<str>,
+    },
+    /// The server that takes writes has become one that only reads. Its connections are opened anew.
+    #[error("{server}: the primary accepts no writes any more: {}", .error.message)]
+    Demoted {
+        /// The server's pool id.
+        server: Arc<str>,
+        /// What the server said.
+        error: Box<wire::ServerError>,
+    },
+    /// No connection became free in time.
+    #[error("{server}: no connection became free within {} ms", .limit.as_millis())]
+    AcquireTimeout {
+        /// The server's pool id.
+        server: Arc<str>,
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// The request was not answered in the time it was given; its statement is cancelled on the server.
+    #[error("Query timed out after {} ms", .limit.as_millis())]
+    Timeout {
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// The caller cancelled the request.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// The engine is closed.
+    #[error("the connection pool is closed")]
+    Closed,
+    /// The session was released, or its connection was lost.
+    #[error("the client was released or has lost its connection")]
+    NoSession(SessionId),
+    /// No server can be chosen.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The statement or its parameters cannot be sent.
+    #[error("{0}")]
+    Request(Arc<wire::Error>),
+    /// The operating system refused the engine its thread or its event queue.
+    #[error("the engine cannot start: {0}")]
+    Start(Arc<std::io::Error>),
+}
+
+/// The kind of an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// See [`Error::Server`].
+    Server,
+    /// See [`Error::Connect`].
+    Connect,
+    /// The server refused the user or the password.
+    Authentication,
+    /// See [`Error::ConnectionLost`].
+    ConnectionLost,
+    /// See [`Error::Demoted`].
+    Demoted,
+    /// See [`Error::AcquireTimeout`].
+    AcquireTimeout,
+    /// See [`Error::Timeout`].
+    Timeout,
+    /// See [`Error::Cancelled`].
+    Cancelled,
+    /// See [`Error::Closed`].
+    Closed,
+    /// See [`Error::NoSession`].
+    NoSession,
+    /// See [`Error::Route`].
+    Route,
+    /// See [`Error::Config`].
+    Config,
+    /// See [`Error::Request`].
+    Request,
+    /// See [`Error::Start`].
+    Start,
+}
+
+impl ErrorKind {
+    /// The stable code that JavaScript sees as `error.code` where the server gave none.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Server => "ERR_STATEMENT",
+            Self::Connect | Self::ConnectionLost => "ERR_CONNECTION",
+            Self::Authentication => "ERR_AUTHENTICATION",
+            Self::Demoted => "ERR_READ_ONLY_PRIMARY",
+            Self::AcquireTimeout => "ERR_ACQUIRE_TIMEOUT",
+            Self::Timeout => "ERR_TIMEOUT",
+            Self::Cancelled => "ERR_ABORTED",
+            Self::Closed => "ERR_CLOSED",
+            Self::NoSession => "ERR_RELEASED",
+            Self::Route => "ERR_ROUTE",
+            Self::Config | Self::Request => "ERR_CONFIG",
+            Self::Start => "ERR_INTERNAL",
+        }
+    }
+}
+
+impl Error {
+    /// The kind of this error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Server(_) => ErrorKind::Server,
+            Self::Connect { source, .. } if is_refusal(source) => ErrorKind::Authentication,
+            Self::Connect { .. } => ErrorKind::Connect,
+            Self::ConnectionLost { .. } => ErrorKind::ConnectionLost,
+            Self::Demoted { .. } => ErrorKind::Demoted,
+            Self::AcquireTimeout { .. } => ErrorKind::AcquireTimeout,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Closed => ErrorKind::Closed,
+            Self::NoSession(_) => ErrorKind::NoSession,
+            Self::Route(_) => ErrorKind::Route,
+            Self::Config(_) => ErrorKind::Config,
+            Self::Request(_) => ErrorKind::Request,
+            Self::Start(_) => ErrorKind::Start,
+        }
+    }
+
+    /// What JavaScript sees as `error.code`: the SQLSTATE where the server gave one, else that of the kind.
+    pub fn code(&self) -> &str {
+        self.server_error().map_or(self.kind().code(), |error| &error.code)
+    }
+
+    /// The server's error with all its fields, where there is one.
+    pub fn server_error(&self) -> Option<&wire::ServerError> {
+        match self {
+            Self::Server(error) | Self::Demoted { error, .. } => Some(error),
+            Self::Connect { source, .. } | Self::Request(source) => source.server(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed when it is made again. Where [`Error::ConnectionLost`] came after the
+    /// statement was sent, the server may have carried it out.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Server(error) => {
+                let code = error.code.as_str();
+                code.starts_with("08")
+                    || matches!(
+                        code,
+                        "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05"
+                    )
+            }
+            Self::Connect { source, .. } => source.is_retryable(),
+            Self::ConnectionLost { .. } | Self::Demoted { .. } | Self::AcquireTimeout { .. } => true,
+            Self::Route(RouteError::NoActiveCluster) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whether a server that can be reached does not let the user in.
+pub(crate) fn is_refusal(error: &wire::Error) -> bool {
+    matches!(error, wire::Error::Authentication(_))
+        || error.sqlstate().is_some_and(|code| code.starts_with("28"))
+}

@@ -1,0 +1,160 @@
+//! The pool of one server: its connections, the queue for them, and what is known of the server.
+
+mod average;
+mod back_off;
+mod connect;
+mod connection;
+mod dispatch;
+mod lose;
+mod maintain;
+mod receive;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use wire::ConnectConfig;
+
+use crate::config::PoolConfig;
+use crate::metrics::ServerMetrics;
+use crate::request::SessionId;
+use crate::route::{ReplayPosition, ServerIndex};
+use crate::server::ServerConfig;
+use average::Average;
+use back_off::BackOff;
+use back_off::random;
+pub(crate) use connect::connect_config;
+pub(crate) use connection::{CancelState, PooledConnection, SessionChange, Work};
+
+/// The pool of one server.
+pub(crate) struct Pool {
+    /// `<cluster>_primary` or `<cluster>_replica_<i>`.
+    pub(crate) id: Arc<str>,
+    /// The positions of its cluster and of the server in it.
+    pub(crate) cluster: usize,
+    pub(crate) server: ServerIndex,
+    /// What it was made from, to be compared when the configuration is loaded again.
+    pub(crate) config: ServerConfig,
+    pub(crate) connect: Arc<ConnectConfig>,
+    pub(crate) settings: PoolConfig,
+    pub(crate) connections: Slab<PooledConnection>,
+    serials: u64,
+    /// The slots of free connections, the one used last at the end.
+    pub(crate) idle: Vec<usize>,
+    /// Who waits for a connection, in the order of coming. Some may have been given up meanwhile.
+    pub(crate) queue: VecDeque<Ticket>,
+    /// How many of them still wait.
+    pub(crate) waiting: usize,
+    /// Attempts to open a connection that are under way.
+    pub(crate) connecting: usize,
+    /// Until when it is worth waiting for them rather than pipelining.
+    growing_until: Option<Instant>,
+    /// Counts how often the pool was emptied; attempts from before are not wanted any more.
+    pub(crate) generation: u64,
+    /// The most connections the server grants, as far as it has said so, and until when that is believed.
+    granted: Option<(usize, Instant)>,
+    back_off: BackOff,
+    /// A timer for the first in the queue, and one for growing, are set.
+    acquire_timer: bool,
+    grow_timer: bool,
+    pub(crate) is_up: bool,
+    /// It is not in the configuration any more, or the engine is closing: it opens no connections.
+    pub(crate) is_leaving: bool,
+    /// Requests on its connections.
+    pub(crate) running: usize,
+    created: u64,
+    destroyed: u64,
+    pub(crate) response_time: Average,
+    pub(crate) error_rate: Average,
+    pub(crate) last_error: Option<Arc<str>>,
+    pub(crate) replayed: Option<ReplayPosition>,
+    /// Until when its replay position is sampled, as it was asked for.
+    pub(crate) sampled_until: Option<Instant>,
+}
+
+/// A place in the queue for a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ticket {
+    Request { key: usize, id: u64 },
+    Session(SessionId),
+}
+
+impl Pool {
+    pub(crate) fn new(
+        id: Arc<str>,
+        (cluster, server): (usize, ServerIndex),
+        config: &ServerConfig,
+        settings: PoolConfig,
+        connect: ConnectConfig,
+    ) -> Self {
+        Self {
+            id,
+            cluster,
+            server,
+            config: config.clone(),
+            connect: Arc::new(connect),
+            settings,
+            connections: Slab::new(),
+            serials: 0,
+            idle: Vec::new(),
+            queue: VecDeque::new(),
+            waiting: 0,
+            connecting: 0,
+            growing_until: None,
+            generation: 0,
+            granted: None,
+            back_off: BackOff::default(),
+            acquire_timer: false,
+            grow_timer: false,
+            is_up: true,
+            is_leaving: false,
+            running: 0,
+            created: 0,
+            destroyed: 0,
+            response_time: Average::default(),
+            error_rate: Average::default(),
+            last_error: None,
+            replayed: None,
+            sampled_until: None,
+        }
+    }
+
+    /// The most connections at this moment.
+    fn limit(&self, now: Instant) -> usize {
+        match self.granted {
+            Some((granted, until)) if now < until => granted.min(self.settings.max),
+            _ => self.settings.max,
+        }
+    }
+
+    /// Whether it could open another connection now.
+    fn can_grow(&self, now: Instant) -> bool {
+        !self.is_leaving
+            && self.back_off.waits_until(now).is_none()
+            && self.connections.len() + self.connecting < self.limit(now)
+    }
+
+    /// Whether a new connection is to be expected any moment.
+    fn is_growing(&self, now: Instant) -> bool {
+        self.connecting > 0 && self.growing_until.is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn metrics(&self) -> ServerMetrics {
+        ServerMetrics {
+            id: Arc::clone(&self.id),
+            is_up: self.is_up,
+            active: self.connections.len().saturating_sub(self.idle.len()),
+            idle: self.idle.len(),
+            connecting: self.connecting,
+            max: self.settings.max,
+            created: self.created,
+            destroyed: self.destroyed,
+            waiting: self.waiting,
+            running: self.running,
+            response_time: self.response_time.get().map(Duration::from_secs_f64),
+            error_rate: self.error_rate.get().unwrap_or(0.0),
+            last_error: self.last_error.clone(),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Reading from a connection: what its server answers is handed to the requests in its pipeline, in their order.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use wire::{PipelineEvent, TransactionStatus};
+
+use super::connection::change_of;
+use super::{CancelState, SessionChange, Work};
+use crate::answer::Flow;
+use crate::engine::{Core, Failure, Timer, Token};
+use crate::error::Error;
+use crate::route::ClusterIndex;
+
+/// After so many reads the other connections have their turn.
+const MOST_READS: usize = 8;
+
+impl Core {
+    /// Takes in what a connection has received, until there is nothing more or its rows are not taken.
+    pub(crate) fn receive(&mut self, token: Token) {
+        let mut reads = 0;
+        loop {
+            let Some(connection) = self.connection(token) else { return };
+            if connection.is_paused {
+                return;
+            }
+            match connection.pipeline.next_event() {
+                Ok(Some(event)) => self.take_answer(token, event),
+                Ok(None) if reads == MOST_READS => return connection.wake(),
+                Ok(None) => match connection.receive() {
+                    Poll::Ready(Ok(())) => reads += 1,
+                    Poll::Ready(Err(error)) => return self.lose(token, error),
+                    Poll::Pending => break,
+                },
+                Err(error) => return self.lose(token, error),
+            }
+        }
+        // Refusing a COPY writes something while reading.
+        if self.connection(token).is_some_and(|connection| connection.pipeline.has_unsent()) {
+            self.touch(token);
+        }
+    }
+
+    fn take_answer(&mut self, token: Token, event: PipelineEvent) {
+        let Self { pools, requests, .. } = self;
+        let Some(pool) = pools.get_mut(token.pool) else { return };
+        let Some(connection) = pool.connections.get_mut(token.slot) else { return };
+        let Some(work) = connection.in_flight.front().map(|entry| entry.work) else { return };
+        if let PipelineEvent::Ready(status) = event {
+            return self.head_done(token, work, status);
+        }
+        let Some(pending) = work.request().and_then(|key| requests.get_mut(key)) else {
+            // A step of a reset: it must not fail, and has no rows of interest.
+            if let PipelineEvent::Failed { .. } = event {
+                connection.is_outdated = true;
+            }
+            return;
+        };
+        match (work, event) {
+            (_, PipelineEvent::Failed { error, is_stale }) => {
+                pending.failure.get_or_insert(Failure { error, is_stale });
+            }
+            (Work::Position(_), PipelineEvent::Rows(rows)) => {
+                pending.position = crate::session::position::read(&rows);
+            }
+            (Work::Request(_), PipelineEvent::Columns(columns)) => {
+                let (columns, is_other) = pending.text.share(columns);
+                if is_other {
+                    connection.pipeline.share_columns(pending.text.statement_key(pending.path), &columns);
+                }
+                // They are handed out with what follows them, so that a request that fails first can begin again.
+                pending.columns = Some(columns);
+            }
+            (Work::Request(_), PipelineEvent::Rows(rows)) => {
+                pending.deliver_columns();
+                if let Some(answer) = &mut pending.answer {
+                    connection.is_paused = answer.rows(rows) == Flow::Pause;
+                    self.has_answered = true;
+                }
+            }
+            (Work::Request(_), PipelineEvent::Complete) => {
+                connection.note(change_of(connection.pipeline.command_tag()));
+                pending.deliver_columns();
+                if let Some(answer) = &mut pending.answer {
+                    answer.result(connection.pipeline.command_tag());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The oldest request of a pipeline is answered completely.
+    fn head_done(&mut self, token: Token, work: Work, status: TransactionStatus) {
+        let now = self.now;
+        let Some(connection) = self.connection(token) else { return };
+        let exposed = connection.in_flight.pop_front().is_some_and(|entry| entry.exposed);
+        let taken = now.saturating_duration_since(connection.since);
+        connection.since = now;
+        match work {
+            Work::Request(key) => self.request_done(token, key, status, exposed, taken),
+            Work::Position(key) => self.position_done(token, key),
+            Work::Path { request, path, is_last } => self.path_step_done(token, request, path, is_last),
+            Work::Reset { is_last } => self.reset_step_done(token, is_last, status),
+        }
+        self.cancel_if_unwanted(token);
+        self.settle(token);
+    }
+
+    fn request_done(
+        &mut self,
+        token: Token,
+        key: usize,
+        status: TransactionStatus,
+        exposed: bool,
+        taken: std::time::Duration,
+    ) {
+        if let Some(connection) = self.connection(token) {
+            connection.note_status(status);
+        }
+        self.note_definitions(token, key, status);
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(token.pool) else { return };
+        pending.text.record(taken);
+        pool.response_time.record(taken.as_secs_f64());
+        let failure = pending.failure.take();
+        if failure.is_none() && pending.wants_position && pending.answer.is_some() {
+            // Its position comes next in the pipeline.
+            pending.succeeded = true;
+            return;
+        }
+        if !pending.wants_position {
+            pool.running = pool.running.saturating_sub(1);
+        } else {
+            // The position that follows means nothing.
+            pending.succeeded = false;
+        }
+        match failure {
+            _ if pending.answer.is_none() => self.drop_answered(key),
+            None => self.end(key, Ok(())),
+            Some(failure) => self.refused(token, key, failure, status, exposed),
+        }
+    }
+
+    /// Tells the router of definitions that have changed, once no transaction hides them any more.
+    fn note_definitions(&mut self, token: Token, key: usize, status: TransactionStatus) {
+        let Some(pending) = self.requests.get(key) else { return };
+        let (verdict, cluster) = (&pending.verdict, pending.cluster);
+        let connection = self.pools.get_mut(token.pool).and_then(|pool| pool.connections.get_mut(token.slot));
+        let Some(connection) = connection else { return };
+        if verdict.changes_definitions {
+            connection.definitions = Some(Arc::clone(verdict));
+        }
+        if status == TransactionStatus::Idle
+            && let Some(verdict) = connection.definitions.take()
+        {
+            self.router.executed(ClusterIndex(cluster), &verdict);
+            self.catalogues.is_wanted = true;
+        }
+    }
+
+    /// A request that ended for its caller before has now ended on the server too.
+    fn drop_answered(&mut self, key: usize) {
+        if self.requests.get(key).is_some_and(|pending| !pending.wants_position) {
+            self.forget(key);
+        }
+    }
+
+    /// The server has refused a request. Some refusals are ours to deal with.
+    fn refused(
+        &mut self,
+        token: Token,
+        key: usize,
+        failure: Failure,
+        status: TransactionStatus,
+        exposed: bool,
+    ) {
+        let Failure { error, is_stale } = failure;
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let is_outside = status == TransactionStatus::Idle;
+        let may_repeat = is_outside && !pending.repeated && !pending.delivered && !pending.wants_position;
+        if is_stale && may_repeat {
+            pending.repeated = true;
+            return self.send_again(token, key);
+        }
+        // It was hit by the cancelling of the statement before it, and has left nothing behind.
+        if exposed && error.code == "57014" && may_repeat && pending.session.is_none() {
+            pending.repeated = true;
+            return self.enqueue_first(key);
+        }
+        if error.code == "25006" && pending.session.is_none() && is_outside {
+            if pending.on_replica && !pending.rerouted && !pending.delivered {
+                return self.to_primary(key);
+            }
+            if !pending.on_replica && self.is_demoted(token) {
+                let server = self.pools.get(token.pool).map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
+                self.empty_pool(token.pool);
+                return self.end_refused(key, Error::Demoted { server, error });
+            }
+        }
+        self.end_refused(key, Error::Server(error));
+    }
+
+    fn end_refused(&mut self, key: usize, error: Error) {
+        match self.requests.get(key) {
+            Some(pending) if pending.wants_position => self.answer(key, Err(error), None),
+            _ => self.end(key, Err(error)),
+        }
+    }
+
+    /// Sends a request anew: on its own connection in a session, else on any.
+    fn send_again(&mut self, token: Token, key: usize) {
+        match self.requests.get(key).and_then(|pending| pending.session) {
+            Some(_) => self.send(token.pool, token.slot, key),
+            None => self.enqueue_first(key),
+        }
+    }
+
+    fn to_primary(&mut self, key: usize) {
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        pending.rerouted = true;
+        pending.on_replica = false;
+        let cluster = pending.cluster;
+        self.router.refused_on_replica(ClusterIndex(cluster), &pending.sql);
+        let primary =
+            self.clusters.get(cluster).and_then(|cluster| cluster.pools.get(cluster.primary)).copied();
+        if let (Some(primary), Some(pending)) = (primary, self.requests.get_mut(key)) {
+            pending.pool = primary;
+        }
+        self.enqueue(key);
+    }
+
+    /// Whether the server behind a connection has become a standby, or only reads by default.
+    fn is_demoted(&mut self, token: Token) -> bool {
+        let Some(connection) = self.connection(token) else { return false };
+        let is_on = |name| connection.pipeline.parameter(name) == Some("on");
+        is_on("in_hot_standby") || is_on("default_transaction_read_only")
+    }
+
+    fn position_done(&mut self, token: Token, key: usize) {
+        if let Some(pool) = self.pools.get_mut(token.pool) {
+            pool.running = pool.running.saturating_sub(1);
+        }
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let position = pending.position.take();
+        match pending.answer {
+            // Whatever became of the position, the request has succeeded.
+            Some(_) if pending.succeeded => self.end_with_position(key, Ok(()), position),
+            Some(_) | None => self.forget(key),
+        }
+    }
+
+    /// Decides what becomes of a connection on which something has ended.
+    pub(crate) fn settle(&mut self, token: Token) {
+        let now = self.now;
+        let Some(pool) = self.pools.get_mut(token.pool) else { return };
+        let is_leaving = pool.is_leaving;
+        let Some(connection) = pool.connections.get_mut(token.slot) else { return };
+        if connection.token != token || connection.is_idle {
+            return;
+        }
+        if !connection.is_free() {
+            if connection.cancel == CancelState::None && !connection.is_exclusive {
+                self.call_dispatch(token.pool);
+            }
+            return;
+        }
+        connection.is_exclusive = false;
+        if let Some(session) = connection.session {
+            return self.go_on_with_session(session);
+        }
+        if connection.change != SessionChange::None && !connection.is_outdated {
+            return self.reset(token);
+        }
+        if connection.is_worn_out(now) || is_leaving {
+            return self.close_connection(token.pool, token.slot);
+        }
+        connection.is_idle = true;
+        connection.since = now;
+        pool.idle.push(token.slot);
+        if pool.waiting > 0 {
+            self.call_dispatch(token.pool);
+        }
+    }
+
+    /// A reset that does not end makes the connection useless.
+    pub(crate) fn watch_reset(&mut self, token: Token) {
+        self.timers.add(self.now + self.settings.patience, Timer::Reset { token });
+    }
+}

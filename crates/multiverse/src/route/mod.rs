@@ -1,0 +1,21 @@
+//! Where a statement runs: what it is, which cluster has its schema, and whether a replica may answer.
+
+pub mod catalogue;
+mod classify;
+mod decision;
+mod freshness;
+mod options;
+mod router;
+mod schemas;
+mod texts;
+mod verdict;
+
+pub use classify::classify;
+pub use decision::{ClusterIndex, Decision, RouteError, ServerIndex};
+pub use options::{Operation, ReplayPosition, RouteOptions};
+pub use router::Router;
+pub use schemas::{CacheStrategy, SchemaHome, SchemaOptions};
+pub use verdict::{Access, ObjectName, StatementKind, Verdict};
+
+#[cfg(test)]
+mod tests;

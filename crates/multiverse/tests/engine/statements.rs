@@ -1,0 +1,133 @@
+//! Prepared statements: kept, bounded, prepared anew, or not used at all.
+
+use multiverse::EngineSettings;
+use wire::Format;
+
+use crate::client::{Call, Client, one_cluster};
+use crate::cluster;
+
+const PREPARED: &str = "SELECT count(*)::text FROM pg_prepared_statements";
+
+#[test]
+fn a_statement_is_prepared_once_and_then_answers_in_binary_form() {
+    let client = Client::with_pool(1);
+    let call = || Call::new("SELECT $1::int4 AS n, 'x' AS t, now() AS at").with(&["5"]);
+    let formats = |call| {
+        let outcome = client.run(call).unwrap();
+        outcome.results[0].columns.iter().map(|column| column.format).collect::<Vec<_>>()
+    };
+    assert_eq!(formats(call()), [Format::Text; 3]);
+    assert_eq!(formats(call()), [Format::Binary, Format::Text, Format::Binary]);
+    client.engine.set_text_types(vec![1184]);
+    assert_eq!(formats(call()), [Format::Binary, Format::Text, Format::Text]);
+    let uses =
+        "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE '%int4 AS n%'";
+    assert_eq!(client.value(uses), "3");
+}
+
+#[test]
+fn the_statements_kept_on_a_connection_are_bounded() {
+    let settings = EngineSettings { prepared_statements: 10, ..EngineSettings::default() };
+    let client = Client::start(one_cluster(cluster().port(), "postgres", |pool| pool.max = 1), settings);
+    for round in 0..3 {
+        for number in 0..50 {
+            assert_eq!(client.value(&format!("SELECT '{number}'")), number.to_string(), "round {round}");
+        }
+    }
+    let kept: usize = client.value(PREPARED).parse().unwrap();
+    assert!((5..=11).contains(&kept), "{kept} statements are kept");
+}
+
+#[test]
+fn without_preparing_nothing_is_left_on_the_server() {
+    let client = Client::with(|pool| {
+        pool.max = 1;
+        pool.prepare = false;
+    });
+    for call in client.submit_all((0..20).map(|n| Call::new("SELECT $1::int4").with(&[&n.to_string()]))) {
+        call.wait().unwrap();
+    }
+    assert_eq!(client.value(PREPARED), "0");
+}
+
+#[test]
+fn a_statement_whose_result_has_changed_is_prepared_anew() {
+    let client = Client::with_pool(1);
+    client.query("CREATE TABLE changing (a int)").unwrap();
+    client.query("INSERT INTO changing VALUES (1)").unwrap();
+    let columns = || {
+        let outcome = client.query("SELECT * FROM changing").unwrap();
+        outcome.results[0].rows[0].len()
+    };
+    assert_eq!((columns(), columns()), (1, 1));
+    client.query("ALTER TABLE changing ADD COLUMN b text DEFAULT 'b'").unwrap();
+    assert_eq!((columns(), columns()), (2, 2));
+    client.query("ALTER TABLE changing ALTER COLUMN a TYPE text USING 'a' || a").unwrap();
+    assert_eq!(client.value("SELECT * FROM changing"), "a1");
+    // Several at once, all of them stale.
+    client.query("ALTER TABLE changing DROP COLUMN b").unwrap();
+    for call in client.submit_all((0..10).map(|_| Call::new("SELECT * FROM changing"))) {
+        assert_eq!(call.wait().unwrap().results[0].rows[0].len(), 1);
+    }
+}
+
+#[test]
+fn in_a_transaction_a_stale_statement_fails_as_the_server_says() {
+    let client = Client::with_pool(1);
+    client.query("CREATE TABLE stale (a int)").unwrap();
+    let session = client.session().unwrap();
+    let call = |sql: &str| client.run(Call::new(sql).in_session(session.id));
+    call("SELECT * FROM stale").unwrap();
+    call("SELECT * FROM stale").unwrap();
+    cluster().psql("ALTER TABLE stale ADD COLUMN b int");
+    call("BEGIN").unwrap();
+    assert_eq!(call("SELECT * FROM stale").unwrap_err().code(), "0A000");
+    call("ROLLBACK").unwrap();
+    assert_eq!(call("SELECT * FROM stale").unwrap().results[0].columns.len(), 2);
+    client.release(&session);
+}
+
+#[test]
+fn statements_deallocated_behind_our_back_are_prepared_anew() {
+    let client = Client::with_pool(1);
+    for command in ["DEALLOCATE ALL", "DISCARD ALL", "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"] {
+        assert_eq!(client.value("SELECT 'kept'"), "kept");
+        client.query(command).unwrap();
+        for call in client.submit_all((0..5).map(|_| Call::new("SELECT 'kept'"))) {
+            assert_eq!(call.wait().unwrap().value(), "kept", "after {command}");
+        }
+    }
+}
+
+#[test]
+fn a_text_that_cannot_be_parsed_fails_each_time_and_leaves_nothing() {
+    let client = Client::with_pool(1).warm_up();
+    client.value(PREPARED);
+    let before = client.value(PREPARED);
+    for call in client.submit_all((0..10).map(|_| Call::new("SELEC $1").with(&["1"]))) {
+        assert_eq!(call.wait().unwrap_err().code(), "42601");
+    }
+    assert_eq!(client.value(PREPARED), before);
+}
+
+#[test]
+fn a_copy_from_the_client_is_refused_and_one_to_it_only_counts() {
+    let client = Client::with_pool(1);
+    client.query("CREATE TABLE IF NOT EXISTS copied (n int)").unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.query("COPY copied FROM STDIN").unwrap_err().code(), "57014");
+        assert_eq!(client.query("SELECT 1; COPY copied FROM STDIN").unwrap_err().code(), "57014");
+        let outcome = client.query("COPY (SELECT generate_series(1, 3)) TO STDOUT").unwrap();
+        assert_eq!((outcome.results[0].tag.as_str(), outcome.results[0].rows.len()), ("COPY 3", 0));
+        assert_eq!(client.value("SELECT 'alive'"), "alive");
+    }
+}
+
+#[test]
+fn a_text_with_a_zero_byte_is_refused_without_harm() {
+    let client = Client::with_pool(1);
+    let error = client.run(Call::new("SELECT $1\0").with(&["1"])).unwrap_err();
+    assert_eq!(error.kind(), multiverse::ErrorKind::Request, "{error}");
+    assert_eq!(client.query("SELECT 1\0").unwrap_err().kind(), multiverse::ErrorKind::Request);
+    assert_eq!(client.value("SELECT 'alive'"), "alive");
+}

@@ -1,0 +1,125 @@
+//! A database with everything that can hide a write, and a router that knows its catalogue.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use multiverse::balance::LiveServers;
+use multiverse::route::catalogue::CatalogueRow;
+use multiverse::route::{ClusterIndex, ReplayPosition, RouteOptions, Router, ServerIndex};
+use multiverse::{ClusterConfig, Clusters};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use wire::{ConnectConfig, Connection, Error};
+
+#[path = "../../../wire/tests/support/mod.rs"]
+#[allow(dead_code, reason = "the module serves other tests as well")]
+mod support;
+
+use support::Cluster;
+
+/// A primary and one replica, both up.
+pub(crate) struct BothUp;
+
+impl LiveServers for BothUp {
+    fn primary(&self, _: ClusterIndex) -> ServerIndex {
+        ServerIndex(0)
+    }
+    fn is_up(&self, _: ClusterIndex, _: ServerIndex) -> bool {
+        true
+    }
+    fn in_use(&self, _: ClusterIndex, _: ServerIndex) -> usize {
+        0
+    }
+    fn response_time(&self, _: ClusterIndex, _: ServerIndex) -> Option<Duration> {
+        None
+    }
+    fn error_rate(&self, _: ClusterIndex, _: ServerIndex) -> f64 {
+        0.0
+    }
+    fn replayed(&self, _: ClusterIndex, _: ServerIndex) -> Option<ReplayPosition> {
+        None
+    }
+}
+
+/// A database of its own, with a connection and a router.
+pub(crate) struct Database {
+    runtime: Runtime,
+    connection: Connection,
+    pub(crate) router: Router,
+}
+
+impl Database {
+    /// A database in which `setup` was run, and whose catalogue the router has read.
+    pub(crate) fn with(setup: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("route_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let cluster = cluster();
+        cluster.psql(&format!("CREATE DATABASE {name}"));
+        let uri = format!(
+            "host={} port={} user=postgres dbname={name}",
+            cluster.directory().display(),
+            cluster.port()
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = ConnectConfig::parse(&uri).unwrap();
+        let connection = runtime.block_on(Connection::connect(&config)).unwrap();
+        let mut database = Self { runtime, connection, router: Router::new(&clusters()) };
+        database.run(setup).unwrap();
+        database.read_catalogue();
+        database
+    }
+
+    /// Runs a text, as all statements of one transaction.
+    pub(crate) fn run(&mut self, sql: &str) -> Result<(), Error> {
+        self.runtime.block_on(self.connection.simple_query(sql)).map(drop)
+    }
+
+    /// Gives the router the catalogue as it is now. Whether one was due.
+    pub(crate) fn read_catalogue(&mut self) -> bool {
+        let now = Instant::now() + Duration::from_secs(3600);
+        let Some((cluster, queries)) = self.router.begin_catalogue(now) else { return false };
+        let results = queries.iter().map(|query| self.rows(query)).collect();
+        self.router.catalogue_was_read(cluster, results, now).unwrap();
+        true
+    }
+
+    fn rows(&mut self, query: &str) -> Vec<CatalogueRow> {
+        let result = self.runtime.block_on(self.connection.query(query, &[])).unwrap();
+        let text = |cell: Option<&[u8]>| cell.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        result.rows.iter().map(|row| CatalogueRow::from_columns(row.iter().map(text))).collect()
+    }
+
+    /// Whether the router sends a text to the replica.
+    pub(crate) fn goes_to_replica(&mut self, sql: &str) -> bool {
+        let decision = self.router.route(&Arc::from(sql), &RouteOptions::default(), &BothUp).unwrap();
+        assert_eq!(decision.on_replica, decision.server != ServerIndex(0));
+        decision.on_replica
+    }
+
+    /// The SQLSTATE with which the server refuses the text in a transaction that only reads; `None` when it runs.
+    pub(crate) fn refusal_to_readers(&mut self, sql: &str) -> Option<String> {
+        self.run("BEGIN TRANSACTION READ ONLY").unwrap();
+        let outcome = self.run(sql);
+        self.run("ROLLBACK").unwrap();
+        match outcome {
+            Ok(()) => None,
+            // This client takes the rows of COPY in another way, and says so when the server has sent them all.
+            Err(Error::Config { .. }) => None,
+            Err(Error::Server(error)) => Some(error.code),
+            Err(other) => panic!("{sql}: {other}"),
+        }
+    }
+}
+
+fn clusters() -> Clusters {
+    let server = json!({"host": "h", "port": 5432, "database": "d", "user": "u", "password": ""});
+    let clusters = json!({"main": {"schemas": ["public"], "primary": server, "replicas": [server]}});
+    ClusterConfig::read_all(&clusters).unwrap()
+}
+
+/// The server of all tests; it ends with the process.
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start("max_connections = 50\n", "local all all trust\n", |_| {}))
+}
