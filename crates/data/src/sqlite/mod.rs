@@ -5,6 +5,7 @@ mod error;
 mod immediate;
 mod json;
 mod location;
+mod moment;
 mod pool;
 mod raw;
 mod session;

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
 use super::error::sqlite_error;
 use super::immediate::ImmediateConnections;
 use super::location::{Location, Mode};
+use super::moment;
 use super::raw::QUOTED_TEXT;
 use crate::config::PoolSize;
 use crate::error::{Error, ErrorKind, Result};
@@ -139,6 +140,7 @@ fn plain_options() -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROW_BUFFER)
         .with_regexp()
+        .collation(moment::COLLATION, moment::collate)
         .disable_statement_logging()
 }
 

@@ -1,6 +1,7 @@
 //! The SQL of SQLite.
 
 use super::json;
+use super::moment;
 use super::value::parse_moment;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
@@ -92,6 +93,18 @@ impl SqlSyntax for SqliteSyntax {
         }
     }
 
+    fn order_by(&self, sql: &mut Statement, column: &str, field_type: FieldType, direction: Direction) {
+        match field_type {
+            FieldType::Date => moment::push_ordered(sql, column),
+            _ => drop(sql.push(column)),
+        }
+        sql.push(self.order(direction));
+    }
+
+    fn has_unordered_dates(&self, table: &str, column: &str) -> Option<String> {
+        Some(moment::has_extraordinary(table, column))
+    }
+
     fn unlimited(&self) -> Option<&'static str> {
         Some("-1")
     }
@@ -102,6 +115,24 @@ impl SqlSyntax for SqliteSyntax {
 
     fn drop_table(&self, quoted: &str) -> String {
         format!("DROP TABLE IF EXISTS {quoted}")
+    }
+
+    fn compare_date(
+        &self,
+        sql: &mut Statement,
+        column: &str,
+        operator: &str,
+        value: Value,
+        upper: Option<&Value>,
+    ) {
+        let moment = value.as_text().filter(|_| operator.trim() != "=").and_then(parse_moment);
+        match moment {
+            Some(moment) => {
+                let upper = upper.and_then(Value::as_text).and_then(parse_moment);
+                moment::push_compare(sql, column, operator, moment, upper);
+            }
+            None => self.compare(sql, column, operator, value),
+        }
     }
 
     fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>) {
@@ -158,6 +189,11 @@ impl SqlSyntax for SqliteSyntax {
     fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool) {
         match field_type {
             FieldType::Json | FieldType::Array => json::push_extreme(sql, column, largest),
+            FieldType::Date => {
+                sql.push(if largest { "max(" } else { "min(" });
+                moment::push_ordered(sql, column);
+                sql.push(")");
+            }
             _ => extreme_of_ordered(sql, column, largest),
         }
     }

@@ -6,6 +6,7 @@ mod aggregate;
 mod atomic;
 mod create;
 mod database;
+mod dates;
 mod drop_and_truncate;
 mod faults;
 mod filters;
