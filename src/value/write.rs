@@ -89,7 +89,7 @@ pub(super) struct Bare<'a>(pub(super) &'a Value);
 impl Serialize for Bare<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Null => serializer.serialize_unit(),
+            Value::Null | Value::JsonNull => serializer.serialize_unit(),
             Value::Bool(flag) => serializer.serialize_bool(*flag),
             Value::Int32(number) => serializer.serialize_i32(*number),
             Value::Int64(number) if is_exact(*number) => serializer.serialize_i64(*number),

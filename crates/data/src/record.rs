@@ -162,7 +162,9 @@ pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
             Value::Decimal(text) => Value::Text(text.into()),
             Value::Timestamp(moment) => Value::Text(moment.to_iso()),
             Value::ObjectId(id) => Value::Text(id.to_string()),
-            Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Object(_) => return refuse(&value),
+            Value::Null | Value::JsonNull | Value::Bytes(_) | Value::Array(_) | Value::Object(_) => {
+                return refuse(&value);
+            }
         },
         (FieldType::Number, value) => match &value {
             Value::Int32(_) | Value::Int64(_) | Value::Float(_) | Value::Decimal(_) => value,

@@ -10,10 +10,10 @@ use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
 use crate::sql::{
     Coverage, JsonTest, NewIndex, Returning, SqlSyntax, Statement, extreme_of_ordered, quoted_by,
-    restore_number, store_number,
+    restore_json, restore_number, store_json, store_number,
 };
 use crate::table::OWN_TABLE_PREFIX;
-use crate::value::{Timestamp, Value, json_text, value_from_json_text};
+use crate::value::{Timestamp, Value, json_text};
 
 /// More values than this are handed over as one JSON list, as a statement takes 65,535 parameters.
 const MOST_PLACEHOLDERS: usize = 250;
@@ -245,7 +245,7 @@ impl SqlSyntax for MysqlSyntax {
             }
             (FieldType::Json | FieldType::Array, value) => {
                 self.check_depth(place, &value)?;
-                Value::Text(json_text(&value))
+                store_json(place, &value)?
             }
             (FieldType::Number, value) => match store_number(place, value)? {
                 Value::Float(number) if !number.is_finite() => {
@@ -261,17 +261,13 @@ impl SqlSyntax for MysqlSyntax {
         match (field_type, value) {
             (FieldType::Boolean, Value::Int32(number)) => Value::Bool(number != 0),
             (FieldType::Boolean, Value::Int64(number)) => Value::Bool(number != 0),
+            (_, Value::JsonNull) => Value::Null,
             (FieldType::Number, number) => restore_number(number),
             (FieldType::Date, Value::Text(text)) => match Timestamp::parse_iso(&text) {
                 Some(moment) => Value::Timestamp(moment),
                 None => Value::Text(text),
             },
-            (FieldType::Json | FieldType::Array, Value::Text(text)) => {
-                match value_from_json_text(text.as_bytes()) {
-                    Ok(json) => json,
-                    Err(_) => Value::Text(text),
-                }
-            }
+            (FieldType::Json | FieldType::Array, Value::Text(text)) => restore_json(text),
             (_, value) => value,
         }
     }

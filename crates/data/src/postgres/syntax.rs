@@ -6,7 +6,9 @@ use crate::dialect::DialectKind;
 use crate::error::Result;
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
+use crate::sql::{
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_json, store_number,
+};
 use crate::value::{Timestamp, Value, json_text};
 
 static POSTGRES: PostgresSyntax = PostgresSyntax(DialectKind::Postgres);
@@ -49,7 +51,7 @@ impl SqlSyntax for PostgresSyntax {
     fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
         Ok(match (field_type, value) {
             (_, Value::Null) => Value::Null,
-            (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
+            (FieldType::Json | FieldType::Array, value) => store_json(place, &value)?,
             (FieldType::Number, value) => whole_as_integer(store_number(place, value)?),
             (field_type, value) => crate::record::fit(place, field_type, value)?,
         })

@@ -1,5 +1,6 @@
 //! Compiling a filter into the condition of a WHERE clause.
 
+use super::documents::check_json;
 use super::fields::Fields;
 use super::statement::Statement;
 use super::syntax::{JsonTest, SqlSyntax, fit_operand};
@@ -84,6 +85,8 @@ fn push_condition(
     if column.is_json() {
         // A list field contains a single value; anything else equals as a whole.
         let contains = column.field_type == FieldType::Array && below.is_empty();
+        let place = format!("filter on \"{path}\"");
+        condition.operands().iter().try_for_each(|operand| check_json(&place, operand, ErrorKind::Filter))?;
         return JsonPlace { scope, column: &quoted, below, contains }.push(sql, condition);
     }
     ScalarColumn { scope, field: &path.field, column: &quoted, field_type: column.field_type, upper }

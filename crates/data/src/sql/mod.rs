@@ -8,6 +8,7 @@ mod condition;
 mod ddl;
 mod dialect;
 mod distinct;
+mod documents;
 mod fields;
 mod junction;
 mod remove;
@@ -24,6 +25,7 @@ mod upsert;
 mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
+pub(crate) use documents::{restore_json, store_json};
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, double_quoted, quoted_by};
 pub(crate) use syntax::{

@@ -1,5 +1,6 @@
 //! SQLite, on sqlx.
 
+mod application;
 mod catalog;
 mod error;
 mod immediate;

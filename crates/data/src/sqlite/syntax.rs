@@ -7,8 +7,11 @@ use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
-use crate::value::{Value, json_text, value_from_json_text};
+use crate::sql::{
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, store_json,
+    store_number,
+};
+use crate::value::{Value, json_text};
 
 /// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
 const MOST_PLACEHOLDERS: usize = 500;
@@ -56,7 +59,7 @@ impl SqlSyntax for SqliteSyntax {
             (_, Value::Null) => Value::Null,
             (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
             (FieldType::Date, Value::Timestamp(moment)) => Value::Text(moment.to_iso()),
-            (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
+            (FieldType::Json | FieldType::Array, value) => store_json(place, &value)?,
             (FieldType::Number, value) => match store_number(place, value)? {
                 Value::Float(number) if number.is_nan() => {
                     return Err(Error::new(ErrorKind::Value, format!("{place}: SQLite cannot hold NaN")));
@@ -75,12 +78,7 @@ impl SqlSyntax for SqliteSyntax {
                 Some(moment) => Value::Timestamp(moment),
                 None => Value::Text(text),
             },
-            (FieldType::Json | FieldType::Array, Value::Text(text)) => {
-                match value_from_json_text(text.as_bytes()) {
-                    Ok(json) => json,
-                    Err(_) => Value::Text(text),
-                }
-            }
+            (FieldType::Json | FieldType::Array, Value::Text(text)) => restore_json(text),
             (_, value) => value,
         }
     }

@@ -80,6 +80,11 @@ impl End {
         self.dialect().is_some_and(|dialect| dialect.kind().is_schemaless())
     }
 
+    /// Whether the null of JSON is another value than a missing one here.
+    pub(super) fn holds_json_null(&self) -> bool {
+        self.dialect().is_none_or(|dialect| dialect.kind().has_json_null())
+    }
+
     /// Whether links of a many-to-many relation are rows of a junction table here.
     pub(super) fn has_junctions(&self) -> bool {
         self.dialect().is_some_and(|dialect| dialect.kind().has_junctions())
