@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::table::{BatchStream, ReadSnapshot, ScanOptions, Table, TableStore};
-use data::{Dialect, EntitySchema, Error, ErrorKind, Result};
+use data::{Dialect, DialectKind, EntitySchema, Error, ErrorKind, Result};
 
 use super::links::{Link, LinkedTables};
 
@@ -90,8 +90,13 @@ impl End {
         self.dialect().is_some_and(|dialect| dialect.kind().has_junctions())
     }
 
-    /// Whether links of a many-to-many relation are lists within documents here.
+    /// Whether links of a many-to-many relation are lists within the rows here.
     pub(super) fn has_lists(&self) -> bool {
-        self.is_schemaless()
+        self.is_schemaless() || self.is_foreign()
+    }
+
+    /// Whether this is a dialect that an application brings.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.dialect().is_some_and(|dialect| dialect.kind() == DialectKind::Foreign)
     }
 }
