@@ -121,7 +121,10 @@ export class ForeignReplica {
     const lists = Object.keys(schema.relations);
     const rows = await this.#findWithLists(schema, filter, lists, options);
     const names = ['id', ...Object.keys(schema.fields)];
-    return rows.map((row) => Object.fromEntries([...names.map((name) => [name, row[name] ?? null]), ...lists.map((name) => [name, idsIn(row[name])])]));
+    return rows.map((row) => ({
+      ...Object.fromEntries(names.map((name) => [name, row[name] ?? null])),
+      ...Object.fromEntries(lists.map((name) => [name, idsIn(row[name])])),
+    }));
   }
 
   /** An object that keeps links apart from the rows gives none with the rows alone. */
