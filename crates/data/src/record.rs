@@ -148,7 +148,9 @@ fn number_text(number: f64) -> String {
 /// [`ErrorKind::Value`] naming the place.
 pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
     let refuse = |value: &Value| {
-        let message = format!("{place}: a {} field cannot hold {}", field_type.name(), describe(value));
+        let article = if field_type == FieldType::Array { "an" } else { "a" };
+        let message =
+            format!("{place}: {article} {} field cannot hold {}", field_type.name(), describe(value));
         Err(Error::new(ErrorKind::Value, message))
     };
     Ok(match (field_type, value) {
@@ -228,6 +230,7 @@ fn describe(value: &Value) -> String {
         Value::Bool(_) | Value::Int32(_) | Value::Int64(_) | Value::Float(_) => {
             crate::value::json_text(value)
         }
+        Value::Bytes(_) => "bytes".to_owned(),
         other => format!("this {}", other.type_name()),
     }
 }

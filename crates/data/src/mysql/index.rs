@@ -5,8 +5,6 @@ use crate::schema::FieldType;
 use crate::sql::{Coverage, NewIndex};
 use crate::table::OWN_TABLE_PREFIX;
 
-/// The characters that a name may have.
-const MOST_NAME_CHARACTERS: usize = 64;
 /// The bytes that all columns of an index may have.
 const MOST_INDEX_BYTES: usize = 3072;
 const BYTES_OF_CHARACTER: usize = 4;
@@ -19,18 +17,6 @@ const FIXED_BYTES: usize = 16;
 /// the others out, as NULL collides with nothing.
 pub(super) fn live_marker() -> String {
     format!("{OWN_TABLE_PREFIX}live")
-}
-
-/// A name that is too long keeps its beginning, and a number made of all of it.
-pub(super) fn shortened(name: String) -> String {
-    const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const FNV_PRIME: u64 = 0x0100_0000_01b3;
-    if name.chars().count() <= MOST_NAME_CHARACTERS {
-        return name;
-    }
-    let hash = name.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
-    let kept: String = name.chars().take(MOST_NAME_CHARACTERS - 17).collect();
-    format!("{kept}_{hash:016x}")
 }
 
 /// The statements that make an index. There are none over a part of the rows: a missing value collides with nothing anyway,
@@ -78,15 +64,6 @@ fn index_columns(index: &NewIndex<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_names_stay_different() {
-        let long = |end: &str| format!("{}{end}", "é".repeat(100));
-        let (one, other) = (shortened(long("a")), shortened(long("b")));
-        assert_ne!(one, other);
-        assert_eq!(one.chars().count(), MOST_NAME_CHARACTERS);
-        assert_eq!(shortened("short".to_owned()), "short");
-    }
 
     #[test]
     fn an_index_stays_within_what_the_server_allows() {

@@ -9,8 +9,13 @@ use crate::dialect::{DialectKind, Isolation};
 use crate::error::{Error, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, NewIndex, Returning, SqlSyntax, Statement, extreme_of_ordered, quoted_by};
+use crate::sql::{
+    JsonTest, NewIndex, Returning, SqlSyntax, Statement, extreme_of_ordered, quoted_by, shortened,
+};
 use crate::value::Value;
+
+/// The characters that a name may have.
+const MOST_NAME_CHARACTERS: usize = 64;
 
 static SYNTAXES: [MysqlSyntax; 4] = [
     MysqlSyntax { kind: DialectKind::Mysql, server: ServerKind::Mysql },
@@ -98,7 +103,7 @@ impl SqlSyntax for MysqlSyntax {
     }
 
     fn object_name(&self, name: String) -> String {
-        index::shortened(name)
+        shortened(name, MOST_NAME_CHARACTERS, |_| 1)
     }
 
     fn has_default(&self, field_type: FieldType) -> bool {

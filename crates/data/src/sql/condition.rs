@@ -54,12 +54,29 @@ fn push_parts(
         sql.push(none);
         return Ok(());
     }
+    push_tree(sql, parts, between, &push_part)
+}
+
+/// Appends conditions with an operator between them. Very many are put into halves, as each operator of a long chain is
+/// one level deeper than the one before it, and databases bound the depth of an expression.
+fn push_tree<T>(
+    sql: &mut Statement,
+    parts: &[T],
+    between: &str,
+    push_part: &impl Fn(&mut Statement, &T) -> Result<()>,
+) -> Result<()> {
+    const LONGEST_CHAIN: usize = 50;
     sql.push("(");
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            sql.push(between);
+    if parts.len() > LONGEST_CHAIN {
+        let (first, second) = parts.split_at(parts.len() / 2);
+        push_tree(sql, first, between, push_part)?;
+        sql.push(between);
+        push_tree(sql, second, between, push_part)?;
+    } else {
+        for (i, part) in parts.iter().enumerate() {
+            sql.push(if i > 0 { between } else { "" });
+            push_part(sql, part)?;
         }
-        push_part(sql, part)?;
     }
     sql.push(")");
     Ok(())
@@ -236,8 +253,28 @@ impl JsonPlace<'_> {
             sql.push("1 = 0");
             return;
         }
+        let is_item = |value: &Value| self.contains && !matches!(value, Value::Null | Value::Array(_));
+        let (items, others): (Vec<Value>, Vec<Value>) =
+            values.iter().cloned().partition(|value| is_item(value));
         sql.push("(");
-        sql.list(values, " OR ", |sql, value| self.equals(sql, value));
+        let others = match items.len() > 1
+            && self.scope.syntax.json_contains_any(sql, self.column, self.below, &items)
+        {
+            true if others.is_empty() => {
+                sql.push(")");
+                return;
+            }
+            true => {
+                sql.push(" OR ");
+                others.as_slice()
+            }
+            false => values,
+        };
+        // Nothing of it can fail.
+        drop(push_tree(sql, others, " OR ", &|sql, value| {
+            self.equals(sql, value);
+            Ok(())
+        }));
         sql.push(")");
     }
 

@@ -11,6 +11,7 @@ mod distinct;
 mod documents;
 mod fields;
 mod junction;
+mod names;
 mod remove;
 mod search;
 mod select;
@@ -26,6 +27,7 @@ mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
 pub(crate) use documents::{restore_json, store_json};
+pub(crate) use names::shortened;
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, double_quoted, quoted_by};
 pub(crate) use syntax::{

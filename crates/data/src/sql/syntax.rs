@@ -99,6 +99,11 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
         name
     }
 
+    /// The bytes to which the database cuts longer names of tables and columns without a word.
+    fn longest_name(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether a column of this type can have a default.
     fn has_default(&self, _field_type: FieldType) -> bool {
         true
@@ -215,6 +220,18 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
 
     /// The JSON in `column`, below the given keys, passes the test.
     fn json_test(&self, sql: &mut Statement, column: &str, below: &[String], test: &JsonTest);
+
+    /// Appends the condition that the JSON in `column`, below the given keys, is a list of which one item equals one of these
+    /// values; `false` if the database has no such condition that takes them all at once, and nothing was appended.
+    fn json_contains_any(
+        &self,
+        _sql: &mut Statement,
+        _column: &str,
+        _below: &[String],
+        _values: &[Value],
+    ) -> bool {
+        false
+    }
 
     /// What to order by for the JSON in `column` below the given keys, with the direction.
     fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction);

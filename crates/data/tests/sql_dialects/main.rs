@@ -15,6 +15,7 @@ mod group;
 mod many;
 mod mariadb_tables;
 mod mariadb_values;
+mod naming;
 mod postgres_tables;
 mod postgres_values;
 mod reads;
