@@ -1,5 +1,7 @@
 //! How to reach a database, as JavaScript says it.
 
+use std::time::Duration;
+
 use data::{ConnectionConfig, DialectKind, Error, ErrorKind, PoolSize, SchemaStrategy};
 use napi_derive::napi;
 
@@ -16,6 +18,8 @@ pub struct NativeConnectionConfig {
     pub pool_min: Option<u32>,
     /// Connections at the most.
     pub pool_max: Option<u32>,
+    /// Milliseconds that an operation waits for a connection of the pool.
+    pub pool_acquire_timeout: Option<u32>,
     /// Put before every table name.
     pub table_prefix: Option<String>,
 }
@@ -31,6 +35,9 @@ impl NativeConnectionConfig {
             config.schema_strategy = SchemaStrategy::parse(strategy)?;
         }
         config.pool = pool_size(self.pool_min, self.pool_max)?;
+        if let Some(millis) = self.pool_acquire_timeout {
+            config.acquire_timeout = acquire_timeout(millis)?;
+        }
         config.table_prefix = self.table_prefix.unwrap_or_default();
         config.show_sql = show_sql;
         Ok(config)
@@ -47,6 +54,13 @@ fn pool_size(min: Option<u32>, max: Option<u32>) -> data::Result<PoolSize> {
         return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(PoolSize { min, max })
+}
+
+fn acquire_timeout(millis: u32) -> data::Result<Duration> {
+    if millis == 0 {
+        return Err(Error::new(ErrorKind::Config, "pool.acquireTimeoutMillis: must be at least 1"));
+    }
+    Ok(Duration::from_millis(millis.into()))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ export function nativeConfig(config: ConnectionConfig): NativeConnectionConfig {
     schemaStrategy: stringOf('config.schemaStrategy', settings.schemaStrategy),
     poolMin: countOf('config.pool.min', pool.min),
     poolMax: countOf('config.pool.max', pool.max) ?? countOf('config.poolSize', settings.poolSize),
+    poolAcquireTimeout: countOf('config.pool.acquireTimeoutMillis', pool.acquireTimeoutMillis),
     tablePrefix: stringOf('config.tablePrefix', settings.tablePrefix),
   };
 }

@@ -5,7 +5,7 @@ import { completeSchema } from '../orm/registry.js';
 import { decodeRows } from '../orm/value-decoding.js';
 import { encodeValue } from '../orm/value-encoding.js';
 import type { ConnectionConfig } from '../types/connection.js';
-import type { DalFilter } from '../types/query.js';
+import type { DalFilter, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration, EntitySchema } from '../types/schema.js';
 import { failureOf } from './foreign-failure.js';
 import { storedSchemas } from './foreign-schema.js';
@@ -113,14 +113,24 @@ export class ForeignReplica {
   async #find(request: Request, filter: DalFilter): Promise<Row[]> {
     const schema = this.#schema(request);
     const { limit, keysOnly } = request;
-    const rows = await this.dialect.find<Row>(schema, filter, {
-      sort: { id: 1 },
-      includeDeleted: true,
-      ...(limit === undefined ? {} : { limit }),
-      ...(keysOnly === true ? { select: ['id'] } : {}),
-    });
-    const names = keysOnly === true ? ['id'] : ['id', ...Object.keys(schema.fields)];
-    return rows.map((row) => Object.fromEntries(names.map((name) => [name, row[name] ?? null])));
+    const options: QueryOptions = { sort: { id: 1 }, includeDeleted: true, ...(limit === undefined ? {} : { limit }) };
+    if (keysOnly === true) {
+      const keys = await this.dialect.find<Row>(schema, filter, { ...options, select: ['id'] });
+      return keys.map(({ id }) => ({ id }));
+    }
+    const lists = Object.keys(schema.relations);
+    const rows = await this.#findWithLists(schema, filter, lists, options);
+    const names = ['id', ...Object.keys(schema.fields)];
+    return rows.map((row) => ({
+      ...Object.fromEntries(names.map((name) => [name, row[name] ?? null])),
+      ...Object.fromEntries(lists.map((name) => [name, idsIn(row[name])])),
+    }));
+  }
+
+  /** An object that keeps links apart from the rows gives none with the rows alone. */
+  async #findWithLists(schema: EntitySchema, filter: DalFilter, lists: readonly string[], options: QueryOptions): Promise<Row[]> {
+    if (lists.length === 0 || !this.dialect.has('findWithRelations')) return await this.dialect.find<Row>(schema, filter, options);
+    return await this.dialect.findWithRelations<Row>(schema, filter, lists, options);
   }
 
   /** Inserts every row, or none: what was inserted before an error is deleted again. */
@@ -129,7 +139,9 @@ export class ForeignReplica {
     const rows = decodeRows<Row>(request.rows ?? '{"rows":[]}');
     const inserted: unknown[] = [];
     try {
-      if (this.dialect.has('createMany') && (await this.#find(request, { id: { $in: idsOf(request) } })).length === 0) {
+      // What such a method makes of links is not known.
+      const hasLists = Object.keys(schema.relations).length > 0;
+      if (!hasLists && this.dialect.has('createMany') && (await this.#find(request, { id: { $in: idsOf(request) } })).length === 0) {
         // None of them was there, so that all that are there after an error are to go.
         inserted.push(...idsOf(request));
         await this.dialect.call('createMany', schema, rows);
@@ -173,4 +185,11 @@ export class ForeignReplica {
 
 function idsOf({ rows }: Request): unknown[] {
   return decodeRows<Row>(rows ?? '{"rows":[]}').map(({ id }) => id);
+}
+
+/** The ids that a many-to-many relation lists, given as ids or as the rows themselves. */
+function idsIn(list: unknown): string[] {
+  if (!Array.isArray(list)) return [];
+  const ids = list.map((item: unknown) => (typeof item === 'object' && item !== null && 'id' in item ? item.id : item));
+  return ids.filter((id) => id !== null && id !== undefined).map(String);
 }

@@ -1,11 +1,12 @@
 // The schemas by which rows are read from and written to a dialect of the application's own, just as they are.
-import type { EntitySchema, FieldDef } from '../types/schema.js';
+import type { EntitySchema, FieldDef, RelationDef } from '../types/schema.js';
 
 const MANAGED_DATES = { timestamps: ['createdAt', 'updatedAt'], softDelete: ['deletedAt'] } as const;
 
 /**
- * One schema for each collection, with the columns of all its entities as plain fields. A dialect that is given it fills
- * in no defaults and no dates, hides no row and sorts out no entity, so that rows arrive as the other side has them.
+ * One schema for each collection, with the columns of all its entities as plain fields, and their many-to-many relations.
+ * A dialect that is given it fills in no defaults and no dates, hides no row and sorts out no entity, so that rows arrive
+ * as the other side has them.
  */
 export function storedSchemas(entities: readonly EntitySchema[]): ReadonlyMap<string, EntitySchema> {
   const stored = new Map<string, EntitySchema>();
@@ -15,7 +16,7 @@ export function storedSchemas(entities: readonly EntitySchema[]): ReadonlyMap<st
       name: known?.name ?? entity.name,
       collection: entity.collection,
       fields: { ...columnsOf(entity), ...known?.fields },
-      relations: {},
+      relations: { ...listsOf(entity), ...known?.relations },
       indexes: [],
       timestamps: false,
     });
@@ -33,4 +34,13 @@ function columnsOf(entity: EntitySchema): Record<string, FieldDef> {
   if (entity.timestamps) for (const name of MANAGED_DATES.timestamps) columns[name] ??= { type: 'date' };
   if (entity.softDelete === true) for (const name of MANAGED_DATES.softDelete) columns[name] ??= { type: 'date' };
   return columns;
+}
+
+/** Relations that are lists of ids; nothing is cascaded along them, and they are read when they are asked for. */
+function listsOf(entity: EntitySchema): Record<string, RelationDef> {
+  const lists: Record<string, RelationDef> = {};
+  for (const [name, { cascade: _cascade, orphanRemoval: _orphanRemoval, fetch: _fetch, ...relation }] of Object.entries(entity.relations)) {
+    if (relation.type === 'many-to-many') lists[name] = relation;
+  }
+  return lists;
 }

@@ -23,12 +23,14 @@ export type DialectName = DialectType | (string & Record<never, never>);
  */
 export type SchemaStrategy = 'validate' | 'update' | 'create' | 'create-drop' | 'none';
 
-/** How many connections a pool holds. */
+/** How many connections a pool holds, and how long an operation waits for one. */
 export interface PoolConfig {
   /** Connections kept open; 2 by default. */
   min?: number;
   /** Connections at the most; 20 by default. */
   max?: number;
+  /** Milliseconds that an operation waits for a connection before it fails with `ERR_TIMEOUT`; 30000 by default. */
+  acquireTimeoutMillis?: number;
 }
 
 /** How to reach a database. */

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use data::schema::{Discriminator, FieldType, ID};
+use data::schema::{Discriminator, FieldType, ID, RelationKind};
 use data::table::{
     BatchStream, ColumnType, Limits, ReadSnapshot, Row, RowBatch, ScanOptions, Table, TableColumn,
     TableStore, spawn_scan,
@@ -32,7 +32,7 @@ impl ForeignTables {
     }
 }
 
-/// The table of a collection, with the columns of every entity in it.
+/// The table of a collection, with the columns of every entity in it. A many-to-many relation is a column that lists ids.
 fn table_of(collection: &str, schemas: &[Arc<EntitySchema>]) -> Option<Table> {
     let mut columns: Vec<TableColumn> = Vec::new();
     for column in
@@ -51,6 +51,19 @@ fn table_of(collection: &str, schemas: &[Arc<EntitySchema>]) -> Option<Table> {
                 nullable: column.name() != ID,
                 generated: false,
             });
+        }
+    }
+    for schema in schemas.iter().filter(|schema| schema.collection == collection) {
+        let lists = schema.relations.iter().filter(|(_, own)| own.kind == RelationKind::ManyToMany);
+        for (name, _) in lists {
+            if columns.iter().all(|known| known.name != *name) {
+                columns.push(TableColumn {
+                    name: name.clone(),
+                    column_type: ColumnType::Json,
+                    nullable: true,
+                    generated: false,
+                });
+            }
         }
     }
     let key = columns.iter().position(|column| column.name == ID)?;
@@ -264,20 +277,21 @@ mod tests {
         let schema = |json| Arc::new(EntitySchema::from_json(&json).unwrap());
         let schemas = [
             schema(json!({"name": "Cat", "collection": "pets", "discriminator": "kind", "timestamps": true,
+                "relations": {"owners": {"type": "many-to-many", "target": "Person", "through": "pet_owners"}},
                 "fields": {"name": {"type": "string"}, "lives": {"type": "number"}}})),
             schema(json!({"name": "Dog", "collection": "pets", "discriminator": "kind",
                 "fields": {"name": {"type": "string"}, "good": {"type": "boolean"}}})),
         ];
         let table = table_of("pets", &schemas).unwrap();
         let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["id", "name", "lives", "kind", "createdAt", "updatedAt", "good"]);
+        assert_eq!(names, ["id", "name", "lives", "kind", "createdAt", "updatedAt", "good", "owners"]);
         assert!(table_of("cars", &schemas).is_none());
         let record = Record::from_iter([
             ("good".to_owned(), Value::Int32(1)),
             ("updatedAt".to_owned(), Value::from("1970-01-01T00:00:00.000Z")),
         ]);
         let row = row_of(&table, record);
-        assert_eq!(row.last(), Some(&Value::Bool(true)));
+        assert_eq!(row.get(6), Some(&Value::Bool(true)));
         assert_eq!(row.get(5), Some(&Value::Timestamp(Timestamp(0))));
     }
 }

@@ -80,10 +80,17 @@ pub(super) fn is_exact(number: i64) -> bool {
     (-MAX_EXACT..=MAX_EXACT).contains(&number)
 }
 
+/// Whether these are the digits of an integer, more of them than JavaScript's numbers hold.
+pub(super) fn is_large_integer(digits: &str) -> bool {
+    let digits = digits.strip_prefix('-').unwrap_or(digits);
+    digits.len() > 15 && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
 fn holds_tags(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(holds_tags),
         Value::Object(object) => has_tag_key(object) || object.values().any(holds_tags),
+        Value::Decimal(digits) => is_large_integer(digits),
         other => Finish::of(other).is_some(),
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use data::{Object, Record, Timestamp, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::finish::{Finish, columns_to_finish, is_exact};
+use super::finish::{Finish, columns_to_finish, is_exact, is_large_integer};
 use super::{BIGINT, BYTES, DATE, NUMBER, OBJECT, TAG};
 
 /// Milliseconds that a JavaScript date holds, before and after 1970.
@@ -89,7 +89,7 @@ pub(super) struct Bare<'a>(pub(super) &'a Value);
 impl Serialize for Bare<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Null => serializer.serialize_unit(),
+            Value::Null | Value::JsonNull => serializer.serialize_unit(),
             Value::Bool(flag) => serializer.serialize_bool(*flag),
             Value::Int32(number) => serializer.serialize_i32(*number),
             Value::Int64(number) if is_exact(*number) => serializer.serialize_i64(*number),
@@ -114,7 +114,7 @@ pub(super) struct Tagged<'a>(pub(super) &'a Value);
 impl Serialize for Tagged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tag = match self.0 {
-            Value::Array(items) => return serializer.collect_seq(items.iter().map(Tagged)),
+            Value::Array(items) => return serializer.collect_seq(items.iter().map(Within)),
             Value::Object(object) if has_tag_key(object) => {
                 return serializer.collect_map([(OBJECT, TaggedEntries(object))]);
             }
@@ -129,11 +129,25 @@ impl Serialize for Tagged<'_> {
     }
 }
 
+/// A value within a list or document, where an integer of any length is a number, and not the text of a decimal column.
+struct Within<'a>(&'a Value);
+
+impl Serialize for Within<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Decimal(digits) if is_large_integer(digits) => {
+                serializer.collect_map([(BIGINT, Bare(self.0))])
+            }
+            value => Tagged(value).serialize(serializer),
+        }
+    }
+}
+
 struct TaggedEntries<'a>(&'a Object);
 
 impl Serialize for TaggedEntries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Tagged(value))))
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Within(value))))
     }
 }
 
@@ -235,6 +249,17 @@ mod tests {
     fn an_object_that_looks_like_a_tag_is_kept_apart_from_tags() {
         let text = written(&[Value::object([("$$date", Value::Int32(1))])]);
         assert_eq!(text, r#"{"rows":[{"v":{"$$object":{"$$date":1}}}],"columns":{"v":"tagged"}}"#);
+    }
+
+    #[test]
+    fn an_integer_of_any_length_is_one_within_documents() {
+        let digits = Value::Decimal("18446744073709551615".into());
+        let text = written(&[Value::object([("n", digits.clone()), ("d", Value::Decimal("1.10".into()))])]);
+        assert_eq!(
+            text,
+            r#"{"rows":[{"v":{"n":{"$$bigint":"18446744073709551615"},"d":"1.10"}}],"columns":{"v":"tagged"}}"#
+        );
+        assert_eq!(written(&[digits]), r#"{"rows":[{"v":"18446744073709551615"}]}"#);
     }
 
     #[test]

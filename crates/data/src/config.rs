@@ -1,7 +1,12 @@
 //! How to reach a database, and what to do with its schema.
 
+use std::time::Duration;
+
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long an operation waits for a connection where nothing else is said.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What happens to the tables of registered entities on connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +83,8 @@ pub struct ConnectionConfig {
     pub schema_strategy: SchemaStrategy,
     /// The pool.
     pub pool: PoolSize,
+    /// How long an operation waits for a connection of the pool.
+    pub acquire_timeout: Duration,
     /// Put before every table, index and junction name.
     pub table_prefix: String,
     /// Whether statements are reported as `tracing` events of the target `replicaverse::sql`, without values.
@@ -92,6 +99,7 @@ impl ConnectionConfig {
             uri: uri.into(),
             schema_strategy: SchemaStrategy::default(),
             pool: PoolSize::default(),
+            acquire_timeout: ACQUIRE_TIMEOUT,
             table_prefix: String::new(),
             show_sql: false,
         }
@@ -105,6 +113,7 @@ impl std::fmt::Debug for ConnectionConfig {
             .field("dialect", &self.dialect)
             .field("schema_strategy", &self.schema_strategy)
             .field("pool", &self.pool)
+            .field("acquire_timeout", &self.acquire_timeout)
             .field("table_prefix", &self.table_prefix)
             .finish_non_exhaustive()
     }

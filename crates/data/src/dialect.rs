@@ -71,6 +71,11 @@ impl DialectKind {
         self == Self::Mongodb
     }
 
+    /// Whether the null of JSON is another value than a missing one.
+    pub fn has_json_null(self) -> bool {
+        !matches!(self, Self::Mongodb | Self::Foreign)
+    }
+
     /// Whether the links of a many-to-many relation are rows of a junction table that replication can reach.
     pub fn has_junctions(self) -> bool {
         !matches!(self, Self::Mongodb | Self::Foreign)

@@ -1,6 +1,7 @@
 //! The one error type of this crate: a kind, a message, and what the database itself said.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -149,6 +150,17 @@ pub struct Error {
     report: Option<Box<DatabaseReport>>,
     #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The error that no connection of a pool of this size became free in time.
+pub(crate) fn pool_exhausted(size: usize, waited: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!(
+            "pool exhausted: no connection became free within {waited:?}, as all {size} are in use; raise pool.max or \
+             end transactions sooner"
+        ),
+    )
 }
 
 impl Error {

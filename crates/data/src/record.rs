@@ -148,7 +148,9 @@ fn number_text(number: f64) -> String {
 /// [`ErrorKind::Value`] naming the place.
 pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
     let refuse = |value: &Value| {
-        let message = format!("{place}: a {} field cannot hold {}", field_type.name(), describe(value));
+        let article = if field_type == FieldType::Array { "an" } else { "a" };
+        let message =
+            format!("{place}: {article} {} field cannot hold {}", field_type.name(), describe(value));
         Err(Error::new(ErrorKind::Value, message))
     };
     Ok(match (field_type, value) {
@@ -162,7 +164,9 @@ pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
             Value::Decimal(text) => Value::Text(text.into()),
             Value::Timestamp(moment) => Value::Text(moment.to_iso()),
             Value::ObjectId(id) => Value::Text(id.to_string()),
-            Value::Null | Value::Bytes(_) | Value::Array(_) | Value::Object(_) => return refuse(&value),
+            Value::Null | Value::JsonNull | Value::Bytes(_) | Value::Array(_) | Value::Object(_) => {
+                return refuse(&value);
+            }
         },
         (FieldType::Number, value) => match &value {
             Value::Int32(_) | Value::Int64(_) | Value::Float(_) | Value::Decimal(_) => value,
@@ -226,6 +230,7 @@ fn describe(value: &Value) -> String {
         Value::Bool(_) | Value::Int32(_) | Value::Int64(_) | Value::Float(_) => {
             crate::value::json_text(value)
         }
+        Value::Bytes(_) => "bytes".to_owned(),
         other => format!("this {}", other.type_name()),
     }
 }

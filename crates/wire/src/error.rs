@@ -153,6 +153,12 @@ impl ServerError {
             _ => false,
         }
     }
+
+    /// Whether a statement kept from before may have been refused only because a column that it compares or writes had
+    /// another type when its parameters were given theirs: the data or the statement is called wrong.
+    pub(crate) fn may_be_of_former_types(&self) -> bool {
+        self.code.starts_with("22") || self.code.starts_with("42")
+    }
 }
 
 impl From<ServerNotice> for ServerError {

@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::table::ColumnType;
-use crate::value::{ObjectId, Timestamp, Value, json_text, normal_decimal, value_from_json_text};
+use crate::value::{
+    ObjectId, Timestamp, Value, column_from_json_text, json_text, normal_decimal, value_from_json_text,
+};
 
 /// Stands before bytes in base64.
 pub(super) const BASE64: &str = "base64:";
@@ -47,7 +49,7 @@ pub(super) fn text_of<'a>(value: &'a Value, column_type: &ColumnType) -> Option<
     Some(match (value, column_type) {
         (Value::Null, _) => return None,
         (Value::Bytes(bytes), _) => format!("{BASE64}{}", STANDARD.encode(bytes)).into(),
-        (value, ColumnType::Json | ColumnType::Any) => json_text(value).into(),
+        (value @ Value::JsonNull, _) | (value, ColumnType::Json | ColumnType::Any) => json_text(value).into(),
         (Value::Text(text), _) => text.into(),
         (Value::Bool(flag), _) => if *flag { "true" } else { "false" }.into(),
         (Value::Int32(number), _) => number.to_string().into(),
@@ -83,7 +85,7 @@ pub(super) fn value_of(text: String, column_type: &ColumnType) -> Value {
         ColumnType::Float32 | ColumnType::Float64 => number(&text),
         ColumnType::Decimal(_) => text.trim().parse::<f64>().ok().map(|_| Value::Decimal(text.trim().into())),
         ColumnType::Timestamp { .. } => moment(&text).map(Value::Timestamp),
-        ColumnType::Json => value_from_json_text(text.as_bytes()).ok(),
+        ColumnType::Json => column_from_json_text(text.as_bytes()).ok(),
         ColumnType::Array(element) => value_from_json_text(text.as_bytes())
             .ok()
             .filter(|value| matches!(value, Value::Array(_)))

@@ -70,7 +70,7 @@ fn kind_of_value(value: &Value) -> Kind {
         Value::Bytes(_) => Kind::Bytes,
         Value::Array(_) | Value::Object(_) => Kind::Json,
         Value::Text(text) => special_text(text).unwrap_or(Kind::Text),
-        Value::Null | Value::ObjectId(_) => Kind::Text,
+        Value::Null | Value::JsonNull | Value::ObjectId(_) => Kind::Text,
     }
 }
 

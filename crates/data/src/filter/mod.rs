@@ -60,6 +60,22 @@ pub enum Condition {
     Exists(bool),
 }
 
+impl Condition {
+    /// The values that the condition compares with.
+    pub(crate) fn operands(&self) -> &[Value] {
+        match self {
+            Self::Eq(value)
+            | Self::Ne(value)
+            | Self::Gt(value)
+            | Self::Gte(value)
+            | Self::Lt(value)
+            | Self::Lte(value) => std::slice::from_ref(value),
+            Self::In(values) | Self::Nin(values) => values,
+            Self::Regex { .. } | Self::Exists(_) => &[],
+        }
+    }
+}
+
 /// The path as it is written, such as `address.city`.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -82,7 +82,7 @@ impl Writer {
     /// [`ErrorKind::Value`] if BSON has no equivalent: an infinite moment, a NUL in a name, or a length beyond 2 GiB.
     pub(super) fn element(&mut self, name: &str, value: &Value) -> Result<()> {
         match value {
-            Value::Null => self.name(ElementType::Null, name)?,
+            Value::Null | Value::JsonNull => self.name(ElementType::Null, name)?,
             Value::Bool(flag) => {
                 self.name(ElementType::Boolean, name)?;
                 self.bytes.push(u8::from(*flag));

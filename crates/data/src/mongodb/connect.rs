@@ -7,10 +7,12 @@ use std::time::Duration;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::error::driver_error;
 use crate::config::{ConnectionConfig, SchemaStrategy};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 use crate::schema::EntitySchema;
 
 const DEFAULT_DATABASE: &str = "test";
@@ -26,6 +28,10 @@ pub(super) struct Connection {
     write_concern: Option<WriteConcern>,
     table_prefix: String,
     show_sql: bool,
+    /// One for each connection of the pool: the driver itself would wait for one without end.
+    slots: Semaphore,
+    pool_size: usize,
+    acquire_timeout: Duration,
     closed: AtomicBool,
     /// The collections that `create-drop` removes at the end.
     registered: Mutex<Vec<String>>,
@@ -37,6 +43,7 @@ impl Connection {
         let options = client_options(config).await?;
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let write_concern = options.write_concern.clone();
+        let pool_size = options.max_pool_size.map_or(config.pool.max, |max| max as usize).max(1);
         let client = Client::with_options(options).map_err(|error| config_error(&error, config))?;
         let database = client.database(&name);
         // The driver proves the password on the connection that carries this command.
@@ -56,6 +63,9 @@ impl Connection {
             write_concern,
             table_prefix: config.table_prefix.clone(),
             show_sql: config.show_sql,
+            slots: Semaphore::new(pool_size.min(Semaphore::MAX_PERMITS)),
+            pool_size,
+            acquire_timeout: config.acquire_timeout,
             closed: AtomicBool::new(false),
             registered: Mutex::default(),
         })
@@ -64,6 +74,19 @@ impl Connection {
     /// The driver's client, for sessions.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits until a connection of the pool is free for an operation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if none becomes free in time, [`ErrorKind::Closed`] after [`close`](Self::close).
+    pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>> {
+        self.check_open()?;
+        match timeout(self.acquire_timeout, self.slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => Err(pool_exhausted(self.pool_size, self.acquire_timeout)),
+        }
     }
 
     /// The name of an entity's collection.
@@ -104,7 +127,7 @@ impl Connection {
     /// Fails after [`close`](Self::close).
     pub(super) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the connection to MongoDB is closed"));
+            return Err(closed());
         }
         Ok(())
     }
@@ -131,6 +154,7 @@ impl Connection {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.slots.close();
         let mut outcome = Ok(());
         if self.strategy == SchemaStrategy::CreateDrop {
             let registered =
@@ -166,6 +190,10 @@ async fn client_options(config: &ConnectionConfig) -> Result<ClientOptions> {
     options.connect_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
     options.app_name.get_or_insert_with(|| "replicaverse".to_owned());
     Ok(options)
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the connection to MongoDB is closed")
 }
 
 fn pool_size(connections: usize) -> u32 {

@@ -54,7 +54,11 @@ pub(super) fn driver_error(error: &DriverError) -> Error {
         }
         DriverErrorKind::Shutdown => Error::new(ErrorKind::Closed, "the connection to MongoDB is closed"),
         DriverErrorKind::Bson(bson) => Error::new(ErrorKind::Value, format!("malformed BSON: {bson}")),
-        DriverErrorKind::InvalidArgument { message, .. } => Error::new(ErrorKind::Statement, message.clone()),
+        DriverErrorKind::InvalidArgument { message, .. } => {
+            // The driver itself refuses a document that is larger than the server takes.
+            let is_too_large = message.contains("must be within");
+            Error::new(if is_too_large { ErrorKind::Value } else { ErrorKind::Statement }, message.clone())
+        }
         other => Error::new(ErrorKind::Statement, other.to_string()),
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn compares(given: Bson, operator: &str, value: &Value) -> Result<Doc
         Value::Timestamp(_) => &["date"],
         Value::ObjectId(_) => &["objectId"],
         Value::Bytes(_) => &["binData"],
-        Value::Null | Value::Array(_) | Value::Object(_) => &[],
+        Value::Null | Value::JsonNull | Value::Array(_) | Value::Object(_) => &[],
     };
     let compared = doc! {operator: ["$$given", literal(value)?]};
     let same_type = doc! {"$in": [{"$type": "$$given"}, types.to_vec()]};

@@ -70,10 +70,11 @@ impl MongoDialect {
     /// The session of the transaction for one operation, or none over the pool.
     async fn lend(&self) -> Result<Loan<'_>> {
         self.connection.check_open()?;
-        match &self.transaction {
-            Some(transaction) => transaction.lend().await,
-            None => Ok(Loan::pooled()),
-        }
+        let loan = match &self.transaction {
+            Some(transaction) => transaction.lend().await?,
+            None => Loan::pooled(),
+        };
+        Ok(loan.on(self.connection.slot().await?))
     }
 }
 

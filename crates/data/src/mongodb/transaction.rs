@@ -3,7 +3,7 @@
 use mongodb::ClientSession;
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
 
 use super::connect::Connection;
 use super::error::{driver_error, server_code};
@@ -49,7 +49,7 @@ impl PinnedSession {
                 ErrorKind::Transaction,
                 "the transaction was aborted by an earlier error; roll it back and run it again",
             )),
-            _ => Ok(Loan { state: Some(state) }),
+            _ => Ok(Loan { state: Some(state), _slot: None }),
         }
     }
 
@@ -84,12 +84,19 @@ impl PinnedSession {
 /// A session lent to one operation, or none outside a transaction.
 pub(super) struct Loan<'a> {
     state: Option<MutexGuard<'a, State>>,
+    /// The connection of the pool that the operation may use, until the loan is given back.
+    _slot: Option<SemaphorePermit<'a>>,
 }
 
-impl Loan<'_> {
-    /// No session: the operation runs on a connection of the pool.
+impl<'a> Loan<'a> {
+    /// No session: the operation is none of a transaction.
     pub(super) const fn pooled() -> Self {
-        Self { state: None }
+        Self { state: None, _slot: None }
+    }
+
+    /// The loan with a connection to run on.
+    pub(super) fn on(self, slot: SemaphorePermit<'a>) -> Self {
+        Self { _slot: Some(slot), ..self }
     }
 
     pub(super) fn session(&mut self) -> Option<&mut ClientSession> {

@@ -5,7 +5,7 @@ use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{Timestamp, Value, value_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text};
 
 /// The form in which a statement's rows come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn text(kind: CellKind, bytes: &[u8]) -> Result<Value> {
         CellKind::Single => number(text.parse().ok().map(|single| Value::Float(single_as_double(single))))?,
         CellKind::Double => number(text.parse().ok().map(Value::Float))?,
         CellKind::Decimal => Value::Decimal(text.into()),
-        CellKind::Json => value_from_json_text(bytes).map_err(|_| malformed())?,
+        CellKind::Json => column_from_json_text(bytes).map_err(|_| malformed())?,
         CellKind::Moment => match Timestamp::parse_iso(text) {
             Some(moment) => Value::Timestamp(moment),
             None => Value::Text(text.to_owned()),

@@ -1,7 +1,7 @@
 //! Tests on JSON. A place is extracted by its path; the type of what lies there is asked before its value.
 
 use super::server::ServerKind;
-use super::syntax::{exact, push_match};
+use super::text::{exact, push_match};
 use crate::filter::Direction;
 use crate::sql::{JsonTest, Statement};
 use crate::value::{Value, json_from_value, json_text, value_from_json};

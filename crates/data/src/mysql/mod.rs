@@ -3,6 +3,8 @@
 mod catalog;
 mod cell;
 mod error;
+mod field;
+mod index;
 mod json;
 mod options;
 mod parameters;
@@ -12,6 +14,7 @@ mod server;
 mod session;
 mod store;
 mod syntax;
+mod text;
 mod types;
 
 use std::sync::Arc;

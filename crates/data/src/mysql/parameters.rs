@@ -67,7 +67,7 @@ pub(super) fn add(arguments: &mut MySqlArguments, value: &Value) -> Result<usize
         Value::Bytes(bytes) => (arguments.add(bytes.as_ref()), bytes.len()),
         Value::Timestamp(moment) => text(arguments, &datetime_text(*moment)?),
         Value::ObjectId(id) => text(arguments, &id.to_string()),
-        Value::Array(_) | Value::Object(_) => text(arguments, &json_text(value)),
+        Value::JsonNull | Value::Array(_) | Value::Object(_) => text(arguments, &json_text(value)),
     };
     added.map_err(|error| refuse(&format!("a parameter cannot be bound: {error}")))?;
     Ok(size)

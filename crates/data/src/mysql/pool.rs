@@ -12,10 +12,8 @@ use super::error::mysql_error;
 use super::options;
 use super::server::Server;
 use crate::config::ConnectionConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 
-/// How long a statement waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is asked whether it still lives, before it is handed out.
@@ -119,6 +117,7 @@ pub(super) struct Pool {
     pool: managed::Pool<Connector>,
     options: MySqlConnectOptions,
     size: usize,
+    acquire_timeout: Duration,
     server: Server,
 }
 
@@ -126,23 +125,23 @@ impl Pool {
     /// Makes a pool and opens its least connections, one at any rate, so that a wrong address or password shows at once.
     pub(super) async fn open(config: &ConnectionConfig) -> Result<Self> {
         let options = options::parse(&config.uri)?;
-        let size = config.pool.max.max(1);
+        let (size, acquire_timeout) = (config.pool.max.max(1), config.acquire_timeout);
         let pool = managed::Pool::builder(Connector { options: options.clone() })
             .max_size(size)
-            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .wait_timeout(Some(acquire_timeout))
             .runtime(deadpool::Runtime::Tokio1)
             // The connection used last has the statements prepared, and its server's caches are warm.
             .queue_mode(managed::QueueMode::Lifo)
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let get = || async { pool.get().await.map_err(|error| pool_error(error, size)) };
+        let get = || async { pool.get().await.map_err(|error| pool_error(error, size, acquire_timeout)) };
         let least = config.pool.min.clamp(1, size);
         let opened = try_join_all((0..least).map(|_| get())).await?;
         let Some(server) = opened.first().map(|link: &Pooled| link.server()) else {
             return Err(Error::new(ErrorKind::Internal, "a pool was opened without a connection"));
         };
         drop(opened);
-        Ok(Self { pool, options, size, server })
+        Ok(Self { pool, options, size, acquire_timeout, server })
     }
 
     /// The server, as it was on opening.
@@ -152,7 +151,7 @@ impl Pool {
 
     /// A connection, outside any transaction.
     pub(super) async fn get(&self) -> Result<Pooled> {
-        self.pool.get().await.map_err(|error| pool_error(error, self.size))
+        self.pool.get().await.map_err(|error| pool_error(error, self.size, self.acquire_timeout))
     }
 
     /// A connection of its own, which does not count against the pool.
@@ -169,17 +168,10 @@ impl Pool {
     }
 }
 
-fn pool_error(error: managed::PoolError<Error>, size: usize) -> Error {
+fn pool_error(error: managed::PoolError<Error>, size: usize, waited: Duration) -> Error {
     match error {
         managed::PoolError::Backend(error) => error,
-        managed::PoolError::Timeout(_) => Error::new(
-            ErrorKind::Timeout,
-            format!(
-                "no connection became free within {} s: all {size} of the pool are in use; raise pool.max or end \
-                 transactions sooner",
-                ACQUIRE_TIMEOUT.as_secs()
-            ),
-        ),
+        managed::PoolError::Timeout(_) => pool_exhausted(size, waited),
         managed::PoolError::Closed => disconnected(),
         other => Error::new(ErrorKind::Internal, other.to_string()),
     }

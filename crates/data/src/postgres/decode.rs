@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::numeric::decimal_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{ColumnType, Row, Table};
-use crate::value::{Timestamp, Value, civil_from_days, value_from_json_text};
+use crate::value::{Timestamp, Value, civil_from_days, column_from_json_text};
 
 /// PostgreSQL counts from 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
@@ -110,7 +110,7 @@ fn time_text(micros: i64) -> String {
 fn json(field: &[u8]) -> Result<Value> {
     let text = field.strip_prefix(&[1]).unwrap_or(field);
     // PostgreSQL holds numbers and depths that serde_json does not read; that is the value's fault, not the server's.
-    value_from_json_text(text)
+    column_from_json_text(text)
         .map_err(|error| Error::new(ErrorKind::Value, format!("a JSON value cannot be read: {error}")))
 }
 

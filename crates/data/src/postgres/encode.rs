@@ -21,7 +21,7 @@ pub(super) fn text_of(value: &Value, column_type: Option<&ColumnType>) -> Option
         Value::Timestamp(moment) => timestamp_text(*moment),
         Value::ObjectId(id) => id.to_string(),
         Value::Array(items) => array_text(items, column_type),
-        Value::Object(_) => json_text(value),
+        Value::JsonNull | Value::Object(_) => json_text(value),
     })
 }
 

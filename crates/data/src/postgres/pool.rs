@@ -7,10 +7,8 @@ use futures_util::future::try_join_all;
 use wire::{ConnectConfig, Connection};
 
 use crate::config::ConnectionConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 
-/// How long a statement waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting may take where the URI does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Values must come in one notation, whatever the server's or the role's defaults.
@@ -26,6 +24,7 @@ pub(super) struct Pool {
     pool: managed::Pool<Connector>,
     config: ConnectConfig,
     size: usize,
+    acquire_timeout: Duration,
 }
 
 impl Pool {
@@ -40,13 +39,14 @@ impl Pool {
         connect.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
         let pool = managed::Pool::builder(Connector { config: connect.clone() })
             .max_size(config.pool.max.max(1))
-            .wait_timeout(Some(ACQUIRE_TIMEOUT))
+            .wait_timeout(Some(config.acquire_timeout))
             .runtime(deadpool::Runtime::Tokio1)
             // The connection used last has the statements prepared, and its server's caches are warm.
             .queue_mode(managed::QueueMode::Lifo)
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let opened = Self { pool, config: connect, size: config.pool.max.max(1) };
+        let size = config.pool.max.max(1);
+        let opened = Self { pool, config: connect, size, acquire_timeout: config.acquire_timeout };
         let least = config.pool.min.clamp(1, opened.size);
         drop(try_join_all((0..least).map(|_| opened.get())).await?);
         Ok(opened)
@@ -56,15 +56,7 @@ impl Pool {
     pub(super) async fn get(&self) -> Result<Pooled> {
         self.pool.get().await.map_err(|error| match error {
             managed::PoolError::Backend(error) => error,
-            managed::PoolError::Timeout(_) => Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "no connection became free within {} s: all {} of the pool are in use; raise pool.max or end \
-                     transactions sooner",
-                    ACQUIRE_TIMEOUT.as_secs(),
-                    self.size
-                ),
-            ),
+            managed::PoolError::Timeout(_) => pool_exhausted(self.size, self.acquire_timeout),
             managed::PoolError::Closed => Error::new(ErrorKind::Closed, "the dialect is disconnected"),
             other => Error::new(ErrorKind::Internal, other.to_string()),
         })

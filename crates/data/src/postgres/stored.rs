@@ -3,7 +3,7 @@
 use super::catalog::quoted;
 use super::types::selected;
 use crate::table::{ColumnType, Row, Table};
-use crate::value::{Timestamp, Value, value_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text};
 
 /// A table as it is read, and what its values are to become: an entity may declare a date over text, or a boolean over
 /// an integer.
@@ -70,7 +70,7 @@ fn declare(value: Value, column_type: &ColumnType) -> Value {
             Some(moment) => Value::Timestamp(moment),
             None => Value::Text(text),
         },
-        (ColumnType::Json, Value::Text(text)) => match value_from_json_text(text.as_bytes()) {
+        (ColumnType::Json, Value::Text(text)) => match column_from_json_text(text.as_bytes()) {
             Ok(json) => json,
             Err(_) => Value::Text(text),
         },

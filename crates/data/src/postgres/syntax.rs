@@ -3,11 +3,18 @@
 use std::fmt::Write as _;
 
 use crate::dialect::DialectKind;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
+use crate::sql::{
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, shortened, store_json, store_number,
+};
 use crate::value::{Timestamp, Value, json_text};
+
+/// The bytes that a name may have; the server cuts longer ones.
+const MOST_NAME_BYTES: usize = 63;
+/// 4714-11-24 BC, where the server's dates begin.
+const EARLIEST: Timestamp = Timestamp(-210_866_803_200_000_000);
 
 static POSTGRES: PostgresSyntax = PostgresSyntax(DialectKind::Postgres);
 static COCKROACHDB: PostgresSyntax = PostgresSyntax(DialectKind::Cockroachdb);
@@ -46,13 +53,34 @@ impl SqlSyntax for PostgresSyntax {
         }
     }
 
+    fn object_name(&self, name: String) -> String {
+        shortened(name, MOST_NAME_BYTES, char::len_utf8)
+    }
+
+    fn longest_name(&self) -> Option<usize> {
+        Some(MOST_NAME_BYTES)
+    }
+
     fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
-        Ok(match (field_type, value) {
+        let refuse = |what: &str| Err(Error::new(ErrorKind::Value, format!("{place}: {what}")));
+        let stored = match (field_type, value) {
             (_, Value::Null) => Value::Null,
-            (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
+            (FieldType::Json | FieldType::Array, value) if holds_nul(&value) => {
+                return refuse("PostgreSQL's JSON cannot hold the character NUL");
+            }
+            (FieldType::Json | FieldType::Array, value) => store_json(place, &value)?,
             (FieldType::Number, value) => whole_as_integer(store_number(place, value)?),
             (field_type, value) => crate::record::fit(place, field_type, value)?,
-        })
+        };
+        match &stored {
+            Value::Text(text) if text.contains('\0') => {
+                refuse("PostgreSQL's text cannot hold the character NUL")
+            }
+            Value::Timestamp(moment) if *moment < EARLIEST && !moment.is_infinite() => {
+                refuse(&format!("{moment} is before 4714 BC, where PostgreSQL's dates begin"))
+            }
+            _ => Ok(stored),
+        }
     }
 
     fn restore(&self, field_type: FieldType, value: Value) -> Value {
@@ -127,6 +155,20 @@ impl SqlSyntax for PostgresSyntax {
         }
     }
 
+    /// One parameter for all: a subquery for each of many values would take longer to plan than the table to read.
+    fn json_contains_any(
+        &self,
+        sql: &mut Statement,
+        column: &str,
+        below: &[String],
+        values: &[Value],
+    ) -> bool {
+        let texts = values.iter().map(|value| Value::Text(json_text(value))).collect();
+        push_items(sql, column, below);
+        sql.push("item.value = ANY(").bind(Value::Array(texts)).push("::text[]::jsonb[]))");
+        true
+    }
+
     fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction) {
         sql.push("nullif(");
         push_json(sql, column, below);
@@ -171,6 +213,16 @@ impl SqlSyntax for PostgresSyntax {
             }
             FieldType::Number | FieldType::Date => extreme_of_ordered(sql, column, largest),
         }
+    }
+}
+
+/// Whether a text or a name within a value has the character NUL.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        _ => false,
     }
 }
 

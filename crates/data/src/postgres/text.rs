@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::types::column_type;
 use crate::table::ColumnType;
-use crate::value::{Timestamp, Value, value_from_json_text};
+use crate::value::{Timestamp, Value, document_from_json_text};
 
 /// The value of a cell, by the oid of its type. Types that have no value of their own here, and text that is not
 /// understood, stay text.
@@ -30,7 +30,7 @@ fn scalar(oid: u32, text: &str) -> Option<Value> {
         ColumnType::Float32 | ColumnType::Float64 => text.parse().ok().map(Value::Float),
         ColumnType::Decimal(_) => Some(Value::Decimal(text.into())),
         ColumnType::Timestamp { .. } => timestamp(text).map(Value::Timestamp),
-        ColumnType::Json => value_from_json_text(text.as_bytes()).ok(),
+        ColumnType::Json => document_from_json_text(text.as_bytes()).ok(),
         ColumnType::Bytes => hex(text).map(Value::Bytes),
         _ => None,
     }

@@ -2,6 +2,7 @@
 
 use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
+use super::documents::check_json;
 use super::fields::{Fields, mentioned, unknown_field};
 use super::junction::{Junction, list_ids};
 use super::select::push_columns;
@@ -76,6 +77,7 @@ impl SqlDialect {
         if !column.is_json() {
             return Err(no_array(schema, field, column.field_type.name()));
         }
+        check_json(&format!("{}.{field}", schema.name), &value, ErrorKind::Value)?;
         let inner = self.begin_inner().await?;
         let changed = inner.change_array(schema, &filter, field, change, &plain_value(value)).await;
         inner.finish(changed).await

@@ -1,9 +1,10 @@
 //! Compiling a filter into the condition of a WHERE clause.
 
+use super::documents::check_json;
 use super::fields::Fields;
 use super::statement::Statement;
 use super::syntax::{JsonTest, SqlSyntax, fit_operand};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, FieldPath, Filter};
 use crate::schema::{EntitySchema, FieldType};
 use crate::value::Value;
@@ -29,32 +30,64 @@ pub(super) fn push_where(sql: &mut Statement, scope: &Scope<'_>, filter: &Filter
 
 fn push_filter(sql: &mut Statement, scope: &Scope<'_>, filter: &Filter) -> Result<()> {
     match filter {
-        Filter::All(parts) => push_parts(sql, scope, parts, " AND ", "1 = 1"),
-        Filter::Any(parts) => push_parts(sql, scope, parts, " OR ", "1 = 0"),
-        Filter::Field(path, condition) => push_condition(sql, scope, path, condition),
+        Filter::All(parts) => push_parts(sql, parts, " AND ", "1 = 1", |sql, part| match part {
+            Filter::Field(path, condition) => {
+                push_condition(sql, scope, path, condition, upper_bound(parts, path))
+            }
+            part => push_filter(sql, scope, part),
+        }),
+        Filter::Any(parts) => {
+            push_parts(sql, parts, " OR ", "1 = 0", |sql, part| push_filter(sql, scope, part))
+        }
+        Filter::Field(path, condition) => push_condition(sql, scope, path, condition, None),
     }
 }
 
 fn push_parts(
     sql: &mut Statement,
-    scope: &Scope<'_>,
     parts: &[Filter],
     between: &str,
     none: &str,
+    push_part: impl Fn(&mut Statement, &Filter) -> Result<()>,
 ) -> Result<()> {
     if parts.is_empty() {
         sql.push(none);
         return Ok(());
     }
+    push_tree(sql, parts, between, &push_part)
+}
+
+/// Appends conditions with an operator between them. Very many are put into halves, as each operator of a long chain is
+/// one level deeper than the one before it, and databases bound the depth of an expression.
+fn push_tree<T>(
+    sql: &mut Statement,
+    parts: &[T],
+    between: &str,
+    push_part: &impl Fn(&mut Statement, &T) -> Result<()>,
+) -> Result<()> {
+    const LONGEST_CHAIN: usize = 50;
     sql.push("(");
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            sql.push(between);
+    if parts.len() > LONGEST_CHAIN {
+        let (first, second) = parts.split_at(parts.len() / 2);
+        push_tree(sql, first, between, push_part)?;
+        sql.push(between);
+        push_tree(sql, second, between, push_part)?;
+    } else {
+        for (i, part) in parts.iter().enumerate() {
+            sql.push(if i > 0 { between } else { "" });
+            push_part(sql, part)?;
         }
-        push_filter(sql, scope, part)?;
     }
     sql.push(")");
     Ok(())
+}
+
+/// What bounds a field from above among conditions that hold together.
+fn upper_bound<'a>(parts: &'a [Filter], path: &FieldPath) -> Option<&'a Value> {
+    parts.iter().find_map(|part| match part {
+        Filter::Field(other, Condition::Lt(value) | Condition::Lte(value)) if other == path => Some(value),
+        _ => None,
+    })
 }
 
 fn push_condition(
@@ -62,15 +95,18 @@ fn push_condition(
     scope: &Scope<'_>,
     path: &FieldPath,
     condition: &Condition,
+    upper: Option<&Value>,
 ) -> Result<()> {
     let (column, below) = scope.fields.resolve(scope.schema, path)?;
     let quoted = scope.syntax.quote(&column.name);
     if column.is_json() {
         // A list field contains a single value; anything else equals as a whole.
         let contains = column.field_type == FieldType::Array && below.is_empty();
+        let place = format!("filter on \"{path}\"");
+        condition.operands().iter().try_for_each(|operand| check_json(&place, operand, ErrorKind::Filter))?;
         return JsonPlace { scope, column: &quoted, below, contains }.push(sql, condition);
     }
-    ScalarColumn { scope, field: &path.field, column: &quoted, field_type: column.field_type }
+    ScalarColumn { scope, field: &path.field, column: &quoted, field_type: column.field_type, upper }
         .push(sql, condition)
 }
 
@@ -80,6 +116,8 @@ struct ScalarColumn<'a> {
     field: &'a str,
     column: &'a str,
     field_type: FieldType,
+    /// The operand of another condition that bounds the field from above.
+    upper: Option<&'a Value>,
 }
 
 impl ScalarColumn<'_> {
@@ -115,7 +153,12 @@ impl ScalarColumn<'_> {
 
     fn compare(&self, sql: &mut Statement, operator: &str, value: &Value) -> Result<()> {
         let value = self.operand(value)?;
-        self.scope.syntax.compare(sql, self.column, operator, value);
+        if self.field_type == FieldType::Date {
+            let upper = self.upper.map(|upper| self.operand(upper)).transpose()?;
+            self.scope.syntax.compare_date(sql, self.column, operator, value, upper.as_ref());
+        } else {
+            self.scope.syntax.compare(sql, self.column, operator, value);
+        }
         Ok(())
     }
 
@@ -160,7 +203,8 @@ impl ScalarColumn<'_> {
     fn operand(&self, value: &Value) -> Result<Value> {
         let value = fit_operand(self.field, self.field_type, value.clone())?;
         let place = format!("filter on \"{}\"", self.field);
-        self.scope.syntax.store(&place, self.field_type, value)
+        let stored = self.scope.syntax.store(&place, self.field_type, value);
+        stored.map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))
     }
 }
 
@@ -209,8 +253,28 @@ impl JsonPlace<'_> {
             sql.push("1 = 0");
             return;
         }
+        let is_item = |value: &Value| self.contains && !matches!(value, Value::Null | Value::Array(_));
+        let (items, others): (Vec<Value>, Vec<Value>) =
+            values.iter().cloned().partition(|value| is_item(value));
         sql.push("(");
-        sql.list(values, " OR ", |sql, value| self.equals(sql, value));
+        let others = match items.len() > 1
+            && self.scope.syntax.json_contains_any(sql, self.column, self.below, &items)
+        {
+            true if others.is_empty() => {
+                sql.push(")");
+                return;
+            }
+            true => {
+                sql.push(" OR ");
+                others.as_slice()
+            }
+            false => values,
+        };
+        // Nothing of it can fail.
+        drop(push_tree(sql, others, " OR ", &|sql, value| {
+            self.equals(sql, value);
+            Ok(())
+        }));
         sql.push(")");
     }
 

@@ -8,8 +8,10 @@ mod condition;
 mod ddl;
 mod dialect;
 mod distinct;
+mod documents;
 mod fields;
 mod junction;
+mod names;
 mod remove;
 mod search;
 mod select;
@@ -24,6 +26,8 @@ mod upsert;
 mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
+pub(crate) use documents::{restore_json, store_json};
+pub(crate) use names::shortened;
 pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, double_quoted, quoted_by};
 pub(crate) use syntax::{

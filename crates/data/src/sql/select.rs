@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::filter::{Condition, Direction, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
 use crate::rows::RowSet;
-use crate::schema::{EntitySchema, ID, RelationKind};
+use crate::schema::{EntitySchema, FieldType, ID, Index, RelationKind};
 use crate::value::Value;
 
 impl SqlDialect {
@@ -40,7 +40,8 @@ impl SqlDialect {
         push_projection(&mut sql, &scope, options)?;
         sql.push(" FROM ").name(&self.table(schema));
         push_where(&mut sql, &scope, &filter)?;
-        push_order(&mut sql, &scope, &options.sort)?;
+        let by_index = self.orders_by_index(&scope, &options.sort).await?;
+        push_order(&mut sql, &scope, &options.sort, by_index)?;
         push_range(&mut sql, &scope, options);
         let fetched = self.fetch(access, &sql).await?;
         Ok(self.row_set(schema, &fields, fetched, options))
@@ -63,6 +64,24 @@ impl SqlDialect {
             .and_then(|count| count.as_integer())
             .and_then(|count| u64::try_from(count).ok())
             .unwrap_or(0))
+    }
+
+    /// Whether the first field to order by is one of dates that has an index, and all its dates are in the order of the
+    /// index. A large table is then not ordered anew for its first rows.
+    async fn orders_by_index(&self, scope: &Scope<'_>, sort: &IndexMap<String, Direction>) -> Result<bool> {
+        let Some((key, _)) = sort.first() else { return Ok(false) };
+        let path = sort_path(key);
+        let (column, _) = scope.fields.resolve(scope.schema, &path)?;
+        if column.field_type != FieldType::Date || !is_indexed(scope.schema, &column.name) {
+            return Ok(false);
+        }
+        let quote = |name: &str| self.syntax.quote(name);
+        let table = quote(&self.table(scope.schema));
+        let Some(query) = self.syntax.has_unordered_dates(&table, &quote(&column.name)) else {
+            return Ok(false);
+        };
+        let fetched = self.fetch(Access::Read, &Statement::new(self.syntax, &query)).await?;
+        Ok(fetched.into_scalar().and_then(|found| found.as_integer()) == Some(0))
     }
 
     /// The fields of an entity: those it declares, and further columns of its table. A name that is among neither has
@@ -130,6 +149,12 @@ impl SqlDialect {
     }
 }
 
+/// Whether the entity declares an index that begins with this column.
+fn is_indexed(schema: &EntitySchema, column: &str) -> bool {
+    let leads = |index: &Index| index.fields.first().is_some_and(|(name, _)| name == column);
+    schema.indexes.iter().any(leads) || schema.fields.get(column).is_some_and(|field| field.unique)
+}
+
 /// The items that are wanted.
 fn only<T>(items: Vec<T>, wanted: &[bool]) -> Vec<T> {
     items.into_iter().zip(wanted).filter_map(|(item, wanted)| wanted.then_some(item)).collect()
@@ -195,20 +220,25 @@ pub(super) fn push_columns(sql: &mut Statement, fields: &Fields) {
     });
 }
 
-/// Appends ` ORDER BY …` unless any order will do.
+/// Appends ` ORDER BY …` unless any order will do. `by_index` says that the first column itself has the order of its
+/// values.
 pub(super) fn push_order(
     sql: &mut Statement,
     scope: &Scope<'_>,
     sort: &IndexMap<String, Direction>,
+    by_index: bool,
 ) -> Result<()> {
     for (i, (key, direction)) in sort.iter().enumerate() {
         sql.push(if i == 0 { " ORDER BY " } else { ", " });
         let path = sort_path(key);
         let (column, below) = scope.fields.resolve(scope.schema, &path)?;
+        let quoted = scope.syntax.quote(&column.name);
         if column.is_json() {
-            scope.syntax.json_order(sql, &scope.syntax.quote(&column.name), below, *direction);
+            scope.syntax.json_order(sql, &quoted, below, *direction);
+        } else if i == 0 && by_index {
+            sql.push(&quoted).push(scope.syntax.order(*direction));
         } else {
-            sql.name(&column.name).push(scope.syntax.order(*direction));
+            scope.syntax.order_by(sql, &quoted, column.field_type, *direction);
         }
     }
     Ok(())

@@ -22,6 +22,7 @@ impl SqlDialect {
             SchemaStrategy::None => Ok(()),
             SchemaStrategy::Validate => self.validate(schemas).await,
             SchemaStrategy::Update | SchemaStrategy::Create | SchemaStrategy::CreateDrop => {
+                self.check_names(schemas)?;
                 let drop_first = strategy != SchemaStrategy::Update;
                 self.change_schema(Change::Complete { schemas, known: &known, drop_first }).await
             }
@@ -35,12 +36,7 @@ impl SqlDialect {
 
     /// Adds a column that a written key asks for.
     pub(super) async fn add_column(&self, table: &str, name: &str, field_type: FieldType) -> Result<()> {
-        if name.is_empty() || name.contains('\0') {
-            return Err(Error::new(
-                ErrorKind::Value,
-                format!("table \"{table}\": {name:?} cannot be a column name"),
-            ));
-        }
+        self.check_new_column(table, name)?;
         self.change_schema(Change::AddColumn { table, name, field_type }).await
     }
 

@@ -99,6 +99,11 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
         name
     }
 
+    /// The bytes to which the database cuts longer names of tables and columns without a word.
+    fn longest_name(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether a column of this type can have a default.
     fn has_default(&self, _field_type: FieldType) -> bool {
         true
@@ -153,6 +158,17 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// What follows an ordered expression so that NULL comes first in ascending order and last in descending.
     fn order(&self, direction: Direction) -> &'static str;
 
+    /// Appends a column that holds plain values, to order by, with the direction.
+    fn order_by(&self, sql: &mut Statement, column: &str, _field_type: FieldType, direction: Direction) {
+        sql.push(column).push(self.order(direction));
+    }
+
+    /// A query for whether a date column holds dates in another order than that of the column itself, in which its
+    /// indexes are; `None` where there are no such dates.
+    fn has_unordered_dates(&self, _table: &str, _column: &str) -> Option<String> {
+        None
+    }
+
     /// What stands for "no limit" before OFFSET, where the database insists on a limit.
     fn unlimited(&self) -> Option<&'static str>;
 
@@ -165,6 +181,20 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     /// `column` compares so with a value that is in its stored form and not NULL.
     fn compare(&self, sql: &mut Statement, column: &str, operator: &str, value: Value) {
         sql.push(column).push(operator).bind(value);
+    }
+
+    /// As [`compare`](Self::compare), for a date field. `upper` is the operand of a further condition that holds at the
+    /// same time and bounds the column from above.
+    fn compare_date(
+        &self,
+        sql: &mut Statement,
+        column: &str,
+        operator: &str,
+        value: Value,
+        upper: Option<&Value>,
+    ) {
+        let _ = upper;
+        self.compare(sql, column, operator, value);
     }
 
     /// Completes an INSERT so that a row under an existing key stays as it is and does not count. `false` if there is no
@@ -190,6 +220,18 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
 
     /// The JSON in `column`, below the given keys, passes the test.
     fn json_test(&self, sql: &mut Statement, column: &str, below: &[String], test: &JsonTest);
+
+    /// Appends the condition that the JSON in `column`, below the given keys, is a list of which one item equals one of these
+    /// values; `false` if the database has no such condition that takes them all at once, and nothing was appended.
+    fn json_contains_any(
+        &self,
+        _sql: &mut Statement,
+        _column: &str,
+        _below: &[String],
+        _values: &[Value],
+    ) -> bool {
+        false
+    }
 
     /// What to order by for the JSON in `column` below the given keys, with the direction.
     fn json_order(&self, sql: &mut Statement, column: &str, below: &[String], direction: Direction);

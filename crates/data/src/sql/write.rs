@@ -327,7 +327,7 @@ fn type_of(value: &Value) -> FieldType {
         Value::Int32(_) | Value::Int64(_) | Value::Float(_) | Value::Decimal(_) => FieldType::Number,
         Value::Timestamp(_) => FieldType::Date,
         Value::Array(_) => FieldType::Array,
-        Value::Object(_) => FieldType::Json,
+        Value::JsonNull | Value::Object(_) => FieldType::Json,
         Value::Null | Value::Text(_) | Value::Bytes(_) | Value::ObjectId(_) => FieldType::Text,
     }
 }

@@ -1,10 +1,12 @@
 //! SQLite, on sqlx.
 
+mod application;
 mod catalog;
 mod error;
 mod immediate;
 mod json;
 mod location;
+mod moment;
 mod pool;
 mod raw;
 mod session;
@@ -27,7 +29,7 @@ use syntax::SQLITE;
 /// Opens a database file, or an in-memory database of its own.
 pub(crate) async fn open(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> {
     let location = Location::parse(&config.uri)?;
-    let pools = Arc::new(SqlitePools::open(&location, config.pool).await?);
+    let pools = Arc::new(SqlitePools::open(&location, config.pool, config.acquire_timeout).await?);
     let session = Arc::new(SqliteSession::new(Arc::clone(&pools)));
     let store = Arc::new(SqliteStore::new(pools));
     Ok(Arc::new(SqlDialect::new(session, &SQLITE, Shared::new(config), store)))

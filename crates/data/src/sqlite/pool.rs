@@ -13,15 +13,13 @@ use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
 use super::error::sqlite_error;
 use super::immediate::ImmediateConnections;
 use super::location::{Location, Mode};
+use super::moment;
 use super::raw::QUOTED_TEXT;
 use crate::config::PoolSize;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an operation waits for a connection of the pool. A statement that writes outside an open transaction of the
-/// same dialect waits as long for its end, since only one connection writes.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the writing connection may cache, in KiB because it is negative. Keys that come in no order touch the whole
 /// index again and again, which would be written and read back all the time with SQLite's 2,000 KiB.
 const WRITE_CACHE: &str = "-16000";
@@ -40,13 +38,16 @@ pub(super) struct SqlitePools {
     reader: Option<SqliteConnectOptions>,
     /// What answers at once, where there is a file that may be written.
     immediate: Option<ImmediateConnections>,
+    /// How long an operation waits for a connection. A statement that writes outside an open transaction of the same
+    /// dialect waits as long for its end, since only one connection writes.
+    acquire_timeout: Duration,
 }
 
 impl SqlitePools {
     /// Opens the database, and creates the file where that is wanted.
-    pub(super) async fn open(location: &Location, size: PoolSize) -> Result<Self> {
+    pub(super) async fn open(location: &Location, size: PoolSize, acquire_timeout: Duration) -> Result<Self> {
         match location {
-            Location::Memory => Self::in_memory().await,
+            Location::Memory => Self::in_memory(acquire_timeout).await,
             Location::File { path, mode, immutable } => {
                 check_path(path, *mode)?;
                 let options = plain_options()
@@ -62,23 +63,27 @@ impl SqlitePools {
                 let reader = options.clone().create_if_missing(false).pragma("query_only", "ON");
                 let most = u32::try_from(size.max.max(1)).unwrap_or(u32::MAX);
                 let least = u32::try_from(size.min).unwrap_or(most).min(most);
-                let read =
-                    pool(most).min_connections(least).connect_with(reader.clone()).await.map_err(place)?;
+                let read = pool(most, acquire_timeout)
+                    .min_connections(least)
+                    .connect_with(reader.clone())
+                    .await
+                    .map_err(place)?;
                 let options =
                     options.pragma("cache_size", WRITE_CACHE).pragma("wal_autocheckpoint", WRITE_AHEAD);
-                let write = pool(1).connect_with(options).await.map_err(place)?;
+                let write = pool(1, acquire_timeout).connect_with(options).await.map_err(place)?;
                 let at_once = *mode != Mode::ReadOnly && !immutable;
                 let immediate = at_once.then(|| ImmediateConnections::new(path));
-                Ok(Self { read, write, reader: Some(reader), immediate })
+                Ok(Self { read, write, reader: Some(reader), immediate, acquire_timeout })
             }
         }
     }
 
     /// A database in memory lives as long as its one connection.
-    async fn in_memory() -> Result<Self> {
+    async fn in_memory(acquire_timeout: Duration) -> Result<Self> {
         let options = plain_options().in_memory(true).foreign_keys(true);
-        let pool = pool(1).min_connections(1).connect_with(options).await.map_err(sqlite_error)?;
-        Ok(Self { read: pool.clone(), write: pool, reader: None, immediate: None })
+        let pool =
+            pool(1, acquire_timeout).min_connections(1).connect_with(options).await.map_err(sqlite_error)?;
+        Ok(Self { read: pool.clone(), write: pool, reader: None, immediate: None, acquire_timeout })
     }
 
     /// What answers statements of one row at once.
@@ -87,14 +92,33 @@ impl SqlitePools {
     }
 
     pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
-        self.read.acquire().await.map_err(sqlite_error)
+        self.read.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut if self.reader.is_some() => {
+                pool_exhausted(self.read.size() as usize, self.acquire_timeout)
+            }
+            error => self.writer_error(error),
+        })
     }
 
     pub(super) async fn write(&self) -> Result<PoolConnection<Sqlite>> {
         if let Some(immediate) = &self.immediate {
             immediate.written_elsewhere();
         }
-        self.write.acquire().await.map_err(sqlite_error)
+        self.write.acquire().await.map_err(|error| self.writer_error(error))
+    }
+
+    fn writer_error(&self, error: sqlx::Error) -> Error {
+        match error {
+            sqlx::Error::PoolTimedOut => Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "pool exhausted: the only connection that writes did not become free within {:?}; end transactions \
+                     sooner, or work within them",
+                    self.acquire_timeout
+                ),
+            ),
+            error => sqlite_error(error),
+        }
     }
 
     /// A connection of its own, outside the pool, that sees the database as it is now. Of a database in memory it
@@ -139,13 +163,14 @@ fn plain_options() -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .row_buffer_size(ROW_BUFFER)
         .with_regexp()
+        .collation(moment::COLLATION, moment::collate)
         .disable_statement_logging()
 }
 
-fn pool(most: u32) -> SqlitePoolOptions {
+fn pool(most: u32, acquire_timeout: Duration) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(most)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(acquire_timeout)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

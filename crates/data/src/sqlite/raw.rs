@@ -222,7 +222,7 @@ impl Statement {
                 }
                 Value::Timestamp(moment) => self.bind_text(at, &moment.to_iso()),
                 Value::ObjectId(id) => self.bind_text(at, &id.to_string()),
-                Value::Array(_) | Value::Object(_) => self.bind_text(at, &json_text(value)),
+                Value::JsonNull | Value::Array(_) | Value::Object(_) => self.bind_text(at, &json_text(value)),
             }
         }
     }
@@ -318,7 +318,7 @@ pub(super) unsafe fn set_flag(database: NonNull<ffi::sqlite3>, option: c_int, on
 }
 
 /// What SQLite says of the call that has just failed.
-fn last_error(database: NonNull<ffi::sqlite3>) -> Error {
+pub(super) fn last_error(database: NonNull<ffi::sqlite3>) -> Error {
     // SAFETY: the connection is open and ours alone. SQLite's message is valid until the next call, and is copied before.
     unsafe {
         let message = text_of(ffi::sqlite3_errmsg(database.as_ptr()));

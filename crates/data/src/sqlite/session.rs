@@ -9,6 +9,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Either, Executor, Sqlite};
 
+use super::application;
 use super::catalog;
 use super::error::sqlite_error;
 use super::pool::{SqlitePools, enforce_foreign_keys};
@@ -104,23 +105,22 @@ async fn end<T>(connection: &mut PoolConnection<Sqlite>, access: Access, result:
     result
 }
 
-/// Runs a statement of the application, which may say `SELECT *`, or one of ours, which names its columns. Of a table
-/// that another connection has changed, sqlx would read `*` by the columns it had before; so the schema is read first
-/// and the statement is prepared anew.
+/// Runs a statement. Ours name their columns: of a table that another connection has changed, sqlx would read `*` by the
+/// columns it had before.
 async fn fetch_as(
     connection: &mut SqliteConnection,
     access: Access,
     sql: &str,
     params: &[Value],
 ) -> Result<Fetched> {
-    if matches!(access, Access::Read | Access::ReadRow) {
-        return fetch_rows(connection, sql, params).await;
+    match access {
+        Access::Raw => application::fetch(connection, sql, params).await,
+        Access::Read | Access::ReadRow => fetch_rows(connection, sql, params).await,
+        Access::Write | Access::WriteRow => {
+            let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?);
+            fetched(&collect(connection, query).await?)
+        }
     }
-    if access == Access::Raw {
-        read_schema(connection).await?;
-    }
-    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?).persistent(access != Access::Raw);
-    fetched(&collect(connection, query).await?)
 }
 
 async fn execute_as(
@@ -130,18 +130,10 @@ async fn execute_as(
     params: &[Value],
 ) -> Result<u64> {
     if access == Access::Raw {
-        read_schema(connection).await?;
+        return application::execute(connection, sql, params).await;
     }
-    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?).persistent(access != Access::Raw);
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?);
     Ok(query.execute(connection).await.map_err(sqlite_error)?.rows_affected())
-}
-
-async fn read_schema(connection: &mut SqliteConnection) -> Result<()> {
-    sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(sqlite_error)
 }
 
 /// Reads all rows. If the thread of the connection dies meanwhile, sqlx ends the rows without an error; whether it

@@ -1,13 +1,17 @@
 //! The SQL of SQLite.
 
 use super::json;
+use super::moment;
 use super::value::parse_moment;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
-use crate::value::{Value, json_text, value_from_json_text};
+use crate::sql::{
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, store_json,
+    store_number,
+};
+use crate::value::{Value, json_text};
 
 /// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
 const MOST_PLACEHOLDERS: usize = 500;
@@ -55,7 +59,7 @@ impl SqlSyntax for SqliteSyntax {
             (_, Value::Null) => Value::Null,
             (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
             (FieldType::Date, Value::Timestamp(moment)) => Value::Text(moment.to_iso()),
-            (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
+            (FieldType::Json | FieldType::Array, value) => store_json(place, &value)?,
             (FieldType::Number, value) => match store_number(place, value)? {
                 Value::Float(number) if number.is_nan() => {
                     return Err(Error::new(ErrorKind::Value, format!("{place}: SQLite cannot hold NaN")));
@@ -74,12 +78,7 @@ impl SqlSyntax for SqliteSyntax {
                 Some(moment) => Value::Timestamp(moment),
                 None => Value::Text(text),
             },
-            (FieldType::Json | FieldType::Array, Value::Text(text)) => {
-                match value_from_json_text(text.as_bytes()) {
-                    Ok(json) => json,
-                    Err(_) => Value::Text(text),
-                }
-            }
+            (FieldType::Json | FieldType::Array, Value::Text(text)) => restore_json(text),
             (_, value) => value,
         }
     }
@@ -92,6 +91,18 @@ impl SqlSyntax for SqliteSyntax {
         }
     }
 
+    fn order_by(&self, sql: &mut Statement, column: &str, field_type: FieldType, direction: Direction) {
+        match field_type {
+            FieldType::Date => moment::push_ordered(sql, column),
+            _ => drop(sql.push(column)),
+        }
+        sql.push(self.order(direction));
+    }
+
+    fn has_unordered_dates(&self, table: &str, column: &str) -> Option<String> {
+        Some(moment::has_extraordinary(table, column))
+    }
+
     fn unlimited(&self) -> Option<&'static str> {
         Some("-1")
     }
@@ -102,6 +113,24 @@ impl SqlSyntax for SqliteSyntax {
 
     fn drop_table(&self, quoted: &str) -> String {
         format!("DROP TABLE IF EXISTS {quoted}")
+    }
+
+    fn compare_date(
+        &self,
+        sql: &mut Statement,
+        column: &str,
+        operator: &str,
+        value: Value,
+        upper: Option<&Value>,
+    ) {
+        let moment = value.as_text().filter(|_| operator.trim() != "=").and_then(parse_moment);
+        match moment {
+            Some(moment) => {
+                let upper = upper.and_then(Value::as_text).and_then(parse_moment);
+                moment::push_compare(sql, column, operator, moment, upper);
+            }
+            None => self.compare(sql, column, operator, value),
+        }
     }
 
     fn one_of(&self, sql: &mut Statement, column: &str, values: Vec<Value>) {
@@ -158,6 +187,11 @@ impl SqlSyntax for SqliteSyntax {
     fn extreme(&self, sql: &mut Statement, column: &str, field_type: FieldType, largest: bool) {
         match field_type {
             FieldType::Json | FieldType::Array => json::push_extreme(sql, column, largest),
+            FieldType::Date => {
+                sql.push(if largest { "max(" } else { "min(" });
+                moment::push_ordered(sql, column);
+                sql.push(")");
+            }
             _ => extreme_of_ordered(sql, column, largest),
         }
     }

@@ -8,7 +8,7 @@ use super::error::sqlite_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Fetched;
 use crate::table::ColumnType;
-use crate::value::{Timestamp, Value, json_text, value_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text, json_text};
 
 /// The parameters of a statement.
 pub(super) fn arguments<'a>(params: impl IntoIterator<Item = &'a Value>) -> Result<SqliteArguments> {
@@ -32,7 +32,7 @@ fn add(arguments: &mut SqliteArguments, value: &Value) -> Result<(), sqlx::error
         Value::Bytes(bytes) => arguments.add(bytes.as_ref()),
         Value::Timestamp(moment) => arguments.add(moment.to_iso()),
         Value::ObjectId(id) => arguments.add(id.to_string()),
-        Value::Array(_) | Value::Object(_) => arguments.add(json_text(value)),
+        Value::JsonNull | Value::Array(_) | Value::Object(_) => arguments.add(json_text(value)),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) fn as_declared(column_type: &ColumnType, value: Value) -> Value {
             None => Value::Text(text),
         },
         (ColumnType::Json | ColumnType::Array(_), Value::Text(text)) => {
-            match value_from_json_text(text.as_bytes()) {
+            match column_from_json_text(text.as_bytes()) {
                 Ok(json) => json,
                 Err(_) => Value::Text(text),
             }

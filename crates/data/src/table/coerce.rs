@@ -35,6 +35,8 @@ pub enum Loss {
     SubSecond,
     /// NaN or an infinity, stored as NULL.
     NotFinite,
+    /// Bytes within a document, written as text.
+    BytesAsText,
 }
 
 impl Loss {
@@ -44,6 +46,7 @@ impl Loss {
             Self::SubMillisecond => "digits beyond milliseconds were dropped",
             Self::SubSecond => "digits of a second that the column does not keep were dropped",
             Self::NotFinite => "NaN or Infinity was stored as NULL",
+            Self::BytesAsText => "bytes within JSON were written as base64 text",
         }
     }
 }
@@ -60,7 +63,8 @@ impl From<Value> for Coerced {
 /// [`ErrorKind::Value`] if the column cannot hold it; the message says why, the caller adds the column's name.
 pub fn coerce(value: Value, column_type: &ColumnType, limits: &Limits) -> Result<Coerced> {
     match (column_type, value) {
-        (_, Value::Null) => Ok(Value::Null.into()),
+        (ColumnType::Json, Value::JsonNull) => Ok(Value::JsonNull.into()),
+        (_, Value::Null | Value::JsonNull) => Ok(Value::Null.into()),
         (ColumnType::Timestamp { .. }, value) => timestamp(value, limits),
         (ColumnType::Float32 | ColumnType::Float64, value) => float(value, column_type, limits),
         (ColumnType::Any, Value::Timestamp(moment)) => timestamp(Value::Timestamp(moment), limits),
@@ -77,7 +81,7 @@ pub fn coerce(value: Value, column_type: &ColumnType, limits: &Limits) -> Result
             Err(misfit(&value, "a day, a time or a span"))
         }
         (ColumnType::Text(longest), value) => {
-            let loss = holds_non_finite_within(&value).then_some(Loss::NotFinite);
+            let loss = if is_document(&value) { json_loss(&value) } else { None };
             text(value, *longest).map(|value| Coerced { value, loss })
         }
         (
@@ -280,28 +284,25 @@ fn json(value: Value) -> Result<Coerced> {
         },
         Value::Bytes(_) => Err(misfit(&value, "JSON")),
         value => {
-            let loss = holds_non_finite(&value).then_some(Loss::NotFinite);
+            let loss = json_loss(&value);
             Ok(Coerced { value, loss })
         }
     }
 }
 
-/// Within a list or document, which becomes JSON text.
-fn holds_non_finite_within(value: &Value) -> bool {
-    matches!(value, Value::Array(_) | Value::Object(_)) && holds_non_finite(value)
+/// Whether the value becomes JSON text where there is no JSON.
+fn is_document(value: &Value) -> bool {
+    matches!(value, Value::Array(_) | Value::Object(_))
 }
 
 /// What is given up when a value becomes JSON.
 pub fn json_loss(value: &Value) -> Option<Loss> {
-    holds_non_finite(value).then_some(Loss::NotFinite)
-}
-
-fn holds_non_finite(value: &Value) -> bool {
     match value {
-        Value::Float(number) => !number.is_finite(),
-        Value::Array(items) => items.iter().any(holds_non_finite),
-        Value::Object(object) => object.values().any(holds_non_finite),
-        _ => false,
+        Value::Float(number) if !number.is_finite() => Some(Loss::NotFinite),
+        Value::Bytes(_) => Some(Loss::BytesAsText),
+        Value::Array(items) => items.iter().find_map(json_loss),
+        Value::Object(object) => object.values().find_map(json_loss),
+        _ => None,
     }
 }
 

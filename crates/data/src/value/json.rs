@@ -5,6 +5,10 @@ use serde_json::value::RawValue;
 
 use super::{Value, normal_decimal};
 
+/// Up to this integer a double tells each from its neighbours.
+const LARGEST_EXACT: u64 = 1 << 53;
+/// How many lists and objects may lie within one another; `serde_json` goes as deep.
+const DEEPEST: usize = 127;
 /// Up to so many digits a double gives back every number.
 const DIGITS_OF_A_DOUBLE: usize = 15;
 
@@ -13,11 +17,41 @@ const DIGITS_OF_A_DOUBLE: usize = 15;
 /// # Errors
 /// The text is no JSON, or nested deeper than the parser goes.
 pub(crate) fn value_from_json_text(text: &[u8]) -> serde_json::Result<Value> {
+    parse(text, Integers::Kept)
+}
+
+/// The value of a JSON text as an application gets it: an integer beyond 2^53 becomes a double where that has the same
+/// digits, because then it may well have been one.
+///
+/// # Errors
+/// As [`value_from_json_text`].
+pub(crate) fn document_from_json_text(text: &[u8]) -> serde_json::Result<Value> {
+    parse(text, Integers::Doubles)
+}
+
+/// What integers become that doubles do not tell apart from their neighbours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Integers {
+    /// Integers of 64 bits.
+    Kept,
+    /// Doubles, where these have the same digits.
+    Doubles,
+}
+
+fn parse(text: &[u8], integers: Integers) -> serde_json::Result<Value> {
     if has_long_number(text) {
-        exact(serde_json::from_slice::<&RawValue>(text)?)
+        exact(serde_json::from_slice::<&RawValue>(text)?, integers, DEEPEST)
     } else {
         serde_json::from_slice(text)
     }
+}
+
+/// The value of a column that holds a JSON text: a whole value of `null` is told from NULL.
+///
+/// # Errors
+/// As [`value_from_json_text`].
+pub(crate) fn column_from_json_text(text: &[u8]) -> serde_json::Result<Value> {
+    value_from_json_text(text).map(|value| if value.is_null() { Value::JsonNull } else { value })
 }
 
 /// Whether a number outside of strings has many digits or an exponent, so that it must be looked at more closely.
@@ -42,25 +76,43 @@ fn has_long_number(text: &[u8]) -> bool {
     false
 }
 
-fn exact(raw: &RawValue) -> serde_json::Result<Value> {
+/// Reads a value with at most so many lists and objects in one another.
+fn exact(raw: &RawValue, integers: Integers, levels: usize) -> serde_json::Result<Value> {
     let text = raw.get();
+    let is_scalar = !text.starts_with(['{', '[']);
+    let Some(below) = levels.checked_sub(usize::from(!is_scalar)) else {
+        return Err(serde::de::Error::custom("it is nested too deep"));
+    };
     match text.as_bytes().first() {
         Some(b'{') => {
             let entries = serde_json::from_str::<IndexMap<String, &RawValue>>(text)?;
-            let entries = entries.into_iter().map(|(name, raw)| Ok((name, exact(raw)?)));
+            let entries = entries.into_iter().map(|(name, raw)| Ok((name, exact(raw, integers, below)?)));
             Ok(Value::Object(Box::new(entries.collect::<serde_json::Result<_>>()?)))
         }
         Some(b'[') => {
             let items = serde_json::from_str::<Vec<&RawValue>>(text)?;
-            Ok(Value::Array(items.into_iter().map(exact).collect::<serde_json::Result<_>>()?))
+            Ok(Value::Array(
+                items
+                    .into_iter()
+                    .map(|raw| exact(raw, integers, below))
+                    .collect::<serde_json::Result<_>>()?,
+            ))
         }
-        Some(b'-' | b'0'..=b'9') => Ok(exact_number(text)),
+        Some(b'-' | b'0'..=b'9') => Ok(exact_number(text, integers)),
         _ => serde_json::from_str(text),
     }
 }
 
-fn exact_number(text: &str) -> Value {
+fn exact_number(text: &str, integers: Integers) -> Value {
     if let Ok(integer) = text.parse::<i64>() {
+        #[expect(clippy::cast_precision_loss, reason = "the comparison finds what the cast lost")]
+        let double = integer as f64;
+        if integers == Integers::Doubles
+            && integer.unsigned_abs() > LARGEST_EXACT
+            && double.to_string() == text
+        {
+            return Value::Float(double);
+        }
         return i32::try_from(integer).map_or(Value::Int64(integer), Value::Int32);
     }
     match text.parse::<f64>() {
@@ -97,5 +149,26 @@ mod tests {
             1_234_567_890.123_456.into(),
         ];
         assert_eq!(value, Value::Array(expected.to_vec()));
+    }
+
+    #[test]
+    fn a_large_integer_is_a_double_for_an_application_where_that_has_its_digits() {
+        let shown = |text: &str| document_from_json_text(text.as_bytes()).unwrap();
+        assert_eq!(shown("100000000000000000"), Value::Float(1e17));
+        assert_eq!(shown("[1152921504606847000]"), Value::Array(vec![Value::Float(2f64.powi(60))]));
+        for text in ["9007199254740993", "-9223372036854775808", "1152921504606846976"] {
+            assert_eq!(shown(text), Value::Int64(text.parse().unwrap()));
+        }
+        assert_eq!(value_from_json_text(b"100000000000000000").unwrap(), Value::Int64(10_i64.pow(17)));
+    }
+
+    #[test]
+    fn text_that_is_nested_very_deep_is_an_error_and_no_overflow() {
+        for number in ["1", "12345678901234567890"] {
+            for (depth, is_read) in [(127, true), (128, false), (100_000, false)] {
+                let text = format!("{}{number}{}", "[".repeat(depth), "]".repeat(depth));
+                assert_eq!(value_from_json_text(text.as_bytes()).is_ok(), is_read, "{number} {depth}");
+            }
+        }
     }
 }

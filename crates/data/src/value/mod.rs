@@ -10,7 +10,7 @@ mod timestamp;
 
 pub(crate) use decimal::fits_precision;
 pub use decimal::normal_decimal;
-pub(crate) use json::value_from_json_text;
+pub(crate) use json::{column_from_json_text, document_from_json_text, value_from_json_text};
 pub use object_id::ObjectId;
 pub use render::{json_from_value, json_text, plain_value, value_from_json};
 pub use timestamp::Timestamp;
@@ -28,6 +28,9 @@ pub enum Value {
     /// SQL NULL, or a missing or null field.
     #[default]
     Null,
+    /// The null of JSON where it is the whole value of a column, which is not NULL then. Within documents it is
+    /// [`Null`](Self::Null).
+    JsonNull,
     /// True or false.
     Bool(bool),
     /// An integer of at most 32 bits.
@@ -75,6 +78,7 @@ impl Value {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
+            Self::JsonNull => "JSON null",
             Self::Bool(_) => "boolean",
             Self::Int32(_) | Self::Int64(_) => "integer",
             Self::Float(_) => "number",

@@ -14,7 +14,7 @@ impl Value {
 
     fn kind_rank(&self) -> u8 {
         match self {
-            Self::Null => 0,
+            Self::Null | Self::JsonNull => 0,
             Self::Int32(_) | Self::Int64(_) | Self::Float(_) | Self::Decimal(_) => 1,
             Self::Text(_) => 2,
             Self::Object(_) => 3,

@@ -13,7 +13,7 @@ use super::{Object, Value};
 /// infinities, which JSON does not know, become null.
 pub fn json_from_value(value: &Value) -> Json {
     match value {
-        Value::Null => Json::Null,
+        Value::Null | Value::JsonNull => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),
         Value::Int32(number) => Json::Number((*number).into()),
         Value::Int64(number) => Json::Number((*number).into()),

@@ -1,7 +1,10 @@
 //! Failures that the server is told to produce.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use data::table::{ColumnType, Row, RowBatch, Table, TableColumn};
-use data::{ErrorKind, Filter, Value};
+use data::{ConnectionConfig, DialectKind, ErrorKind, Filter, Value};
 use mongodb::bson::doc;
 use serde_json::json;
 
@@ -110,4 +113,37 @@ async fn a_document_validator_that_refuses_is_a_check_violation() {
     database.create_collection("users").validator(doc! {"age": {"$gt": 0}}).await.unwrap();
     let error = dialect.create(&users(), record(json!({"name": "Ann", "age": -1}))).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::CheckViolation, "121"));
+}
+
+#[tokio::test]
+async fn an_operation_that_finds_every_connection_in_use_fails_in_time() {
+    let server = Server::replica_set();
+    let _turn = server.turn_to_fail().await;
+    let app = new_database();
+    let uri = server.uri(&new_database(), &format!("appName={app}&maxPoolSize=1"));
+    let mut config = ConnectionConfig::new(DialectKind::Mongodb, uri);
+    config.acquire_timeout = Duration::from_millis(200);
+    let dialect = data::connect(&config).await.unwrap();
+    dialect.init_schema(&[users()]).await.unwrap();
+    server.fail_next(&app, &["insert"], 1, doc! {"blockConnection": true, "blockTimeMS": 1500}).await;
+    let busy = {
+        let dialect = Arc::clone(&dialect);
+        tokio::spawn(async move { dialect.create(&users(), record(json!({"name": "Ann"}))).await })
+    };
+    let mut refused = None;
+    while !busy.is_finished() && refused.is_none() {
+        refused = dialect.count(&users(), &Filter::everything(), false).await.err();
+    }
+    let refused = refused.expect("the only connection is in use");
+    assert_eq!(refused.kind(), ErrorKind::Timeout, "{refused}");
+    assert!(refused.to_string().starts_with("pool exhausted: "), "{refused}");
+    busy.await.unwrap().unwrap();
+    assert_eq!(dialect.count(&users(), &Filter::everything(), false).await.unwrap(), 1);
+    // Open transactions hold no connection between their operations.
+    let (first, second) = (dialect.begin(None).await.unwrap(), dialect.begin(None).await.unwrap());
+    for (transaction, name) in [(&first, "Bea"), (&second, "Cid")] {
+        transaction.create(&users(), record(json!({"name": name}))).await.unwrap();
+    }
+    first.commit().await.unwrap();
+    second.commit().await.unwrap();
 }

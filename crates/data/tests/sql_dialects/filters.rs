@@ -18,6 +18,7 @@ crate::behaviours!(
     an_unknown_field_is_named_with_the_known_ones,
     an_operand_of_the_wrong_type_is_a_filter_error,
     very_long_lists_of_values_work,
+    very_many_alternatives_work,
 );
 
 async fn people(db: &Database) -> (std::sync::Arc<data::EntitySchema>, std::sync::Arc<dyn Dialect>) {
@@ -234,4 +235,14 @@ async fn very_long_lists_of_values_work(db: &Database) {
         |condition| Filter::Field(data::FieldPath { field: "id".to_owned(), below: Vec::new() }, condition);
     assert_eq!(dialect.count(&person, &by(data::Condition::In(ids.clone())), false).await.unwrap(), 1);
     assert_eq!(dialect.count(&person, &by(data::Condition::Nin(ids)), false).await.unwrap(), 3);
+}
+
+async fn very_many_alternatives_work(db: &Database) {
+    let (person, dialect) = people(db).await;
+    let ages: Vec<_> = (0..5000).map(|age| json!({"age": age})).collect();
+    assert_eq!(names(&*dialect, &person, json!({"$or": ages})).await, ["Ann", "Bob"]);
+    let tags: Vec<_> = (0..2000).map(|tag| json!(format!("tag {tag}"))).chain([json!("red")]).collect();
+    assert_eq!(names(&*dialect, &person, json!({"tags": {"$in": tags}})).await, ["Ann"]);
+    let others: Vec<_> = (0..5000).map(|age| json!({"age": {"$ne": age}})).collect();
+    assert_eq!(names(&*dialect, &person, json!({"$and": others})).await, ["Dan%_", "cid"]);
 }

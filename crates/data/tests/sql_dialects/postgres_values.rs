@@ -190,3 +190,25 @@ async fn statements_wait_for_a_free_connection_of_the_pool() {
     tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap().unwrap();
     second.rollback().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_postgres_has_no_form_for_is_refused_by_its_field() {
+    let db = Database::postgres();
+    let dialect = db.with(&[&person()]).await;
+    for (field, value, what) in [
+        ("name", json!("a\0b"), "the character NUL"),
+        ("bio", json!("a\0b"), "the character NUL"),
+        ("address", json!({"k": ["a\0b"]}), "the character NUL"),
+        ("tags", json!([{"a\0b": 1}]), "the character NUL"),
+        ("born", json!("-004800-01-01T00:00:00.000Z"), "4714 BC"),
+    ] {
+        let mut row = record(json!({"name": "Ann"}));
+        row.insert(field.to_owned(), data::value_from_json(value));
+        let error = dialect.create(&person(), row).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Value, "{error}");
+        assert!(error.to_string().starts_with(&format!("Person.{field}: ")), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    let earliest = json!({"name": "Ann", "born": "-004713-11-24T00:00:00.000Z", "bio": "\\u0000"});
+    dialect.create(&person(), record(earliest)).await.unwrap();
+}

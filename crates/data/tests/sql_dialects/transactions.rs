@@ -1,8 +1,9 @@
 //! Transactions and savepoints.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use data::{Dialect, ErrorKind, Filter, Isolation, Transaction};
+use data::{Dialect, ErrorKind, Filter, Isolation, PoolSize, Transaction};
 use serde_json::json;
 
 use crate::database::{Database, person, record};
@@ -18,6 +19,7 @@ crate::behaviours!(
     an_error_in_one_row_of_a_list_leaves_nothing,
     a_raw_begin_does_not_stick_to_the_pool,
     columns_added_in_a_transaction_are_seen_in_it,
+    a_pool_exhausted_by_open_transactions_is_told_in_time,
 );
 
 async fn count(dialect: &dyn Dialect) -> u64 {
@@ -162,4 +164,26 @@ async fn columns_are_not_added_in_a_transaction(dialect: &dyn Dialect) {
     transaction.rollback().await.unwrap();
     assert_eq!(count(dialect).await, 0);
     assert_eq!(dialect.create(&person(), row).await.unwrap()["extra"], true.into());
+}
+
+async fn a_pool_exhausted_by_open_transactions_is_told_in_time(db: &Database) {
+    let dialect = db
+        .open_with(|config| {
+            config.pool = PoolSize { min: 1, max: 1 };
+            config.acquire_timeout = Duration::from_millis(200);
+        })
+        .await;
+    dialect.init_schema(&[person()]).await.unwrap();
+    let open = dialect.begin(None).await.unwrap();
+    add(&*open, "1").await;
+    let begun = dialect.begin(None).await.err().unwrap();
+    let written = dialect.create(&person(), record(json!({"id": "2", "name": "2"}))).await.unwrap_err();
+    for error in [begun, written] {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(error.kind().is_retryable());
+        assert!(error.to_string().starts_with("pool exhausted: "), "{error}");
+    }
+    open.commit().await.unwrap();
+    add(&*dialect, "3").await;
+    assert_eq!(count(&*dialect).await, 2);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::table::{BatchStream, ReadSnapshot, ScanOptions, Table, TableStore};
-use data::{Dialect, EntitySchema, Error, ErrorKind, Result};
+use data::{Dialect, DialectKind, EntitySchema, Error, ErrorKind, Result};
 
 use super::links::{Link, LinkedTables};
 
@@ -80,13 +80,23 @@ impl End {
         self.dialect().is_some_and(|dialect| dialect.kind().is_schemaless())
     }
 
+    /// Whether the null of JSON is another value than a missing one here.
+    pub(super) fn holds_json_null(&self) -> bool {
+        self.dialect().is_none_or(|dialect| dialect.kind().has_json_null())
+    }
+
     /// Whether links of a many-to-many relation are rows of a junction table here.
     pub(super) fn has_junctions(&self) -> bool {
         self.dialect().is_some_and(|dialect| dialect.kind().has_junctions())
     }
 
-    /// Whether links of a many-to-many relation are lists within documents here.
+    /// Whether links of a many-to-many relation are lists within the rows here.
     pub(super) fn has_lists(&self) -> bool {
-        self.is_schemaless()
+        self.is_schemaless() || self.is_foreign()
+    }
+
+    /// Whether this is a dialect that an application brings.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.dialect().is_some_and(|dialect| dialect.kind() == DialectKind::Foreign)
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Mapping {
     /// Position of `updatedAt` in `target`.
     updated_at: Option<usize>,
     target_is_schemaless: bool,
+    target_holds_json_null: bool,
     /// For each column of `target`, whether it lists the links of a many-to-many relation.
     lists: Vec<bool>,
     limits: Limits,
@@ -142,6 +143,7 @@ impl Mapping {
             source_discriminator,
             target_discriminator,
             target_is_schemaless: target.is_schemaless(),
+            target_holds_json_null: target.holds_json_null(),
             limits: target.tables()?.limits(),
             source_limits: source.tables()?.limits(),
         })
@@ -271,6 +273,7 @@ impl Mapping {
         let loss = if self.target_is_schemaless { None } else { json_loss(&value) };
         let value = match (source, target) {
             _ if value.is_null() => return Err(value),
+            _ if value == Value::JsonNull && !self.target_holds_json_null => return Err(Value::Null),
             (ColumnType::Json, ColumnType::Json) if self.target_is_schemaless => value,
             _ if self.target_is_schemaless => return Err(value),
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),

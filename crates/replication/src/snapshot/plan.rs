@@ -138,14 +138,17 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
 }
 
 /// Adds what the many-to-many relations of the entities need. Between two SQL databases a snapshot copies the junction
-/// as a table of its own. Everywhere else links travel with the rows: as lists within documents, and so that a row that
-/// changed takes its links along.
+/// as a table of its own. Everywhere else links travel with the rows: as lists within documents and the rows of dialects
+/// that applications bring, and so that a row that changed takes its links along.
 fn add_links(rule: &Rule, plans: &mut Vec<CollectionPlan>, source: &End, target: &End) {
     let travel = match (source.has_junctions(), target.has_junctions()) {
         (true, true) => rule.mode != Mode::Snapshot,
         (true, false) => target.has_lists(),
         (false, true) => source.has_lists(),
-        (false, false) => return,
+        // Documents bring their lists along as the fields that they are.
+        (false, false) => {
+            (source.is_foreign() || target.is_foreign()) && source.has_lists() && target.has_lists()
+        }
     };
     let beside = source.has_junctions() && target.has_junctions() && !travel;
     let mut claimed = HashSet::new();

@@ -102,7 +102,8 @@ impl Connection {
     }
 
     /// Sends a statement and reads until its rows begin. A statement kept from before that has become
-    /// unusable is parsed anew, once, where that cannot change what a transaction does.
+    /// unusable, or whose parameters may have types of columns that have changed, is parsed anew, once, where
+    /// that cannot change what a transaction does: nothing has been run yet.
     pub(super) async fn open(
         &mut self,
         sql: &str,
@@ -118,6 +119,7 @@ impl Connection {
                 connection.write_execution(sent.name(), parameters, &options.result_format)?;
                 Ok(sent)
             })?;
+            let is_kept = matches!(sent, Sent::Known(_));
             self.state.sync();
             let opened = async {
                 let statement = self.read_statement(sent).await?;
@@ -132,8 +134,9 @@ impl Connection {
                 Err(error) => error,
                 Ok(()) => Error::protocol("an error was lost"),
             };
-            let is_stale = error.server().is_some_and(|error| error.invalidates_statement())
-                && self.statements.remove(&cache_key(sql, &types));
+            let is_stale = error.server().is_some_and(|error| {
+                error.invalidates_statement() || (is_kept && error.may_be_of_former_types())
+            }) && self.statements.remove(&cache_key(sql, &types));
             if !(is_stale && is_first && self.transaction_status() == TransactionStatus::Idle) {
                 return Err(error);
             }

@@ -81,6 +81,44 @@ async fn a_statement_whose_result_changed_is_prepared_anew() {
 }
 
 #[tokio::test]
+async fn parameters_take_the_types_that_columns_have_got_from_others() {
+    let mut connection = connect().await;
+    let mut other = connect().await;
+    other.simple_query("CREATE TABLE retyped (v int)").await.unwrap();
+    let (insert, find) = ("INSERT INTO retyped VALUES ($1)", "SELECT count(*) FROM retyped WHERE v = $1");
+    let count = async |connection: &mut Connection, value: &'static str| {
+        let result = connection.query(find, &[value.into()]).await?;
+        Ok::<_, wire::Error>(
+            String::from_utf8_lossy(result.rows.get(0).unwrap().get(0).unwrap()).into_owned(),
+        )
+    };
+    for (column_type, value) in
+        [("int", "1"), ("text", "2"), ("text", "words"), ("numeric", "1.5"), ("jsonb", "[1]")]
+    {
+        other.simple_query("TRUNCATE retyped").await.unwrap();
+        other
+            .simple_query(&format!(
+                "ALTER TABLE retyped ALTER v TYPE {column_type} USING NULL::{column_type}"
+            ))
+            .await
+            .unwrap();
+        connection.query(insert, &[value.into()]).await.unwrap();
+        assert_eq!(count(&mut connection, value).await.unwrap(), "1", "{column_type}");
+    }
+    // A value that is wrong stays so, and within a transaction the error does.
+    let error = connection.query(insert, &["{".into()]).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("22P02"));
+    other.simple_query("ALTER TABLE retyped ALTER v TYPE text").await.unwrap();
+    connection.begin(None, false).await.unwrap();
+    assert!(connection.query(insert, &["{".into()]).await.is_err());
+    connection.rollback().await.unwrap();
+    connection.begin(None, false).await.unwrap();
+    connection.query(insert, &["{".into()]).await.unwrap();
+    connection.rollback().await.unwrap();
+    other.simple_query("DROP TABLE retyped").await.unwrap();
+}
+
+#[tokio::test]
 async fn statements_deallocated_behind_the_cache_are_prepared_anew() {
     let mut connection = connect().await;
     let sql = "SELECT 'here'";

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::super::server::ServerKind;
-use super::super::syntax::{exact, quote};
+use super::super::syntax::quote;
+use super::super::text::exact;
 use super::stored::{StoredColumn, StoredTable};
 use crate::value::{Value, json_text, normal_decimal};
 

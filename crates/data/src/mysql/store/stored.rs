@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::catalog::{CataloguedColumn, Described};
 use super::super::syntax::quote;
 use crate::table::{ColumnType, Row, Table, TableColumn};
-use crate::value::{Timestamp, Value, json_text, value_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text, json_text};
 
 /// A table as its user declares it, and how each of its columns is stored.
 pub(super) struct StoredTable<'a> {
@@ -110,7 +110,7 @@ fn as_declared(column_type: &ColumnType, value: Value) -> Value {
             Some(moment) => Value::Timestamp(moment),
             None => Value::Text(text),
         },
-        (ColumnType::Json, Value::Text(text)) => match value_from_json_text(text.as_bytes()) {
+        (ColumnType::Json, Value::Text(text)) => match column_from_json_text(text.as_bytes()) {
             Ok(json) => json,
             Err(_) => Value::Text(text),
         },

@@ -125,7 +125,7 @@ impl Query<'_> {
         if let Some(sort) = level.sort
             && (is_last || level.limit.is_some())
         {
-            push_order(sql, &self.scope(before), sort)?;
+            push_order(sql, &self.scope(before), sort, false)?;
         }
         if let Some(limit) = level.limit {
             sql.push(&format!(" LIMIT {limit}"));

@@ -77,7 +77,7 @@ impl<'connection, 'values> BulkStatement<'connection, 'values> {
                 }
                 Value::Timestamp(moment) => self.bind_text(&moment.to_iso(), ffi::SQLITE_TRANSIENT()),
                 Value::ObjectId(id) => self.bind_text(&id.to_string(), ffi::SQLITE_TRANSIENT()),
-                Value::Array(_) | Value::Object(_) => {
+                Value::JsonNull | Value::Array(_) | Value::Object(_) => {
                     self.bind_text(&json_text(value), ffi::SQLITE_TRANSIENT())
                 }
             }
