@@ -13,6 +13,7 @@ mod group;
 mod many;
 mod mariadb_tables;
 mod mariadb_values;
+mod packed_rows;
 mod postgres_tables;
 mod postgres_values;
 mod reads;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use data::table::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions};
+use data::table::{ChangedSince, Packing, ReadSnapshot, Row, RowBatch, ScanOptions};
 use data::{Error, ErrorKind, Result, Timestamp, Value};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -97,8 +97,7 @@ impl Copy<'_> {
         concurrency: usize,
     ) -> Result<()> {
         let mapping = &collection.mapping;
-        let takes_tuples = collection.fresh
-            && collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target);
+        let passage = Arc::new(Passage::of(collection)?);
         let options = ScanOptions {
             keys_only: false,
             // Tuples take a fraction of the memory of decoded rows, so that those that wait are decoded when they are due.
@@ -119,7 +118,12 @@ impl Copy<'_> {
                     self.settle(finished)?;
                 }
             }
-            self.tasks.spawn(copy_batch(Arc::clone(collection), batch, takes_tuples, Arc::clone(&slots)));
+            self.tasks.spawn(copy_batch(
+                Arc::clone(collection),
+                batch,
+                Arc::clone(&passage),
+                Arc::clone(&slots),
+            ));
         }
         Ok(())
     }
@@ -141,6 +145,48 @@ impl Copy<'_> {
     }
 }
 
+/// How tuples of PostgreSQL pass to the target.
+enum Passage {
+    /// As they are.
+    AsTuples,
+    /// In the form in which the target stores them.
+    Packed(Packing),
+    /// As values, each of which is looked at.
+    AsValues,
+}
+
+impl Passage {
+    fn of(collection: &Collection) -> Result<Self> {
+        let (mapping, target) = (&collection.mapping, collection.target.tables()?);
+        // What the target holds already is compared value by value.
+        if !collection.fresh {
+            return Ok(Self::AsValues);
+        }
+        if target.takes_binary_tuples(&mapping.source, &mapping.target) {
+            return Ok(Self::AsTuples);
+        }
+        Ok(mapping.packing(target).map_or(Self::AsValues, Self::Packed))
+    }
+
+    /// Brings a batch into the form in which it is written.
+    fn prepare(
+        &self,
+        collection: &Collection,
+        batch: RowBatch,
+        stats: &mut CollectionStats,
+    ) -> Result<RowBatch> {
+        let batch = match self {
+            Self::Packed(packing) => packing.pack(batch),
+            Self::AsTuples | Self::AsValues => batch,
+        };
+        Ok(match (self, batch) {
+            (Self::AsTuples, tuples @ RowBatch::PgBinary { .. }) => tuples,
+            (_, packed @ RowBatch::Packed(_)) => packed,
+            (_, batch) => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, stats)),
+        })
+    }
+}
+
 impl BatchOutcome {
     fn refuse(&mut self, collection: &Collection, refused: Vec<Refused>) {
         let key = |refused: &Refused| source_key(collection, &refused.row);
@@ -157,24 +203,21 @@ fn source_key(collection: &Collection, row: &[Value]) -> Vec<Value> {
 async fn copy_batch(
     collection: Arc<Collection>,
     batch: RowBatch,
-    takes_tuples: bool,
+    passage: Arc<Passage>,
     slots: Arc<Semaphore>,
 ) -> (usize, Result<BatchOutcome>) {
     let rows = batch.len();
-    (rows, write_batch(&collection, batch, takes_tuples, &slots).await)
+    (rows, write_batch(&collection, batch, &passage, &slots).await)
 }
 
 async fn write_batch(
     collection: &Collection,
     batch: RowBatch,
-    takes_tuples: bool,
+    passage: &Passage,
     slots: &Semaphore,
 ) -> Result<BatchOutcome> {
     let mut outcome = BatchOutcome::default();
-    let batch = match batch {
-        tuples @ RowBatch::PgBinary { .. } if takes_tuples => tuples,
-        batch => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, &mut outcome.stats)),
-    };
+    let batch = passage.prepare(collection, batch, &mut outcome.stats)?;
     // The semaphore is never closed.
     let _slot = slots.acquire().await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
     if collection.fresh {
