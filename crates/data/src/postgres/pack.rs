@@ -149,7 +149,7 @@ fn require_length(text: &str, longest: Option<u32>) -> Option<()> {
 fn require_digits(text: &[u8], precision: u32, scale: u32) -> Option<()> {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let digits = text.iter().take_while(|digit| digit.is_ascii_digit()).count();
-    let fraction = text.len().checked_sub(digits + 1).unwrap_or_default();
+    let fraction = text.len().saturating_sub(digits + 1);
     let whole = if text.starts_with(b"0") { 0 } else { digits };
     let fits = digits > 0 && whole + scale as usize <= precision as usize && fraction <= scale as usize;
     fits.then_some(())

@@ -161,7 +161,7 @@ pub trait TableStore: Send + Sync {
         None
     }
 
-    /// How many rows are worth writing at a time; `None` for as many as come.
+    /// How many rows are worth writing at a time, unless they are packed; `None` for as many as come.
     fn batch_rows(&self) -> Option<usize> {
         None
     }

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use data::table::{ChangedSince, Packing, ReadSnapshot, Row, RowBatch, ScanOptions};
+use data::table::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions};
 use data::{Error, ErrorKind, Result, Timestamp, Value};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::isolate::{Refused, Write, write_isolating};
 use super::mapping::moment;
+use super::passage::Passage;
 use super::progress::Reporter;
 use super::{Collection, canonical_key};
 use crate::rule::ConflictResolution;
@@ -102,7 +103,7 @@ impl Copy<'_> {
             keys_only: false,
             // Tuples take a fraction of the memory of decoded rows, so that those that wait are decoded when they are due.
             binary_tuples: window.is_none(),
-            batch_rows: collection.target.tables()?.batch_rows(),
+            batch_rows: passage.batch_rows(collection.target.tables()?),
             discriminator: mapping.source_discriminator.clone(),
             changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
         };
@@ -142,48 +143,6 @@ impl Copy<'_> {
         }
         self.reporter.add(rows);
         Ok(())
-    }
-}
-
-/// How tuples of PostgreSQL pass to the target.
-enum Passage {
-    /// As they are.
-    AsTuples,
-    /// In the form in which the target stores them.
-    Packed(Packing),
-    /// As values, each of which is looked at.
-    AsValues,
-}
-
-impl Passage {
-    fn of(collection: &Collection) -> Result<Self> {
-        let (mapping, target) = (&collection.mapping, collection.target.tables()?);
-        // What the target holds already is compared value by value.
-        if !collection.fresh {
-            return Ok(Self::AsValues);
-        }
-        if target.takes_binary_tuples(&mapping.source, &mapping.target) {
-            return Ok(Self::AsTuples);
-        }
-        Ok(mapping.packing(target).map_or(Self::AsValues, Self::Packed))
-    }
-
-    /// Brings a batch into the form in which it is written.
-    fn prepare(
-        &self,
-        collection: &Collection,
-        batch: RowBatch,
-        stats: &mut CollectionStats,
-    ) -> Result<RowBatch> {
-        let batch = match self {
-            Self::Packed(packing) => packing.pack(batch),
-            Self::AsTuples | Self::AsValues => batch,
-        };
-        Ok(match (self, batch) {
-            (Self::AsTuples, tuples @ RowBatch::PgBinary { .. }) => tuples,
-            (_, packed @ RowBatch::Packed(_)) => packed,
-            (_, batch) => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, stats)),
-        })
     }
 }
 

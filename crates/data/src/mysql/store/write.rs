@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 use sqlx::mysql::MySqlArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor};
 
 use super::super::parameters::{add, add_packed, packed_size, size_of, too_long};
 use super::super::pool::Pooled;
@@ -69,7 +69,7 @@ impl Writing {
         if load.columns.is_empty() {
             return Ok(());
         }
-        let mut chunk = Chunk::of(load);
+        let mut chunk = Chunk::default();
         for row in rows {
             let values = load.values(row)?;
             let size = values.iter().map(|value| size_of(value)).sum();
@@ -86,7 +86,7 @@ impl Writing {
         if packed.width != load.width || packed.width != load.columns.len() {
             return Err(load.wrong_width(packed.width));
         }
-        let mut chunk = Chunk::of(load);
+        let mut chunk = Chunk::default();
         for row in packed.each_row() {
             self.make_room(load, &mut chunk, row.clone().map(packed_size).sum()).await?;
             for value in row {
@@ -105,7 +105,7 @@ impl Writing {
         }
         let is_full = chunk.rows == load.most_rows || chunk.bytes + size > STATEMENT_BYTES.min(room);
         if chunk.rows > 0 && is_full {
-            self.run(load, std::mem::replace(chunk, Chunk::of(load))).await?;
+            self.run(load, std::mem::take(chunk)).await?;
         }
         chunk.rows += 1;
         chunk.bytes += size;
@@ -190,18 +190,11 @@ fn last_of_each_key<'r>(stored: &StoredTable<'_>, rows: &'r [Row]) -> IndexMap<V
 }
 
 /// Rows that wait to be sent.
+#[derive(Default)]
 struct Chunk {
     arguments: MySqlArguments,
     rows: usize,
     bytes: usize,
-}
-
-impl Chunk {
-    fn of(load: &Load<'_>) -> Self {
-        let mut arguments = MySqlArguments::default();
-        arguments.reserve(load.most_rows * load.columns.len(), 0);
-        Self { arguments, rows: 0, bytes: 0 }
-    }
 }
 
 /// How rows are written into a table.
