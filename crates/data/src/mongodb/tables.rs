@@ -143,7 +143,7 @@ impl TableStore for Tables {
         self.connection.check_open()?;
         let rows = match batch {
             RowBatch::Rows(rows) => rows,
-            RowBatch::PgBinary { .. } => {
+            RowBatch::PgBinary { .. } | RowBatch::Packed(_) => {
                 return Err(Error::new(
                     ErrorKind::Internal,
                     "MongoDB takes decoded rows, not PostgreSQL's tuples",

@@ -4,6 +4,7 @@ use sqlx::Arguments;
 use sqlx::mysql::MySqlArguments;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::PackedValue;
 use crate::value::{Timestamp, Value, json_text};
 
 /// What a packet holds besides its parameters' bytes, at the most: the statement's number, and two bytes of type and a
@@ -71,6 +72,30 @@ pub(super) fn add(arguments: &mut MySqlArguments, value: &Value) -> Result<usize
     };
     added.map_err(|error| refuse(&format!("a parameter cannot be bound: {error}")))?;
     Ok(size)
+}
+
+/// About how many bytes a packed parameter takes.
+pub(super) fn packed_size(value: PackedValue<'_>) -> usize {
+    OVERHEAD_OF_PARAMETER
+        + match value {
+            PackedValue::Text(bytes) | PackedValue::Bytes(bytes) => bytes.len(),
+            _ => 8,
+        }
+}
+
+/// Adds a packed parameter.
+pub(super) fn add_packed(arguments: &mut MySqlArguments, value: PackedValue<'_>) -> Result<()> {
+    let added = match value {
+        PackedValue::Null => arguments.add(Option::<i32>::None),
+        PackedValue::Integer(number) => arguments.add(number),
+        PackedValue::Double(number) => arguments.add(number),
+        PackedValue::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => arguments.add(text),
+            Err(error) => Err(error.into()),
+        },
+        PackedValue::Bytes(bytes) => arguments.add(bytes),
+    };
+    added.map_err(|error| refuse(&format!("a parameter cannot be bound: {error}")))
 }
 
 /// A moment as `DATETIME` reads it: UTC, with milliseconds, and microseconds where there are any.

@@ -66,7 +66,7 @@ pub(super) fn decode(column_type: &ColumnType, field: &[u8]) -> Result<Value> {
 }
 
 /// The double with the same shortest decimal, so that 0.1 stays 0.1.
-fn single_as_double(single: f32) -> f64 {
+pub(super) fn single_as_double(single: f32) -> f64 {
     if single.is_finite() {
         single.to_string().parse().unwrap_or_else(|_| f64::from(single))
     } else {
@@ -74,7 +74,7 @@ fn single_as_double(single: f32) -> f64 {
     }
 }
 
-fn timestamp(micros: i64) -> Timestamp {
+pub(super) fn timestamp(micros: i64) -> Timestamp {
     match micros {
         i64::MAX => Timestamp::INFINITY,
         i64::MIN => Timestamp::NEG_INFINITY,
@@ -83,7 +83,7 @@ fn timestamp(micros: i64) -> Timestamp {
 }
 
 /// As `DateStyle` ISO writes it, with `BC` for years before 1.
-fn date_text(days: i32) -> String {
+pub(super) fn date_text(days: i32) -> String {
     match days {
         i32::MAX => return "infinity".to_owned(),
         i32::MIN => return "-infinity".to_owned(),
@@ -97,7 +97,7 @@ fn date_text(days: i32) -> String {
     }
 }
 
-fn time_text(micros: i64) -> String {
+pub(super) fn time_text(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     let text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     match micros % 1_000_000 {

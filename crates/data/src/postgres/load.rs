@@ -9,7 +9,7 @@ use super::catalog::{Relation, quoted};
 use super::decode::decode;
 use super::encode::{push_copy_row, text_of};
 use super::stored::StoredTypes;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::{Row, RowBatch, Table, TableColumn};
 use crate::value::Value;
 
@@ -54,6 +54,10 @@ pub(super) async fn insert(
             }
             copy.send(&buffer).await?;
             copy.finish().await?;
+        }
+        RowBatch::Packed(_) => {
+            let message = "rows that were packed for another database were handed to PostgreSQL";
+            return Err(Error::new(ErrorKind::Internal, message));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod live_columns;
 mod load;
 mod numeric;
 mod own_tables;
+mod pack;
 mod pool;
 mod scan;
 mod session;
@@ -19,6 +20,7 @@ mod text;
 mod types;
 
 pub(crate) use decode::decode_tuples;
+pub(crate) use pack::pack_tuples;
 pub(crate) use text::array_literal;
 
 use std::sync::Arc;

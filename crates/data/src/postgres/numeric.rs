@@ -1,19 +1,30 @@
 //! The binary form of `numeric`: digits to the base of 10,000.
 
 /// The text that the server would write; `None` if the bytes are malformed.
+pub(super) fn decimal_text(bytes: &[u8]) -> Option<String> {
+    let mut text = Vec::with_capacity(16);
+    append_decimal(bytes, &mut text)?;
+    String::from_utf8(text).ok()
+}
+
+/// Appends the text that the server would write; `None` if the bytes are malformed.
 ///
 /// The form (`numeric_send`): number of digits, weight of the first (as a power of 10,000), sign, number of decimals
 /// shown, then the digits, each a 16-bit integer.
-pub(super) fn decimal_text(bytes: &[u8]) -> Option<String> {
+pub(super) fn append_decimal(bytes: &[u8], text: &mut Vec<u8>) -> Option<()> {
     let (header, digits) = bytes.split_at_checked(8)?;
     let word = |at: usize| Some(u16::from_be_bytes([*header.get(at)?, *header.get(at + 1)?]));
     let (count, weight, sign, scale) =
         (word(0)?, i32::from(word(2)?.cast_signed()), word(4)?, usize::from(word(6)?));
-    match sign {
-        0xC000 => return Some("NaN".to_owned()),
-        0xD000 => return Some("Infinity".to_owned()),
-        0xF000 => return Some("-Infinity".to_owned()),
-        _ => {}
+    let special: &[u8] = match sign {
+        0xC000 => b"NaN",
+        0xD000 => b"Infinity",
+        0xF000 => b"-Infinity",
+        _ => b"",
+    };
+    if !special.is_empty() {
+        text.extend_from_slice(special);
+        return Some(());
     }
     if digits.len() != usize::from(count) * 2 {
         return None;
@@ -22,28 +33,35 @@ pub(super) fn decimal_text(bytes: &[u8]) -> Option<String> {
         let bytes = usize::try_from(position).ok().and_then(|at| digits.get(at * 2..at * 2 + 2));
         bytes.map_or(0, |pair| u16::from_be_bytes([pair[0], pair[1]]))
     };
-    let mut text = String::new();
     if sign == 0x4000 {
-        text.push('-');
+        text.push(b'-');
     }
     if weight < 0 {
-        text.push('0');
+        text.push(b'0');
     } else {
-        text.push_str(&digit(0).to_string());
-        (1..=weight).for_each(|position| text.push_str(&format!("{:04}", digit(position))));
+        let first = four_digits(digit(0));
+        let zeros = first.iter().take(3).take_while(|digit| **digit == b'0').count();
+        text.extend(first.into_iter().skip(zeros));
+        (1..=weight).for_each(|position| text.extend_from_slice(&four_digits(digit(position))));
     }
     if scale > 0 {
-        text.push('.');
+        text.push(b'.');
         let end = text.len() + scale;
         let mut position = weight + 1;
         while text.len() < end {
             // Positions before the first digit are zeros that the form leaves out.
-            text.push_str(&format!("{:04}", digit(position)));
+            text.extend_from_slice(&four_digits(digit(position)));
             position += 1;
         }
         text.truncate(end);
     }
-    Some(text)
+    Some(())
+}
+
+/// A digit to the base of 10,000 in figures.
+fn four_digits(digit: u16) -> [u8; 4] {
+    let figure = |unit: u16| b'0' + u8::try_from(digit / unit % 10).unwrap_or(0);
+    [figure(1000), figure(100), figure(10), figure(1)]
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::table::{
 /// A batch is handed on when it has this many rows or bytes.
 const BATCH_ROWS: usize = 10_000;
 const BATCH_BYTES: usize = 4 << 20;
+/// The first batch has this many rows, and each further one twice as many as the one before, so that whoever writes them
+/// need not wait long for the first.
+const FIRST_ROWS: usize = 1_000;
 /// Batches that wait for their reader.
 const WAITING_BATCHES: usize = 2;
 /// What a binary COPY begins with: signature, flags, and the length of an extension that the server never sends.
@@ -95,7 +98,7 @@ async fn copy_batches(
     sender: &BatchSender,
 ) -> Result<Ended> {
     let mut copy = connection.copy_out(statement).await?;
-    let mut pending = Tuples { most_rows, ..Tuples::default() };
+    let mut pending = Tuples::in_batches_of(most_rows);
     loop {
         let piece = copy.next().await?;
         let is_last = piece.is_none();
@@ -180,7 +183,9 @@ fn key_table(table: &Table) -> Table {
 struct Tuples {
     bytes: BytesMut,
     rows: usize,
-    /// How many rows make up a batch.
+    /// How many rows make up the batch that is being collected.
+    batch_rows: usize,
+    /// How many rows make up the largest batch.
     most_rows: usize,
     /// How many bytes of `bytes` are whole tuples.
     whole: usize,
@@ -189,6 +194,10 @@ struct Tuples {
 }
 
 impl Tuples {
+    fn in_batches_of(most_rows: usize) -> Self {
+        Self { batch_rows: FIRST_ROWS.min(most_rows), most_rows, ..Self::default() }
+    }
+
     fn push(&mut self, piece: &Bytes) {
         self.bytes.extend_from_slice(piece);
     }
@@ -212,12 +221,13 @@ impl Tuples {
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= self.most_rows || self.whole >= BATCH_BYTES
+        self.rows >= self.batch_rows || self.whole >= BATCH_BYTES
     }
 
     fn take(&mut self) -> (usize, Bytes) {
         let tuples = self.bytes.split_to(self.whole).freeze();
         self.whole = 0;
+        self.batch_rows = (self.batch_rows * 2).min(self.most_rows);
         (std::mem::take(&mut self.rows), tuples)
     }
 }

@@ -3,12 +3,18 @@
 mod coerce;
 mod column_type;
 mod overlay;
+mod packed;
+mod packing;
 mod store;
 mod stream;
 
 pub use coerce::{Coerced, Limits, Loss, coerce, cut_second, json_loss};
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
+pub use packed::PackedRows;
+pub(crate) use packed::{Cell, PackedValue, Place};
+pub use packing::Packing;
+pub(crate) use packing::{Field, Form, MomentForm};
 pub use store::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
 pub use stream::{BatchSender, BatchStream, spawn_scan};
 

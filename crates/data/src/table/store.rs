@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{BatchStream, Limits, Table};
+use super::{BatchStream, Limits, PackedRows, Packing, Table};
 use crate::error::Result;
 use crate::schema::Discriminator;
 use crate::value::{Timestamp, Value};
@@ -27,6 +27,8 @@ pub enum RowBatch {
         /// The table they were read from, which says how to decode them.
         table: Arc<Table>,
     },
+    /// Rows in the form in which the target stores them.
+    Packed(PackedRows),
 }
 
 impl RowBatch {
@@ -35,6 +37,7 @@ impl RowBatch {
         match self {
             Self::Rows(rows) => rows.len(),
             Self::PgBinary { rows, .. } => *rows,
+            Self::Packed(packed) => packed.rows,
         }
     }
 
@@ -43,14 +46,16 @@ impl RowBatch {
         self.len() == 0
     }
 
-    /// The rows decoded.
+    /// The rows decoded, as they were read.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the tuples are malformed.
     pub fn into_rows(self) -> Result<Vec<Row>> {
         match self {
             Self::Rows(rows) => Ok(rows),
-            Self::PgBinary { tuples, table, .. } => crate::postgres::decode_tuples(&table, &tuples),
+            Self::PgBinary { tuples, table, .. } | Self::Packed(PackedRows { tuples, table, .. }) => {
+                crate::postgres::decode_tuples(&table, &tuples)
+            }
         }
     }
 }
@@ -150,7 +155,13 @@ pub trait TableStore: Send + Sync {
         false
     }
 
-    /// How many rows are worth writing at a time; `None` for as many as come.
+    /// How tuples of `source` are packed for [`insert`](Self::insert), if their values need not be looked at one by one.
+    /// `positions` says where each column of `target` stands in `source`. The table was described before.
+    fn packing(&self, _source: &Table, _target: &Table, _positions: &[usize]) -> Option<Packing> {
+        None
+    }
+
+    /// How many rows are worth writing at a time, unless they are packed; `None` for as many as come.
     fn batch_rows(&self) -> Option<usize> {
         None
     }

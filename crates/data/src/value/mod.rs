@@ -1,5 +1,6 @@
 //! A database value, independent of any database.
 
+mod compact;
 mod compare;
 mod decimal;
 mod json;
@@ -8,6 +9,7 @@ mod order;
 mod render;
 mod timestamp;
 
+pub(crate) use compact::append_compact_json;
 pub(crate) use decimal::fits_precision;
 pub use decimal::normal_decimal;
 pub(crate) use json::{column_from_json_text, document_from_json_text, value_from_json_text};

@@ -76,6 +76,33 @@ impl Timestamp {
         self.to_string()
     }
 
+    /// Appends day and time of day in UTC, with milliseconds, and microseconds where there are any. `None`, and nothing is
+    /// appended, outside of the years 1 to 9999.
+    pub(crate) fn append_clock(self, between: u8, out: &mut Vec<u8>) -> Option<()> {
+        let (year, month, day, micros) = self.civil();
+        if self.is_infinite() || !(1..=9999).contains(&year) {
+            return None;
+        }
+        let (seconds, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+        let parts = [
+            (year, 1000, b'-'),
+            (month, 10, b'-'),
+            (day, 10, between),
+            (seconds / 3600, 10, b':'),
+            (seconds / 60 % 60, 10, b':'),
+            (seconds % 60, 10, b'.'),
+        ];
+        for (number, unit, behind) in parts {
+            append_digits(number, unit, out);
+            out.push(behind);
+        }
+        match fraction % 1000 {
+            0 => append_digits(fraction / 1000, 100, out),
+            _ => append_digits(fraction, 100_000, out),
+        }
+        Some(())
+    }
+
     /// Year, month, day and microseconds of the day.
     pub fn civil(self) -> (i64, i64, i64, i64) {
         let (year, month, day) = civil_from_days(self.0.div_euclid(MICROS_PER_DAY));
@@ -104,6 +131,16 @@ impl fmt::Display for Timestamp {
         } else {
             write!(f, ".{fraction:06}Z")
         }
+    }
+}
+
+/// Appends a number that is not negative in as many digits as the unit of the first one has.
+fn append_digits(number: i64, first_unit: i64, out: &mut Vec<u8>) {
+    let mut unit = first_unit;
+    while unit > 0 {
+        // The remainder is a single digit.
+        out.push(b'0' + u8::try_from(number / unit % 10).unwrap_or(0));
+        unit /= 10;
     }
 }
 
@@ -240,6 +277,26 @@ mod tests {
             assert_eq!(Timestamp::parse_iso(text), Some(Timestamp(micros)), "{text}");
             assert_eq!(Timestamp(micros).to_iso(), text);
         }
+    }
+
+    #[test]
+    fn day_and_time_are_appended_as_iso_text_has_them() {
+        for text in [
+            "1970-01-01T00:00:00.000Z",
+            "2024-02-29T12:34:56.789Z",
+            "1969-12-31T23:59:59.999999Z",
+            "0001-01-01T00:00:00.000Z",
+            "9999-12-31T23:59:59.000001Z",
+        ] {
+            let mut out = Vec::new();
+            Timestamp::parse_iso(text).unwrap().append_clock(b'T', &mut out).unwrap();
+            out.push(b'Z');
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+        for text in ["+010000-01-01T00:00:00Z", "0000-12-31T00:00:00Z"] {
+            assert_eq!(Timestamp::parse_iso(text).unwrap().append_clock(b'T', &mut Vec::new()), None);
+        }
+        assert_eq!(Timestamp::INFINITY.append_clock(b'T', &mut Vec::new()), None);
     }
 
     #[test]

@@ -43,7 +43,7 @@ async fn scan(store: &dyn TableStore, table: &Table, options: ScanOptions) -> da
     while let Some(batch) = batches.recv().await {
         match batch? {
             RowBatch::Rows(batch) => rows.extend(batch),
-            RowBatch::PgBinary { .. } => panic!("MongoDB has no tuples"),
+            RowBatch::PgBinary { .. } | RowBatch::Packed(_) => panic!("MongoDB has no tuples"),
         }
     }
     rows.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));

@@ -16,6 +16,7 @@ mod many;
 mod mariadb_tables;
 mod mariadb_values;
 mod naming;
+mod packed_rows;
 mod postgres_tables;
 mod postgres_values;
 mod reads;

@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::isolate::{Refused, Write, write_isolating};
 use super::mapping::moment;
+use super::passage::Passage;
 use super::progress::Reporter;
 use super::{Collection, canonical_key};
 use crate::rule::ConflictResolution;
@@ -97,13 +98,12 @@ impl Copy<'_> {
         concurrency: usize,
     ) -> Result<()> {
         let mapping = &collection.mapping;
-        let takes_tuples = collection.fresh
-            && collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target);
+        let passage = Arc::new(Passage::of(collection)?);
         let options = ScanOptions {
             keys_only: false,
             // Tuples take a fraction of the memory of decoded rows, so that those that wait are decoded when they are due.
             binary_tuples: window.is_none(),
-            batch_rows: collection.target.tables()?.batch_rows(),
+            batch_rows: passage.batch_rows(collection.target.tables()?),
             discriminator: mapping.source_discriminator.clone(),
             changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
         };
@@ -119,7 +119,12 @@ impl Copy<'_> {
                     self.settle(finished)?;
                 }
             }
-            self.tasks.spawn(copy_batch(Arc::clone(collection), batch, takes_tuples, Arc::clone(&slots)));
+            self.tasks.spawn(copy_batch(
+                Arc::clone(collection),
+                batch,
+                Arc::clone(&passage),
+                Arc::clone(&slots),
+            ));
         }
         Ok(())
     }
@@ -157,24 +162,21 @@ fn source_key(collection: &Collection, row: &[Value]) -> Vec<Value> {
 async fn copy_batch(
     collection: Arc<Collection>,
     batch: RowBatch,
-    takes_tuples: bool,
+    passage: Arc<Passage>,
     slots: Arc<Semaphore>,
 ) -> (usize, Result<BatchOutcome>) {
     let rows = batch.len();
-    (rows, write_batch(&collection, batch, takes_tuples, &slots).await)
+    (rows, write_batch(&collection, batch, &passage, &slots).await)
 }
 
 async fn write_batch(
     collection: &Collection,
     batch: RowBatch,
-    takes_tuples: bool,
+    passage: &Passage,
     slots: &Semaphore,
 ) -> Result<BatchOutcome> {
     let mut outcome = BatchOutcome::default();
-    let batch = match batch {
-        tuples @ RowBatch::PgBinary { .. } if takes_tuples => tuples,
-        batch => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, &mut outcome.stats)),
-    };
+    let batch = passage.prepare(collection, batch, &mut outcome.stats)?;
     // The semaphore is never closed.
     let _slot = slots.acquire().await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
     if collection.fresh {

@@ -7,6 +7,7 @@ mod key;
 mod links;
 mod mapping;
 mod order;
+mod passage;
 mod plan;
 mod progress;
 mod sweep;

@@ -18,7 +18,7 @@ use super::syntax::quote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::sql::Access;
-use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::table::{ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore};
 use crate::value::{Timestamp, Value};
 use keys::Lookup;
 use scan::MysqlSnapshot;
@@ -166,17 +166,27 @@ impl TableStore for MysqlStore {
         Ok(rows)
     }
 
+    fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
+        let known = self.lock().get(&target.name).cloned()?;
+        let cuts_seconds = self.second_digits(target).iter().any(Option::is_some);
+        let stored = StoredTable::new(target, &known);
+        let form = |column: usize, own: &ColumnType| stored.columns.get(column)?.form_of(own);
+        Packing::between(source, target, positions, form).filter(|_| !cuts_seconds)
+    }
+
     async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
-        let RowBatch::Rows(rows) = batch else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "tuples of PostgreSQL were handed to MySQL, which does not take them",
-            ));
-        };
         let mut link = self.pool.get().await?;
         let stored = self.stored(&mut link, table).await?;
+        let load = Load::insert(&stored);
         let mut writing = Writing::begin(link, true).await?;
-        let written = writing.insert(&Load::insert(&stored), rows.iter()).await;
+        let written = match batch {
+            RowBatch::Rows(rows) => writing.insert(&load, rows.iter()).await,
+            RowBatch::Packed(packed) => writing.insert_packed(&load, packed).await,
+            RowBatch::PgBinary { .. } => Err(Error::new(
+                ErrorKind::Internal,
+                "tuples of PostgreSQL were handed to MySQL, which does not take them",
+            )),
+        };
         writing.end(written).await
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::catalog::{CataloguedColumn, Described};
 use super::super::syntax::quote;
-use crate::table::{ColumnType, Row, Table, TableColumn};
+use crate::table::{ColumnType, Form, MomentForm, Row, Table, TableColumn};
 use crate::value::{Timestamp, Value, column_from_json_text, json_text};
 
 /// A table as its user declares it, and how each of its columns is stored.
@@ -82,6 +82,18 @@ impl StoredColumn<'_> {
             }
             value => Cow::Borrowed(value),
         }
+    }
+
+    /// What becomes of values of a source's column that need not be looked at one by one.
+    pub(super) fn form_of(&self, source: &ColumnType) -> Option<Form> {
+        let is_json = |column_type: &ColumnType| *column_type == ColumnType::Json;
+        let is_stored_so = is_json(&self.stored) == is_json(&self.declared.column_type);
+        if !is_stored_so || self.is_bits || (is_json(&self.stored) && !is_json(source)) {
+            return None;
+        }
+        let moments =
+            if matches!(self.stored, ColumnType::Text(_)) { MomentForm::Iso } else { MomentForm::Datetime };
+        Form::between(source, &self.declared.column_type, moments)
     }
 
     /// The placeholder of a value. Text is compared with a number as if both were doubles, and goes into bits as bytes.

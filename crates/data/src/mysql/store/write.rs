@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use sqlx::mysql::MySqlArguments;
 use sqlx::{AssertSqlSafe, Executor};
 
-use super::super::parameters::{add, size_of, too_long};
+use super::super::parameters::{add, add_packed, packed_size, size_of, too_long};
 use super::super::pool::Pooled;
 use super::super::session::{execute_on, fetch_on};
 use super::super::syntax::quote;
@@ -15,7 +15,7 @@ use super::keys::{Lookup, identity};
 use super::stored::{StoredColumn, StoredTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
-use crate::table::Row;
+use crate::table::{PackedRows, Row};
 use crate::value::Value;
 
 /// Rows of one statement at the most; more are not faster.
@@ -69,34 +69,53 @@ impl Writing {
         if load.columns.is_empty() {
             return Ok(());
         }
-        let most_bytes = self.link.server().max_packet;
-        let room = most_bytes.saturating_sub(load.text_bytes());
         let mut chunk = Chunk::default();
         for row in rows {
             let values = load.values(row)?;
-            let size = values.iter().map(|value| size_of(value)).sum::<usize>();
-            if size > room {
-                return Err(too_long(size, most_bytes));
-            }
-            if chunk.rows > 0 && chunk.bytes + size > STATEMENT_BYTES.min(room) {
-                self.run(load, std::mem::take(&mut chunk)).await?;
-            }
+            let size = values.iter().map(|value| size_of(value)).sum();
+            self.make_room(load, &mut chunk, size).await?;
             for value in &values {
                 add(&mut chunk.arguments, value)?;
             }
-            chunk.rows += 1;
-            chunk.bytes += size;
-            if chunk.rows == load.most_rows {
-                self.run(load, std::mem::take(&mut chunk)).await?;
+        }
+        self.run(load, chunk).await
+    }
+
+    /// Inserts rows that only have to be bound.
+    pub(super) async fn insert_packed(&mut self, load: &Load<'_>, packed: &PackedRows) -> Result<()> {
+        if packed.width != load.width || packed.width != load.columns.len() {
+            return Err(load.wrong_width(packed.width));
+        }
+        let mut chunk = Chunk::default();
+        for row in packed.each_row() {
+            self.make_room(load, &mut chunk, row.clone().map(packed_size).sum()).await?;
+            for value in row {
+                add_packed(&mut chunk.arguments, value)?;
             }
         }
-        if chunk.rows > 0 {
-            self.run(load, chunk).await?;
+        self.run(load, chunk).await
+    }
+
+    /// Counts a further row of so many bytes into a chunk, which is sent before if it is full.
+    async fn make_room(&mut self, load: &Load<'_>, chunk: &mut Chunk, size: usize) -> Result<()> {
+        let most_bytes = self.link.server().max_packet;
+        let room = most_bytes.saturating_sub(load.text_bytes());
+        if size > room {
+            return Err(too_long(size, most_bytes));
         }
+        let is_full = chunk.rows == load.most_rows || chunk.bytes + size > STATEMENT_BYTES.min(room);
+        if chunk.rows > 0 && is_full {
+            self.run(load, std::mem::take(chunk)).await?;
+        }
+        chunk.rows += 1;
+        chunk.bytes += size;
         Ok(())
     }
 
     async fn run(&mut self, load: &Load<'_>, chunk: Chunk) -> Result<()> {
+        if chunk.rows == 0 {
+            return Ok(());
+        }
         let is_full = chunk.rows == load.most_rows;
         let sql = if is_full { Cow::Borrowed(&load.full) } else { Cow::Owned(load.statement(chunk.rows)) };
         let query = sqlx::query_with(AssertSqlSafe(sql.to_string()), chunk.arguments).persistent(is_full);
@@ -234,11 +253,15 @@ impl<'a> Load<'a> {
         1024 + self.columns.len() * TEXT_OF_PARAMETER
     }
 
+    fn wrong_width(&self, width: usize) -> Error {
+        let message = format!("table {}: a row has {width} values, not {}", self.table, self.width);
+        Error::new(ErrorKind::Internal, message)
+    }
+
     /// The values of a row in the form in which they are bound.
     fn values<'r>(&self, row: &'r Row) -> Result<Vec<Cow<'r, Value>>> {
         if row.len() != self.width {
-            let message = format!("table {}: a row has {} values, not {}", self.table, row.len(), self.width);
-            return Err(Error::new(ErrorKind::Internal, message));
+            return Err(self.wrong_width(row.len()));
         }
         let value = |(position, column): &(usize, &StoredColumn<'_>)| {
             row.get(*position).map_or(Cow::Owned(Value::Null), |value| column.bound(value))

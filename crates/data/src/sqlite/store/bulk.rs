@@ -12,6 +12,7 @@ use sqlx::sqlite::LockedSqliteHandle;
 
 use super::super::error::result_code_error;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::PackedValue;
 use crate::value::{Value, json_text};
 
 /// A prepared statement on a locked connection. The values bound live longer than it does.
@@ -62,33 +63,63 @@ impl<'connection, 'values> BulkStatement<'connection, 'values> {
                 Value::Int32(number) => ffi::sqlite3_bind_int(statement, at, *number),
                 Value::Int64(number) => ffi::sqlite3_bind_int64(statement, at, *number),
                 Value::Float(number) => ffi::sqlite3_bind_double(statement, at, *number),
-                Value::Text(text) => self.bind_text(text, ffi::SQLITE_STATIC()),
-                Value::Decimal(text) => self.bind_text(text, ffi::SQLITE_STATIC()),
-                Value::Bytes(bytes) => {
-                    let length = bytes.len() as ffi::sqlite3_uint64;
-                    // The bytes live for 'values, which outlasts the binding.
-                    ffi::sqlite3_bind_blob64(
-                        statement,
-                        at,
-                        bytes.as_ptr().cast(),
-                        length,
-                        ffi::SQLITE_STATIC(),
-                    )
+                Value::Text(text) => self.bind_text(text.as_bytes(), ffi::SQLITE_STATIC()),
+                Value::Decimal(text) => self.bind_text(text.as_bytes(), ffi::SQLITE_STATIC()),
+                // The bytes live for 'values, which outlasts the binding.
+                Value::Bytes(bytes) => self.bind_blob(bytes),
+                Value::Timestamp(moment) => {
+                    self.bind_text(moment.to_iso().as_bytes(), ffi::SQLITE_TRANSIENT())
                 }
-                Value::Timestamp(moment) => self.bind_text(&moment.to_iso(), ffi::SQLITE_TRANSIENT()),
-                Value::ObjectId(id) => self.bind_text(&id.to_string(), ffi::SQLITE_TRANSIENT()),
+                Value::ObjectId(id) => self.bind_text(id.to_string().as_bytes(), ffi::SQLITE_TRANSIENT()),
                 Value::JsonNull | Value::Array(_) | Value::Object(_) => {
-                    self.bind_text(&json_text(value), ffi::SQLITE_TRANSIENT())
+                    self.bind_text(json_text(value).as_bytes(), ffi::SQLITE_TRANSIENT())
                 }
             }
         };
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(last_error(self.database)) }
     }
 
+    /// Binds the next parameter.
+    pub(super) fn bind_packed(&mut self, value: PackedValue<'values>) -> Result<()> {
+        self.bound += 1;
+        let (statement, at) = (self.statement.as_ptr(), self.bound);
+        // SAFETY: the statement is valid until drop. A parameter number out of range is refused by SQLite. Texts and bytes
+        // live for 'values, which outlasts the binding.
+        let code = unsafe {
+            match value {
+                PackedValue::Null => ffi::sqlite3_bind_null(statement, at),
+                PackedValue::Integer(number) => ffi::sqlite3_bind_int64(statement, at, number),
+                PackedValue::Double(number) => ffi::sqlite3_bind_double(statement, at, number),
+                PackedValue::Text(text) => self.bind_text(text, ffi::SQLITE_STATIC()),
+                PackedValue::Bytes(bytes) => self.bind_blob(bytes),
+            }
+        };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(last_error(self.database)) }
+    }
+
+    /// # Safety
+    /// The bytes must live until the parameter is bound anew or the statement is dropped.
+    unsafe fn bind_blob(&self, bytes: &[u8]) -> c_int {
+        let length = bytes.len() as ffi::sqlite3_uint64;
+        let statement = self.statement.as_ptr();
+        // SAFETY: SQLite reads `length` bytes; the caller answers for how long they live.
+        unsafe {
+            ffi::sqlite3_bind_blob64(
+                statement,
+                self.bound,
+                bytes.as_ptr().cast(),
+                length,
+                ffi::SQLITE_STATIC(),
+            )
+        }
+    }
+
+    /// Binds UTF-8.
+    ///
     /// # Safety
     /// With `SQLITE_STATIC` the text must live until the parameter is bound anew or the statement is dropped; with
     /// `SQLITE_TRANSIENT` SQLite copies it.
-    unsafe fn bind_text(&self, text: &str, lifetime: ffi::sqlite3_destructor_type) -> c_int {
+    unsafe fn bind_text(&self, text: &[u8], lifetime: ffi::sqlite3_destructor_type) -> c_int {
         let length = text.len() as ffi::sqlite3_uint64;
         let utf8 = ffi::SQLITE_UTF8 as u8;
         // SAFETY: SQLite reads `length` bytes; the caller answers for how long they live.

@@ -17,14 +17,17 @@ use super::value::as_declared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
-use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::table::{
+    ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore,
+};
 use crate::value::Value;
 use columns::{declared_type, selected};
 use scan::SqliteSnapshot;
 
 /// Keys looked up by one statement.
 const KEYS_PER_STATEMENT: usize = 500;
-/// Rows of a transaction. Twice as many are hardly faster, and hold twice the memory.
+/// Rows of a transaction, unless they are packed. With twice as many, fewer pages are written again and again, but the rows
+/// hold twice the memory.
 const WRITE_ROWS: usize = 4_000;
 
 /// The tables of one SQLite database.
@@ -123,6 +126,13 @@ impl TableStore for SqliteStore {
         Ok(found)
     }
 
+    fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
+        let form = |column: usize, own: &ColumnType| {
+            Form::between(own, &target.columns.get(column)?.column_type, MomentForm::Iso)
+        };
+        Packing::between(source, target, positions, form)
+    }
+
     fn batch_rows(&self) -> Option<usize> {
         Some(WRITE_ROWS)
     }
@@ -130,6 +140,7 @@ impl TableStore for SqliteStore {
     async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
         match batch {
             RowBatch::Rows(rows) => write::insert(&self.pools, table, rows).await,
+            RowBatch::Packed(packed) => write::insert_packed(&self.pools, table, packed).await,
             RowBatch::PgBinary { .. } => Err(Error::new(
                 ErrorKind::Internal,
                 "tuples of PostgreSQL were handed to SQLite, which does not take them",

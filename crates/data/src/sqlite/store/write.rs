@@ -10,16 +10,29 @@ use super::bulk::BulkStatement;
 use super::columns::{placeholders, selected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::double_quoted as quote;
-use crate::table::{Row, Table};
+use crate::table::{PackedRows, Row, Table};
 
 /// Parameters of one statement. SQLite takes 32,766, but beyond some hundreds more are not faster.
 const PARAMETERS: usize = 500;
+/// What a failed statement has written, the transaction undoes. So SQLite need not keep a journal of the statement, for
+/// which it would copy each page of an index that it changes.
+const INSERT: &str = "INSERT OR FAIL";
 
 /// Inserts rows that do not exist yet.
 pub(super) async fn insert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> Result<()> {
-    // What a failed statement has written, the transaction undoes. So SQLite need not keep a journal of the statement,
-    // for which it would copy each page of an index that it changes.
-    write(pools, table, rows, "INSERT OR FAIL", "").await
+    write(pools, table, rows, INSERT, "").await
+}
+
+/// Inserts rows that do not exist yet.
+pub(super) async fn insert_packed(pools: &SqlitePools, table: &Table, packed: &PackedRows) -> Result<()> {
+    let load = Load::new(table, INSERT, "");
+    if packed.width != table.columns.len() || packed.width != load.names.len() {
+        return Err(wrong_width(table, packed.width));
+    }
+    if packed.cells.is_empty() {
+        return Ok(());
+    }
+    load.write(pools, |load, connection| load.run_packed(connection, packed)).await
 }
 
 /// Inserts rows, or overwrites those under the same key.
@@ -47,20 +60,18 @@ async fn write(
     on_conflict: &str,
 ) -> Result<()> {
     if let Some(row) = rows.iter().find(|row| row.len() != table.columns.len()) {
-        let message =
-            format!("table \"{}\": a row has {} values, not {}", table.name, row.len(), table.columns.len());
-        return Err(Error::new(ErrorKind::Internal, message));
+        return Err(wrong_width(table, row.len()));
     }
     let load = Load::new(table, verb, on_conflict);
     if rows.is_empty() || load.names.is_empty() {
         return Ok(());
     }
-    let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Ignored).await?;
-    {
-        let mut connection = transaction.connection()?.lock_handle().await.map_err(sqlite_error)?;
-        blocking(|| load.run(&mut connection, rows))?;
-    }
-    transaction.commit().await
+    load.write(pools, |load, connection| load.run(connection, rows)).await
+}
+
+fn wrong_width(table: &Table, width: usize) -> Error {
+    let message = format!("table \"{}\": a row has {width} values, not {}", table.name, table.columns.len());
+    Error::new(ErrorKind::Internal, message)
 }
 
 /// How rows are written into a table.
@@ -78,30 +89,54 @@ impl<'a> Load<'a> {
         Self { table, positions, names, verb, on_conflict }
     }
 
-    fn run(&self, connection: &mut LockedSqliteHandle<'_>, rows: &[Row]) -> Result<()> {
-        let rows_per_statement = (PARAMETERS / self.names.len()).max(1);
-        let (full, rest) = rows.split_at(rows.len() - rows.len() % rows_per_statement);
-        self.run_in_chunks(connection, full, rows_per_statement)?;
-        self.run_in_chunks(connection, rest, rest.len())
+    /// Runs what writes the rows, as one transaction.
+    async fn write(
+        &self,
+        pools: &SqlitePools,
+        run: impl FnOnce(&Self, &mut LockedSqliteHandle<'_>) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Ignored).await?;
+        {
+            let mut connection = transaction.connection()?.lock_handle().await.map_err(sqlite_error)?;
+            blocking(|| run(self, &mut connection))?;
+        }
+        transaction.commit().await
     }
 
-    fn run_in_chunks(
+    fn run(&self, connection: &mut LockedSqliteHandle<'_>, rows: &[Row]) -> Result<()> {
+        self.run_in_chunks(connection, rows, 1, |statement, row| {
+            self.positions
+                .iter()
+                .filter_map(|position| row.first()?.get(*position))
+                .try_for_each(|value| statement.bind(value))
+        })
+    }
+
+    fn run_packed(&self, connection: &mut LockedSqliteHandle<'_>, packed: &PackedRows) -> Result<()> {
+        self.run_in_chunks(connection, &packed.cells, packed.width, |statement, row| {
+            row.iter().try_for_each(|cell| statement.bind_packed(packed.value(*cell)))
+        })
+    }
+
+    /// Runs the statement over rows of so many items each, as many at a time as are worth it.
+    fn run_in_chunks<'values, T>(
         &self,
         connection: &mut LockedSqliteHandle<'_>,
-        rows: &[Row],
-        size: usize,
+        items: &'values [T],
+        width: usize,
+        bind: impl Fn(&mut BulkStatement<'_, 'values>, &'values [T]) -> Result<()>,
     ) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut statement = BulkStatement::prepare(connection, &self.statement(size))?;
-        for chunk in rows.chunks(size) {
-            for row in chunk {
-                for value in self.positions.iter().filter_map(|position| row.get(*position)) {
-                    statement.bind(value)?;
-                }
+        let most_rows = (PARAMETERS / self.names.len()).max(1);
+        let (full, rest) = items.split_at(items.len() - items.len() % (most_rows * width));
+        for (items, rows) in [(full, most_rows), (rest, rest.len() / width)] {
+            if items.is_empty() {
+                continue;
             }
-            statement.run()?;
+            let mut statement = BulkStatement::prepare(connection, &self.statement(rows))?;
+            for chunk in items.chunks(rows * width) {
+                chunk.chunks(width).try_for_each(|row| bind(&mut statement, row))?;
+                statement.run()?;
+            }
         }
         Ok(())
     }

@@ -1,0 +1,113 @@
+//! Rows of a source in the types of its target.
+
+use data::table::{Coerced, ColumnType, Loss, Row, coerce, cut_second, json_loss};
+use data::{Error, ErrorKind, Result, Value, json_text, plain_value};
+
+use super::Mapping;
+use crate::snapshot::canonical_key;
+use crate::snapshot::links::list_of;
+use crate::stats::CollectionStats;
+
+/// A row in the types of the target, with the columns whose conversion gave something up.
+pub(crate) type Converted = (Row, Vec<(usize, Loss)>);
+
+impl Mapping {
+    /// Brings rows into the types of the target; those that do not fit are counted as failed.
+    pub(crate) fn convert(&self, rows: Vec<Row>, stats: &mut CollectionStats) -> Vec<Row> {
+        let mut converted = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = self.source.key_of(&row);
+            match self.convert_whole(row) {
+                Ok((row, losses)) => {
+                    self.count_losses(losses, stats);
+                    converted.push(row);
+                }
+                Err(error) => stats.fail_row(key, error.to_string()),
+            }
+        }
+        converted
+    }
+
+    /// Brings a row into the types of the target.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] or [`ErrorKind::NotNullViolation`] naming the column that cannot hold its value.
+    pub(crate) fn convert_whole(&self, row: Row) -> Result<Converted> {
+        let key = self.source.key_of(&row);
+        self.convert_row(row).and_then(|converted| self.check_key(&key, converted))
+    }
+
+    /// Counts what conversions gave up.
+    pub(crate) fn count_losses(&self, losses: Vec<(usize, Loss)>, stats: &mut CollectionStats) {
+        for (column, loss) in losses {
+            stats.convert(&self.target.columns[column].name, loss.describe(), 1);
+        }
+    }
+
+    /// A key must come out of the conversion whole, or two rows of the source could become one.
+    fn check_key(&self, key: &[Value], (row, losses): Converted) -> Result<Converted> {
+        if key.iter().any(Value::is_null) {
+            return Err(Error::new(ErrorKind::NotNullViolation, "the primary key holds NULL"));
+        }
+        let target_key = self.target.key_of(&row);
+        let is_whole = target_key == key
+            || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key));
+        if is_whole {
+            return Ok((row, losses));
+        }
+        Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
+    }
+
+    fn convert_row(&self, mut row: Row) -> Result<Converted> {
+        let mut losses = Vec::new();
+        let mut converted = Vec::with_capacity(self.positions.len());
+        for (column, position) in self.positions.iter().enumerate() {
+            let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
+            let Coerced { value, loss } = self.convert_value(column, value)?;
+            losses.extend(loss.map(|loss| (column, loss)));
+            converted.push(value);
+        }
+        Ok((converted, losses))
+    }
+
+    /// Brings the value for a column of `target` into its type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Value`] naming the column.
+    pub(crate) fn convert_value(&self, column: usize, value: Value) -> Result<Coerced> {
+        let target = &self.target.columns[column];
+        if self.lists[column] {
+            return Ok(list_of(value, self.target_is_schemaless).into());
+        }
+        let source_type = &self.source.columns[self.positions[column]].column_type;
+        let coerced = match self.json_for(source_type, &target.column_type, value) {
+            Ok(json) => json,
+            Err(value) => coerce(value, &target.column_type, &self.limits)
+                .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
+        };
+        Ok(match self.second_digits.get(column).copied().flatten() {
+            Some(digits) => cut_second(coerced, digits),
+            None => coerced,
+        })
+    }
+
+    /// JSON in the form in which the target keeps it, so that it compares equal with what the target gives back: the text
+    /// of a JSON string has its quotes, and what only BSON knows becomes JSON. A value that is no JSON is handed back.
+    fn json_for(&self, source: &ColumnType, target: &ColumnType, value: Value) -> Result<Coerced, Value> {
+        let is_document = matches!(value, Value::Array(_) | Value::Object(_));
+        let loss = if self.target_is_schemaless { None } else { json_loss(&value) };
+        let value = match (source, target) {
+            _ if value.is_null() => return Err(value),
+            _ if value == Value::JsonNull && !self.target_holds_json_null => return Err(Value::Null),
+            (ColumnType::Json, ColumnType::Json) if self.target_is_schemaless => value,
+            _ if self.target_is_schemaless => return Err(value),
+            (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
+            (ColumnType::Json, ColumnType::Json) => plain_value(value),
+            (_, ColumnType::Json) if is_document => plain_value(value),
+            // A column of any type has no place for a document but as text.
+            (_, ColumnType::Any | ColumnType::Text(_)) if is_document => Value::Text(json_text(&value)),
+            _ => return Err(value),
+        };
+        Ok(Coerced { value, loss })
+    }
+}

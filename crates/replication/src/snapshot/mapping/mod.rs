@@ -1,0 +1,67 @@
+//! How the rows of a source table become rows of its target table.
+
+mod compare;
+mod convert;
+mod keys;
+mod prepare;
+
+use std::sync::Arc;
+
+use data::Value;
+use data::schema::Discriminator;
+use data::table::{Limits, Packing, Table, TableStore};
+
+pub(crate) use compare::moment;
+pub(crate) use prepare::Creation;
+
+/// A source table, its target table cut to the columns they share, and the way from one to the other.
+pub(crate) struct Mapping {
+    /// The source table.
+    pub(crate) source: Arc<Table>,
+    /// The target table, with only the columns that the source has and that can be written.
+    pub(crate) target: Arc<Table>,
+    /// For each column of `target`, its position in `source`.
+    positions: Vec<usize>,
+    /// The rows meant at the source, where entities share its table.
+    pub(crate) source_discriminator: Option<Discriminator>,
+    /// The rows meant at the target.
+    pub(crate) target_discriminator: Option<Discriminator>,
+    /// Position of `updatedAt` in `target`.
+    updated_at: Option<usize>,
+    target_is_schemaless: bool,
+    target_holds_json_null: bool,
+    /// For each column of `target`, whether it lists the links of a many-to-many relation.
+    lists: Vec<bool>,
+    limits: Limits,
+    source_limits: Limits,
+    /// For each column of `target`, how many digits of a second it keeps.
+    second_digits: Vec<Option<u32>>,
+}
+
+impl Mapping {
+    /// How tuples of the source are packed for the target, where no value needs a closer look.
+    pub(crate) fn packing(&self, target: &dyn TableStore) -> Option<Packing> {
+        if self.lists.contains(&true) {
+            return None;
+        }
+        target.packing(&self.source, &self.target, &self.positions)
+    }
+
+    /// Where the value for a column of `target` stands in `source`.
+    pub(crate) fn position(&self, column: usize) -> usize {
+        self.positions[column]
+    }
+
+    /// What no two collections of a run may share: the target's rows.
+    pub(crate) fn target_identity(&self) -> (String, Option<String>) {
+        (self.target.name.clone(), self.target_discriminator.as_ref().map(|own| own.value.clone()))
+    }
+
+    /// Whether a row of the target belongs to the entity that is mirrored.
+    pub(crate) fn is_of_entity(&self, row: &[Value]) -> bool {
+        self.target_discriminator.as_ref().is_none_or(|own| {
+            let value = self.target.position(&own.column).and_then(|position| row.get(position));
+            value.is_none_or(|value| value.as_text() == Some(&own.value))
+        })
+    }
+}
