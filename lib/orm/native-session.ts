@@ -8,6 +8,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
+import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
 import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
 
@@ -16,11 +17,11 @@ export abstract class NativeSession {
   abstract readonly dialectType: DialectType;
 
   /**
-   * The native object.
+   * The native object that carries out a call.
    *
    * @internal
    */
-  protected abstract session(): NativeDialect;
+  protected abstract session(access: Access): NativeDialect;
 
   /**
    * The entities that the connection knows.
@@ -32,7 +33,7 @@ export abstract class NativeSession {
   /** Whether the database answers. */
   async testConnection(): Promise<boolean> {
     try {
-      await this.run((session) => session.testConnection());
+      await this.#read((session) => session.testConnection());
       return true;
     } catch {
       return false;
@@ -49,14 +50,14 @@ export abstract class NativeSession {
   /** The rows that pass the filter. */
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
     return decodeRows(
-      await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
+      await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
     );
   }
 
   /** The first row that passes the filter, `null` if there is none. */
   async findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null> {
     const one = encodeOptions({ ...options, limit: 1 });
-    return decodeRow(await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
+    return decodeRow(await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
   }
 
   /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
@@ -66,7 +67,7 @@ export abstract class NativeSession {
     options?: QueryOptions,
   ): Promise<T | null> {
     return decodeRow(
-      await this.run((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
+      await this.#read((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
     );
   }
 
@@ -82,7 +83,7 @@ export abstract class NativeSession {
   ): Promise<T[]> {
     const names = textsOf('relations', relations);
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.findWithRelations(this.entities.of(schema), encodeFilter(filter), names, encodeOptions(options)),
       ),
     );
@@ -98,7 +99,7 @@ export abstract class NativeSession {
     const names = textsOf('relations', relations);
     const text = encodeValue(id, 'id');
     return decodeRow(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.findByIdWithRelations(this.entities.of(schema), text, names, encodeOptions(options)),
       ),
     );
@@ -106,7 +107,7 @@ export abstract class NativeSession {
 
   /** How many rows pass the filter; of the options only `includeDeleted` matters. */
   async count(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<number> {
-    return this.run((session) => session.count(this.entities.of(schema), encodeFilter(filter), encodeOptions(options)));
+    return this.#read((session) => session.count(this.entities.of(schema), encodeFilter(filter), encodeOptions(options)));
   }
 
   /** Inserts a row and gives it as stored. */
@@ -154,7 +155,7 @@ export abstract class NativeSession {
     filter?: DalFilter,
     options?: DeletedOption,
   ): Promise<V[]> {
-    const text = await this.run((session) =>
+    const text = await this.#read((session) =>
       session.distinct(this.entities.of(schema), textOf('field', field), encodeFilter(filter), encodeOptions(options)),
     );
     return decodeRows<{ value: V }>(text).map(({ value }) => value);
@@ -167,7 +168,7 @@ export abstract class NativeSession {
     options?: DeletedOption,
   ): Promise<T[]> {
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.aggregate(this.entities.of(schema), encodeStages(stages), encodeOptions(options)),
       ),
     );
@@ -182,7 +183,7 @@ export abstract class NativeSession {
   ): Promise<T[]> {
     const names = textsOf('fields', fields);
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.search(this.entities.of(schema), textOf('query', query), names, encodeOptions(options)),
       ),
     );
@@ -254,7 +255,7 @@ export abstract class NativeSession {
 
   /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */
   async executeQuery<T = Record<string, unknown>>(statement: string, params?: readonly unknown[]): Promise<T[]> {
-    return decodeRows(await this.run((session) => session.executeQuery(textOf('statement', statement), encodeParams(params))));
+    return decodeRows(await this.#read((session) => session.executeQuery(textOf('statement', statement), encodeParams(params))));
   }
 
   /** Runs a statement in the database's own language and says how many rows it changed. */
@@ -278,7 +279,12 @@ export abstract class NativeSession {
    * @internal
    */
   protected run<T>(operation: (session: NativeDialect) => T | Promise<T>): Promise<T> {
-    return fromNative(() => operation(this.session()));
+    return fromNative(() => operation(this.session('write')));
+  }
+
+  /** Calls the native core as {@link run}, for what changes nothing. */
+  #read<T>(operation: (session: NativeDialect) => T | Promise<T>): Promise<T> {
+    return fromNative(() => operation(this.session('read')));
   }
 }
 

@@ -1,0 +1,114 @@
+// Which transaction a call through a dialect belongs to: the one that was begun in the same flow of asynchronous calls.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
+import type { NativeDialect } from '../../native.js';
+import type { IDialect } from '../types/dialect.js';
+
+/** Whether a call only looks at the database. */
+export type Access = 'read' | 'write';
+
+/**
+ * A transaction in the flow of calls that began it. Repositories that were made for the database before work in it there, as
+ * long as it is open.
+ */
+export class TransactionScope {
+  readonly id = randomUUID();
+  /** When it was begun, in milliseconds since 1970. */
+  readonly startedAt = Date.now();
+  /** 1 for a transaction, more for the savepoints within it. */
+  readonly depth: number;
+  readonly #owner: object;
+  /** The transaction that this is a savepoint of. */
+  readonly #enclosing: TransactionScope | undefined;
+  /** What the flow was in before. */
+  readonly #before: TransactionScope | undefined;
+  #session: NativeDialect | undefined;
+  #transaction: IDialect | undefined;
+  #isOpen = true;
+  /** Whether it was used by the object that stands for it. */
+  #isUsedByItself = false;
+  /** Whether it was used through the database. */
+  #isUsedThroughOwner = false;
+
+  /** @param owner the database; its calls are those that may belong to the transaction */
+  constructor(owner: object, enclosing: TransactionScope | undefined) {
+    this.#owner = owner;
+    this.#enclosing = enclosing;
+    this.#before = flow.getStore();
+    this.depth = (enclosing?.depth ?? 0) + 1;
+    open++;
+  }
+
+  /** The innermost transaction that a call through a database belongs to, as far as the flow goes. */
+  static around(owner: object, access: Access): TransactionScope | undefined {
+    // Without any transaction, a call costs no look at the flow.
+    let scope = open === 0 ? undefined : flow.getStore();
+    while (scope !== undefined && !scope.#takes(owner, access)) scope = scope.#before;
+    if (scope !== undefined) scope.#isUsedThroughOwner = true;
+    return scope;
+  }
+
+  /** The database. */
+  get owner(): object {
+    return this.#owner;
+  }
+
+  /** The native transaction, once it is begun. */
+  get session(): NativeDialect | undefined {
+    return this.#session;
+  }
+
+  /** Makes what follows in the flow of the caller part of the transaction. To be called before anything is awaited. */
+  enter(): void {
+    flow.enterWith(this);
+  }
+
+  /** Runs work whose flow is part of the transaction. */
+  run<T>(work: () => T): T {
+    return flow.run(this, work);
+  }
+
+  /** The object that stands for the transaction, once it is begun. */
+  get transaction(): IDialect | undefined {
+    return this.#transaction;
+  }
+
+  /** Tells that the transaction is begun. */
+  begun(session: NativeDialect, transaction: IDialect): void {
+    this.#session = session;
+    this.#transaction = transaction;
+  }
+
+  /** Tells that the object that stands for the transaction is used. */
+  used(): void {
+    this.#isUsedByItself = true;
+  }
+
+  /** Tells that the transaction is over; calls are then outside of it again. */
+  ended(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    open--;
+    // Following the flow costs time with every promise of the process.
+    if (open === 0) flow.disable();
+  }
+
+  /**
+   * Whether a call belongs to this transaction. Someone who works with the object that stands for it, and reads through the
+   * database, wants to see what others see; a write that is not part of it could wait for it forever.
+   */
+  #takes(owner: object, access: Access): boolean {
+    if (this.#owner !== owner || this.#session === undefined || !this.#isWholeOpen()) return false;
+    if (access === 'write' || this.#isUsedThroughOwner || !this.#isUsedByItself) return true;
+    return this.#enclosing !== undefined && this.#enclosing.#takes(owner, access);
+  }
+
+  #isWholeOpen(): boolean {
+    return this.#isOpen && (this.#enclosing === undefined || this.#enclosing.#isWholeOpen());
+  }
+}
+
+const flow = new AsyncLocalStorage<TransactionScope>();
+
+/** How many transactions are open. */
+let open = 0;
