@@ -65,7 +65,7 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
   async #begin(scope: TransactionScope, options: TransactionOptions | undefined): Promise<NativeTransaction> {
     try {
       const session = await this.begin(options);
-      const tx = new NativeTransaction(session, this.entities, scope);
+      const tx = new NativeTransaction(session, this.surroundings().database, scope);
       scope.begun(session, tx);
       return tx;
     } catch (error) {
@@ -115,6 +115,20 @@ export class NativeBackedDialect extends TransactionalSession {
    */
   static native(dialect: NativeBackedDialect): { session: NativeDialect; tablePrefix: string } {
     return { session: dialect.#connected(), tablePrefix: dialect.#tablePrefix };
+  }
+
+  /**
+   * The entities that a database knows, which its transactions know too.
+   *
+   * @internal
+   */
+  static entitiesOf(database: NativeBackedDialect): EntityHandles {
+    return database.entities;
+  }
+
+  /** @internal */
+  static isConnected(database: NativeBackedDialect): boolean {
+    return database.#session !== null;
   }
 
   /**
@@ -193,11 +207,13 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
   readonly scope: TransactionScope;
   protected readonly entities: EntityHandles;
   readonly #session: NativeDialect;
+  readonly #database: NativeBackedDialect;
 
-  constructor(session: NativeDialect, entities: EntityHandles, scope: TransactionScope) {
+  constructor(session: NativeDialect, database: NativeBackedDialect, scope: TransactionScope) {
     super();
     this.#session = session;
-    this.entities = entities;
+    this.#database = database;
+    this.entities = NativeBackedDialect.entitiesOf(database);
     this.scope = scope;
   }
 
@@ -237,7 +253,7 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
 
   /** @internal */
   protected surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined } {
-    return { database: this.scope.owner as NativeBackedDialect, enclosing: this.scope };
+    return { database: this.#database, enclosing: this.scope };
   }
 
   protected session(): NativeDialect {

@@ -9,7 +9,7 @@ export type Access = 'read' | 'write';
 
 /**
  * A transaction in the flow of calls that began it. Repositories that were made for the database before work in it there, as
- * long as it is open.
+ * long as it is open. A flow may outlive what it went through, so that it keeps neither the transaction nor the database.
  */
 export class TransactionScope {
   readonly id = randomUUID();
@@ -17,13 +17,13 @@ export class TransactionScope {
   readonly startedAt = Date.now();
   /** 1 for a transaction, more for the savepoints within it. */
   readonly depth: number;
-  readonly #owner: object;
+  readonly #owner: WeakRef<object>;
   /** The transaction that this is a savepoint of. */
   readonly #enclosing: TransactionScope | undefined;
   /** What the flow was in before. */
   readonly #before: TransactionScope | undefined;
-  #session: NativeDialect | undefined;
-  #transaction: IDialect | undefined;
+  #session: WeakRef<NativeDialect> | undefined;
+  #transaction: WeakRef<IDialect> | undefined;
   #isOpen = true;
   /** Whether it was used by the object that stands for it. */
   #isUsedByItself = false;
@@ -32,7 +32,7 @@ export class TransactionScope {
 
   /** @param owner the database; its calls are those that may belong to the transaction */
   constructor(owner: object, enclosing: TransactionScope | undefined) {
-    this.#owner = owner;
+    this.#owner = new WeakRef(owner);
     this.#enclosing = enclosing;
     this.#before = flow.getStore();
     this.depth = (enclosing?.depth ?? 0) + 1;
@@ -48,14 +48,9 @@ export class TransactionScope {
     return scope;
   }
 
-  /** The database. */
-  get owner(): object {
-    return this.#owner;
-  }
-
   /** The native transaction, once it is begun. */
   get session(): NativeDialect | undefined {
-    return this.#session;
+    return this.#session?.deref();
   }
 
   /** Makes what follows in the flow of the caller part of the transaction. To be called before anything is awaited. */
@@ -70,13 +65,13 @@ export class TransactionScope {
 
   /** The object that stands for the transaction, once it is begun. */
   get transaction(): IDialect | undefined {
-    return this.#transaction;
+    return this.#transaction?.deref();
   }
 
   /** Tells that the transaction is begun. */
   begun(session: NativeDialect, transaction: IDialect): void {
-    this.#session = session;
-    this.#transaction = transaction;
+    this.#session = new WeakRef(session);
+    this.#transaction = new WeakRef(transaction);
   }
 
   /** Tells that the object that stands for the transaction is used. */
@@ -98,7 +93,7 @@ export class TransactionScope {
    * database, wants to see what others see; a write that is not part of it could wait for it forever.
    */
   #takes(owner: object, access: Access): boolean {
-    if (this.#owner !== owner || this.#session === undefined || !this.#isWholeOpen()) return false;
+    if (this.#owner.deref() !== owner || this.session === undefined || !this.#isWholeOpen()) return false;
     if (access === 'write' || this.#isUsedThroughOwner || !this.#isUsedByItself) return true;
     return this.#enclosing !== undefined && this.#enclosing.#takes(owner, access);
   }
