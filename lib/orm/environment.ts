@@ -37,7 +37,7 @@ export function getEnvNumber(key: string, fallback?: number): number | undefined
 
 /**
  * The connection settings of the environment: `DB_DIALECT` and `SGBD_URI`, which must be set, `DB_SCHEMA_STRATEGY` (`none` by
- * default), `DB_POOL_SIZE`, `DB_TABLE_PREFIX`, `DB_SHOW_SQL` and `DB_FORMAT_SQL`, each with the prefix of the profile first.
+ * default), `DB_POOL_SIZE`, `DB_TABLE_PREFIX`, `DB_SHOW_SQL`, `DB_FORMAT_SQL` and `DB_HIGHLIGHT_SQL`, each with the prefix of the profile first.
  *
  * @throws {ReplicaverseError} of kind `Config` naming the variable that is missing.
  */
@@ -59,6 +59,7 @@ export function getConfigFromEnv(): ConnectionConfig {
     schemaStrategy: getEnv('DB_SCHEMA_STRATEGY', 'none') as SchemaStrategy,
     showSql: getEnvBool('DB_SHOW_SQL'),
     formatSql: getEnvBool('DB_FORMAT_SQL'),
+    highlightSql: getEnvBool('DB_HIGHLIGHT_SQL'),
   };
   const poolSize = getEnvNumber('DB_POOL_SIZE');
   if (poolSize !== undefined) config.poolSize = poolSize;

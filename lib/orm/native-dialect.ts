@@ -149,8 +149,8 @@ export class NativeBackedDialect extends TransactionalSession {
   async connect(config: ConnectionConfig): Promise<void> {
     if (this.#session !== null) throw configError('the dialect is already connected; disconnect it first');
     const settings = nativeConfig(config);
-    const formatted = flagOf('formatSql', config);
-    const print = flagOf('showSql', config) ? statementPrinter(formatted) : undefined;
+    const printing = { formatted: flagOf('formatSql', config), highlighted: flagOf('highlightSql', config) };
+    const print = flagOf('showSql', config) ? statementPrinter(printing) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
     this.#tablePrefix = settings.tablePrefix ?? '';

@@ -1,5 +1,5 @@
 // The operations that a connected database and a transaction on it share, carried out by the native core.
-import { fromNative, schemaError } from '../errors.js';
+import { fromNative, ReplicaverseError, schemaError } from '../errors.js';
 import type { NativeDialect, NativeSchema } from '../../native.js';
 import type { DialectType } from '../types/connection.js';
 import type { RunResult, TransactionOptions } from '../types/dialect.js';
@@ -189,7 +189,10 @@ export abstract class NativeSession {
     );
   }
 
-  /** Adds an amount to a number field of one row, atomically; the row as it then is, `null` if there is none. */
+  /**
+   * Adds an amount to a number field of one row, atomically; the row as it then is. Where there is none, one is begun with the
+   * amount, as counters need it; `null` where the entity requires more than that.
+   */
   async increment<T = EntityRecord>(
     schema: EntityDeclaration,
     id: EntityIdentity,
@@ -197,9 +200,17 @@ export abstract class NativeSession {
     amount: number | bigint,
   ): Promise<T | null> {
     const text = encodeValue(amount, 'amount');
-    return decodeRow(
-      await this.run((session) => session.increment(this.entities.of(schema), encodeId(id), textOf('field', field), text)),
-    );
+    const add = async (): Promise<T | null> =>
+      decodeRow(await this.run((session) => session.increment(this.entities.of(schema), encodeId(id), textOf('field', field), text)));
+    const row = await add();
+    if (row !== null || !canBeginWith(schema, field)) return row;
+    try {
+      return await this.create<T>(schema, { id: idOf(id), [field]: amount });
+    } catch (error) {
+      // Someone else has begun it meanwhile, or it is deleted softly.
+      if (error instanceof ReplicaverseError && error.kind === 'UniqueViolation') return await add();
+      throw error;
+    }
   }
 
   /** Adds a value to an array field or a many-to-many relation of one row, unless it is in it, atomically. */
@@ -291,4 +302,16 @@ export abstract class NativeSession {
 function handlesOf(schemas: readonly EntityDeclaration[]): NativeSchema[] {
   if (!Array.isArray(schemas)) throw schemaError(`schemas: expected a list of entity schemas, found a ${typeof schemas}`);
   return schemas.map((schema: EntityDeclaration) => nativeSchema(schema));
+}
+
+/** Whether a row of the entity may have nothing but an id and this field. */
+function canBeginWith({ fields = {}, relations = {} }: EntityDeclaration, field: string): boolean {
+  const isComplete = Object.entries(fields).every(
+    ([name, { required, default: value }]) => required !== true || value !== undefined || name === field || name === 'id',
+  );
+  return isComplete && Object.values(relations).every(({ required }) => required !== true);
+}
+
+function idOf(identity: EntityIdentity): unknown {
+  return typeof identity === 'object' && 'id' in identity ? identity.id : identity;
 }

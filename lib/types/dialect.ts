@@ -19,6 +19,9 @@ export interface TransactionHandle {
   readonly depth: number;
 }
 
+/** {@link TransactionHandle}, as applications of other versions call it. */
+export type TxHandle = TransactionHandle;
+
 /** The outcome of a statement that returns no rows. */
 export interface RunResult {
   /** How many rows were changed. */

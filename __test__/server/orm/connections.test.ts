@@ -66,16 +66,28 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     await db.disconnect();
   });
 
-  test('the default connection is one for the process, and a new one takes its place', async () => {
+  test('the default connection is one for the process, and one to another place takes its place', async () => {
     const first = await createConnection(config({ tablePrefix: 'd_' }), [note]);
     expect(await getDialect()).toBe(first);
     expect(getSchema('Note')).toBeDefined();
-    const second = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    const second = await createConnection(config({ tablePrefix: 'e_' }), [note]);
     expect(await getDialect()).toBe(second);
     expect(await first.testConnection()).toBe(false);
     await disconnectDialect();
     await expect(getDialect()).rejects.toThrow('there is no default connection');
     expect(await second.testConnection()).toBe(false);
+  });
+
+  test('a default connection to the same place is given again, with the tables of new schemas', async () => {
+    const first = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    await first.create(note, { id: '1' });
+    expect(await createConnection(config({ tablePrefix: 'd_', schemaStrategy: 'create' }), [person])).toBe(first);
+    expect(await first.count(note)).toBe(1);
+    await first.create(person, { name: 'x' });
+    await first.disconnect();
+    const anew = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    expect(anew).not.toBe(first);
+    await anew.count(note);
   });
 
   test('a connection that cannot be made leaves the former default in place', async () => {
