@@ -36,6 +36,18 @@ export type CopyTypedEnd =
   | (CopyConnection & { type: 'db' })
   | { type: 'csv' | 'json' | 'sql' | 'sql-dump'; file: string; createTables?: boolean };
 
+/** {@link CopyTypedEnd} as a source, as applications of `@mostajs/orm-copy-data` call it. */
+export type SourceConfig = CopyTypedEnd;
+
+/** {@link CopyTypedEnd} as a destination, as applications of `@mostajs/orm-copy-data` call it. */
+export type DestConfig = CopyTypedEnd;
+
+/** What a source may be. */
+export type SourceType = 'db' | 'csv' | 'json' | 'sql';
+
+/** What a destination may be. */
+export type DestType = 'db' | 'csv' | 'json' | 'sql-dump';
+
 /**
  * One end of a copy: a URI or path, a file, a database to connect to, or an open dialect or service of this package,
  * which stays open. In text, `csv:folder`, `json:folder`, `ndjson:folder` and `sql:folder` name folders.

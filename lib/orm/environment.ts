@@ -59,8 +59,8 @@ export function getConfigFromEnv(): ConnectionConfig {
     schemaStrategy: getEnv('DB_SCHEMA_STRATEGY', 'none') as SchemaStrategy,
     showSql: getEnvBool('DB_SHOW_SQL'),
     formatSql: getEnvBool('DB_FORMAT_SQL'),
-    highlightSql: getEnvBool('DB_HIGHLIGHT_SQL'),
   };
+  if (getEnvBool('DB_HIGHLIGHT_SQL')) config.highlightSql = true;
   const poolSize = getEnvNumber('DB_POOL_SIZE');
   if (poolSize !== undefined) config.poolSize = poolSize;
   const tablePrefix = getEnv('DB_TABLE_PREFIX');

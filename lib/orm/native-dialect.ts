@@ -4,12 +4,14 @@ import { native } from '../native.js';
 import type { NativeDialect } from '../../native.js';
 import type { ConnectionConfig, DialectType } from '../types/connection.js';
 import type { IDialect, ITransaction, TransactionHandle, TransactionOptions } from '../types/dialect.js';
+import type { DalFilter, EntityIdentity, EntityRecord } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
 import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
 import { statementPrinter } from './statement-printing.js';
 import { type Access, TransactionScope } from './transaction-flow.js';
+import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
 
 /** A session that can start transactions: a database, or a transaction with its savepoints. */
 abstract class TransactionalSession extends NativeSession implements IDialect {
@@ -55,6 +57,21 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
   /** Rolls a transaction back. */
   async rollbackTx(tx: TransactionHandle): Promise<void> {
     await transaction(tx).rollback();
+  }
+
+  /**
+   * Changes the row of an id and gives it as stored, `null` if there is none. Beside fields the data may hold `$set`, `$unset`,
+   * `$inc`, `$addToSet` and `$pull`.
+   */
+  override async update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null> {
+    if (hasOperators(data)) return await updateByOperators<T>(this, schema, id, data);
+    return await super.update<T>(schema, id, data);
+  }
+
+  /** Changes every row that passes the filter, as {@link update}; how many there were. */
+  override async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
+    if (hasOperators(data)) return await updateManyByOperators(this, schema, filter, data);
+    return await super.updateMany(schema, filter, data);
   }
 
   #newScope(): TransactionScope {

@@ -10,6 +10,7 @@ mod dialect;
 mod distinct;
 mod fields;
 mod junction;
+mod link_condition;
 mod remove;
 mod search;
 mod select;
