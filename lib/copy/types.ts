@@ -21,6 +21,8 @@ export interface CopyFile {
   emptyCells?: 'unquoted-null' | 'null' | 'text';
   /** SQL: whose syntax it is; found by the content when read, `postgres` when written. */
   dialect?: 'postgres' | 'cockroachdb' | 'sqlite' | 'mysql' | 'mariadb';
+  /** JSON, when written: whether even the only list stands under the name of its entity; several always do. */
+  namedLists?: boolean;
   /** When read: the columns of the primary key, where neither an entity nor the destination says; else `id`. */
   key?: string[];
 }

@@ -8,6 +8,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
+import { tableListQuery } from './table-list.js';
 import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
 import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
@@ -262,6 +263,11 @@ export abstract class NativeSession {
   /** Drops every table of the application: with a prefix those that carry it, else all. */
   async dropAllTables(): Promise<void> {
     await this.run((session) => session.dropAllTables());
+  }
+
+  /** The statement for {@link executeQuery} that gives a row `{name}` for each table. */
+  getTableListQuery(): string {
+    return tableListQuery(this.dialectType);
   }
 
   /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */

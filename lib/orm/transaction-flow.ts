@@ -25,6 +25,8 @@ export class TransactionScope {
   #session: WeakRef<NativeDialect> | undefined;
   #transaction: WeakRef<IDialect> | undefined;
   #isOpen = true;
+  /** Whether it has the extent of a function, which does the work of the transaction and nothing else. */
+  #hasWork = false;
   /** Whether it was used by the object that stands for it. */
   #isUsedByItself = false;
   /** Whether it was used through the database. */
@@ -60,6 +62,7 @@ export class TransactionScope {
 
   /** Runs work whose flow is part of the transaction. */
   run<T>(work: () => T): T {
+    this.#hasWork = true;
     return flow.run(this, work);
   }
 
@@ -89,12 +92,13 @@ export class TransactionScope {
   }
 
   /**
-   * Whether a call belongs to this transaction. Someone who works with the object that stands for it, and reads through the
-   * database, wants to see what others see; a write that is not part of it could wait for it forever.
+   * Whether a call belongs to this transaction. Someone who works with the object that stands for it, and calls the database
+   * as well, means what is outside of it. But all that the function of a transaction writes is part of it: it might have been
+   * written by code that does not know of the transaction, and outside it could wait for it forever.
    */
   #takes(owner: object, access: Access): boolean {
     if (this.#owner.deref() !== owner || this.session === undefined || !this.#isWholeOpen()) return false;
-    if (access === 'write' || this.#isUsedThroughOwner || !this.#isUsedByItself) return true;
+    if (this.#isUsedThroughOwner || !this.#isUsedByItself || (access === 'write' && this.#hasWork)) return true;
     return this.#enclosing !== undefined && this.#enclosing.#takes(owner, access);
   }
 

@@ -1,6 +1,6 @@
 // Connections: schema strategies, statements of the database's own language, and the default connection.
 import { clearRegistry, createConnection, createIsolatedDialect, disconnectDialect, getDialect, getSchema, registerSchema, testConnection } from 'replicaverse';
-import type { ConnectionConfig } from 'replicaverse';
+import type { ConnectionConfig, IDialect } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
@@ -107,6 +107,16 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(statements[0]).toMatch(/p_notes/);
     expect(statements[0]).not.toContain('secret');
     await Promise.all([loud.disconnect(), quiet.disconnect()]);
+  });
+
+  test('the names of the tables can be asked for', async () => {
+    const db = await createIsolatedDialect(config({ tablePrefix: 'l_' }), [note, person]);
+    await db.create(note, { id: '1' });
+    await db.create(person, { name: 'x' });
+    const statement = (db as IDialect & { getTableListQuery(): string }).getTableListQuery();
+    const tables = await db.executeQuery<{ name: string }>(statement, []);
+    expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['l_notes', 'l_people']));
+    await db.disconnect();
   });
 
   test('a prefix stands before every table', async () => {

@@ -110,6 +110,15 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect((await db.find(note, {}, { sort: { id: 1 } })).map(({ id }) => id)).toEqual(['2', '3']);
   });
 
+  test('a transaction that is used by itself leaves what goes through the database outside', async () => {
+    const open = await db.beginTx();
+    expect(await open.count(note)).toBe(0);
+    const notes = new BaseRepository(note, db);
+    if (dialect !== 'sqlite') await notes.create({ id: '1' });
+    await open.rollback();
+    expect(await notes.count()).toBe(dialect === 'sqlite' ? 0 : 1);
+  });
+
   test('what others do at the same time does not belong to it', async () => {
     let settle = (): void => undefined;
     const gate = new Promise<void>((resolve) => (settle = resolve));
