@@ -4,7 +4,7 @@ import { native } from '../native.js';
 import { getAllSchemas, nativeSchema } from '../orm/index.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { type NamedEnd, namedEnd, type OpenedEnd, openEndOf } from './ends.js';
-import { logOutcome, resultOf } from './result.js';
+import { entityNames, logOutcome, resultOf } from './result.js';
 import { settingsOf, type Settings } from './settings.js';
 import type { CopyDestinationFailure, CopyProgress, CopyRequest, CopyResult } from './types.js';
 
@@ -39,7 +39,8 @@ export async function copyData(request: CopyRequest): Promise<CopyResult> {
     const targets = await openTargets(ends, schemas, settings, opened);
     const report = await run(source, targets, schemas, settings);
     const labels = ends.map(({ label }) => label);
-    const result = resultOf(report, { source: source.label, ends: labels, failures: targets.failures });
+    const surroundings = { source: source.label, ends: labels, failures: targets.failures, entityOf: entityNames(schemas) };
+    const result = resultOf(report, surroundings);
     logOutcome(result, settings.log);
     return result;
   } finally {
@@ -121,7 +122,7 @@ async function run(source: OpenedEnd, targets: Targets, schemas: readonly Entity
   const abort = (): void => stop.request();
   if (settings.signal?.aborted) abort();
   settings.signal?.addEventListener('abort', abort);
-  const listener = new ProgressListener(settings, targets.open, abort);
+  const listener = new ProgressListener(settings, targets.open, { stop: abort, entityOf: entityNames(schemas) });
   try {
     const report = await fromNative(() =>
       native.copyData(JSON.stringify(request), sessions, schemas.map(nativeSchema), stop, listener.function),
@@ -138,16 +139,20 @@ class ProgressListener {
   readonly function: ((progress: string) => void) | undefined;
   #thrown: { error: unknown } | undefined;
 
-  constructor({ onProgress }: Settings, targets: readonly OpenTarget[], stop: () => void) {
+  constructor(
+    { onProgress }: Settings,
+    targets: readonly OpenTarget[],
+    { stop, entityOf }: { stop: () => void; entityOf: (table: string) => string },
+  ) {
     if (onProgress === undefined) return;
     this.function = (text) => {
       if (this.#thrown !== undefined) return;
-      const { destination, collection: entity, rows, estimate, done } = JSON.parse(text) as NativeProgress;
+      const { destination, collection, rows, estimate, done } = JSON.parse(text) as NativeProgress;
       const target = targets[destination];
       const progress: CopyProgress = {
         destination: target?.end.label ?? '',
         destinationIndex: target?.place ?? destination,
-        entity,
+        entity: entityOf(collection),
         rows,
         ...(estimate === undefined ? {} : { estimate }),
         done,

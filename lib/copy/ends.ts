@@ -130,7 +130,7 @@ function endOfType(fields: Record<string, unknown>, role: string): NamedEnd {
       return fileEnd({ format: 'csv', path }, role);
     case 'json':
       if (path === undefined) throw needs('JSON', 'file path');
-      return fileEnd({ format: 'json', path }, role);
+      return fileEnd({ format: 'json', path, ...(short === 'dest' ? { namedLists: true } : {}) }, role);
     case 'sql':
     case 'sql-dump':
       if (path === undefined) throw needs(short === 'dest' ? 'SQL dump' : 'SQL', 'file path');
@@ -141,12 +141,12 @@ function endOfType(fields: Record<string, unknown>, role: string): NamedEnd {
 }
 
 function fileEnd(fields: Record<string, unknown>, role: string): FileEnd {
-  const { format, path, delimiter, emptyCells, dialect, key, ...unknown } = fields;
-  refuseUnknown(unknown, role, 'format, path, delimiter, emptyCells, dialect, key');
+  const { format, path, delimiter, emptyCells, dialect, key, namedLists, ...unknown } = fields;
+  refuseUnknown(unknown, role, 'format, path, delimiter, emptyCells, dialect, key, namedLists');
   if (typeof path !== 'string' || path === '') throw configError(`${role}.path: a file or folder is required`);
   const keys = key === undefined ? undefined : typeof key === 'string' ? [key] : key;
   // The core checks the values.
-  const file = { format, path, delimiter, emptyCells, dialect, key: keys } as CopyFile;
+  const file = { format, path, delimiter, emptyCells, dialect, key: keys, namedLists } as CopyFile;
   return { kind: 'files', label: path, file };
 }
 

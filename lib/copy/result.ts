@@ -1,4 +1,6 @@
 // What came of a copy, from the core's report.
+import { completeSchema } from '../orm/registry.js';
+import type { EntityDeclaration } from '../types/schema.js';
 import type { CopyDestinationFailure, CopyResult, CopyStats } from './types.js';
 
 /** The core's report. */
@@ -19,15 +21,23 @@ interface Surroundings {
   ends: string[];
   /** Destinations that could not be opened. */
   failures: CopyDestinationFailure[];
+  /** What the rows of a table are called. */
+  entityOf: (table: string) => string;
+}
+
+/** Tables by the names of their entities; one that is no entity's has its own. */
+export function entityNames(schemas: readonly EntityDeclaration[]): (table: string) => string {
+  const names = new Map(schemas.map(completeSchema).map(({ name, collection }) => [collection, name]));
+  return (table) => names.get(table) ?? table;
 }
 
 /** The result that applications see. */
-export function resultOf(reportText: string, { source, ends, failures }: Surroundings): CopyResult {
+export function resultOf(reportText: string, { source, ends, failures, entityOf }: Surroundings): CopyResult {
   const report = JSON.parse(reportText) as NativeReport;
   const stats = report.destinations.flatMap(({ label, collections }) =>
     collections.map(({ collection, duration, ...counts }) => ({
       destination: label,
-      entity: collection,
+      entity: entityOf(collection),
       ...counts,
       copied: counts.created + counts.updated,
       durationMs: duration,

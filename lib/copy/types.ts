@@ -21,6 +21,8 @@ export interface CopyFile {
   emptyCells?: 'unquoted-null' | 'null' | 'text';
   /** SQL: whose syntax it is; found by the content when read, `postgres` when written. */
   dialect?: 'postgres' | 'cockroachdb' | 'sqlite' | 'mysql' | 'mariadb';
+  /** JSON, when written: whether even the only list stands under the name of its entity; several always do. */
+  namedLists?: boolean;
   /** When read: the columns of the primary key, where neither an entity nor the destination says; else `id`. */
   key?: string[];
 }
@@ -35,6 +37,18 @@ export interface CopyConnection extends ConnectionConfig {
 export type CopyTypedEnd =
   | (CopyConnection & { type: 'db' })
   | { type: 'csv' | 'json' | 'sql' | 'sql-dump'; file: string; createTables?: boolean };
+
+/** {@link CopyTypedEnd} as a source, as applications of `@mostajs/orm-copy-data` call it. */
+export type SourceConfig = CopyTypedEnd;
+
+/** {@link CopyTypedEnd} as a destination, as applications of `@mostajs/orm-copy-data` call it. */
+export type DestConfig = CopyTypedEnd;
+
+/** What a source may be. */
+export type SourceType = 'db' | 'csv' | 'json' | 'sql';
+
+/** What a destination may be. */
+export type DestType = 'db' | 'csv' | 'json' | 'sql-dump';
 
 /**
  * One end of a copy: a URI or path, a file, a database to connect to, or an open dialect or service of this package,

@@ -1,8 +1,9 @@
 // The file of projects: their settings and schemas as JSON, written whole or not at all.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { ReplicaverseError } from '../errors.js';
 import { maskPassword } from '../orm/index.js';
+import type { EntityDeclaration } from '../types/schema.js';
 import type { ProjectConfig } from './types.js';
 
 type Entry = Omit<ProjectConfig, 'name'>;
@@ -25,7 +26,7 @@ export function writeProjects(path: string, projects: readonly ProjectConfig[], 
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(temporary, `${JSON.stringify({ projects: Object.fromEntries(entries) }, null, 2)}\n`, { mode: 0o600 });
+    writeFileSync(temporary, `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`, { mode: 0o600 });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -45,10 +46,15 @@ export function readProjects(path: string): ProjectConfig[] {
   } catch (error) {
     throw fileError(path, 'cannot be read', error);
   }
-  const projects = isObject(content) && 'projects' in content ? content.projects : content;
+  const projects = isObject(content) && isWrapper(content) ? content.projects : content;
   if (Array.isArray(projects)) return (projects as unknown[]).map((entry, index) => checked(path, nameOf(entry, index), entry));
   if (!isObject(projects)) throw fileError(path, 'is no file of projects');
   return Object.entries(projects).map(([name, entry]) => checked(path, name, entry));
+}
+
+/** Whether the projects stand in a member `projects`, which is no project of this name. */
+function isWrapper(content: Record<string, unknown>): boolean {
+  return 'projects' in content && !(isObject(content.projects) && typeof content.projects.dialect === 'string');
 }
 
 function checked(path: string, name: string, entry: unknown): ProjectConfig {
@@ -56,11 +62,21 @@ function checked(path: string, name: string, entry: unknown): ProjectConfig {
   for (const setting of ['dialect', 'uri']) {
     if (typeof entry[setting] !== 'string') throw fileError(path, `is no file of projects: "${name}" has no ${setting}`);
   }
-  const { schemas } = entry;
+  const schemas = typeof entry.schemas === 'string' ? schemasIn(path, entry.schemas) : entry.schemas;
   if (schemas !== undefined && !Array.isArray(schemas)) {
     throw fileError(path, `is no file of projects: the schemas of "${name}" are no list`);
   }
-  return { ...(entry as unknown as Entry), name };
+  return { ...(entry as unknown as Entry), ...(schemas === undefined ? {} : { schemas: schemas as EntityDeclaration[] }), name };
+}
+
+/** The schemas in a file of their own, which is named from the working folder, or from the folder of the projects' file. */
+function schemasIn(path: string, name: string): unknown {
+  const file = existsSync(name) ? name : resolve(dirname(path), name);
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw fileError(path, `names a file of schemas, "${name}", that cannot be read`, error);
+  }
 }
 
 function nameOf(entry: unknown, index: number): string {

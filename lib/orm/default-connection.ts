@@ -5,6 +5,7 @@ import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { createIsolatedDialect } from './connection.js';
 import { getConfigFromEnv, getEnv } from './environment.js';
+import { NativeBackedDialect } from './native-dialect.js';
 import { getAllSchemas, getSchema, registerSchema } from './registry.js';
 
 const SLOT = Symbol.for('replicaverse.connection');
@@ -12,6 +13,8 @@ const SLOT = Symbol.for('replicaverse.connection');
 interface DefaultConnection {
   readonly dialect: IDialect;
   readonly dialectType: string;
+  /** What it was opened by. */
+  readonly config: ConnectionConfig;
   /** The schemas whose tables have been brought into being. */
   readonly known: Set<EntityDeclaration>;
   /** Settles when the schemas that were registered later have their tables. */
@@ -28,8 +31,9 @@ interface Opening {
 const holder = globalThis as { [SLOT]?: Opening };
 
 /**
- * Connects to a database and makes it the default connection of the process, which {@link getDialect} gives. A former
- * default connection is closed. Schemas that are given are registered as well.
+ * Connects to a database and makes it the default connection of the process, which {@link getDialect} gives. If that is
+ * connected to the same database already, it is given as it is, after making the tables of new schemas; a default connection to
+ * another database is closed. Schemas that are given are registered as well.
  *
  * @throws {ReplicaverseError} as {@link createIsolatedDialect}; the former default connection then stays.
  */
@@ -38,6 +42,7 @@ export async function createConnection(
   schemas?: readonly EntityDeclaration[],
 ): Promise<IDialect> {
   if (schemas !== undefined) registerSchema(schemas);
+  if (await isDefault(config)) return await getDialect();
   const connection = await open(config, schemas?.map(({ name }) => getSchema(name)) ?? getAllSchemas());
   const former = holder[SLOT];
   holder[SLOT] = { connection: Promise.resolve(connection), dialectType: connection.dialectType };
@@ -54,7 +59,7 @@ export async function createConnection(
  * {@link createIsolatedDialect}; the next call then tries again.
  */
 export async function getDialect(config?: ConnectionConfig): Promise<IDialect> {
-  const connection = await (holder[SLOT] ?? openDefault(config)).connection;
+  const connection = await openedDefault(config);
   connection.catchingUp = connection.catchingUp.catch(() => undefined).then(() => catchUp(connection));
   await connection.catchingUp;
   return connection.dialect;
@@ -70,6 +75,19 @@ export async function disconnectDialect(): Promise<void> {
   const opening = holder[SLOT];
   delete holder[SLOT];
   await close(opening);
+}
+
+/** The default connection; one whose dialect was disconnected is opened again. */
+async function openedDefault(config: ConnectionConfig | undefined): Promise<DefaultConnection> {
+  const opening = holder[SLOT] ?? openDefault(config);
+  const connection = await opening.connection;
+  if (isOpen(connection)) return connection;
+  if (holder[SLOT] === opening) delete holder[SLOT];
+  return await openedDefault(config ?? connection.config);
+}
+
+function isOpen({ dialect }: DefaultConnection): boolean {
+  return !(dialect instanceof NativeBackedDialect) || NativeBackedDialect.isConnected(dialect);
 }
 
 function openDefault(config: ConnectionConfig | undefined): Opening {
@@ -95,7 +113,15 @@ function settingsOfEnvironment(): ConnectionConfig {
 
 async function open(config: ConnectionConfig, schemas: readonly EntityDeclaration[]): Promise<DefaultConnection> {
   const dialect = await createIsolatedDialect(config, schemas);
-  return { dialect, dialectType: config.dialect, known: new Set(schemas), catchingUp: Promise.resolve() };
+  return { dialect, dialectType: config.dialect, config: { ...config }, known: new Set(schemas), catchingUp: Promise.resolve() };
+}
+
+/** Whether the default connection is one to these tables, and open. */
+async function isDefault({ dialect, uri, tablePrefix }: ConnectionConfig): Promise<boolean> {
+  const connection = await holder[SLOT]?.connection.catch(() => undefined);
+  if (connection === undefined || !isOpen(connection)) return false;
+  const { config } = connection;
+  return config.dialect === dialect && config.uri === uri && (config.tablePrefix ?? '') === (tablePrefix ?? '');
 }
 
 async function catchUp({ dialect, known }: DefaultConnection): Promise<void> {

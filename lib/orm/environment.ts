@@ -37,7 +37,7 @@ export function getEnvNumber(key: string, fallback?: number): number | undefined
 
 /**
  * The connection settings of the environment: `DB_DIALECT` and `SGBD_URI`, which must be set, `DB_SCHEMA_STRATEGY` (`none` by
- * default), `DB_POOL_SIZE`, `DB_TABLE_PREFIX`, `DB_SHOW_SQL` and `DB_FORMAT_SQL`, each with the prefix of the profile first.
+ * default), `DB_POOL_SIZE`, `DB_TABLE_PREFIX`, `DB_SHOW_SQL`, `DB_FORMAT_SQL` and `DB_HIGHLIGHT_SQL`, each with the prefix of the profile first.
  *
  * @throws {ReplicaverseError} of kind `Config` naming the variable that is missing.
  */
@@ -60,6 +60,7 @@ export function getConfigFromEnv(): ConnectionConfig {
     showSql: getEnvBool('DB_SHOW_SQL'),
     formatSql: getEnvBool('DB_FORMAT_SQL'),
   };
+  if (getEnvBool('DB_HIGHLIGHT_SQL')) config.highlightSql = true;
   const poolSize = getEnvNumber('DB_POOL_SIZE');
   if (poolSize !== undefined) config.poolSize = poolSize;
   const tablePrefix = getEnv('DB_TABLE_PREFIX');

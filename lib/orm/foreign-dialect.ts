@@ -1,7 +1,8 @@
 // A dialect of the application's own, with what its object lacks emulated or refused by name.
+import { randomUUID } from 'node:crypto';
 import { ReplicaverseError } from '../errors.js';
 import type { ConnectionConfig } from '../types/connection.js';
-import type { IDialect, ITransaction, RunResult, TransactionOptions } from '../types/dialect.js';
+import type { IDialect, ITransaction, RunResult, TransactionHandle, TransactionOptions } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { ForeignRows, methodOf } from './foreign-rows.js';
 import { completeSchema } from './registry.js';
@@ -89,12 +90,12 @@ export class ForeignDialect extends ForeignRows implements IDialect {
     return new ForeignTransaction(this.#scoped(handle), this, handle);
   }
 
-  async commitTx(tx: ITransaction): Promise<void> {
-    await tx.commit();
+  async commitTx(tx: TransactionHandle): Promise<void> {
+    await (tx as ITransaction).commit();
   }
 
-  async rollbackTx(tx: ITransaction): Promise<void> {
-    await tx.rollback();
+  async rollbackTx(tx: TransactionHandle): Promise<void> {
+    await (tx as ITransaction).rollback();
   }
 
   /** The dialect of a transaction: what the object gives as one, or else the object itself. */
@@ -106,6 +107,9 @@ export class ForeignDialect extends ForeignRows implements IDialect {
 
 /** A transaction that was begun on a {@link ForeignDialect}. */
 class ForeignTransaction extends ForeignDialect implements ITransaction {
+  readonly id: string;
+  readonly startedAt: number;
+  readonly depth: number;
   readonly #owner: ForeignDialect;
   readonly #handle: unknown;
   #ended = false;
@@ -114,6 +118,10 @@ class ForeignTransaction extends ForeignDialect implements ITransaction {
     super(scope.dialectType, scope.object);
     this.#owner = owner;
     this.#handle = handle;
+    const { id, startedAt, depth } = (handle ?? {}) as Partial<TransactionHandle>;
+    this.id = typeof id === 'string' ? id : randomUUID();
+    this.startedAt = typeof startedAt === 'number' ? startedAt : Date.now();
+    this.depth = typeof depth === 'number' ? depth : 1;
   }
 
   async commit(): Promise<void> {

@@ -3,12 +3,15 @@ import { closedError, configError, fromNative, ReplicaverseError } from '../erro
 import { native } from '../native.js';
 import type { NativeDialect } from '../../native.js';
 import type { ConnectionConfig, DialectType } from '../types/connection.js';
-import type { IDialect, ITransaction, TransactionOptions } from '../types/dialect.js';
+import type { IDialect, ITransaction, TransactionHandle, TransactionOptions } from '../types/dialect.js';
+import type { DalFilter, EntityIdentity, EntityRecord } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
 import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
 import { statementPrinter } from './statement-printing.js';
+import { type Access, TransactionScope } from './transaction-flow.js';
+import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
 
 /** A session that can start transactions: a database, or a transaction with its savepoints. */
 abstract class TransactionalSession extends NativeSession implements IDialect {
@@ -16,35 +19,82 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
   abstract disconnect(): Promise<void>;
 
   /**
+   * The database, and the transaction that another one would be a savepoint of.
+   *
+   * @internal
+   */
+  protected abstract surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined };
+
+  /**
    * Runs `work` in a transaction, which it is given as a dialect: commits when it resolves, rolls back and rethrows
-   * when it rejects. Within a transaction this is a savepoint.
+   * when it rejects. Within a transaction this is a savepoint. What `work` does through the dialect of the database, and
+   * through repositories on it, belongs to the transaction as well.
    */
   async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
-    const tx = await this.beginTx(options);
-    const result = await rollingBack(tx, work);
+    const tx = await this.#begin(this.#newScope(), options);
+    const result = await rollingBack(tx, () => tx.scope.run(() => work(tx)));
     await tx.commit();
     return result;
   }
 
-  /** Starts a transaction, which the caller ends by `commit()` or `rollback()`; within a transaction, a savepoint. */
-  async beginTx(options?: TransactionOptions): Promise<ITransaction> {
-    return new NativeTransaction(await this.begin(options), this.entities);
+  /**
+   * Starts a transaction, which the caller ends by `commit()` or `rollback()`; within a transaction, a savepoint. What the
+   * caller then does through the dialect of the database belongs to it as well.
+   */
+  beginTx(options?: TransactionOptions): Promise<ITransaction> {
+    const scope = this.#newScope();
+    const begun = this.#begin(scope, options);
+    // Now, and not when it is begun: by then this would be another flow than the caller's.
+    scope.enter();
+    return begun;
   }
 
   /** Commits a transaction. */
-  async commitTx(tx: ITransaction): Promise<void> {
+  async commitTx(tx: TransactionHandle): Promise<void> {
     await transaction(tx).commit();
   }
 
   /** Rolls a transaction back. */
-  async rollbackTx(tx: ITransaction): Promise<void> {
+  async rollbackTx(tx: TransactionHandle): Promise<void> {
     await transaction(tx).rollback();
+  }
+
+  /**
+   * Changes the row of an id and gives it as stored, `null` if there is none. Beside fields the data may hold `$set`, `$unset`,
+   * `$inc`, `$addToSet` and `$pull`.
+   */
+  override async update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null> {
+    if (hasOperators(data)) return await updateByOperators<T>(this, schema, id, data);
+    return await super.update<T>(schema, id, data);
+  }
+
+  /** Changes every row that passes the filter, as {@link update}; how many there were. */
+  override async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
+    if (hasOperators(data)) return await updateManyByOperators(this, schema, filter, data);
+    return await super.updateMany(schema, filter, data);
+  }
+
+  #newScope(): TransactionScope {
+    const { database, enclosing } = this.surroundings();
+    return new TransactionScope(database, enclosing);
+  }
+
+  async #begin(scope: TransactionScope, options: TransactionOptions | undefined): Promise<NativeTransaction> {
+    try {
+      const session = await this.begin(options);
+      const tx = new NativeTransaction(session, this.surroundings().database, scope);
+      scope.begun(session, tx);
+      return tx;
+    } catch (error) {
+      scope.ended();
+      throw error;
+    }
   }
 }
 
-async function rollingBack<T>(tx: ITransaction, work: (tx: IDialect) => T | Promise<T>): Promise<T> {
+async function rollingBack<T>(tx: ITransaction, work: () => T | Promise<T>): Promise<T> {
   try {
-    return await work(tx);
+    return await work();
   } catch (error) {
     // A rollback that fails leaves the transaction to the database, which undoes it with the connection; what the
     // caller needs to know is why the work failed.
@@ -81,7 +131,21 @@ export class NativeBackedDialect extends TransactionalSession {
    * @internal
    */
   static native(dialect: NativeBackedDialect): { session: NativeDialect; tablePrefix: string } {
-    return { session: dialect.session(), tablePrefix: dialect.#tablePrefix };
+    return { session: dialect.#connected(), tablePrefix: dialect.#tablePrefix };
+  }
+
+  /**
+   * The entities that a database knows, which its transactions know too.
+   *
+   * @internal
+   */
+  static entitiesOf(database: NativeBackedDialect): EntityHandles {
+    return database.entities;
+  }
+
+  /** @internal */
+  static isConnected(database: NativeBackedDialect): boolean {
+    return database.#session !== null;
   }
 
   /**
@@ -102,8 +166,8 @@ export class NativeBackedDialect extends TransactionalSession {
   async connect(config: ConnectionConfig): Promise<void> {
     if (this.#session !== null) throw configError('the dialect is already connected; disconnect it first');
     const settings = nativeConfig(config);
-    const formatted = flagOf('formatSql', config);
-    const print = flagOf('showSql', config) ? statementPrinter(formatted) : undefined;
+    const printing = { formatted: flagOf('formatSql', config), highlighted: flagOf('highlightSql', config) };
+    const print = flagOf('showSql', config) ? statementPrinter(printing) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
     this.#tablePrefix = settings.tablePrefix ?? '';
@@ -111,30 +175,75 @@ export class NativeBackedDialect extends TransactionalSession {
 
   /** Closes every connection; calling it again does nothing. */
   async disconnect(): Promise<void> {
-    if (this.#session === null) return;
+    const session = this.#session;
+    if (session === null) return;
     try {
-      await this.run((session) => session.disconnect());
+      await fromNative(() => session.disconnect());
     } finally {
       this.#session = null;
     }
   }
 
+  override async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    const outer = this.#dialectType === 'mongodb' ? TransactionScope.around(this, 'write') : undefined;
+    return outer === undefined ? await super.$transaction(work, options) : await partOf(outer, work);
+  }
+
   /** @internal */
-  protected session(): NativeDialect {
+  protected session(access: Access): NativeDialect {
+    return TransactionScope.around(this, access)?.session ?? this.#connected();
+  }
+
+  /** @internal */
+  protected surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined } {
+    return { database: this, enclosing: TransactionScope.around(this, 'write') };
+  }
+
+  #connected(): NativeDialect {
     if (this.#session === null) throw closedError('the dialect is not connected');
     return this.#session;
   }
 }
 
+/**
+ * Runs work as a part of a transaction where there are no savepoints: if the part fails, so does the whole, which can only be
+ * rolled back then.
+ */
+async function partOf<T>({ transaction, session }: TransactionScope, work: (tx: IDialect) => T | Promise<T>): Promise<T> {
+  try {
+    return await work(transaction as IDialect);
+  } catch (error) {
+    await fromNative(() => session?.rollback()).catch(() => undefined);
+    throw error;
+  }
+}
+
 /** A transaction on a database of a built-in dialect. One that is forgotten is rolled back. */
 class NativeTransaction extends TransactionalSession implements ITransaction {
+  /** @internal */
+  readonly scope: TransactionScope;
   protected readonly entities: EntityHandles;
   readonly #session: NativeDialect;
+  readonly #database: NativeBackedDialect;
 
-  constructor(session: NativeDialect, entities: EntityHandles) {
+  constructor(session: NativeDialect, database: NativeBackedDialect, scope: TransactionScope) {
     super();
     this.#session = session;
-    this.entities = entities;
+    this.#database = database;
+    this.entities = NativeBackedDialect.entitiesOf(database);
+    this.scope = scope;
+  }
+
+  get id(): string {
+    return this.scope.id;
+  }
+
+  get startedAt(): number {
+    return this.scope.startedAt;
+  }
+
+  get depth(): number {
+    return this.scope.depth;
   }
 
   get dialectType(): DialectType {
@@ -142,11 +251,13 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
   }
 
   async commit(): Promise<void> {
-    await this.run((session) => session.commit());
+    this.scope.ended();
+    await fromNative(() => this.#session.commit());
   }
 
   async rollback(): Promise<void> {
-    await this.run((session) => session.rollback());
+    this.scope.ended();
+    await fromNative(() => this.#session.rollback());
   }
 
   async connect(): Promise<void> {
@@ -157,12 +268,19 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
     throw transactionError('a transaction cannot be disconnected; commit it or roll it back');
   }
 
+  /** @internal */
+  protected surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined } {
+    return { database: this.#database, enclosing: this.scope };
+  }
+
   protected session(): NativeDialect {
+    this.scope.used();
     return this.#session;
   }
 }
 
-function transaction(tx: Partial<ITransaction> | null | undefined): ITransaction {
+function transaction(handle: TransactionHandle | null | undefined): ITransaction {
+  const tx = handle as Partial<ITransaction> | null | undefined;
   if (typeof tx?.commit === 'function' && typeof tx.rollback === 'function') return tx as ITransaction;
   throw transactionError('expected a transaction that beginTx gave');
 }

@@ -1,5 +1,5 @@
 // The operations that a connected database and a transaction on it share, carried out by the native core.
-import { fromNative, schemaError } from '../errors.js';
+import { fromNative, ReplicaverseError, schemaError } from '../errors.js';
 import type { NativeDialect, NativeSchema } from '../../native.js';
 import type { DialectType } from '../types/connection.js';
 import type { RunResult, TransactionOptions } from '../types/dialect.js';
@@ -8,6 +8,8 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
+import { tableListQuery } from './table-list.js';
+import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
 import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
 
@@ -16,11 +18,11 @@ export abstract class NativeSession {
   abstract readonly dialectType: DialectType;
 
   /**
-   * The native object.
+   * The native object that carries out a call.
    *
    * @internal
    */
-  protected abstract session(): NativeDialect;
+  protected abstract session(access: Access): NativeDialect;
 
   /**
    * The entities that the connection knows.
@@ -32,7 +34,7 @@ export abstract class NativeSession {
   /** Whether the database answers. */
   async testConnection(): Promise<boolean> {
     try {
-      await this.run((session) => session.testConnection());
+      await this.#read((session) => session.testConnection());
       return true;
     } catch {
       return false;
@@ -49,14 +51,14 @@ export abstract class NativeSession {
   /** The rows that pass the filter. */
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
     return decodeRows(
-      await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
+      await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
     );
   }
 
   /** The first row that passes the filter, `null` if there is none. */
   async findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null> {
     const one = encodeOptions({ ...options, limit: 1 });
-    return decodeRow(await this.run((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
+    return decodeRow(await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
   }
 
   /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
@@ -66,7 +68,7 @@ export abstract class NativeSession {
     options?: QueryOptions,
   ): Promise<T | null> {
     return decodeRow(
-      await this.run((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
+      await this.#read((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
     );
   }
 
@@ -82,7 +84,7 @@ export abstract class NativeSession {
   ): Promise<T[]> {
     const names = textsOf('relations', relations);
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.findWithRelations(this.entities.of(schema), encodeFilter(filter), names, encodeOptions(options)),
       ),
     );
@@ -98,7 +100,7 @@ export abstract class NativeSession {
     const names = textsOf('relations', relations);
     const text = encodeValue(id, 'id');
     return decodeRow(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.findByIdWithRelations(this.entities.of(schema), text, names, encodeOptions(options)),
       ),
     );
@@ -106,7 +108,7 @@ export abstract class NativeSession {
 
   /** How many rows pass the filter; of the options only `includeDeleted` matters. */
   async count(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<number> {
-    return this.run((session) => session.count(this.entities.of(schema), encodeFilter(filter), encodeOptions(options)));
+    return this.#read((session) => session.count(this.entities.of(schema), encodeFilter(filter), encodeOptions(options)));
   }
 
   /** Inserts a row and gives it as stored. */
@@ -154,7 +156,7 @@ export abstract class NativeSession {
     filter?: DalFilter,
     options?: DeletedOption,
   ): Promise<V[]> {
-    const text = await this.run((session) =>
+    const text = await this.#read((session) =>
       session.distinct(this.entities.of(schema), textOf('field', field), encodeFilter(filter), encodeOptions(options)),
     );
     return decodeRows<{ value: V }>(text).map(({ value }) => value);
@@ -167,7 +169,7 @@ export abstract class NativeSession {
     options?: DeletedOption,
   ): Promise<T[]> {
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.aggregate(this.entities.of(schema), encodeStages(stages), encodeOptions(options)),
       ),
     );
@@ -182,13 +184,16 @@ export abstract class NativeSession {
   ): Promise<T[]> {
     const names = textsOf('fields', fields);
     return decodeRows(
-      await this.run((session) =>
+      await this.#read((session) =>
         session.search(this.entities.of(schema), textOf('query', query), names, encodeOptions(options)),
       ),
     );
   }
 
-  /** Adds an amount to a number field of one row, atomically; the row as it then is, `null` if there is none. */
+  /**
+   * Adds an amount to a number field of one row, atomically; the row as it then is. Where there is none, one is begun with the
+   * amount, as counters need it; `null` where the entity requires more than that.
+   */
   async increment<T = EntityRecord>(
     schema: EntityDeclaration,
     id: EntityIdentity,
@@ -196,9 +201,17 @@ export abstract class NativeSession {
     amount: number | bigint,
   ): Promise<T | null> {
     const text = encodeValue(amount, 'amount');
-    return decodeRow(
-      await this.run((session) => session.increment(this.entities.of(schema), encodeId(id), textOf('field', field), text)),
-    );
+    const add = async (): Promise<T | null> =>
+      decodeRow(await this.run((session) => session.increment(this.entities.of(schema), encodeId(id), textOf('field', field), text)));
+    const row = await add();
+    if (row !== null || !canBeginWith(schema, field)) return row;
+    try {
+      return await this.create<T>(schema, { id: idOf(id), [field]: amount });
+    } catch (error) {
+      // Someone else has begun it meanwhile, or it is deleted softly.
+      if (error instanceof ReplicaverseError && error.kind === 'UniqueViolation') return await add();
+      throw error;
+    }
   }
 
   /** Adds a value to an array field or a many-to-many relation of one row, unless it is in it, atomically. */
@@ -252,9 +265,14 @@ export abstract class NativeSession {
     await this.run((session) => session.dropAllTables());
   }
 
+  /** The statement for {@link executeQuery} that gives a row `{name}` for each table. */
+  getTableListQuery(): string {
+    return tableListQuery(this.dialectType);
+  }
+
   /** Runs a statement in the database's own language and gives its rows; MongoDB takes a command as JSON text. */
   async executeQuery<T = Record<string, unknown>>(statement: string, params?: readonly unknown[]): Promise<T[]> {
-    return decodeRows(await this.run((session) => session.executeQuery(textOf('statement', statement), encodeParams(params))));
+    return decodeRows(await this.#read((session) => session.executeQuery(textOf('statement', statement), encodeParams(params))));
   }
 
   /** Runs a statement in the database's own language and says how many rows it changed. */
@@ -278,11 +296,28 @@ export abstract class NativeSession {
    * @internal
    */
   protected run<T>(operation: (session: NativeDialect) => T | Promise<T>): Promise<T> {
-    return fromNative(() => operation(this.session()));
+    return fromNative(() => operation(this.session('write')));
+  }
+
+  /** Calls the native core as {@link run}, for what changes nothing. */
+  #read<T>(operation: (session: NativeDialect) => T | Promise<T>): Promise<T> {
+    return fromNative(() => operation(this.session('read')));
   }
 }
 
 function handlesOf(schemas: readonly EntityDeclaration[]): NativeSchema[] {
   if (!Array.isArray(schemas)) throw schemaError(`schemas: expected a list of entity schemas, found a ${typeof schemas}`);
   return schemas.map((schema: EntityDeclaration) => nativeSchema(schema));
+}
+
+/** Whether a row of the entity may have nothing but an id and this field. */
+function canBeginWith({ fields = {}, relations = {} }: EntityDeclaration, field: string): boolean {
+  const isComplete = Object.entries(fields).every(
+    ([name, { required, default: value }]) => required !== true || value !== undefined || name === field || name === 'id',
+  );
+  return isComplete && Object.values(relations).every(({ required }) => required !== true);
+}
+
+function idOf(identity: EntityIdentity): unknown {
+  return typeof identity === 'object' && 'id' in identity ? identity.id : identity;
 }

@@ -83,7 +83,7 @@ export function validateSchemas(schemas: readonly EntityDeclaration[] = getAllSc
     ...malformedParts(schema),
     ...Object.entries(schema.relations ?? {})
       .filter(([, { target }]) => !known.has(target))
-      .map(([relation, { target }]) => `${schema.name}.${relation}: the target entity "${target}" is not registered`),
+      .map(([relation, { target }]) => `${schema.name}.${relation} references unknown entity "${target}"`),
   ]);
   return { valid: errors.length === 0, errors };
 }

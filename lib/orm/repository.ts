@@ -2,6 +2,7 @@
 import type { IDialect } from '../types/dialect.js';
 import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRecord, QueryOptions } from '../types/query.js';
 import type { EntityDeclaration, FieldType } from '../types/schema.js';
+import { resolveLookup } from './row-lookup.js';
 
 /** The rows of one entity. */
 export class BaseRepository<T = EntityRecord> {
@@ -25,9 +26,16 @@ export class BaseRepository<T = EntityRecord> {
     return await this.dialect.findOne<T>(this.schema, filter ?? {}, options);
   }
 
-  /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
-  async findById(id: EntityIdentity, options?: QueryOptions): Promise<T | null> {
-    return await this.dialect.findById<T>(this.schema, id, options);
+  /**
+   * The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none, or nothing is given.
+   *
+   * @throws {OrmIntrospectionError} for anything else.
+   */
+  async findById(id: EntityIdentity | null | undefined, options?: QueryOptions): Promise<T | null> {
+    const lookup = resolveLookup(this.schema, id);
+    if (lookup.kind === 'empty') return null;
+    if (lookup.kind === 'natural') return await this.dialect.findOne<T>(this.schema, lookup.filter, options);
+    return await this.dialect.findById<T>(this.schema, id as EntityIdentity, options);
   }
 
   /** The rows that pass the filter, with what relations lead to: the row or `null`, or a list of rows. */
@@ -123,3 +131,6 @@ export class BaseRepository<T = EntityRecord> {
     return strings.length > 0 ? strings : ofType('text');
   }
 }
+
+/** What can be done with the rows of one entity. */
+export type IRepository<T = EntityRecord> = Omit<BaseRepository<T>, 'schema' | 'dialect'>;

@@ -1,6 +1,6 @@
 // Replication: replicas, routing and rules.
 export type { CDCEvent, CDCOperation } from './cdc-events.js';
-export { CDCListener, type CDCListenerConfig, type CDCSource, type CDCStats } from './cdc-listener.js';
+export { CDCListener, type CDCListenerConfig, type CDCSource, type CDCStats, type CDCStats as CDCFlushStats } from './cdc-listener.js';
 export { ReplicationManager } from './replication-manager.js';
 export { type CompatReport, type ManyToManyRelation, SchemaMapper } from './schema-mapper.js';
 export type { CompatIssue, CompatSeverity } from './schema-mapper-fields.js';
@@ -19,6 +19,7 @@ export type {
   ConflictResolution,
   ProjectSource,
   ReadRouting,
+  ReadRoutingStrategy,
   ReplicaConfig,
   ReplicaInfo,
   ReplicaRole,
@@ -26,8 +27,10 @@ export type {
   ReplicationMode,
   ReplicationRule,
   ReplicationRuleConfig,
+  ReplicatorTreeFile,
   RowConflict,
   RowFailure,
+  SyncCollectionStats,
   SyncCursor,
   SyncProgress,
   SyncStats,

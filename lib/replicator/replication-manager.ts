@@ -45,7 +45,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * Adds a replica to a project, connects it and brings the tables of its entities into being. Its dialect is one that was
    * registered by `registerDialect`, or else a built-in one.
    *
-   * @param schemas the entities; else those of the project, else every registered one
+   * @param schemas the entities; if there are none those of the project, and if it has none every registered one
    * @throws when the project is unknown, the name is taken, or there is a master already. When the connection fails, the
    *   replica stays listed with status `error` until it is removed.
    */
@@ -53,7 +53,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     if (this.#projects && !this.#projects.hasProject(project)) {
       throw new ReplicaverseError(`Projet "${project}" introuvable dans ProjectManager`, { code: 'ERR_UNKNOWN_PROJECT' });
     }
-    const entities = schemas ?? this.#projects?.getProject(project)?.schemas ?? getAllSchemas();
+    const given = [schemas, this.#projects?.getProject(project)?.schemas].find((list) => list !== undefined && list.length > 0);
+    const entities = given ?? getAllSchemas();
     const service = new EntityService(await this.#connect(project, config, entities), entities);
     const services = this.#services.get(project) ?? new Map<string, EntityService>();
     this.#services.set(project, services.set(config.name, service));

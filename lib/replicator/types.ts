@@ -9,6 +9,9 @@ export type ReplicaRole = 'master' | 'slave';
 /** How the slave for a read is chosen. */
 export type ReadRouting = 'round-robin' | 'least-lag' | 'random';
 
+/** {@link ReadRouting}, as applications of other versions call it. */
+export type ReadRoutingStrategy = ReadRouting;
+
 /** How a rule replicates. */
 export type ReplicationMode = 'snapshot' | 'cdc' | 'bidirectional';
 
@@ -113,6 +116,9 @@ export interface CollectionStats {
   conflictList: RowConflict[];
 }
 
+/** {@link CollectionStats}, as applications of other versions call it. */
+export type SyncCollectionStats = CollectionStats;
+
 /** What a run of a rule did. */
 export interface SyncStats {
   ruleName: string;
@@ -130,6 +136,16 @@ export interface SyncStats {
 export interface SyncCursor {
   ruleName: string;
   cursors: Record<string, Date>;
+}
+
+/** The file that `saveToFile` writes. */
+export interface ReplicatorTreeFile {
+  /** The replicas of each project by their names. */
+  replicas: Record<string, Record<string, Omit<ReplicaConfig, 'name'>>>;
+  /** The rules by their names. */
+  rules: Record<string, Omit<ReplicationRule, 'name'>>;
+  /** How each project chooses the slave for a read. */
+  routing: Record<string, ReadRouting>;
 }
 
 /** How far the copy of a collection has come. */

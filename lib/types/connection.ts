@@ -50,4 +50,6 @@ export interface ConnectionConfig {
   showSql?: boolean;
   /** Whether printed statements are broken into one line per clause. */
   formatSql?: boolean;
+  /** Whether the keywords of printed statements are in a colour of the terminal. */
+  highlightSql?: boolean;
 }

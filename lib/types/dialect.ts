@@ -9,6 +9,19 @@ export interface TransactionOptions {
   isolation?: string;
 }
 
+/** What stands for a transaction that was begun. */
+export interface TransactionHandle {
+  /** Tells it from every other. */
+  readonly id: string;
+  /** When it was begun, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** 1 for a transaction, more for the savepoints within it. */
+  readonly depth: number;
+}
+
+/** {@link TransactionHandle}, as applications of other versions call it. */
+export type TxHandle = TransactionHandle;
+
 /** The outcome of a statement that returns no rows. */
 export interface RunResult {
   /** How many rows were changed. */
@@ -108,12 +121,12 @@ export interface IDialect {
   $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Starts a transaction; within a transaction, a savepoint. */
   beginTx(options?: TransactionOptions): Promise<ITransaction>;
-  commitTx(tx: ITransaction): Promise<void>;
-  rollbackTx(tx: ITransaction): Promise<void>;
+  commitTx(tx: TransactionHandle): Promise<void>;
+  rollbackTx(tx: TransactionHandle): Promise<void>;
 }
 
 /** A transaction: every operation of the dialect, on one connection. */
-export interface ITransaction extends IDialect {
+export interface ITransaction extends IDialect, TransactionHandle {
   /** Makes the changes permanent. Afterwards every call rejects. */
   commit(): Promise<void>;
   /** Undoes the changes; after the end it does nothing. */

@@ -31,10 +31,22 @@ export interface DalFilter {
   [field: string]: unknown;
 }
 
+/** What must hold for one field, or the value that it must have. */
+export type FilterValue = unknown;
+
+/** {@link FilterOperators}, as applications of other versions call them. */
+export type FilterOperator = FilterOperators;
+
+/** {@link DalFilter}, as applications of other versions call it. */
+export type FilterQuery = DalFilter;
+
+/** Ascending or descending. */
+export type SortDirection = 1 | -1 | 'asc' | 'desc';
+
 /** How many rows are read, in which order, and which of their fields. */
 export interface QueryOptions {
   /** The sort order, outermost field first; rows without a value come first when ascending. */
-  sort?: Record<string, 1 | -1 | 'asc' | 'desc'>;
+  sort?: Record<string, SortDirection>;
   /** How many rows to pass over. */
   skip?: number;
   /** How many rows to return at the most. */
@@ -64,18 +76,50 @@ export interface GroupAccumulator {
   $max?: string;
 }
 
-/** How rows are grouped: by the field that `_by` names, and what is computed of each group, by the name of the result. */
+/** How rows are grouped: by the field that `_by`, or as in MongoDB `_id`, names, and what is computed of each group, by the name of the result. */
 export interface GroupStage {
   _by?: string | readonly string[] | null;
+  _id?: string | readonly string[] | null;
   [result: string]: GroupAccumulator | string | readonly string[] | null | undefined;
 }
 
+/** {@link GroupAccumulator}, as applications of other versions call it. */
+export type AggregateAccumulator = GroupAccumulator;
+
+/** Keeps the rows that pass. */
+export interface AggregateMatchStage {
+  $match: DalFilter;
+}
+
+/** Makes one row of each group. */
+export interface AggregateGroupStage {
+  $group: GroupStage;
+}
+
+/** Orders the rows. */
+export interface AggregateSortStage {
+  $sort: Record<string, SortDirection>;
+}
+
+/** Keeps so many rows. */
+export interface AggregateLimitStage {
+  $limit: number;
+}
+
 /** One stage of an aggregation; it works on what the one before it left. */
-export type AggregateStage =
-  | { $match: DalFilter }
-  | { $group: GroupStage }
-  | { $sort: Record<string, 1 | -1 | 'asc' | 'desc'> }
-  | { $limit: number };
+export type AggregateStage = AggregateMatchStage | AggregateGroupStage | AggregateSortStage | AggregateLimitStage;
+
+/** One page of rows, as an application may hand it on. */
+export interface PaginatedResult<T> {
+  data: T[];
+  /** How many rows there are on all pages. */
+  total: number;
+  /** The number of the page, from 1. */
+  page: number;
+  /** Rows of a page at the most. */
+  limit: number;
+  totalPages: number;
+}
 
 /** Whether softly deleted rows count, too. */
 export type DeletedOption = Pick<QueryOptions, 'includeDeleted'>;

@@ -21,11 +21,26 @@ export interface FieldDef {
   /** Whether text is trimmed before a write. */
   trim?: boolean;
   /** The type of an array's items; it documents, and is not enforced. */
-  arrayOf?: unknown;
+  arrayOf?: FieldType | EmbeddedSchemaDef | Record<string, unknown>;
+}
+
+/** The fields of the objects in an array. */
+export interface EmbeddedSchemaDef {
+  kind: 'embedded';
+  fields: Record<string, FieldDef>;
 }
 
 /** How many rows stand on each side of a relation. */
 export type RelationType = 'one-to-one' | 'many-to-one' | 'one-to-many' | 'many-to-many';
+
+/** A write that is passed on to the rows on the other side. */
+export type CascadeType = 'persist' | 'merge' | 'remove' | 'all';
+
+/** Whether a read loads the other side. */
+export type FetchType = 'lazy' | 'eager';
+
+/** What becomes of a row when the one that it refers to is deleted. */
+export type OnDeleteAction = 'cascade' | 'set-null' | 'restrict' | 'no-action';
 
 /** A relation to another entity. */
 export interface RelationDef {
@@ -54,18 +69,21 @@ export interface RelationDef {
   /** Whether a row that an update no longer lists is deleted. */
   orphanRemoval?: boolean;
   /** Whether every read loads the other side; `lazy` by default. */
-  fetch?: 'lazy' | 'eager';
+  fetch?: FetchType;
   /**
    * What becomes of this row when the one that it refers to is deleted; by default the reference becomes `null` where
    * it may, and else the delete is refused.
    */
-  onDelete?: 'cascade' | 'set-null' | 'restrict' | 'no-action';
+  onDelete?: OnDeleteAction;
 }
+
+/** The order of a column in an index; `text` is for searches. */
+export type IndexType = 'asc' | 'desc' | 'text';
 
 /** A secondary index. */
 export interface IndexDef {
   /** The columns, outermost first. */
-  fields: Record<string, 'asc' | 'desc' | 'text'> | string[];
+  fields: Record<string, IndexType> | string[];
   unique?: boolean;
   /** Whether rows without a value are left out. */
   sparse?: boolean;

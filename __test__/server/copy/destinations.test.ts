@@ -100,12 +100,22 @@ it('rows may stand before those that they refer to', async () => {
   const target = { dialect: 'sqlite', uri: join(folder, 'shop.db') } as const;
   const { stats } = await copyData({ source: path, destinations: [target], schemas: [order, USER] });
   expect(stats.map(({ entity, copied, errors }) => ({ entity, copied, errors }))).toEqual([
-    { entity: 'orders', copied: 1, errors: 0 },
-    { entity: 'users', copied: 1, errors: 0 },
+    { entity: 'Order', copied: 1, errors: 0 },
+    { entity: 'User', copied: 1, errors: 0 },
   ]);
   const dialect = await createIsolatedDialect(target);
   expect(await dialect.executeQuery('PRAGMA foreign_key_check')).toEqual([]);
   await dialect.disconnect();
+});
+
+it('a single list in a JSON file stands under its entity where that is asked for', async () => {
+  const source = await csv('1,one,31\n');
+  const [asked, typed] = [join(folder, 'asked.json'), join(folder, 'typed.json')];
+  const destinations = [{ format: 'json', path: asked, namedLists: true }, { type: 'json', file: typed }] as const;
+  await copyData({ source, destinations, entities: ['User'], schemas });
+  for (const file of [asked, typed]) {
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ entities: { User: [expect.objectContaining({ id: '1', name: 'one' })] } });
+  }
 });
 
 describe('a row that does not fit', () => {

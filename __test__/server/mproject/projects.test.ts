@@ -165,7 +165,19 @@ describe('the file', () => {
     expect(projects.listProjects()[0]).toMatchObject({ name: 'down', status: 'error', error: expect.any(String), uri: 'postgres://user:***@127.0.0.1:1/db' });
     expect(JSON.stringify([outcome, projects.listProjects()])).not.toContain('hunter2');
     const written = JSON.parse(await readFile(file(), 'utf8'));
-    expect(written.projects.down.uri).toBe('postgres://user:***@127.0.0.1:1/db');
+    expect(written.down.uri).toBe('postgres://user:***@127.0.0.1:1/db');
+  });
+
+  test('may name its schemas by their file, and call a project "projects"', async () => {
+    await writeFile(join(folder, 'items.json'), JSON.stringify([{ name: 'Item', collection: 'items', fields: { n: { type: 'number' } } }]));
+    await writeFile(join(folder, 'p.json'), JSON.stringify({ projects: { dialect: 'sqlite', uri: ':memory:', schemas: 'items.json' } }));
+    expect(await projects.loadFromFile(join(folder, 'p.json'))).toMatchObject({ loaded: ['projects'] });
+    expect(projects.getProject('projects')?.schemas).toMatchObject([{ name: 'Item' }]);
+    await projects.resolveEntityService('projects')?.create('Item', { n: 1 });
+    projects.saveToFile(file());
+    expect(JSON.parse(await readFile(file(), 'utf8'))).toMatchObject({ projects: { dialect: 'sqlite', schemas: [{ name: 'Item' }] } });
+    await writeFile(join(folder, 'p.json'), JSON.stringify({ a: { dialect: 'sqlite', uri: ':memory:', schemas: 'none.json' } }));
+    await expect(projects.loadFromFile(join(folder, 'p.json'))).rejects.toMatchObject({ code: 'ERR_PROJECT_FILE' });
   });
 
   test('without passwords says which project needs its URI again', async () => {

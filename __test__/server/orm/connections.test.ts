@@ -1,6 +1,6 @@
 // Connections: schema strategies, statements of the database's own language, and the default connection.
 import { clearRegistry, createConnection, createIsolatedDialect, disconnectDialect, getDialect, getSchema, registerSchema, testConnection } from 'replicaverse';
-import type { ConnectionConfig } from 'replicaverse';
+import type { ConnectionConfig, IDialect } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
@@ -66,16 +66,28 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     await db.disconnect();
   });
 
-  test('the default connection is one for the process, and a new one takes its place', async () => {
+  test('the default connection is one for the process, and one to another place takes its place', async () => {
     const first = await createConnection(config({ tablePrefix: 'd_' }), [note]);
     expect(await getDialect()).toBe(first);
     expect(getSchema('Note')).toBeDefined();
-    const second = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    const second = await createConnection(config({ tablePrefix: 'e_' }), [note]);
     expect(await getDialect()).toBe(second);
     expect(await first.testConnection()).toBe(false);
     await disconnectDialect();
     await expect(getDialect()).rejects.toThrow('there is no default connection');
     expect(await second.testConnection()).toBe(false);
+  });
+
+  test('a default connection to the same place is given again, with the tables of new schemas', async () => {
+    const first = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    await first.create(note, { id: '1' });
+    expect(await createConnection(config({ tablePrefix: 'd_', schemaStrategy: 'create' }), [person])).toBe(first);
+    expect(await first.count(note)).toBe(1);
+    await first.create(person, { name: 'x' });
+    await first.disconnect();
+    const anew = await createConnection(config({ tablePrefix: 'd_' }), [note]);
+    expect(anew).not.toBe(first);
+    await anew.count(note);
   });
 
   test('a connection that cannot be made leaves the former default in place', async () => {
@@ -95,6 +107,16 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(statements[0]).toMatch(/p_notes/);
     expect(statements[0]).not.toContain('secret');
     await Promise.all([loud.disconnect(), quiet.disconnect()]);
+  });
+
+  test('the names of the tables can be asked for', async () => {
+    const db = await createIsolatedDialect(config({ tablePrefix: 'l_' }), [note, person]);
+    await db.create(note, { id: '1' });
+    await db.create(person, { name: 'x' });
+    const statement = (db as IDialect & { getTableListQuery(): string }).getTableListQuery();
+    const tables = await db.executeQuery<{ name: string }>(statement, []);
+    expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['l_notes', 'l_people']));
+    await db.disconnect();
   });
 
   test('a prefix stands before every table', async () => {

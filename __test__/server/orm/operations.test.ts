@@ -100,6 +100,42 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(await people.search('Élan')).toEqual([]);
   });
 
+  test('a group may be written as MongoDB does, and name the value that it is grouped by', async () => {
+    const [row] = await people.aggregate([
+      { $group: { _id: '$role', people: { $sum: 1 } } },
+      { $sort: { _id: 1 } },
+      { $limit: 1 },
+    ]);
+    expect(Object.keys(row ?? {}).sort()).toEqual(['_id', 'people']);
+    const [same] = await people.aggregate([{ $group: { _by: 'role', role: 'role', people: { $count: true } } }, { $sort: { role: 1 } }] as never);
+    expect(same).toEqual({ role: row?._id, people: row?.people });
+  });
+
+  test('a counter begins with what is added to it, also when several add at once', async () => {
+    const counter: EntityDeclaration = { name: 'Counter', collection: 'counters', fields: { seq: { type: 'number', default: 0 } } };
+    const counters = new BaseRepository<{ id: string; seq: number }>(counter, await database.connect([counter]));
+    expect(await counters.increment('tickets', 'seq', 1)).toEqual({ id: 'tickets', seq: 1 });
+    expect(await counters.increment('tickets', 'seq', 2)).toEqual({ id: 'tickets', seq: 3 });
+    await Promise.all(Array.from({ length: 5 }, () => counters.increment('visits', 'seq', 1)));
+    expect(await counters.findById('visits')).toEqual({ id: 'visits', seq: 5 });
+  });
+
+  test('values of deleted rows may be used again where a unique index is sparse', async () => {
+    const account: EntityDeclaration = {
+      name: 'Account',
+      collection: 'accounts',
+      softDelete: true,
+      fields: { email: { type: 'string' } },
+      indexes: [{ fields: { email: 'asc' }, unique: true, sparse: true }],
+    };
+    const db = await database.connect([account]);
+    await db.create(account, { id: '1', email: 'a@b' });
+    await expect(db.create(account, { id: '2', email: 'a@b' })).rejects.toMatchObject({ kind: 'UniqueViolation' });
+    await db.delete(account, '1');
+    await db.create(account, { id: '2', email: 'a@b' });
+    expect(await db.count(account, {}, { includeDeleted: true })).toBe(2);
+  });
+
   test('increments at the same time are all counted', async () => {
     await Promise.all(Array.from({ length: 20 }, () => people.increment('4', 'age', 2)));
     expect(await people.findById('4')).toMatchObject({ age: 40 });

@@ -1,6 +1,6 @@
 // Relations as an application sees them: the same behaviour on every dialect.
 import { BaseRepository, clearRegistry, EntityService, registerSchema } from 'replicaverse';
-import type { EntityDeclaration, EntityRecord, IDialect } from 'replicaverse';
+import type { DalFilter, EntityDeclaration, EntityRecord, IDialect } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
@@ -56,6 +56,44 @@ describe.each(DIALECTS)('on %s', (dialect) => {
   afterAll(() => database?.stop());
 
   const ids = (rows: unknown) => (rows as EntityRecord[]).map(({ id }) => id);
+
+  test('rows are found by the ids that a many-to-many relation leads to', async () => {
+    await db.create(book, { id: 'b3', title: 'Three' });
+    const found = async (filter: DalFilter) => ids(await db.find(book, filter, { sort: { id: 1 } }));
+    expect(await found({ tags: 't2' })).toEqual(['b1', 'b2']);
+    expect(await found({ tags: { $in: ['t1', 'none'] } })).toEqual(['b1']);
+    expect(await found({ $or: [{ tags: 't1' }, { title: 'Three' }] })).toEqual(['b1', 'b3']);
+    expect(await found({ tags: { $ne: 't1' } })).toEqual(['b2', 'b3']);
+    expect(await found({ tags: { $nin: ['t1', 't2'] } })).toEqual(['b3']);
+    expect(await db.count(book, { tags: 't1' })).toBe(1);
+    expect(await db.updateMany(book, { tags: 't2' }, { title: 'both' })).toBe(2);
+    expect(await db.deleteMany(book, { tags: 't2' })).toBe(2);
+    expect(ids(await db.find(book))).toEqual(['b3']);
+  });
+
+  if (dialect !== 'mongodb') {
+    test('a many-to-many relation is tested for links, and for nothing that ids do not have', async () => {
+      await db.create(book, { id: 'b3', title: 'Three' });
+      const found = async (filter: DalFilter) => ids(await db.find(book, filter, { sort: { id: 1 } }));
+      expect(await found({ tags: { $exists: true } })).toEqual(['b1', 'b2']);
+      expect(await found({ tags: null })).toEqual(['b3']);
+      expect(await found({ tags: { $in: ['t1', null] } })).toEqual(['b1', 'b3']);
+      expect(await found({ tags: { $in: [] } })).toEqual([]);
+      expect(await found({ tags: "t1' OR '1'='1" })).toEqual([]);
+      await expect(found({ tags: { $gt: 't' } })).rejects.toMatchObject({ kind: 'Filter' });
+      await expect(found({ tags: ['t1', 't2'] })).rejects.toMatchObject({ kind: 'Filter' });
+    });
+  }
+
+  test('changes may be given as operators', async () => {
+    expect(await db.updateMany(book, { tags: 't2' }, { $pull: { tags: 't2' } })).toBe(2);
+    expect(await db.count(book, { tags: 't2' })).toBe(0);
+    const changed = await db.update(book, 'b2', { $set: { title: 'new' }, $addToSet: { tags: { $each: ['t1', 't2'] } } });
+    expect(changed).toMatchObject({ title: 'new' });
+    expect(await db.count(book, { tags: { $in: ['t1', 't2'] } })).toBe(2);
+    expect(await db.update(book, 'none', { $set: { title: 'x' } })).toBeNull();
+    await expect(db.update(book, 'b2', { $rename: { title: 'name' } })).rejects.toMatchObject({ kind: 'Value' });
+  });
 
   test('rows are read with what their relations lead to', async () => {
     const [first, second] = await db.findWithRelations(book, {}, ['author', 'tags'], { sort: { id: 1 } });

@@ -1,4 +1,5 @@
 // Transactions: the same behaviour on every dialect.
+import { BaseRepository } from 'replicaverse';
 import type { IDialect, ITransaction } from 'replicaverse';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
@@ -79,6 +80,90 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     await expect(tx.connect({ dialect, uri: database.uri })).rejects.toMatchObject({ kind: 'Transaction' });
     await tx.rollback();
   });
+
+  test('what its work does through repositories on the database is kept or undone with it', async () => {
+    const notes = new BaseRepository(note, db);
+    await db.$transaction(async () => {
+      await notes.create({ id: '1', title: 'a' });
+      expect(await notes.count()).toBe(1);
+    });
+    const failure = db.$transaction(async (tx) => {
+      await tx.create(note, { id: '2' });
+      await notes.update('1', { title: 'b' });
+      expect(await notes.findById('1')).toMatchObject({ title: 'b' });
+      throw new Error('on purpose');
+    });
+    await expect(failure).rejects.toThrow('on purpose');
+    expect(await db.find(note)).toMatchObject([{ id: '1', title: 'a' }]);
+  });
+
+  test('what follows beginTx belongs to the transaction until it ends', async () => {
+    const undone = await db.beginTx();
+    expect(undone).toMatchObject({ id: expect.any(String), depth: 1, startedAt: expect.any(Number) });
+    await db.create(note, { id: '1' });
+    await db.rollbackTx(undone);
+    expect(await db.count(note)).toBe(0);
+    const kept = await db.beginTx();
+    await db.create(note, { id: '2' });
+    await db.commitTx(kept);
+    await db.create(note, { id: '3' });
+    expect((await db.find(note, {}, { sort: { id: 1 } })).map(({ id }) => id)).toEqual(['2', '3']);
+  });
+
+  test('a transaction that is used by itself leaves what goes through the database outside', async () => {
+    const open = await db.beginTx();
+    expect(await open.count(note)).toBe(0);
+    const notes = new BaseRepository(note, db);
+    if (dialect !== 'sqlite') await notes.create({ id: '1' });
+    await open.rollback();
+    expect(await notes.count()).toBe(dialect === 'sqlite' ? 0 : 1);
+  });
+
+  test('what others do at the same time does not belong to it', async () => {
+    let settle = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (settle = resolve));
+    const work = db.$transaction(async () => {
+      expect(await db.count(note)).toBe(0);
+      await gate;
+      throw new Error('on purpose');
+    });
+    const outcome = expect(work).rejects.toThrow('on purpose');
+    expect(await db.count(note)).toBe(0);
+    settle();
+    await outcome;
+    await db.create(note, { id: '1' });
+    const both = ['2', '3'].map((id) => db.$transaction(() => db.create(note, { id })));
+    await Promise.all(both);
+    expect(await db.count(note)).toBe(3);
+  });
+
+  if (dialect !== 'mongodb') {
+    test('a transaction that is begun within one, through the database, is a savepoint', async () => {
+      const outer = await db.beginTx();
+      await db.create(note, { id: '1' });
+      const inner = await db.beginTx();
+      expect(inner.depth).toBe(2);
+      await db.create(note, { id: '2' });
+      await db.rollbackTx(inner);
+      await db.$transaction(() => db.create(note, { id: '3' }));
+      await db.commitTx(outer);
+      expect((await db.find(note, {}, { sort: { id: 1 } })).map(({ id }) => id)).toEqual(['1', '3']);
+    });
+  } else {
+    test('a transaction within one is part of it, and its failure is that of the whole', async () => {
+      await db.$transaction(async () => {
+        await db.create(note, { id: '1' });
+        await db.$transaction((tx) => tx.create(note, { id: '2' }));
+      });
+      const whole = db.$transaction(async () => {
+        await db.create(note, { id: '3' });
+        await db.$transaction(() => Promise.reject(new Error('a part'))).catch(() => undefined);
+        await expect(db.create(note, { id: '4' })).rejects.toMatchObject({ code: 'ERR_TRANSACTION' });
+      });
+      await expect(whole).rejects.toMatchObject({ code: 'ERR_TRANSACTION' });
+      expect(await db.count(note)).toBe(2);
+    });
+  }
 
   if (dialect !== 'mongodb') {
     test('within a transaction another one is a savepoint', async () => {

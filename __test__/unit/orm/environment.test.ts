@@ -13,13 +13,14 @@ const set = (variables: Record<string, string>) => {
 };
 
 test('the settings are read by their names', () => {
-  set({ DB_DIALECT: 'postgres', SGBD_URI: 'postgres://h/db', DB_SCHEMA_STRATEGY: 'update', DB_POOL_SIZE: '7', DB_TABLE_PREFIX: 't_', DB_SHOW_SQL: 'TRUE', DB_FORMAT_SQL: '1' });
+  set({ DB_DIALECT: 'postgres', SGBD_URI: 'postgres://h/db', DB_SCHEMA_STRATEGY: 'update', DB_POOL_SIZE: '7', DB_TABLE_PREFIX: 't_', DB_HIGHLIGHT_SQL: 'true', DB_SHOW_SQL: 'TRUE', DB_FORMAT_SQL: '1' });
   expect(getConfigFromEnv()).toEqual({
     dialect: 'postgres',
     uri: 'postgres://h/db',
     schemaStrategy: 'update',
     poolSize: 7,
     tablePrefix: 't_',
+    highlightSql: true,
     showSql: true,
     formatSql: false,
   });

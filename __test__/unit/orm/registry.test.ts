@@ -47,7 +47,7 @@ test('an unknown entity is an error that names the known ones', () => {
 
 test('validation names each relation that leads nowhere', () => {
   registerSchema([user, post]);
-  expect(validateSchemas()).toEqual({ valid: false, errors: ['Post.tags: the target entity "Tag" is not registered'] });
+  expect(validateSchemas()).toEqual({ valid: false, errors: ['Post.tags references unknown entity "Tag"'] });
   registerSchema({ name: 'Tag' });
   expect(validateSchemas()).toEqual({ valid: true, errors: [] });
 });

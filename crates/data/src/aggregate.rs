@@ -11,6 +11,9 @@ use crate::value::{Object, Value};
 /// The key of a `$group` that names the field to group by.
 const BY: &str = "_by";
 
+/// The same as MongoDB calls it; the result then holds the value under this name.
+const MONGODB_BY: &str = "_id";
+
 /// The stages of an aggregation, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pipeline {
@@ -126,22 +129,15 @@ fn read_options(name: &str, content: &Value) -> Result<FindOptions> {
 }
 
 fn parse_group(group: &Object) -> Result<Group> {
-    let by = match group.get(BY) {
-        None | Some(Value::Null) => GroupKey::Nothing,
-        Some(Value::Text(nothing)) if nothing.is_empty() => GroupKey::Nothing,
-        Some(Value::Text(field)) => GroupKey::Field(parse_field(field)?),
-        Some(Value::Array(fields)) => {
-            let fields = fields.iter().map(|field| match field {
-                Value::Text(name) => parse_field(name).map(|path| (path.to_string(), path)),
-                other => Err(stage_error("$group._by", "field names", other)),
-            });
-            GroupKey::Fields(fields.collect::<Result<_>>()?)
+    let key = if group.get(BY).is_none() && group.get(MONGODB_BY).is_some() { MONGODB_BY } else { BY };
+    let by = parse_key(key, group.get(key))?;
+    let mut fields = IndexMap::new();
+    for (name, value) in group.iter().filter(|(name, _)| *name != key) {
+        if is_own_name(&by, name, value) {
+            continue;
         }
-        Some(other) => return Err(stage_error("$group._by", "a field name, a list of them, or null", other)),
-    };
-    let fields = group.iter().filter(|(name, _)| *name != BY);
-    let fields = fields.map(|(name, value)| Ok((name.clone(), parse_accumulator(name, value)?)));
-    let fields: IndexMap<_, _> = fields.collect::<Result<_>>()?;
+        fields.insert(name.clone(), parse_accumulator(name, value)?);
+    }
     match by.named().into_iter().find(|(name, _)| fields.contains_key(name)) {
         None => Ok(Group { by, fields }),
         Some((name, _)) => Err(Error::new(
@@ -151,6 +147,32 @@ fn parse_group(group: &Object) -> Result<Group> {
             ),
         )),
     }
+}
+
+fn parse_key(key: &str, by: Option<&Value>) -> Result<GroupKey> {
+    let place = format!("$group.{key}");
+    match by {
+        None | Some(Value::Null) => Ok(GroupKey::Nothing),
+        Some(Value::Text(nothing)) if nothing.is_empty() => Ok(GroupKey::Nothing),
+        Some(Value::Text(field)) if key == MONGODB_BY => {
+            Ok(GroupKey::Fields(IndexMap::from([(key.to_owned(), parse_field(field)?)])))
+        }
+        Some(Value::Text(field)) => Ok(GroupKey::Field(parse_field(field)?)),
+        Some(Value::Array(fields)) => {
+            let fields = fields.iter().map(|field| match field {
+                Value::Text(name) => parse_field(name).map(|path| (path.to_string(), path)),
+                other => Err(stage_error(&place, "field names", other)),
+            });
+            Ok(GroupKey::Fields(fields.collect::<Result<_>>()?))
+        }
+        Some(other) => Err(stage_error(&place, "a field name, a list of them, or null", other)),
+    }
+}
+
+/// Whether an entry only asks for the value grouped by under its own name, where it stands anyway.
+fn is_own_name(by: &GroupKey, name: &str, value: &Value) -> bool {
+    matches!(value, Value::Text(field) if field.strip_prefix('$').unwrap_or(field) == name)
+        && by.named().iter().any(|(key, _)| key == name)
 }
 
 fn parse_accumulator(name: &str, value: &Value) -> Result<Accumulator> {
@@ -231,11 +253,29 @@ mod tests {
             (json!("address.city"), vec!["address.city"]),
             (json!(["city", "$age"]), vec!["city", "age"]),
         ] {
-            let pipeline = parse(json!([{"$group": {"_by": by}}])).unwrap();
-            let Stage::Group(group) = &pipeline.stages[0] else { panic!("{pipeline:?}") };
-            let names: Vec<String> = group.by.named().into_iter().map(|(name, _)| name).collect();
-            assert_eq!(names, expected);
+            assert_eq!(names(&json!({"_by": by})), expected);
         }
+    }
+
+    fn names(group: &serde_json::Value) -> Vec<String> {
+        let pipeline = parse(json!([{"$group": group}])).unwrap();
+        let Stage::Group(group) = &pipeline.stages[0] else { panic!("{pipeline:?}") };
+        group.by.named().into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_group_written_as_mongodb_does_is_named_as_there() {
+        assert_eq!(names(&json!({"_id": "$city", "people": {"$sum": 1}})), ["_id"]);
+        assert_eq!(names(&json!({"_id": null, "people": {"$sum": 1}})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_value_grouped_by_may_be_asked_for_by_its_own_name() {
+        let group = json!({"_by": "city", "city": "city", "people": {"$count": true}});
+        assert_eq!(names(&group), ["city"]);
+        let Stage::Group(group) = &parse(json!([{"$group": group}])).unwrap().stages[0] else { panic!() };
+        assert_eq!(group.fields.keys().collect::<Vec<_>>(), ["people"]);
+        assert!(parse(json!([{"$group": {"_by": "city", "town": "city"}}])).is_err());
     }
 
     #[test]

@@ -118,6 +118,8 @@ pub struct FileSpec {
     pub flavor: Option<SqlFlavor>,
     /// When read: the columns of the primary key, where neither an entity nor the target says.
     pub key: Vec<String>,
+    /// JSON, when written: whether even the only list stands under the name of its entity.
+    pub named_lists: bool,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +133,7 @@ struct RawSpec {
     dialect: Option<String>,
     #[serde(default)]
     key: Vec<String>,
+    named_lists: Option<bool>,
 }
 
 impl FileSpec {
@@ -143,6 +146,7 @@ impl FileSpec {
             empty_cells: EmptyCells::default(),
             flavor: None,
             key: Vec::new(),
+            named_lists: false,
         }
     }
 
@@ -166,6 +170,7 @@ impl FileSpec {
         only_for("delimiter", raw.delimiter.is_some(), FileFormat::Csv)?;
         only_for("emptyCells", raw.empty_cells.is_some(), FileFormat::Csv)?;
         only_for("dialect", raw.dialect.is_some(), FileFormat::Sql)?;
+        only_for("namedLists", raw.named_lists.is_some(), FileFormat::Json)?;
         if raw.path.is_empty() {
             return Err(config_error("path: is required"));
         }
@@ -176,6 +181,7 @@ impl FileSpec {
             empty_cells: raw.empty_cells.as_deref().map_or(Ok(EmptyCells::default()), empty_cells)?,
             flavor: raw.dialect.as_deref().map(SqlFlavor::parse).transpose()?,
             key: raw.key,
+            named_lists: raw.named_lists.unwrap_or_default(),
         })
     }
 }

@@ -73,7 +73,7 @@ impl FileTarget {
             let message = format!("{path}: a {format} file holds one table; name a folder for {tables}");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        self.state().named_lists = self.one_file && tables != 1;
+        self.state().named_lists = self.one_file && (tables != 1 || self.spec.named_lists);
         Ok(())
     }
 

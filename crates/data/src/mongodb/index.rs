@@ -22,7 +22,7 @@ pub(super) fn index_models(schema: &EntitySchema, collection: &str) -> Vec<Docum
             .indexes
             .iter()
             .enumerate()
-            .map(|(position, index)| declared_index(index, collection, position)),
+            .map(|(position, index)| declared_index(schema, index, collection, position)),
     );
     models
 }
@@ -46,7 +46,7 @@ fn unique_field_index(schema: &EntitySchema, collection: &str, field: &str) -> D
     doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": true, "sparse": true}
 }
 
-fn declared_index(index: &Index, collection: &str, position: usize) -> Document {
+fn declared_index(schema: &EntitySchema, index: &Index, collection: &str, position: usize) -> Document {
     let key: Document = index
         .fields
         .iter()
@@ -67,13 +67,18 @@ fn declared_index(index: &Index, collection: &str, position: usize) -> Document 
     if index.unique {
         model.insert("unique", true);
     }
-    if index.unique && index.fields.len() > 1 {
-        let present: Document = index
+    // Values of deleted rows may be used again, as in SQL.
+    let only_living = index.unique && index.sparse && schema.soft_delete;
+    if only_living || (index.unique && index.fields.len() > 1) {
+        let mut covered: Document = index
             .fields
             .iter()
             .map(|(field, _)| (stored_name(field).to_owned(), Bson::Document(doc! {"$exists": true})))
             .collect();
-        model.insert("partialFilterExpression", present);
+        if only_living {
+            covered.insert(DELETED_AT, Bson::Null);
+        }
+        model.insert("partialFilterExpression", covered);
     } else if index.unique || index.sparse {
         model.insert("sparse", true);
     }
@@ -101,6 +106,15 @@ mod tests {
         );
         assert_eq!(models[0].get_str("name").unwrap(), "uidx_users_email_softdelete");
         assert!(models[0].get_document("partialFilterExpression").unwrap().contains_key(DELETED_AT));
+    }
+
+    #[test]
+    fn a_sparse_unique_index_of_a_soft_deleting_entity_covers_its_living_rows() {
+        let models = models(json!({"name": "User", "softDelete": true, "indexes": [
+            {"fields": {"email": "asc"}, "unique": true, "sparse": true}
+        ]}));
+        let covered = models[0].get_document("partialFilterExpression").unwrap();
+        assert_eq!(covered, &doc! {"email": {"$exists": true}, DELETED_AT: null});
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changes of one row that build on its present value: increment, addToSet and pull.
 
-use super::condition::{Scope, push_where};
+use super::condition::push_where;
 use super::dialect::SqlDialect;
 use super::documents::check_json;
 use super::fields::{Fields, mentioned, unknown_field};
@@ -122,7 +122,7 @@ impl SqlDialect {
         let mut sql = Statement::new(self.syntax, "SELECT ");
         push_columns(&mut sql, fields);
         sql.push(" FROM ").name(&self.table(schema));
-        push_where(&mut sql, &Scope { schema, fields, syntax: self.syntax }, filter)?;
+        push_where(&mut sql, &self.scope(schema, fields), filter)?;
         sql.push(" LIMIT 1").push(self.syntax.lock_rows());
         let fetched = self.fetch(Access::Write, &sql).await?;
         Ok(self.records(schema, fields, fetched, &FindOptions::default()).pop())

@@ -2,6 +2,8 @@
 
 use super::documents::check_json;
 use super::fields::Fields;
+use super::junction::Junction;
+use super::link_condition::push_link_condition;
 use super::statement::Statement;
 use super::syntax::{JsonTest, SqlSyntax, fit_operand};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +16,17 @@ pub(super) struct Scope<'a> {
     pub(super) schema: &'a EntitySchema,
     pub(super) fields: &'a Fields,
     pub(super) syntax: &'static dyn SqlSyntax,
+    /// Before the names of tables.
+    pub(super) prefix: &'a str,
+}
+
+impl Scope<'_> {
+    /// The junction that a name means: that of a many-to-many relation, which has no column.
+    fn junction(&self, path: &FieldPath) -> Option<Junction> {
+        let is_of_rows = self.fields.outputs().is_none();
+        let is_relation = is_of_rows && path.below.is_empty() && self.fields.get(&path.field).is_none();
+        if is_relation { Junction::of(self.schema, &path.field, self.prefix) } else { None }
+    }
 }
 
 /// Appends ` WHERE …` unless every row passes.
@@ -97,6 +110,9 @@ fn push_condition(
     condition: &Condition,
     upper: Option<&Value>,
 ) -> Result<()> {
+    if let Some(junction) = scope.junction(path) {
+        return push_link_condition(sql, scope.syntax, &junction, &path.field, condition);
+    }
     let (column, below) = scope.fields.resolve(scope.schema, path)?;
     let quoted = scope.syntax.quote(&column.name);
     if column.is_json() {

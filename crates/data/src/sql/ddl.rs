@@ -110,7 +110,12 @@ impl Ddl<'_> {
                     self.schema.column(name).map_or(FieldType::Text, |column| column.field_type());
                 (name, field_type, *direction == IndexDirection::Descending)
             });
-            let coverage = if index.sparse { Coverage::Present } else { Coverage::All };
+            let coverage = match index.sparse {
+                // Such an index is meant to let the values of deleted rows be used again.
+                true if index.unique && self.schema.soft_delete => Coverage::Without(DELETED_AT),
+                true => Coverage::Present,
+                false => Coverage::All,
+            };
             statements.extend(self.create_index(
                 &format!("idx_{table}_{i}"),
                 columns.collect(),

@@ -1,6 +1,6 @@
 //! The different values of a field.
 
-use super::condition::{Scope, push_where};
+use super::condition::push_where;
 use super::dialect::SqlDialect;
 use super::fields::mentioned;
 use super::select::id_text;
@@ -35,7 +35,7 @@ impl SqlDialect {
             sql.name(&column.name);
         }
         sql.push(" FROM ").name(&self.table(schema));
-        push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, &filter)?;
+        push_where(&mut sql, &self.scope(schema, &fields), &filter)?;
         let rows = self.fetch(Access::Read, &sql).await?.rows;
         let field_type = if column.is_json() { FieldType::Json } else { column.field_type };
         let cells = rows.into_iter().filter_map(|row| row.into_iter().next());

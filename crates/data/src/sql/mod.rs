@@ -11,6 +11,7 @@ mod distinct;
 mod documents;
 mod fields;
 mod junction;
+mod link_condition;
 mod names;
 mod remove;
 mod search;

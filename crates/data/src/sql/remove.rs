@@ -1,6 +1,6 @@
 //! DELETE, or its soft form.
 
-use super::condition::{Scope, push_where};
+use super::condition::push_where;
 use super::dialect::SqlDialect;
 use super::fields::mentioned;
 use super::junction::Junction;
@@ -102,7 +102,7 @@ impl SqlDialect {
 
     async fn run_where(&self, schema: &EntitySchema, mut sql: Statement, filter: &Filter) -> Result<u64> {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
-        push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, filter)?;
+        push_where(&mut sql, &self.scope(schema, &fields), filter)?;
         self.execute(Access::Write, &sql).await
     }
 }

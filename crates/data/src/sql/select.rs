@@ -35,7 +35,7 @@ impl SqlDialect {
         let access = if names_one_row(filter) { Access::ReadRow } else { Access::Read };
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
-        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let scope = self.scope(schema, &fields);
         let mut sql = Statement::new(self.syntax, "SELECT ");
         push_projection(&mut sql, &scope, options)?;
         sql.push(" FROM ").name(&self.table(schema));
@@ -55,7 +55,7 @@ impl SqlDialect {
     ) -> Result<u64> {
         let filter = implied_filter(schema, filter.clone(), include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, None)).await?;
-        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let scope = self.scope(schema, &fields);
         let mut sql = Statement::new(self.syntax, "SELECT count(*) FROM ");
         sql.name(&self.table(schema));
         push_where(&mut sql, &scope, &filter)?;
@@ -99,6 +99,11 @@ impl SqlDialect {
         }
         let live = self.columns.reload(&*self.session, &table).await?.unwrap_or_default();
         Ok(self.columns.fields(schema, &live))
+    }
+
+    /// What a filter on the rows of an entity is compiled against.
+    pub(super) fn scope<'a>(&'a self, schema: &'a EntitySchema, fields: &'a Fields) -> Scope<'a> {
+        Scope { schema, fields, syntax: self.syntax, prefix: &self.shared.config.table_prefix }
     }
 
     /// Rows as records.

@@ -1,6 +1,6 @@
 //! UPDATE of every row that passes a filter.
 
-use super::condition::{Scope, push_where};
+use super::condition::push_where;
 use super::dialect::SqlDialect;
 use super::fields::mentioned;
 use super::junction::Junction;
@@ -66,7 +66,7 @@ impl SqlDialect {
     async fn update_where(&self, schema: &EntitySchema, row: &Divided, filter: &Filter) -> Result<u64> {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
         let mut sql = self.update_statement(schema, row);
-        push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, filter)?;
+        push_where(&mut sql, &self.scope(schema, &fields), filter)?;
         self.execute(Access::Write, &sql).await
     }
 
@@ -76,7 +76,7 @@ impl SqlDialect {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
         let mut sql = Statement::new(self.syntax, "SELECT ");
         sql.name(ID).push(" FROM ").name(&self.table(schema));
-        push_where(&mut sql, &Scope { schema, fields: &fields, syntax: self.syntax }, filter)?;
+        push_where(&mut sql, &self.scope(schema, &fields), filter)?;
         sql.push(" ORDER BY ").name(ID).push(self.syntax.lock_rows());
         let rows = self.fetch(Access::Write, &sql).await?.rows;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next()).collect())

@@ -155,7 +155,7 @@ impl SqlDialect {
         first: bool,
     ) -> Result<Option<Record>> {
         let fields = self.fields(schema, &mentioned(filter, None)).await?;
-        let scope = Scope { schema, fields: &fields, syntax: self.syntax };
+        let scope = self.scope(schema, &fields);
         let table = self.table(schema);
         if row.leaves_rows_alone() {
             let options = FindOptions { limit: Some(1), include_deleted: true, ..FindOptions::default() };

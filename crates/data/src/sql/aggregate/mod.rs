@@ -39,6 +39,7 @@ impl SqlDialect {
             schema,
             table: self.table(schema),
             syntax: self.syntax,
+            prefix: &self.shared.config.table_prefix,
             implied: &implied,
             levels: plan::levels(pipeline),
         };
@@ -87,6 +88,7 @@ struct Query<'a> {
     schema: &'a EntitySchema,
     table: String,
     syntax: &'static dyn SqlSyntax,
+    prefix: &'a str,
     /// What every read of the entity implies.
     implied: &'a Filter,
     levels: Vec<Level<'a>>,
@@ -152,6 +154,6 @@ impl Query<'_> {
     }
 
     fn scope<'s>(&'s self, fields: &'s Fields) -> Scope<'s> {
-        Scope { schema: self.schema, fields, syntax: self.syntax }
+        Scope { schema: self.schema, fields, syntax: self.syntax, prefix: self.prefix }
     }
 }
