@@ -93,3 +93,30 @@ describe('a column of the target that exists already', () => {
     expect(await sql('to').executeQuery('SELECT * FROM t')).toEqual([]);
   });
 });
+
+describe('JSON', () => {
+  it.each([
+    ['postgres', 'sqlite', 'SELECT id, v IS NULL AS missing FROM t ORDER BY id', 'jsonb'],
+    ['postgres', 'mariadb', 'SELECT id, v IS NULL AS missing FROM t ORDER BY id', 'jsonb'],
+    ['mariadb', 'postgres', 'SELECT id, CASE WHEN v IS NULL THEN 1 ELSE 0 END AS missing FROM t ORDER BY id', 'json'],
+  ] as const)('null arrives from %s on %s as it is, and is told from a missing value', async (from, to, query, type) => {
+    await ends(from, to, `CREATE TABLE t (id int PRIMARY KEY, v ${type})`, "INSERT INTO t VALUES (1, 'null'), (2, NULL), (3, '[null]')");
+    manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['t'], mode: 'snapshot' });
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 3, errors: 0 });
+    expect(await sql('to').executeQuery(query)).toEqual([{ id: 1, missing: 0 }, { id: 2, missing: 1 }, { id: 3, missing: 0 }]);
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, updated: 0, errors: 0 });
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
+  });
+
+  it('null is a missing value on MongoDB, and bytes within a document are reported where they become text', async () => {
+    await ends('postgres', 'mongodb', 'CREATE TABLE t (id int PRIMARY KEY, v jsonb)', "INSERT INTO t VALUES (1, 'null'), (2, NULL)");
+    manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['t'], mode: 'snapshot' });
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 2, errors: 0 });
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, updated: 0, errors: 0 });
+    manager.removeReplicationRule('r');
+    await sql('to').executeRun(JSON.stringify({ insert: 't', documents: [{ _id: 3, v: { file: { $binary: { base64: 'AQI=', subType: '00' } } } }] }));
+    await manager.addReplica('back', { name: 'm', role: 'master', dialect: 'sqlite', uri: await databases.create('sqlite') }, []);
+    manager.addReplicationRule({ name: 'b', source: 'to', target: 'back', collections: ['t'], mode: 'snapshot' });
+    expect(sorted(detail(await manager.sync('b')).conversions)).toEqual(['v 1']);
+  });
+});
