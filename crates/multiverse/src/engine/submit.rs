@@ -42,35 +42,11 @@ impl Core {
         let path = request.route.schema.as_ref().map_or(0, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let pending = Pending {
-            id: request.id.0,
-            sql: request.sql,
-            parameters: request.parameters,
-            route: request.route,
-            session: None,
-            timeout: request.timeout,
-            retry: request.retry,
-            streamed: request.streamed,
-            answer: Some(request.answer),
-            text,
-            verdict: decision.verdict,
-            pool,
-            cluster: decision.cluster.0,
             on_replica: decision.on_replica,
             reads: decision.reads,
             path,
-            place: Place::Queued,
-            submitted: self.now,
-            queued: self.now,
-            delivered: false,
-            columns: None,
-            failure: None,
-            repeated: false,
-            rerouted: false,
             wants_position,
-            succeeded: false,
-            position: None,
-            lost: None,
-            is_own: false,
+            ..Pending::new(request, text, decision.verdict, (decision.cluster.0, pool), self.now)
         };
         let key = self.keep(pending);
         self.enqueue(key);
@@ -85,35 +61,9 @@ impl Core {
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let key = self.keep(Pending {
-            id: request.id.0,
-            sql: request.sql,
-            parameters: request.parameters,
-            route: request.route,
-            session: Some(id),
-            timeout: request.timeout,
-            retry: request.retry,
-            streamed: request.streamed,
-            answer: Some(request.answer),
-            text,
-            verdict,
-            pool,
-            cluster,
-            on_replica: false,
-            reads: false,
             path,
             place: Place::InSession,
-            submitted: self.now,
-            queued: self.now,
-            delivered: false,
-            columns: None,
-            failure: None,
-            repeated: false,
-            rerouted: false,
-            wants_position: false,
-            succeeded: false,
-            position: None,
-            lost: None,
-            is_own: false,
+            ..Pending::new(request, text, verdict, (cluster, pool), self.now)
         });
         if let Some(session) = self.sessions.get_mut(&id.0) {
             session.queue.push_back(key);
