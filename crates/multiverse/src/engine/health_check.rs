@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::HealthReply;
 use super::core::Core;
 use super::own_query::{OwnAnswer, OwnResult, Purpose};
-use super::pending::{Pending, Place};
+use super::pending::Pending;
 use super::timers::{Routine, Timer};
 use crate::health::ServerHealth;
-use crate::request::{BindParameters, Retry};
-use crate::route::{Operation, RouteOptions};
+use crate::request::{BindParameters, Request, RequestId, Retry};
+use crate::route::RouteOptions;
 use crate::session::position;
 
 /// How long a server may take to give a sign of life.
@@ -38,6 +38,7 @@ impl Core {
         let pools: Vec<usize> =
             self.clusters.iter().flat_map(|cluster| cluster.pools.iter().copied()).collect();
         if pools.is_empty() {
+            self.has_answered = true;
             return reply(Vec::new());
         }
         self.health.last += 1;
@@ -57,37 +58,19 @@ impl Core {
         let text = self.texts.get(&sql, &[]);
         self.next_own_id += 1;
         let answer = OwnAnswer { purpose, started: self.now, rows: Vec::new(), events: self.events.clone() };
-        let key = self.keep(Pending {
-            id: self.next_own_id,
+        let request = Request {
+            id: RequestId(self.next_own_id),
             sql,
             parameters: BindParameters::none(),
-            route: RouteOptions { operation: Some(Operation::Read), ..RouteOptions::default() },
+            route: RouteOptions::default(),
             session: None,
             timeout: Some(limit),
             retry: Retry::default(),
             streamed: false,
-            answer: Some(Box::new(answer)),
-            text,
-            verdict,
-            pool: pool_key,
-            cluster,
-            on_replica: false,
-            reads: false,
-            path: 0,
-            place: Place::Queued,
-            submitted: self.now,
-            queued: self.now,
-            delivered: false,
-            columns: None,
-            failure: None,
-            repeated: false,
-            rerouted: false,
-            wants_position: false,
-            succeeded: false,
-            position: None,
-            lost: None,
-            is_own: true,
-        });
+            answer: Box::new(answer),
+        };
+        let pending = Pending::new(request, text, verdict, (cluster, pool_key), self.now);
+        let key = self.keep(Pending { is_own: true, ..pending });
         self.enqueue(key);
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::texts::Text;
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::request::{BindParameters, Retry, SessionId};
+use crate::request::{BindParameters, Request, Retry, SessionId};
 use crate::route::{ReplayPosition, RouteOptions, Verdict};
 
 pub(crate) struct Pending {
@@ -79,6 +79,48 @@ pub(crate) enum Place {
 }
 
 impl Pending {
+    /// A request that waits in the queue of a pool, given by the positions of its cluster and the pool, and of which
+    /// nothing special is known.
+    pub(crate) fn new(
+        request: Request,
+        text: Rc<Text>,
+        verdict: Arc<Verdict>,
+        (cluster, pool): (usize, usize),
+        now: Instant,
+    ) -> Self {
+        Self {
+            id: request.id.0,
+            sql: request.sql,
+            parameters: request.parameters,
+            route: request.route,
+            session: request.session,
+            timeout: request.timeout,
+            retry: request.retry,
+            streamed: request.streamed,
+            answer: Some(request.answer),
+            text,
+            verdict,
+            pool,
+            cluster,
+            on_replica: false,
+            reads: false,
+            path: 0,
+            place: Place::Queued,
+            submitted: now,
+            queued: now,
+            delivered: false,
+            columns: None,
+            failure: None,
+            repeated: false,
+            rerouted: false,
+            wants_position: false,
+            succeeded: false,
+            position: None,
+            lost: None,
+            is_own: false,
+        }
+    }
+
     /// Whether it must have a connection for itself: nothing may stand before it, nor behind it.
     pub(crate) fn needs_own_connection(&self, slow_after: Duration) -> bool {
         self.streamed || self.is_unusual() || !self.text.is_faster_than(slow_after)

@@ -42,35 +42,11 @@ impl Core {
         let path = request.route.schema.as_ref().map_or(0, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let pending = Pending {
-            id: request.id.0,
-            sql: request.sql,
-            parameters: request.parameters,
-            route: request.route,
-            session: None,
-            timeout: request.timeout,
-            retry: request.retry,
-            streamed: request.streamed,
-            answer: Some(request.answer),
-            text,
-            verdict: decision.verdict,
-            pool,
-            cluster: decision.cluster.0,
             on_replica: decision.on_replica,
             reads: decision.reads,
             path,
-            place: Place::Queued,
-            submitted: self.now,
-            queued: self.now,
-            delivered: false,
-            columns: None,
-            failure: None,
-            repeated: false,
-            rerouted: false,
             wants_position,
-            succeeded: false,
-            position: None,
-            lost: None,
-            is_own: false,
+            ..Pending::new(request, text, decision.verdict, (decision.cluster.0, pool), self.now)
         };
         let key = self.keep(pending);
         self.enqueue(key);
@@ -85,35 +61,9 @@ impl Core {
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let key = self.keep(Pending {
-            id: request.id.0,
-            sql: request.sql,
-            parameters: request.parameters,
-            route: request.route,
-            session: Some(id),
-            timeout: request.timeout,
-            retry: request.retry,
-            streamed: request.streamed,
-            answer: Some(request.answer),
-            text,
-            verdict,
-            pool,
-            cluster,
-            on_replica: false,
-            reads: false,
             path,
             place: Place::InSession,
-            submitted: self.now,
-            queued: self.now,
-            delivered: false,
-            columns: None,
-            failure: None,
-            repeated: false,
-            rerouted: false,
-            wants_position: false,
-            succeeded: false,
-            position: None,
-            lost: None,
-            is_own: false,
+            ..Pending::new(request, text, verdict, (cluster, pool), self.now)
         });
         if let Some(session) = self.sessions.get_mut(&id.0) {
             session.queue.push_back(key);
@@ -141,6 +91,11 @@ impl Core {
         let Some(pending) = self.requests.get_mut(key) else { return };
         pending.place = Place::Queued;
         pending.queued = self.now;
+        if self.pools.get(pending.pool).is_none_or(|pool| pool.is_leaving) {
+            // There is no other place: it was decided a moment ago, or it is the engine's own.
+            pending.place = Place::Delayed;
+            return self.end(key, Err(Error::Closed));
+        }
         let (pool, ticket) = (pending.pool, Ticket::Request { key, id: pending.id });
         if let Some(pool) = self.pools.get_mut(pool) {
             pool.queue.push_back(ticket);
@@ -152,6 +107,10 @@ impl Core {
     /// Puts a request that already had its turn at the front of the queue of its pool.
     pub(crate) fn enqueue_first(&mut self, key: usize) {
         let Some(pending) = self.requests.get_mut(key) else { return };
+        if self.pools.get(pending.pool).is_none_or(|pool| pool.is_leaving) {
+            pending.place = Place::Delayed;
+            return self.reroute(key);
+        }
         pending.place = Place::Queued;
         let (pool, ticket) = (pending.pool, Ticket::Request { key, id: pending.id });
         if let Some(pool) = self.pools.get_mut(pool) {

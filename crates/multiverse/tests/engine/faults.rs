@@ -202,6 +202,28 @@ fn nonsense(answer: &'static [u8]) -> u16 {
 }
 
 #[test]
+fn a_server_that_ends_connections_while_they_are_opened_fails_requests_until_it_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        // One is ended before it says anything, one in the middle of a message.
+        for answer in [&b""[..], &b"R\0\0"[..]] {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).and_then(|_| socket.write_all(answer));
+        }
+    });
+    let client = Client::start(one_cluster(port, "postgres", |_| {}), EngineSettings::default());
+    for _ in 0..2 {
+        assert_eq!(client.query("SELECT 1").unwrap_err().kind(), ErrorKind::Connect);
+    }
+    thread.join().unwrap();
+    let proxy = Proxy::start_on(port, cluster().port());
+    wait_for("the server to be used", || client.query("SELECT 1").is_ok());
+    drop(proxy);
+}
+
+#[test]
 fn a_connection_over_which_nothing_comes_any_more_is_given_up() {
     let proxy = Proxy::start(cluster().port());
     let settings = EngineSettings { patience: Duration::from_millis(200), ..EngineSettings::default() };

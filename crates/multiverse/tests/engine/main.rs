@@ -15,6 +15,7 @@ mod statements;
 #[path = "../../../wire/tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests of another crate use the rest")]
 mod support;
+mod tls;
 
 use std::sync::OnceLock;
 

@@ -16,7 +16,7 @@ fn primary() -> &'static Cluster {
     static PRIMARY: OnceLock<Cluster> = OnceLock::new();
     PRIMARY.get_or_init(|| {
         Cluster::start(
-            &format!("{SETTINGS}\nwal_level = replica\nmax_wal_senders = 20"),
+            &format!("{SETTINGS}\nwal_level = replica\nmax_wal_senders = 20\nwal_keep_size = 256MB"),
             &format!("{HBA}{REPLICATION}"),
             |_| {},
         )
@@ -67,13 +67,13 @@ fn what_a_replica_refuses_runs_on_the_primary_and_goes_there_from_then_on() {
     let client = reading_from(&standby, with_replicas(primary().port(), &[standby.port()]));
     // Made by somebody else, after the catalogue was read: the engine takes it for the function it was.
     primary().psql("CREATE TABLE turncoat_rows (n int); CREATE FUNCTION turncoat() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'");
+    let volatility = "SELECT provolatile FROM pg_proc WHERE proname = 'turncoat'";
+    wait_for("the standby to have it", || standby.ask(volatility) == "s");
     wait_for("the function to be known", || {
         client.value("SELECT inet_server_port()::text FROM turncoat()") == standby.port().to_string()
     });
     primary().psql("CREATE OR REPLACE FUNCTION turncoat() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO turncoat_rows VALUES (1) RETURNING 1'");
-    wait_for("the standby to know it", || {
-        standby.ask("SELECT provolatile FROM pg_proc WHERE proname = 'turncoat'") == "v"
-    });
+    wait_for("the standby to know it", || standby.ask(volatility) == "v");
     let errors = client.metrics().clusters[0].errors;
     for _ in 0..3 {
         assert_eq!(client.value("SELECT turncoat()::text"), "1");
