@@ -20,7 +20,7 @@ mod window;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId};
+use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId, read_clusters};
 use napi::bindgen_prelude::{Array, AsyncBlock, AsyncBlockBuilder, Either, ToNapiValue, Uint8ArraySlice};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, JsString, Status};
@@ -60,7 +60,7 @@ impl NativeMultiverse {
         settings: String,
         #[napi(ts_arg_type = "() => void")] wake: WakeFunction,
     ) -> napi::Result<Self> {
-        let clusters = read_clusters(&clusters)?;
+        let clusters = clusters_of(&clusters)?;
         let settings = settings::read_settings(&settings).map_err(|error| failed(&error))?;
         let outbox = Arc::new(Outbox::new(move || {
             // Once JavaScript's environment ends, nobody is there to be woken.
@@ -183,7 +183,7 @@ impl NativeMultiverse {
     /// Goes over to other clusters.
     #[napi]
     pub fn reload(&self, env: &Env, clusters: String) -> napi::Result<AsyncBlock<()>> {
-        let clusters = read_clusters(&clusters)?;
+        let clusters = clusters_of(&clusters)?;
         let mut outcome = Ok(());
         let done = promise(env, |reply| {
             outcome = self.engine.reload(clusters, Box::new(move || reply(Ok(()))));
@@ -220,8 +220,9 @@ impl NativeMultiverse {
 pub fn check_clusters(clusters: String) -> napi::Result<String> {
     let json =
         serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
-    let errors: Vec<_> = ClusterConfig::read_all(&json).err().iter().map(ToString::to_string).collect();
-    let verdict = json!({"valid": errors.is_empty(), "errors": errors, "warnings": []});
+    let (_, report) = read_clusters(&json);
+    let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
+    let verdict = json!({"valid": report.is_valid(), "errors": errors, "warnings": report.warnings});
     Ok(verdict.to_string())
 }
 
@@ -255,7 +256,7 @@ fn promise<T: ToNapiValue + Send + 'static>(
     AsyncBlockBuilder::new(async move { receiver.await.unwrap_or_else(closed) }).build(env)
 }
 
-fn read_clusters(text: &str) -> napi::Result<multiverse::Clusters> {
+fn clusters_of(text: &str) -> napi::Result<multiverse::Clusters> {
     let json = serde_json::from_str(text).map_err(|error| napi::Error::from_reason(error.to_string()))?;
     ClusterConfig::read_all(&json).map_err(|error| failed(&error.into()))
 }

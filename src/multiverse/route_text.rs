@@ -10,8 +10,8 @@ struct RouteText {
     cluster_id: Option<String>,
     schema: Option<String>,
     operation: Option<OperationText>,
-    read_preference: Option<ReadPreference>,
-    consistency_level: Option<ConsistencyLevel>,
+    read_preference: Option<ReadPreferenceText>,
+    consistency_level: Option<ConsistencyLevelText>,
 }
 
 #[derive(Deserialize)]
@@ -19,6 +19,22 @@ struct RouteText {
 enum OperationText {
     Read,
     Write,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ReadPreferenceText {
+    Replica,
+    Primary,
+    Any,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ConsistencyLevelText {
+    Eventual,
+    Session,
+    Strong,
 }
 
 /// Reads a route.
@@ -34,8 +50,16 @@ pub(super) fn read_route(text: &str) -> Result<RouteOptions, String> {
             OperationText::Read => Operation::Read,
             OperationText::Write => Operation::Write,
         }),
-        read_preference: route.read_preference,
-        consistency_level: route.consistency_level,
+        read_preference: route.read_preference.map(|preference| match preference {
+            ReadPreferenceText::Replica => ReadPreference::Replica,
+            ReadPreferenceText::Primary => ReadPreference::Primary,
+            ReadPreferenceText::Any => ReadPreference::Any,
+        }),
+        consistency_level: route.consistency_level.map(|level| match level {
+            ConsistencyLevelText::Eventual => ConsistencyLevel::Eventual,
+            ConsistencyLevelText::Session => ConsistencyLevel::Session,
+            ConsistencyLevelText::Strong => ConsistencyLevel::Strong,
+        }),
         ..RouteOptions::default()
     })
 }

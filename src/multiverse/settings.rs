@@ -1,47 +1,30 @@
 //! The settings of an engine, as JSON text.
 
-use std::time::Duration;
-
-use multiverse::{ConfigError, EngineSettings, Error, ManagerSettings};
-use serde::Deserialize;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SettingsText {
-    application_name: Option<String>,
-    health_check_interval: Option<u64>,
-    retry_attempts: Option<u32>,
-    retry_delay: Option<u64>,
-    max_failures_before_mark_down: Option<u32>,
-    recovery_check_interval: Option<u64>,
-}
+use multiverse::{EngineSettings, Error, ManagerSettings};
+use serde_json::Value as Json;
 
 /// Reads settings; what is left out has the default of the core.
 ///
 /// # Errors
-/// [`Error::Config`] if a setting is not of its type.
+/// [`Error::Config`] naming the first setting that is not of its type.
 pub(super) fn read_settings(text: &str) -> Result<EngineSettings, Error> {
-    let text: SettingsText = serde_json::from_str(text)
-        .map_err(|error| ConfigError { field: "cluster".to_owned(), problem: error.to_string() })?;
-    let defaults = ManagerSettings::default();
-    let millis = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
-    Ok(EngineSettings {
-        application_name: text.application_name,
-        manager: ManagerSettings {
-            health_check_interval: millis(text.health_check_interval, defaults.health_check_interval),
-            retry_attempts: text.retry_attempts.unwrap_or(defaults.retry_attempts),
-            retry_delay: millis(text.retry_delay, defaults.retry_delay),
-            max_failures_before_mark_down: text
-                .max_failures_before_mark_down
-                .unwrap_or(defaults.max_failures_before_mark_down),
-            recovery_check_interval: millis(text.recovery_check_interval, defaults.recovery_check_interval),
-        },
-        ..EngineSettings::default()
-    })
+    let mut json: Json = serde_json::from_str(text).unwrap_or_default();
+    let application_name = json.as_object_mut().and_then(|settings| settings.remove("applicationName"));
+    let (manager, report) = ManagerSettings::read(&json);
+    match report.errors.into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(EngineSettings {
+            application_name: application_name.and_then(|name| name.as_str().map(str::to_owned)),
+            manager,
+            ..EngineSettings::default()
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Metrics {
 pub struct ClusterMetrics {
     /// The cluster's id.
     pub id: Arc<str>,
+    /// Whether the database's catalogue has been read, without which all statements run on the primary.
+    pub knows_catalogue: bool,
     /// Requests that succeeded and only read.
     pub reads: u64,
     /// Requests that succeeded and wrote, or may have written.

@@ -8,6 +8,7 @@ use super::core::Core;
 use super::{Command, DoneReply};
 use crate::error::Error;
 use crate::metrics::{ClusterMetrics, Metrics};
+use crate::route::ClusterIndex;
 
 impl Core {
     pub(super) fn closing_reply(&mut self, reply: DoneReply) {
@@ -59,8 +60,9 @@ impl Core {
     }
 
     pub(super) fn metrics(&self) -> Metrics {
-        let clusters = self.clusters.iter().map(|cluster| ClusterMetrics {
+        let clusters = self.clusters.iter().enumerate().map(|(index, cluster)| ClusterMetrics {
             id: Arc::clone(&cluster.id),
+            knows_catalogue: self.router.knows_catalogue(ClusterIndex(index)),
             reads: cluster.counts.reads,
             writes: cluster.counts.writes,
             errors: cluster.counts.errors,

@@ -12,6 +12,9 @@ use crate::pool::Ticket;
 use crate::request::{Request, SessionId};
 use crate::route::RouteError;
 
+/// Timers of requests that ended in time are dropped when there are more than these, and more than there are requests.
+const MOST_ENDED_TIMERS: usize = 4096;
+
 impl Core {
     pub(super) fn submit(&mut self, request: Request) {
         match request.session {
@@ -125,6 +128,10 @@ impl Core {
         self.by_id.insert(id, key);
         if let Some(timeout) = timeout {
             self.timers.add(submitted + timeout, Timer::Deadline { request: key, id });
+            if self.timers.len() > MOST_ENDED_TIMERS + 2 * self.requests.len() {
+                let requests = &self.requests;
+                self.timers.drop_ended(|key, id| requests.get(key).is_some_and(|pending| pending.id == id));
+            }
         }
         key
     }

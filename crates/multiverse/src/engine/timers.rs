@@ -74,6 +74,18 @@ impl Timers {
         self.heap.peek().map(|Reverse(due)| due.at)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Drops the timers of requests that have ended.
+    pub(crate) fn drop_ended(&mut self, mut is_alive: impl FnMut(usize, u64) -> bool) {
+        self.heap.retain(|Reverse(due)| match due.timer {
+            Timer::Deadline { request, id } => is_alive(request, id),
+            _ => true,
+        });
+    }
+
     /// Takes the next timer that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
         if self.next()? > now {

@@ -27,9 +27,9 @@ impl BackOff {
         *self = Self::default();
     }
 
-    /// Whether attempts are to wait.
-    pub(crate) fn is_waiting(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
+    /// Until when attempts are to wait, if they are.
+    pub(crate) fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|until| now < *until)
     }
 }
 
@@ -53,9 +53,9 @@ mod tests {
             let until = back_off.fail(now, longest);
             assert!(until > now && until <= now + longest);
         }
-        assert!(back_off.fail(now, longest) >= now + longest / 2 && back_off.is_waiting(now));
+        assert!(back_off.fail(now, longest) >= now + longest / 2 && back_off.waits_until(now).is_some());
         back_off.succeed();
-        assert!(!back_off.is_waiting(now));
+        assert!(back_off.waits_until(now).is_none());
         assert!(back_off.fail(now, longest) <= now + SHORTEST);
     }
 }

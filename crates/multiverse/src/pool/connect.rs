@@ -17,6 +17,8 @@ const MOST_ATTEMPTS: usize = 8;
 /// The longest pause between attempts while somebody waits, and while nobody does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_PAUSE: Duration = Duration::from_secs(15);
+/// A connection that takes longer to open is not waited for, where there is room behind fast requests.
+const USUAL_TIME: Duration = Duration::from_millis(200);
 /// How long a server is taken at its word that it has no more connections to give.
 const GRANT_HOLDS: Duration = Duration::from_secs(2);
 
@@ -105,6 +107,7 @@ impl Core {
         while wanted > 0 && pool.connecting < MOST_ATTEMPTS && pool.can_grow(now) {
             wanted -= 1;
             pool.connecting += 1;
+            pool.growing_until = Some(now + USUAL_TIME);
             let (config, events) = (Arc::clone(&pool.connect), self.events.clone());
             let (generation, text_types) = (pool.generation, Arc::clone(&self.text_types));
             tokio::spawn(async move {
@@ -204,11 +207,15 @@ impl Core {
 
     /// The pause after a failure has passed.
     pub(crate) fn may_grow(&mut self, key: usize) {
-        if let Some(pool) = self.pools.get_mut(key) {
-            pool.grow_timer = false;
-            self.probe_if_down(key);
-            self.call_dispatch(key);
+        let now = self.now;
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        pool.grow_timer = false;
+        if let Some(until) = pool.back_off.waits_until(now) {
+            // Another failure has come in between.
+            return pool.set_grow_timer(until, key, &mut self.timers);
         }
+        self.probe_if_down(key);
+        self.call_dispatch(key);
     }
 
     /// A server that is down is tried again although nobody waits for it.

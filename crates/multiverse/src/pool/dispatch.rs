@@ -8,6 +8,7 @@ use wire::PipelinedStatement;
 use super::{CancelState, Pool, PooledConnection, SessionChange, Ticket, Work};
 use crate::engine::{Core, Pending, Place, Timer, Token};
 use crate::error::Error;
+use crate::route::StatementKind;
 
 /// A free connection used within this time is taken to be alive; one unused for longer is looked at first.
 const TRUSTED_FOR: Duration = Duration::from_millis(500);
@@ -91,7 +92,7 @@ impl Core {
             }
         }
         let pool = self.pools.get(pool_key)?;
-        if need.own_connection || pool.connecting > 0 || pool.can_grow(now) {
+        if need.own_connection || pool.is_growing(now) || pool.can_grow(now) {
             return None;
         }
         let takers = pool.connections.iter().filter(|(_, connection)| {
@@ -220,7 +221,8 @@ fn write(
     if pending.needs_own_connection(slow_after) {
         connection.is_exclusive = true;
     }
-    if pending.verdict.changes_session || pending.verdict.transaction_control {
+    // Whether a transaction is left open is told by the server itself.
+    if pending.verdict.changes_session && pending.verdict.kind != StatementKind::TransactionControl {
         connection.note(SessionChange::Settings);
     }
     if pending.wants_position {

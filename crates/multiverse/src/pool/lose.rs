@@ -10,6 +10,8 @@ use crate::session::SessionEnd;
 
 /// A connection that is lost so soon after it was opened tells nothing good of the server.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
+/// The pause before a server that is down is tried for the first time.
+const PROBE_AFTER: Duration = Duration::from_millis(50);
 
 impl Core {
     /// Closes a connection in whose pipeline nothing stands.
@@ -41,6 +43,8 @@ impl Core {
         pool.last_error = Some(reason.to_string().into());
         if is_server_down(&reason) || pool.connections.is_empty() && !connection.in_flight.is_empty() {
             pool.is_up = false;
+            // Nobody is sent there now, so the pool must try by itself.
+            pool.set_grow_timer(now + PROBE_AFTER, token.pool, &mut self.timers);
         }
         if now.saturating_duration_since(connection.opened) < SHORT_LIFE {
             // A server that lets in and throws out is not to be asked without a pause.
@@ -48,9 +52,11 @@ impl Core {
             pool.set_grow_timer(until, token.pool, &mut self.timers);
         }
         let text: Arc<str> = reason.to_string().into();
+        // A server that says why it ends the session says so at the statement it is at, before it looks at the next.
+        let has_spoken = matches!(reason, wire::Error::Server(_));
         for (position, entry) in connection.in_flight.iter().enumerate() {
             let Some(key) = entry.work.request() else { continue };
-            let sent = connection.pipeline.was_sent(position);
+            let sent = connection.pipeline.was_sent(position) && !(has_spoken && position > 0);
             let error = match &reason {
                 // The server's last words are about the statement it was at.
                 wire::Error::Server(error) if position == 0 => Error::Server(error.clone()),

@@ -48,6 +48,8 @@ pub(crate) struct Pool {
     pub(crate) waiting: usize,
     /// Attempts to open a connection that are under way.
     pub(crate) connecting: usize,
+    /// Until when it is worth waiting for them rather than pipelining.
+    growing_until: Option<Instant>,
     /// Counts how often the pool was emptied; attempts from before are not wanted any more.
     pub(crate) generation: u64,
     /// The most connections the server grants, as far as it has said so, and until when that is believed.
@@ -99,6 +101,7 @@ impl Pool {
             queue: VecDeque::new(),
             waiting: 0,
             connecting: 0,
+            growing_until: None,
             generation: 0,
             granted: None,
             back_off: BackOff::default(),
@@ -128,8 +131,13 @@ impl Pool {
     /// Whether it could open another connection now.
     fn can_grow(&self, now: Instant) -> bool {
         !self.is_leaving
-            && !self.back_off.is_waiting(now)
+            && self.back_off.waits_until(now).is_none()
             && self.connections.len() + self.connecting < self.limit(now)
+    }
+
+    /// Whether a new connection is to be expected any moment.
+    fn is_growing(&self, now: Instant) -> bool {
+        self.connecting > 0 && self.growing_until.is_some_and(|until| now < until)
     }
 
     pub(crate) fn metrics(&self) -> ServerMetrics {

@@ -272,13 +272,7 @@ impl Client {
     /// Has the engine read the database's catalogue, so that it has nothing of its own to do for a while.
     pub(crate) fn warm_up(self) -> Self {
         self.value("SELECT 'warm'");
-        self.wait_until_idle();
-        self
-    }
-
-    /// Has the engine read the database's catalogue, so that it has nothing of its own to do for a while.
-    pub(crate) fn warm_up(self) -> Self {
-        self.value("SELECT 'warm'");
+        wait_for("the catalogue to be read", || self.metrics().clusters[0].knows_catalogue);
         self.wait_until_idle();
         self
     }

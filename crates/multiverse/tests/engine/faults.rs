@@ -45,14 +45,8 @@ fn an_idle_connection_that_was_terminated_is_not_used() {
 
 #[test]
 fn a_read_lost_with_its_connection_is_tried_again_and_a_write_never() {
-    let client = Client::with_pool(1);
-    client.query("CREATE TABLE IF NOT EXISTS lost (n int)").unwrap();
-    // Definitions have changed, so what only reads is known again a moment later.
-    std::thread::sleep(Duration::from_millis(250));
-    let client = client.warm_up();
-    // Definitions have changed, so what only reads is known again a moment later.
-    std::thread::sleep(Duration::from_millis(250));
-    let client = client.warm_up();
+    cluster().psql("CREATE TABLE lost (n int)");
+    let client = Client::with_pool(1).warm_up();
     let kill = || {
         wait_for_activity("query LIKE '%''lost''%' AND wait_event = 'PgSleep'");
         cluster().psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%''lost''%'");
@@ -125,8 +119,8 @@ fn a_request_with_attempts_left_waits_for_a_server_that_comes_back() {
     call.retry.delay = Duration::from_millis(50);
     let waiting = client.submit(call);
     wait_for("the first failure", || client.server().last_error.is_some());
-    let proxy = Proxy::start_on(port, cluster().port());
     cluster().psql("CREATE TABLE arrival (n int)");
+    let proxy = Proxy::start_on(port, cluster().port());
     waiting.wait().unwrap();
     assert_eq!(client.value("SELECT count(*)::text FROM arrival"), "1");
     drop(proxy);

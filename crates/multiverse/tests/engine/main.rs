@@ -9,6 +9,7 @@ mod closing;
 mod faults;
 mod pipelining;
 mod pooling;
+mod replicas;
 mod sessions;
 mod statements;
 #[path = "../../../wire/tests/support/mod.rs"]

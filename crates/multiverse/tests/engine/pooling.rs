@@ -31,7 +31,8 @@ fn connections_unused_for_long_are_closed_down_to_the_minimum() {
     let client = Client::with(|pool| {
         (pool.min, pool.max) = (1, 4);
         pool.idle_timeout = Duration::from_millis(100);
-    });
+    })
+    .warm_up();
     for call in client.submit_all((0..4).map(|_| Call::new("SELECT pg_sleep(0.1)"))) {
         call.wait().unwrap();
     }

@@ -71,6 +71,30 @@ impl Cluster {
         unreachable!("the last attempt returns or panics")
     }
 
+    /// Starts a standby that streams from this cluster, with lines for its `postgresql.conf`.
+    #[allow(dead_code, reason = "not every test program needs one")]
+    pub(crate) fn start_standby(&self, settings: &str) -> Self {
+        let programs = programs();
+        let owner = Owner::of_server();
+        let directory = new_directory(&owner);
+        let watchdog = watchdog(&directory);
+        let mut standby = Self { directory, port: 0, watchdog };
+        let mut copy = owner.command(&programs.join("pg_basebackup"));
+        copy.args(["-U", "postgres", "-c", "fast", "-X", "stream", "-R", "--no-sync", "-h"]);
+        run(copy.arg(&self.directory).args(["-p", &self.port.to_string(), "-D"]).arg(standby.data()));
+        append(&standby.data().join("postgresql.conf"), settings);
+        standby.port = free_port();
+        standby.try_start(&programs, &owner).expect("the standby starts");
+        standby
+    }
+
+    /// Makes a standby a primary.
+    #[allow(dead_code, reason = "not every test program needs one")]
+    pub(crate) fn promote(&self) {
+        let mut promote = Owner::of_server().command(&programs().join("pg_ctl"));
+        run(promote.args(["promote", "--wait", "--silent", "-D"]).arg(self.data()));
+    }
+
     fn try_start(&self, programs: &Path, owner: &Owner) -> Result<(), String> {
         let log = self.directory.join("log");
         let options = format!(
