@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) dispatchable: Vec<usize>,
     /// Something was handed out in this turn.
     pub(crate) has_answered: bool,
+    /// Counts pools and connections, so that each has a number of its own.
+    pub(crate) serials: u64,
     /// The number of the next query of the engine itself.
     pub(crate) next_own_id: u64,
     pub(super) closed_replies: Vec<super::DoneReply>,
@@ -106,6 +108,7 @@ impl Core {
             touched: Vec::new(),
             dispatchable: Vec::new(),
             has_answered: false,
+            serials: 0,
             next_own_id: OWN_IDS,
             closed_replies: Vec::new(),
             ready: Vec::new(),
@@ -163,6 +166,7 @@ impl Core {
             Command::Reload { plan, reply } => {
                 self.reload(&plan);
                 reply();
+                self.has_answered = true;
             }
             Command::RegisterSchema { schema, reply } => {
                 // Whoever asked may have stopped waiting.
@@ -196,7 +200,7 @@ impl Core {
             Timer::Retry { request, id } => self.retry_now(request, id),
             Timer::Acquire { pool } => self.expire_queue(pool),
             Timer::Grow { pool } => self.may_grow(pool),
-            Timer::Maintain { pool } => self.maintain(pool),
+            Timer::Maintain { pool, number } => self.maintain(pool, number),
             Timer::Cancel { token, request, id } => self.cancel_head(token, request, id),
             Timer::Reset { token } => self.reset_overdue(token),
             Timer::Routine(routine) => self.do_routine(routine),

@@ -38,6 +38,7 @@ impl Core {
         let pools: Vec<usize> =
             self.clusters.iter().flat_map(|cluster| cluster.pools.iter().copied()).collect();
         if pools.is_empty() {
+            self.has_answered = true;
             return reply(Vec::new());
         }
         self.health.last += 1;

@@ -13,6 +13,7 @@ use crate::route::{Router, ServerIndex};
 
 impl Core {
     pub(super) fn reload(&mut self, plan: &Plan) {
+        self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
         let counts: Vec<_> = self.clusters.drain(..).map(|cluster| (cluster.id, cluster.counts)).collect();
         for (position, (id, config)) in plan.clusters.iter().enumerate() {
@@ -65,13 +66,20 @@ impl Core {
             return key;
         }
         let warmup = settings.warmup;
-        let key =
-            self.pools.insert(Pool::new(pool_id, (position, server), config, settings, connect.clone()));
+        self.serials += 1;
+        let number = self.serials;
+        let key = self.pools.insert(Pool::new(
+            (number, pool_id),
+            (position, server),
+            config,
+            settings,
+            connect.clone(),
+        ));
         if warmup {
             self.grow(key);
         }
         if let Some(pool) = self.pools.get(key) {
-            self.timers.add(self.now + pool.maintenance_pause(), Timer::Maintain { pool: key });
+            self.timers.add(self.now + pool.maintenance_pause(), Timer::Maintain { pool: key, number });
         }
         key
     }

@@ -141,6 +141,11 @@ impl Core {
         let Some(pending) = self.requests.get_mut(key) else { return };
         pending.place = Place::Queued;
         pending.queued = self.now;
+        if self.pools.get(pending.pool).is_none_or(|pool| pool.is_leaving) {
+            // There is no other place: it was decided a moment ago, or it is the engine's own.
+            pending.place = Place::Delayed;
+            return self.end(key, Err(Error::Closed));
+        }
         let (pool, ticket) = (pending.pool, Ticket::Request { key, id: pending.id });
         if let Some(pool) = self.pools.get_mut(pool) {
             pool.queue.push_back(ticket);
@@ -152,6 +157,10 @@ impl Core {
     /// Puts a request that already had its turn at the front of the queue of its pool.
     pub(crate) fn enqueue_first(&mut self, key: usize) {
         let Some(pending) = self.requests.get_mut(key) else { return };
+        if self.pools.get(pending.pool).is_none_or(|pool| pool.is_leaving) {
+            pending.place = Place::Delayed;
+            return self.reroute(key);
+        }
         pending.place = Place::Queued;
         let (pool, ticket) = (pending.pool, Ticket::Request { key, id: pending.id });
         if let Some(pool) = self.pools.get_mut(pool) {

@@ -17,8 +17,8 @@ pub(crate) enum Timer {
     Acquire { pool: usize },
     /// A pool may open connections again.
     Grow { pool: usize },
-    /// A pool's connections are looked through.
-    Maintain { pool: usize },
+    /// A pool's connections are looked through. `number` tells it from those that had its key before.
+    Maintain { pool: usize, number: u64 },
     /// A statement that was cancelled, or stands at the head of a pipeline although nobody waits for it any more, is
     /// cancelled, again if need be.
     Cancel { token: Token, request: usize, id: u64 },

@@ -142,9 +142,9 @@ impl Core {
         pool.back_off.succeed();
         pool.last_error = None;
         pool.created += 1;
-        pool.serials += 1;
+        self.serials += 1;
         let entry = pool.connections.vacant_entry();
-        let token = Token { pool: key, slot: entry.key(), serial: pool.serials };
+        let token = Token { pool: key, slot: entry.key(), serial: self.serials };
         let readiness = ConnectionWaker::new(token, &self.readiness);
         let mut connection = PooledConnection::new(token, pipeline, readiness, now);
         // Spread over a tenth of the lifetime, so that connections opened together are not replaced together.

@@ -9,7 +9,7 @@ use wire::{Pipeline, TransactionStatus};
 
 use crate::engine::{ConnectionWaker, Token};
 use crate::request::SessionId;
-use crate::route::Verdict;
+use crate::route::{StatementKind, Verdict};
 
 pub(crate) struct PooledConnection {
     pub(crate) token: Token,
@@ -27,6 +27,8 @@ pub(crate) struct PooledConnection {
     /// The search path of its session, a number of `Paths`.
     pub(crate) path: u32,
     pub(crate) change: SessionChange,
+    /// Its user may have set another search path than the one that is known.
+    pub(crate) has_foreign_path: bool,
     pub(crate) cancel: CancelState,
     /// When the oldest request in the pipeline was first cancelled.
     pub(crate) cancelled_since: Option<Instant>,
@@ -118,6 +120,7 @@ impl PooledConnection {
             session: None,
             path: 0,
             change: SessionChange::None,
+            has_foreign_path: false,
             cancel: CancelState::None,
             cancelled_since: None,
             definitions: None,
@@ -188,6 +191,14 @@ impl PooledConnection {
     pub(crate) fn wake(&self) {
         self.waker.wake_by_ref();
     }
+}
+
+/// Whether a statement that changes the session may set the search path: it says so, or it is code that may do anything.
+pub(crate) fn may_set_path(sql: &str, kind: StatementKind) -> bool {
+    let says = |word: &str| {
+        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    matches!(kind, StatementKind::Code | StatementKind::Unknown) || says("search_path") || says("schema")
 }
 
 /// What a command tag says of the session it was run in.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use wire::PipelinedStatement;
 
+use super::connection::may_set_path;
 use super::{CancelState, Pool, PooledConnection, SessionChange, Ticket, Work};
 use crate::engine::{Core, Pending, Place, Timer, Token};
 use crate::error::Error;
@@ -210,8 +211,10 @@ fn write(
         connection.pipeline.execute_simple(&pending.sql)?;
     } else {
         connection.pipeline.execute(&PipelinedStatement {
-            // What the engine asks by itself comes too rarely to take a place among the statements kept.
-            key: (prepare && !pending.is_own).then(|| pending.text.statement_key(pending.path)),
+            // What the engine asks by itself comes too rarely to take a place among the statements kept; under a search
+            // path that is not known, a statement kept may mean other tables than it did.
+            key: (prepare && !pending.is_own && !connection.has_foreign_path)
+                .then(|| pending.text.statement_key(pending.path)),
             sql: &pending.sql,
             parameter_types: pending.parameters.types(),
             parameters: pending.parameters.section(),
@@ -224,6 +227,7 @@ fn write(
     // Whether a transaction is left open is told by the server itself.
     if pending.verdict.changes_session && pending.verdict.kind != StatementKind::TransactionControl {
         connection.note(SessionChange::Settings);
+        connection.has_foreign_path |= may_set_path(&pending.sql, pending.verdict.kind);
     }
     if pending.wants_position {
         crate::session::position::write(&mut connection.pipeline)?;

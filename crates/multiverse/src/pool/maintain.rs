@@ -10,9 +10,12 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(10);
 
 impl Core {
-    pub(crate) fn maintain(&mut self, key: usize) {
+    pub(crate) fn maintain(&mut self, key: usize, number: u64) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.number != number || pool.is_leaving {
+            return;
+        }
         let mut to_close: Vec<usize> = Vec::new();
         let mut open = pool.connections.len();
         for slot in &pool.idle {
@@ -27,7 +30,7 @@ impl Core {
         for slot in to_close {
             self.close_connection(key, slot);
         }
-        self.timers.add(now + pause, Timer::Maintain { pool: key });
+        self.timers.add(now + pause, Timer::Maintain { pool: key, number });
         // Also grows up to the minimum.
         self.call_dispatch(key);
     }

@@ -31,6 +31,8 @@ pub(crate) use connection::{CancelState, PooledConnection, SessionChange, Work};
 pub(crate) struct Pool {
     /// `<cluster>_primary` or `<cluster>_replica_<i>`.
     pub(crate) id: Arc<str>,
+    /// Never given to another pool.
+    pub(crate) number: u64,
     /// The positions of its cluster and of the server in it.
     pub(crate) cluster: usize,
     pub(crate) server: ServerIndex,
@@ -39,7 +41,6 @@ pub(crate) struct Pool {
     pub(crate) connect: Arc<ConnectConfig>,
     pub(crate) settings: PoolConfig,
     pub(crate) connections: Slab<PooledConnection>,
-    serials: u64,
     /// The slots of free connections, the one used last at the end.
     pub(crate) idle: Vec<usize>,
     /// Who waits for a connection, in the order of coming. Some may have been given up meanwhile.
@@ -82,7 +83,7 @@ pub(crate) enum Ticket {
 
 impl Pool {
     pub(crate) fn new(
-        id: Arc<str>,
+        (number, id): (u64, Arc<str>),
         (cluster, server): (usize, ServerIndex),
         config: &ServerConfig,
         settings: PoolConfig,
@@ -90,13 +91,13 @@ impl Pool {
     ) -> Self {
         Self {
             id,
+            number,
             cluster,
             server,
             config: config.clone(),
             connect: Arc::new(connect),
             settings,
             connections: Slab::new(),
-            serials: 0,
             idle: Vec::new(),
             queue: VecDeque::new(),
             waiting: 0,
@@ -118,6 +119,11 @@ impl Pool {
             replayed: None,
             sampled_until: None,
         }
+    }
+
+    /// Whether nothing of a pool that is leaving is left.
+    pub(crate) fn has_left(&self) -> bool {
+        self.is_leaving && self.connections.is_empty() && self.connecting == 0 && self.waiting == 0
     }
 
     /// The most connections at this moment.

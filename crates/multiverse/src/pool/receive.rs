@@ -189,7 +189,7 @@ impl Core {
         }
         if error.code == "25006" && pending.session.is_none() && is_outside {
             if pending.on_replica && !pending.rerouted && !pending.delivered {
-                return self.to_primary(key);
+                return self.redirect_to_primary(key);
             }
             if !pending.on_replica && self.is_demoted(token) {
                 let server = self.pools.get(token.pool).map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
@@ -215,7 +215,7 @@ impl Core {
         }
     }
 
-    fn to_primary(&mut self, key: usize) {
+    fn redirect_to_primary(&mut self, key: usize) {
         let Some(pending) = self.requests.get_mut(key) else { return };
         pending.rerouted = true;
         pending.on_replica = false;

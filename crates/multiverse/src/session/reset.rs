@@ -32,6 +32,7 @@ impl Core {
         }
         if change >= SessionChange::Settings {
             connection.path = 0;
+            connection.has_foreign_path = false;
         }
         connection.is_exclusive = true;
         while let Some(sql) = steps.next() {

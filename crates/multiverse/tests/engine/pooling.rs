@@ -52,6 +52,25 @@ fn a_connection_is_replaced_after_its_lifetime() {
 }
 
 #[test]
+fn configurations_can_change_many_times_while_requests_run() {
+    let settings =
+        EngineSettings { application_name: Some("reloaded".to_owned()), ..EngineSettings::default() };
+    let client = Client::start(one_cluster(cluster().port(), "postgres", |_| {}), settings).warm_up();
+    for round in 0..30 {
+        let calls = client.submit_all((0..20).map(|n| Call::new("SELECT $1::text").with(&[&n.to_string()])));
+        client.reload(one_cluster(cluster().port(), "postgres", |pool| pool.max = 2 + round % 2));
+        for (n, call) in calls.into_iter().enumerate() {
+            assert_eq!(call.wait().unwrap().value(), n.to_string());
+        }
+    }
+    client.wait_until_idle();
+    wait_for("the connections of old pools to end", || {
+        let own = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reloaded'";
+        cluster().ask(own) == client.server().idle.to_string()
+    });
+}
+
+#[test]
 fn sessions_bear_the_name_of_the_application() {
     let settings =
         EngineSettings { application_name: Some("till 7".to_owned()), ..EngineSettings::default() };

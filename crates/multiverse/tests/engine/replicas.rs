@@ -16,7 +16,7 @@ fn primary() -> &'static Cluster {
     static PRIMARY: OnceLock<Cluster> = OnceLock::new();
     PRIMARY.get_or_init(|| {
         Cluster::start(
-            &format!("{SETTINGS}\nwal_level = replica\nmax_wal_senders = 20"),
+            &format!("{SETTINGS}\nwal_level = replica\nmax_wal_senders = 20\nwal_keep_size = 256MB"),
             &format!("{HBA}{REPLICATION}"),
             |_| {},
         )

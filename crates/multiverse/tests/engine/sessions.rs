@@ -167,6 +167,27 @@ fn the_search_path_of_the_configuration_is_that_of_every_connection() {
 }
 
 #[test]
+fn a_session_that_sets_its_own_path_sees_the_tables_of_that_path_also_in_a_transaction() {
+    cluster().psql("CREATE SCHEMA three; CREATE TABLE three.kind AS SELECT 3 AS n; CREATE SCHEMA four; CREATE TABLE four.kind AS SELECT 'four' AS name, 4 AS n");
+    let client = Client::with_pool(1);
+    let session = client.session().unwrap();
+    let call = |sql: &str| {
+        client.run(Call::new(sql).in_session(session.id)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    for _ in 0..3 {
+        for (schema, columns) in [("three", 1), ("four", 2)] {
+            call("BEGIN");
+            call(&format!("SET search_path = {schema}"));
+            assert_eq!(call("SELECT * FROM kind").results[0].columns.len(), columns);
+            assert_eq!(call("SELECT * FROM kind").results[0].columns.len(), columns);
+            call("COMMIT");
+        }
+    }
+    client.release(&session);
+    assert_eq!(client.query("SELECT * FROM kind").unwrap_err().code(), "42P01");
+}
+
+#[test]
 fn a_session_waits_in_the_same_queue_and_no_longer_than_allowed() {
     let client = Client::with(|pool| {
         pool.max = 1;

@@ -211,11 +211,11 @@ impl ConnectConfig {
     /// # Errors
     /// [`Error::Config`] or [`Error::Tls`] for the first that cannot be used.
     pub fn check_tls(&self) -> Result<()> {
-        let hosts = self.hosts.iter().filter_map(|host| match host {
+        let mut hosts = self.hosts.iter().filter_map(|host| match host {
             Host::Tcp { name, .. } => Some(name),
             Host::Unix { .. } => None,
         });
-        hosts.map(|name| TlsClient::new(self, name).map(drop)).collect()
+        hosts.try_for_each(|name| TlsClient::new(self, name).map(drop))
     }
 
     /// The password for one host: the one set, else the one in the password file.
