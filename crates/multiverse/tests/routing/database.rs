@@ -1,5 +1,6 @@
 //! A database with everything that can hide a write, and a router that knows its catalogue.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -99,6 +100,7 @@ impl Database {
     pub(crate) fn standby(&mut self) -> Standby {
         self.run("CREATE TABLE is_replayed ()").unwrap();
         let server = Cluster::start("hot_standby = on\n", HBA, |data| {
+            let owner = std::fs::metadata(data).unwrap();
             std::fs::remove_dir_all(data).unwrap();
             let psql = cluster().psql_command("");
             let program = std::path::Path::new(psql.get_program()).with_file_name("pg_basebackup");
@@ -112,6 +114,10 @@ impl Database {
             ]);
             copy.arg(cluster().directory()).args(["-p", &cluster().port().to_string(), "-D"]).arg(data);
             assert!(copy.status().unwrap().success());
+            // Root may have made the copy, and the server runs as another user.
+            let mut give = Command::new("chown");
+            give.args(["-R", &format!("{}:{}", owner.uid(), owner.gid())]).arg(data);
+            assert!(give.status().unwrap().success());
         });
         let mut connection = self.runtime.block_on(connect(&server, &self.name));
         let deadline = Instant::now() + Duration::from_secs(30);
