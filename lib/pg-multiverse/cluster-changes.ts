@@ -19,6 +19,17 @@ export function withSchema(clusters: ClustersConfig, schema: string, clusterId: 
   return { ...clusters, [clusterId]: { ...cluster, schemas, ...(schemaOptions === undefined ? {} : { schemaOptions }) } };
 }
 
+/** The configuration without a schema on a cluster; the same one where the cluster does not have it. */
+export function withoutSchema(clusters: ClustersConfig, schema: string, clusterId: string): ClustersConfig {
+  const cluster = clusters[clusterId];
+  if (cluster === undefined) return clusters;
+  const { schemaOptions = {}, ...rest } = cluster;
+  const schemas = (cluster.schemas ?? []).filter((name) => name !== schema);
+  const options = Object.fromEntries(Object.entries(schemaOptions).filter(([name]) => name !== schema));
+  const hasOptions = Object.keys(options).length > 0;
+  return { ...clusters, [clusterId]: { ...rest, schemas, ...(hasOptions ? { schemaOptions: options } : {}) } };
+}
+
 /** The configuration with a replica and the primary of a cluster in each other's place. */
 export function withReplicaAsPrimary(clusters: ClustersConfig, clusterId: string, replicaIndex: number): ClustersConfig {
   const cluster = clusters[clusterId];

@@ -9,6 +9,8 @@ import type { ClustersConfig, ValidationResult } from './config-types.js';
 /** Who wants to know of changes. */
 export interface FileListener {
   changed(clusters: ClustersConfig): Promise<void>;
+  /** The file holds a configuration that cannot be used, for these reasons. */
+  invalid?(errors: string[]): void;
   failed(error: unknown): void;
 }
 
@@ -40,7 +42,10 @@ export class ClusterFile {
     });
     const clusters = this.#parse(text);
     const { valid, errors } = checkClusters(clusters);
-    if (!valid) throw this.#unreadable(`Config validation failed: ${errors.join(', ')}`);
+    if (!valid) {
+      this.#listener.invalid?.(errors);
+      throw this.#unreadable(`Config validation failed: ${errors.join(', ')}`);
+    }
     this.#text = text;
     return clusters;
   }

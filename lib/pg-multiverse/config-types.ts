@@ -3,11 +3,11 @@ import type { ConsistencyLevel, ReadPreference, ValueOptions } from './types.js'
 
 /** How the connection to a server is encrypted. */
 export interface SSLConfig {
-  /** The certificate of the authority that signed the server's, or the path of its file. */
+  /** The certificate of the authority that signed the server's, as PEM text. */
   ca?: string;
-  /** The client's own certificate, or the path of its file. */
+  /** The client's own certificate, as PEM text. */
   cert?: string;
-  /** The key of the client's certificate, or the path of its file. */
+  /** The key of the client's certificate, as PEM text. */
   key?: string;
   /** Whether a certificate that cannot be verified is refused; it is by default. */
   rejectUnauthorized?: boolean;
@@ -18,11 +18,11 @@ export interface SSLConfig {
 /** How one server is reached. */
 export interface DatabaseConnection {
   host: string;
-  /** 5432 by default. */
-  port?: number;
+  port: number;
   database: string;
   user: string;
-  password?: string;
+  /** An empty string where the server asks for none. */
+  password: string;
   ssl?: boolean | SSLConfig;
   maxConnections?: number;
   minConnections?: number;
@@ -36,11 +36,10 @@ export interface DatabaseConnection {
   weight?: number;
 }
 
-/** A range of keys that a shard holds. */
+/** A range of keys that a shard holds: from `min` up to but without `max`. Its position in the list is the shard. */
 export interface RangePartition {
   min: string | number;
   max: string | number;
-  shard: string;
 }
 
 /** How rows are spread over shards. */
@@ -49,7 +48,8 @@ export interface ShardingConfig {
   key: string;
   partitions?: number;
   ranges?: RangePartition[];
-  directory?: Record<string, string>;
+  /** The shard of each key. */
+  directory?: Record<string, number>;
 }
 
 /** How a replica is chosen among several. */
@@ -110,6 +110,10 @@ export interface SchemaOptions {
   cacheStrategy?: CacheStrategy;
   /** The cluster is preferred for the schema to those with a lower number. */
   priority?: number;
+  /** Which servers answer reads, in place of the cluster's setting. */
+  readPreference?: ReadPreference;
+  /** How fresh reads must be, in place of the cluster's setting. */
+  consistencyLevel?: ConsistencyLevel;
 }
 
 /** A schema and the cluster it lives on. */

@@ -1,5 +1,6 @@
 // PgMultiverse: many PostgreSQL clusters behind one query.
 export type * from './config-types.js';
+export { ClusterConfigManager, type ClusterConfigManagerEvents } from './cluster-config-manager.js';
 export { ClusterManager, type ClusterManagerEvents, type ClusterState } from './cluster-manager.js';
 export { ConnectionPool, type ConnectionPoolEvents, type ConnectionPoolMetrics, type ServerPoolConfig } from './connection-pool.js';
 export { DatabaseError } from './failures.js';
