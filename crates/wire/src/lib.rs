@@ -31,6 +31,7 @@ mod pipeline;
 mod protocol;
 mod socket;
 mod tls;
+mod transfer;
 
 pub use config::{
     ChannelBinding, ConnectConfig, Host, KeepAlive, ReplicationMode, RootCertificates, SslMode,
