@@ -3,4 +3,8 @@ export * from './copy.js';
 export { NativeLoadError } from './native-loading/native-load-error.js';
 export * from './mproject.js';
 export * from './orm.js';
+export * from './pg-multiverse.js';
+export { PgMultiverse as default } from './pg-multiverse.js';
 export * from './replicator.js';
+// Two of the above have a type of this name.
+export type { QueryOptions } from './query-options.js';

@@ -64,7 +64,7 @@ impl ServerConfig {
             min_connections,
             connection_timeout: section.duration_or_never("connectionTimeoutMillis"),
             idle_timeout: section.duration_or_never("idleTimeoutMillis"),
-            search_path: section.texts("searchPath").unwrap_or_default(),
+            search_path: section.names("searchPath").unwrap_or_default(),
         };
         section.warn_of_unknown();
         server

@@ -86,6 +86,17 @@ impl<'j, 'r> Section<'j, 'r> {
         texts
     }
 
+    /// A list of names, also as one string with commas.
+    pub(crate) fn names(&mut self, key: &'static str) -> Option<Vec<String>> {
+        match self.value(key)? {
+            Json::String(names) => {
+                let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+                Some(names.map(str::to_owned).collect())
+            }
+            _ => self.texts(key),
+        }
+    }
+
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         if value.as_bool().is_none() {

@@ -115,7 +115,7 @@ fn each_option_of_a_server_is_checked() {
         ),
         (json!({"connectionTimeoutMillis": -1}), "eu.primary.connectionTimeoutMillis: "),
         (json!({"idleTimeoutMillis": "1"}), "eu.primary.idleTimeoutMillis: "),
-        (json!({"searchPath": "a"}), "eu.primary.searchPath: searchPath must be a list of strings"),
+        (json!({"searchPath": 7}), "eu.primary.searchPath: searchPath must be a list of strings"),
         (json!({"weight": -1}), "eu.primary.weight: weight must be a number from 0"),
         (json!({"ssl": "require"}), "eu.primary.ssl: ssl must be true, false, or {"),
         (json!({"ssl": {"ca": "/etc/ca.pem"}}), "eu.primary.ssl.ca: ca must be PEM text"),
@@ -254,6 +254,14 @@ fn a_server_s_own_pool_settings_come_before_the_cluster_s() {
         (replica.max, replica.max_lifetime, replica.prepare, replica.warmup),
         (50, None, false, false)
     );
+}
+
+#[test]
+fn a_search_path_is_a_list_or_a_string_with_commas() {
+    for path in [json!(["shop", "public"]), json!("shop, public")] {
+        let json = json!({"us": {"primary": server_with(json!({"searchPath": path}))}});
+        assert_eq!(ClusterConfig::read_all(&json).unwrap()["us"].primary.search_path, ["shop", "public"]);
+    }
 }
 
 #[test]

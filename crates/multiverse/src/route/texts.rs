@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::fast::RandomState;
+
 use crate::route::catalogue::Judgement;
 use crate::route::verdict::Verdict;
 
@@ -83,12 +85,14 @@ impl KnownText {
 /// A text that is found by its address, with what is known of it.
 type Slot = Option<(Arc<str>, Arc<KnownText>)>;
 
+type Generation = HashMap<Arc<str>, Arc<KnownText>, RandomState>;
+
 /// The texts. Two generations stand in for an exact order of use: what is used moves to the young one, and when that is
 /// full the old one is dropped.
 #[derive(Debug)]
 pub(super) struct KnownTexts {
-    young: HashMap<Arc<str>, Arc<KnownText>>,
-    old: HashMap<Arc<str>, Arc<KnownText>>,
+    young: Generation,
+    old: Generation,
     young_bytes: usize,
     slots: Box<[Slot]>,
     clusters: usize,
@@ -97,8 +101,8 @@ pub(super) struct KnownTexts {
 impl KnownTexts {
     pub(super) fn new(clusters: usize) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: Generation::default(),
+            old: Generation::default(),
             young_bytes: 0,
             slots: vec![None; SLOTS].into_boxed_slice(),
             clusters,

@@ -1,5 +1,7 @@
 //! A database with everything that can hide a write, and a router that knows its catalogue.
 
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -17,6 +19,9 @@ use wire::{ConnectConfig, Connection, Error};
 mod support;
 
 use support::Cluster;
+
+/// Everybody on this machine may connect, and make copies.
+const HBA: &str = "local all all trust\nlocal replication all trust\n";
 
 /// A primary and one replica, both up.
 pub(crate) struct BothUp;
@@ -44,6 +49,7 @@ impl LiveServers for BothUp {
 
 /// A database of its own, with a connection and a router.
 pub(crate) struct Database {
+    name: String,
     runtime: Runtime,
     connection: Connection,
     pub(crate) router: Router,
@@ -54,17 +60,10 @@ impl Database {
     pub(crate) fn with(setup: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("route_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let cluster = cluster();
-        cluster.psql(&format!("CREATE DATABASE {name}"));
-        let uri = format!(
-            "host={} port={} user=postgres dbname={name}",
-            cluster.directory().display(),
-            cluster.port()
-        );
+        cluster().psql(&format!("CREATE DATABASE {name}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let config = ConnectConfig::parse(&uri).unwrap();
-        let connection = runtime.block_on(Connection::connect(&config)).unwrap();
-        let mut database = Self { runtime, connection, router: Router::new(&clusters()) };
+        let connection = runtime.block_on(connect(cluster(), &name));
+        let mut database = Self { name, runtime, connection, router: Router::new(&clusters()) };
         database.run(setup).unwrap();
         database.read_catalogue();
         database
@@ -97,19 +96,72 @@ impl Database {
         decision.on_replica
     }
 
+    /// A hot standby of the server, which has replayed all that was done so far, and a connection to this database there.
+    pub(crate) fn standby(&mut self) -> Standby {
+        self.run("CREATE TABLE is_replayed ()").unwrap();
+        let server = Cluster::start("hot_standby = on\n", HBA, |data| {
+            let owner = std::fs::metadata(data).unwrap();
+            std::fs::remove_dir_all(data).unwrap();
+            let psql = cluster().psql_command("");
+            let program = std::path::Path::new(psql.get_program()).with_file_name("pg_basebackup");
+            let mut copy = Command::new(program);
+            copy.args([
+                "--username=postgres",
+                "--no-sync",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "-h",
+            ]);
+            copy.arg(cluster().directory()).args(["-p", &cluster().port().to_string(), "-D"]).arg(data);
+            assert!(copy.status().unwrap().success());
+            // Root may have made the copy, and the server runs as another user.
+            let mut give = Command::new("chown");
+            give.args(["-R", &format!("{}:{}", owner.uid(), owner.gid())]).arg(data);
+            assert!(give.status().unwrap().success());
+        });
+        let mut connection = self.runtime.block_on(connect(&server, &self.name));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.runtime.block_on(connection.simple_query("TABLE is_replayed")).is_err() {
+            assert!(Instant::now() < deadline, "the standby does not replay");
+            std::thread::yield_now();
+        }
+        Standby { connection, _server: server }
+    }
+
+    /// The SQLSTATE with which the standby refuses the text; `None` when it runs.
+    pub(crate) fn refusal_by(&mut self, standby: &mut Standby, sql: &str) -> Option<String> {
+        refusal(sql, self.runtime.block_on(standby.connection.simple_query(sql)).map(drop))
+    }
+
     /// The SQLSTATE with which the server refuses the text in a transaction that only reads; `None` when it runs.
     pub(crate) fn refusal_to_readers(&mut self, sql: &str) -> Option<String> {
         self.run("BEGIN TRANSACTION READ ONLY").unwrap();
         let outcome = self.run(sql);
         self.run("ROLLBACK").unwrap();
-        match outcome {
-            Ok(()) => None,
-            // This client takes the rows of COPY in another way, and says so when the server has sent them all.
-            Err(Error::Config { .. }) => None,
-            Err(Error::Server(error)) => Some(error.code),
-            Err(other) => panic!("{sql}: {other}"),
-        }
+        refusal(sql, outcome)
     }
+}
+
+/// A standby and a connection to it; it stops when it is dropped.
+pub(crate) struct Standby {
+    connection: Connection,
+    _server: Cluster,
+}
+
+fn refusal(sql: &str, outcome: Result<(), Error>) -> Option<String> {
+    match outcome {
+        Ok(()) => None,
+        // This client takes the rows of COPY in another way, and says so when the server has sent them all.
+        Err(Error::Config { .. }) => None,
+        Err(Error::Server(error)) => Some(error.code),
+        Err(other) => panic!("{sql}: {other}"),
+    }
+}
+
+async fn connect(server: &Cluster, database: &str) -> Connection {
+    let folder = server.directory().display();
+    let uri = format!("host={folder} port={} user=postgres dbname={database}", server.port());
+    Connection::connect(&ConnectConfig::parse(&uri).unwrap()).await.unwrap()
 }
 
 fn clusters() -> Clusters {
@@ -121,5 +173,5 @@ fn clusters() -> Clusters {
 /// The server of all tests; it ends with the process.
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| Cluster::start("max_connections = 50\n", "local all all trust\n", |_| {}))
+    CLUSTER.get_or_init(|| Cluster::start("max_connections = 50\n", HBA, |_| {}))
 }

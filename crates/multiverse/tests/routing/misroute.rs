@@ -53,6 +53,30 @@ fn reads_go_to_a_replica() {
 }
 
 #[test]
+fn reads_run_on_a_standby_and_what_it_refuses_goes_to_the_primary() {
+    let mut database = Database::with(SCHEMA);
+    let mut standby = database.standby();
+    let mut problems = Vec::new();
+    for sql in READS {
+        if let Some(code) = database.refusal_by(&mut standby, sql) {
+            problems.push(format!("the standby refuses this with {code}: {sql}"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    // What only a standby refuses, because there it would need a transaction id, shared locks or a log of its own.
+    for sql in [
+        "SELECT txid_current()",
+        "SELECT * FROM unlogged",
+        "SELECT pg_current_wal_lsn()",
+        "LISTEN c",
+        "NOTIFY c",
+    ] {
+        assert!(database.refusal_by(&mut standby, sql).is_some(), "{sql}");
+        assert!(!database.goes_to_replica(sql), "{sql}");
+    }
+}
+
+#[test]
 fn what_the_session_means_by_a_backslash_does_not_hide_a_write() {
     let mut database = Database::with(SCHEMA);
     let sql = r"SELECT 'a\'; DELETE FROM orders; --'";

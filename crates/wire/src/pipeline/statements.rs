@@ -8,9 +8,9 @@ use bytes::BufMut;
 
 use crate::protocol::row::{Column, Format};
 
-/// The types that are cheaper to read in binary form and mean the same in it: bool, bytea, int2, int4, oid, float4,
-/// float8, date, timestamp and timestamptz.
-const BINARY_TYPES: [u32; 10] = [16, 17, 21, 23, 26, 700, 701, 1082, 1114, 1184];
+/// The types that are cheaper to read in binary form and mean the same in it: bool, bytea, int2, int4, oid, float8,
+/// date, timestamp and timestamptz. A float4 is not among them: in JavaScript it is the number of its decimal text.
+const BINARY_TYPES: [u32; 9] = [16, 17, 21, 23, 26, 701, 1082, 1114, 1184];
 
 /// The types whose values the application reads as text, although there is a cheaper form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -30,7 +30,7 @@ impl Format {
 }
 
 /// A column of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Column {
     /// The name, which need not be unique.
     pub name: String,

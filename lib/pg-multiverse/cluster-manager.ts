@@ -1,0 +1,245 @@
+// Clusters behind one query: their engine, their health, and what changes while they run.
+import { EventEmitter } from 'node:events';
+import { closedError, configError, ReplicaverseError } from '../errors.js';
+import { tellListeners } from '../event-telling.js';
+import { withoutIds, withReplicaAsPrimary, withSchema } from './cluster-changes.js';
+import type { ClusterConfig, ClusterManagerConfig, ClustersConfig, SchemaOptions } from './config-types.js';
+import { type ClusterFigures, EngineClient } from './engine-client.js';
+import { errorOfFailure } from './failures.js';
+import { HealthMonitor } from './health-monitor.js';
+import { type ClusterHealth, type SystemMetrics, systemMetrics } from './metrics.js';
+import { PooledClient } from './pooled-client.js';
+import { QueryRunner, readNumber } from './query-running.js';
+import type { QueryStream } from './query-stream.js';
+import type { QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import { ValueParsers } from './value-parsers.js';
+
+/** The events of a ClusterManager. */
+export interface ClusterManagerEvents {
+  initialized: [{ clusters: string[] }];
+  clusterRegistered: [{ clusterId: string; config: ClusterConfig }];
+  clusterDown: [{ clusterId: string; reason: string; health: ClusterHealth }];
+  clusterUp: [{ clusterId: string; health: ClusterHealth }];
+  /** Milliseconds that the cluster was down. */
+  clusterRecovered: [{ clusterId: string; downtime: number }];
+  failover: [{ clusterId: string; newPrimary: string; oldPrimary: string }];
+  queryExecuted: [{ sql: string; params: readonly unknown[]; duration: number; clusterId: string }];
+  queryError: [{ sql: string; params: readonly unknown[]; error: unknown; clusterId: string }];
+  error: [error: unknown];
+  closed: [];
+}
+
+/** A cluster as it stands. */
+export interface ClusterState {
+  id: string;
+  status: 'active' | 'down';
+  /** The pool ids of its servers. */
+  pools: { primary: string; replicas: string[] };
+  config: ClusterConfig;
+}
+
+/** What is there while the manager is initialized. */
+interface Running {
+  readonly engine: EngineClient;
+  readonly runner: QueryRunner;
+  readonly monitor: HealthMonitor;
+  clusters: ClustersConfig;
+}
+
+const SETTINGS = ['healthCheckInterval', 'retryAttempts', 'retryDelay', 'maxFailuresBeforeMarkDown', 'recoveryCheckInterval'] as const;
+const DEFAULTS = { healthCheckInterval: 30_000, retryAttempts: 3, retryDelay: 1000, maxFailuresBeforeMarkDown: 3, recoveryCheckInterval: 60_000 };
+
+/** Runs queries on clusters of servers, and watches over them. */
+export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
+  /** How values of this manager's queries become JavaScript values. */
+  readonly types: ValueParsers;
+  readonly #settings: typeof DEFAULTS & { applicationName?: string };
+  #running: Running | undefined = undefined;
+
+  constructor(config: ClusterManagerConfig = {}) {
+    super();
+    this.types = new ValueParsers(config.types);
+    this.#settings = readSettings(config);
+  }
+
+  /**
+   * Connects to the clusters. Resolves when every primary answers; a replica that does not is left out until it does.
+   *
+   * @throws an error of kind `Config` that names the setting, or the error of the connection.
+   */
+  async initialize(clusters: ClustersConfig): Promise<void> {
+    if (this.#running !== undefined) throw usageError('ClusterManager already initialized', 'ERR_ALREADY_INITIALIZED');
+    const engine = new EngineClient(withoutIds(clusters), this.#settings, this.types);
+    const runner = new QueryRunner(engine, this.#settings, (sql, params) => this.#watch(sql, params));
+    const monitor = new HealthMonitor(engine, this.#settings, {
+      down: (clusterId, reason, health) => this.#tell('clusterDown', { clusterId, reason, health }),
+      recovered: (clusterId, downtime, health) => {
+        this.#tell('clusterRecovered', { clusterId, downtime });
+        this.#tell('clusterUp', { clusterId, health });
+      },
+    });
+    this.#running = { engine, runner, monitor, clusters: { ...clusters } };
+    try {
+      await this.#awaitPrimaries(engine);
+    } catch (error) {
+      this.#running = undefined;
+      monitor.stop();
+      await engine.close();
+      throw error;
+    }
+    for (const [clusterId, config] of Object.entries(clusters)) this.#tell('clusterRegistered', { clusterId, config: completed(clusterId, config) });
+    this.#tell('initialized', { clusters: Object.keys(clusters) });
+  }
+
+  async #awaitPrimaries(engine: EngineClient): Promise<void> {
+    const failed = (await engine.health()).find((sign) => sign.isPrimary && sign.error !== null);
+    if (failed?.error != null) throw errorOfFailure(failed.error);
+  }
+
+  get isInitialized(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Goes over to another configuration while queries run. Servers that stay keep their connections. */
+  async updateConfig(clusters: ClustersConfig): Promise<void> {
+    const running = this.#require();
+    await running.engine.reload(withoutIds(clusters));
+    running.clusters = { ...clusters };
+  }
+
+  /** Enters a schema that lives on a cluster; queries asked from now on know it. */
+  registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
+    const running = this.#require();
+    const clusters = withSchema(running.clusters, schema, clusterId, options);
+    running.clusters = clusters;
+    running.engine.reload(withoutIds(clusters)).catch((error: unknown) => this.#tell('error', error));
+  }
+
+  /** Runs a statement; where, is decided by what it does and by the options. */
+  executeQuery<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
+    const running = this.#running;
+    if (running === undefined) return Promise.reject(this.#notInitialized());
+    return running.runner.query<T>(sql, params, options);
+  }
+
+  /** The rows of a statement, one by one, fetched no faster than they are read. */
+  streamQuery<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
+    return this.#require().runner.stream<T>(sql, params, options);
+  }
+
+  /** Pins a connection: to a primary, unless `operation: 'read'` says that a replica will do. */
+  async getConnection(options: RouteOptions = {}): Promise<PooledClient> {
+    const { engine, runner } = this.#require();
+    const session = await engine.openSession({ operation: 'write', ...options });
+    return new PooledClient(engine, runner, session, options.schema);
+  }
+
+  /** The clusters as they stand, by id. */
+  getClusters(): Map<string, ClusterState> {
+    const { clusters, monitor } = this.#require();
+    const states = Object.entries(clusters).map(([id, config]): [string, ClusterState] => {
+      const replicas = (config.replicas ?? []).map((_, at) => `${id}_replica_${at}`);
+      const status = monitor.isDown(id) ? 'down' : 'active';
+      return [id, { id, status, pools: { primary: `${id}_primary`, replicas }, config: completed(id, config) }];
+    });
+    return new Map(states);
+  }
+
+  /** The figures of all clusters. */
+  getMetrics(): SystemMetrics {
+    const { engine, monitor } = this.#require();
+    return systemMetrics(engine.figures(), monitor.uptime);
+  }
+
+  /** The same in other words, with the servers of each cluster. */
+  getStats(): { totalConnections: number; activeConnections: number; totalQueries: number; failedQueries: number; clusterStats: Map<string, ClusterFigures> } {
+    const figures = this.#require().engine.figures();
+    const servers = figures.flatMap((cluster) => cluster.servers);
+    return {
+      totalConnections: servers.reduce((sum, server) => sum + server.active + server.idle, 0),
+      activeConnections: servers.reduce((sum, server) => sum + server.active, 0),
+      totalQueries: figures.reduce((sum, { reads, writes, errors }) => sum + reads + writes + errors, 0),
+      failedQueries: figures.reduce((sum, { errors }) => sum + errors, 0),
+      clusterStats: new Map(figures.map((cluster) => [cluster.id, cluster])),
+    };
+  }
+
+  /** Asks every server for a sign of life. Rejects for no server that is down. */
+  async healthCheck(): Promise<Record<string, ClusterHealth>> {
+    return this.#require().monitor.check();
+  }
+
+  /** What the last check found about a cluster. */
+  getClusterHealth(clusterId: string): ClusterHealth | undefined {
+    return this.#require().monitor.healthOf(clusterId);
+  }
+
+  /** Asks the servers of a cluster now. */
+  async forceHealthCheck(clusterId: string): Promise<ClusterHealth> {
+    const health = (await this.healthCheck())[clusterId];
+    if (health === undefined) throw usageError(`Cluster ${clusterId} not found`, 'ERR_UNKNOWN_CLUSTER');
+    return health;
+  }
+
+  /**
+   * Sends writes to a replica from now on, and reads to the old primary. The replica must have been promoted: this only
+   * changes who is asked.
+   */
+  async forceFailover(clusterId: string, replicaIndex = 0): Promise<void> {
+    const { clusters } = this.#require();
+    await this.updateConfig(withReplicaAsPrimary(clusters, clusterId, replicaIndex));
+    this.#tell('failover', { clusterId, newPrimary: `${clusterId}_replica_${replicaIndex}`, oldPrimary: `${clusterId}_primary` });
+  }
+
+  /** Closes all connections; queries on their way fail. Closing again does nothing. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = undefined;
+    running.monitor.stop();
+    await running.engine.close();
+    this.#tell('closed');
+  }
+
+  #require(): Running {
+    if (this.#running === undefined) throw this.#notInitialized();
+    return this.#running;
+  }
+
+  #notInitialized(): ReplicaverseError {
+    return closedError('ClusterManager not initialized');
+  }
+
+  /** Objects for events are made only when somebody listens. */
+  #watch(sql: string, params: readonly unknown[]) {
+    const isTold = this.listenerCount('queryExecuted') > 0 || this.listenerCount('queryError') > 0;
+    if (!isTold) return undefined;
+    return {
+      succeeded: (clusterId: string, milliseconds: number) => this.#tell('queryExecuted', { sql, params, duration: Math.round(milliseconds), clusterId }),
+      failed: (error: unknown) => this.#tell('queryError', { sql, params, error, clusterId: 'unknown' }),
+    };
+  }
+
+  #tell<E extends keyof ClusterManagerEvents>(event: E, ...args: ClusterManagerEvents[E]): void {
+    tellListeners(this, event, args);
+  }
+}
+
+function completed(id: string, config: ClustersConfig[string]): ClusterConfig {
+  return { priority: 1, readPreference: 'replica', consistencyLevel: 'eventual', replicas: [], schemas: [], ...config, id };
+}
+
+function readSettings(config: ClusterManagerConfig): typeof DEFAULTS & { applicationName?: string } {
+  const settings: typeof DEFAULTS & { applicationName?: string } = { ...DEFAULTS };
+  for (const name of SETTINGS) settings[name] = readNumber(`cluster.${name}`, config[name], 0) ?? settings[name];
+  const { applicationName } = config;
+  if (applicationName !== undefined) {
+    if (typeof applicationName !== 'string') throw configError('cluster.applicationName: expected text');
+    settings.applicationName = applicationName;
+  }
+  return settings;
+}
+
+function usageError(message: string, code: string): ReplicaverseError {
+  return new ReplicaverseError(message, { code });
+}

@@ -1,0 +1,304 @@
+// The way to the native engine: requests are gathered and sent together, outcomes are settled a few milliseconds at a time.
+import type { NativeMultiverse } from '../../native.js';
+import { closedError, configError } from '../errors.js';
+import { native } from '../native.js';
+import { errorOfThrown } from './failures.js';
+import { holdProcess, letProcessGo } from './process-holding.js';
+import { type EndListener, ParcelReader } from './parcel-reading.js';
+import type { PendingQuery } from './pending-query.js';
+import { type RequestParts, RequestWriter } from './request-writer.js';
+import { SlotTable } from './slot-table.js';
+import type { RouteOptions } from './types.js';
+import type { ValueParsers } from './value-parsers.js';
+
+/** Milliseconds after which the event loop gets its turn, before more queries are settled. */
+const TURN = 8;
+/** Statements that both sides know by number; the texts of longer ones are sent each time. */
+const MOST_STATEMENTS = 4_000;
+const LONGEST_STATEMENT = 16_384;
+const MOST_ROUTES = 1_000;
+
+/** A pinned connection. */
+export interface SessionInfo {
+  readonly id: number;
+  readonly cluster: string;
+  /** The pool's id. */
+  readonly server: string;
+  readonly processId: number;
+}
+
+/** What the engine tells of one server. */
+export interface ServerFigures {
+  readonly id: string;
+  readonly isUp: boolean;
+  readonly active: number;
+  readonly idle: number;
+  readonly connecting: number;
+  readonly max: number;
+  readonly created: number;
+  readonly destroyed: number;
+  readonly waiting: number;
+  readonly running: number;
+  readonly responseTime: number | null;
+  readonly errorRate: number;
+  readonly lastError: string | null;
+}
+
+/** What the engine has counted for one cluster. */
+export interface ClusterFigures {
+  readonly id: string;
+  readonly reads: number;
+  readonly writes: number;
+  readonly errors: number;
+  /** Milliseconds that all queries took together. */
+  readonly totalDuration: number;
+  /** The primary, then the replicas. */
+  readonly servers: readonly ServerFigures[];
+}
+
+/** What a health check found about one server. */
+export interface ServerSign {
+  readonly cluster: string;
+  readonly server: string;
+  readonly isPrimary: boolean;
+  /** Milliseconds. */
+  readonly responseTime: number;
+  /** A failure as JSON; `null` if the server answers. */
+  readonly error: string | null;
+}
+
+/** A native engine with the queries that are on their way to it and back. */
+export class EngineClient implements EndListener {
+  readonly parsers: ValueParsers;
+  readonly #engine: NativeMultiverse;
+  readonly #reader: ParcelReader;
+  readonly #writer = new RequestWriter();
+  readonly #statements = new SlotTable(MOST_STATEMENTS, LONGEST_STATEMENT, (slot, text) => this.#writer.writeStatement(slot, text));
+  readonly #routes = new SlotTable(MOST_ROUTES, LONGEST_STATEMENT, (slot, text) => this.#writer.writeRoute(slot, text));
+  readonly #queries: (PendingQuery | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  readonly #flushLater = () => this.#flush();
+  readonly #drainLater = () => this.#drain();
+  #waiting = 0;
+  #epoch = 0;
+  /** The first query that is written and not sent. */
+  #firstUnsent = 0;
+  #isFlushPlanned = false;
+  #ownParserBits = 0;
+  #closing: Promise<void> | undefined = undefined;
+
+  /**
+   * Starts an engine, which connects by itself.
+   *
+   * @throws an error of kind `Config` that names the setting.
+   */
+  constructor(clusters: object, settings: object, parsers: ValueParsers) {
+    this.parsers = parsers;
+    this.#reader = new ParcelReader(parsers, this);
+    // An engine that nobody refers to any more can be collected, with its connections.
+    const self = new WeakRef(this);
+    const wake = () => {
+      const client = self.deref();
+      if (client !== undefined) client.#drain();
+    };
+    this.#engine = fromEngine(() => new native.NativeMultiverse(JSON.stringify(clusters), JSON.stringify(settings), wake));
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /**
+   * Sends a query with all others of this turn of the event loop.
+   *
+   * @throws if a parameter cannot be written; then nothing is sent.
+   */
+  submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions | undefined, parts: RequestParts): void {
+    if (this.#closing !== undefined) throw closedError('the connection pool is closed');
+    const statement = this.#statements.slotOf(text);
+    const routeSlot = route === undefined ? 0 : this.routeSlot(route);
+    const epoch = (this.#epoch + 1) >>> 0;
+    const slot = this.#freeSlots.pop() ?? this.#queries.length;
+    try {
+      this.#writer.writeRequest(slot, epoch, statement, routeSlot, values, parts);
+    } catch (error) {
+      if (slot < this.#queries.length) this.#freeSlots.push(slot);
+      // What numbers stand for was written, and goes along.
+      this.#planFlush(epoch);
+      throw error;
+    }
+    this.#epoch = epoch;
+    query.slot = slot;
+    query.epoch = epoch;
+    this.#queries[slot] = query;
+    if (this.#waiting === 0) holdProcess(this);
+    this.#waiting += 1;
+    this.#planFlush(epoch);
+  }
+
+  /** The number that stands for a route; 0 for the one that says nothing. */
+  routeSlot(route: RouteOptions): number {
+    const text = routeText(route);
+    return text === '{}' ? 0 : this.#routes.slotOf(text);
+  }
+
+  #planFlush(epoch: number): void {
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    this.#firstUnsent = epoch;
+    // After all promises that are settled now, so that what their awaiters ask next goes along.
+    process.nextTick(this.#flushLater);
+  }
+
+  #flush(): void {
+    this.#isFlushPlanned = false;
+    this.#tellParsers();
+    try {
+      this.#engine.submit(this.#writer.buffer, this.#writer.length);
+    } catch (error) {
+      this.#failUnsent(errorOfThrown(error));
+    } finally {
+      this.#writer.clear();
+    }
+  }
+
+  /** The types that the application parses must come as text from now on. */
+  #tellParsers(): void {
+    const bits = this.parsers.ownParserBits();
+    if (bits === this.#ownParserBits) return;
+    this.#ownParserBits = bits;
+    this.#engine.setTextTypes(this.parsers.typesWithOwnParser());
+  }
+
+  #failUnsent(error: unknown): void {
+    for (const query of [...this.#queries]) {
+      if (query !== undefined && query.epoch - this.#firstUnsent >= 0) this.finish(query.slot)?.fail(error);
+    }
+  }
+
+  at(slot: number): PendingQuery | undefined {
+    return this.#queries[slot];
+  }
+
+  finish(slot: number): PendingQuery | undefined {
+    const query = this.#queries[slot];
+    if (query === undefined) return undefined;
+    this.#queries[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.#waiting -= 1;
+    if (this.#waiting === 0) letProcessGo(this);
+    return query;
+  }
+
+  /** Settles queries for as long as a turn may take. */
+  #drain(): void {
+    const start = performance.now();
+    do {
+      const texts = this.#engine.take(this.#reader.arena);
+      if (texts === null) return;
+      if (typeof texts === 'number') this.#reader.grow(texts);
+      else this.#reader.read(texts);
+    } while (performance.now() - start < TURN);
+    setImmediate(this.#drainLater);
+  }
+
+  /** Cancels a query, also on the server. It still ends. */
+  cancel(query: PendingQuery): void {
+    this.#sendPlanned();
+    this.#engine.cancel(query.slot, query.epoch);
+  }
+
+  /** A reader has taken all rows of its query. */
+  resume(query: PendingQuery): void {
+    this.#engine.resume(query.slot, query.epoch);
+  }
+
+  /** A query that was read as a stream has ended. */
+  forgetStream(query: PendingQuery): void {
+    this.#engine.forgetStream(query.slot, query.epoch);
+  }
+
+  /** Whatever overtook a query would not find it. */
+  #sendPlanned(): void {
+    if (!this.#writer.isEmpty) this.#flush();
+  }
+
+  /** Pins a connection. */
+  async openSession(route: RouteOptions): Promise<SessionInfo> {
+    return JSON.parse(await this.#ask(() => this.#engine.openSession(routeText(route)))) as SessionInfo;
+  }
+
+  /** Gives a pinned connection back to its pool, or closes it. */
+  releaseSession(id: number, close: boolean): void {
+    this.#sendPlanned();
+    this.#engine.releaseSession(id, close);
+  }
+
+  /** Goes over to other clusters; servers that stay keep their connections. */
+  async reload(clusters: object): Promise<void> {
+    await this.#ask(() => this.#engine.reload(JSON.stringify(clusters)));
+  }
+
+  /** What has been counted so far. */
+  figures(): ClusterFigures[] {
+    return JSON.parse(this.#engine.metrics()) as ClusterFigures[];
+  }
+
+  /** Asks every server for a sign of life. */
+  async health(): Promise<ServerSign[]> {
+    return JSON.parse(await this.#ask(() => this.#engine.health())) as ServerSign[];
+  }
+
+  /** Closes all connections; queries on their way fail. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#sendPlanned();
+    await this.#engine.close();
+    // What the engine answered at last.
+    this.#drain();
+  }
+
+  async #ask<T>(question: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw closedError('the connection pool is closed');
+    try {
+      return await question();
+    } catch (thrown) {
+      throw errorOfThrown(thrown);
+    }
+  }
+}
+
+function fromEngine<T>(start: () => T): T {
+  try {
+    return start();
+  } catch (thrown) {
+    throw errorOfThrown(thrown);
+  }
+}
+
+const ROUTE_VALUES: { readonly [option in keyof RouteOptions]?: readonly string[] } = {
+  operation: ['read', 'write'],
+  readPreference: ['replica', 'primary', 'any'],
+  consistencyLevel: ['eventual', 'session', 'strong'],
+};
+
+const ROUTE_OPTIONS = ['clusterId', 'schema', 'operation', 'readPreference', 'consistencyLevel'] as const;
+
+/** A route as the native core reads it. */
+function routeText(options: RouteOptions): string {
+  const route: Record<string, string> = {};
+  for (const option of ROUTE_OPTIONS) {
+    const value: unknown = options[option];
+    if (value === undefined || value === null) continue;
+    const known = ROUTE_VALUES[option];
+    if (typeof value !== 'string' || known?.includes(value) === false) {
+      throw configError(`${option}: expected ${known === undefined ? 'text' : known.join(', ')}`);
+    }
+    route[option] = value;
+  }
+  return JSON.stringify(route);
+}

@@ -1,0 +1,113 @@
+// A query on its way: the results that have arrived so far, and who waits for them.
+import type { PackedRows, RowDecoder } from './row-decoding.js';
+import type { Shape } from './shapes.js';
+import type { QueryField, QueryResult, QueryResults } from './types.js';
+
+/** Takes rows as they arrive. */
+export interface RowReceiver {
+  /** Rows have arrived; the list is the receiver's from now on. */
+  receive(rows: unknown[]): void;
+}
+
+/** Somebody who wants to know how a query ends. */
+export interface QueryWatch {
+  succeeded(clusterId: string, milliseconds: number): void;
+  failed(error: unknown): void;
+}
+
+/** A query that has been submitted. */
+export class PendingQuery {
+  /** Where it stands among the queries on their way. */
+  slot = 0;
+  /** Tells it apart from others that use the slot before and after it. */
+  epoch = 0;
+  /** Told before the promise is settled. */
+  watch: QueryWatch | undefined = undefined;
+  /** Called when the query is no longer on its way. */
+  whenEnded: (() => void) | undefined = undefined;
+  readonly #resolve: (result: QueryResult | QueryResults) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #asLists: boolean;
+  readonly #receiver: RowReceiver | undefined;
+  #shape: Shape | undefined = undefined;
+  #decode: RowDecoder | undefined = undefined;
+  #rows: unknown[] = [];
+  #first: QueryResult | undefined = undefined;
+  #all: QueryResult[] | undefined = undefined;
+  /** A row could not be made. The query still runs to its end, and then fails with this. */
+  #defect: { readonly error: unknown } | undefined = undefined;
+
+  constructor(resolve: (result: QueryResult | QueryResults) => void, reject: (error: unknown) => void, asLists: boolean, receiver?: RowReceiver) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#asLists = asLists;
+    this.#receiver = receiver;
+  }
+
+  /** A result with columns begins. */
+  begin(shape: Shape): void {
+    this.#shape = shape;
+    this.#decode = shape.decoder(this.#asLists);
+  }
+
+  /** Rows of the result have arrived. */
+  takeRows(packed: PackedRows): void {
+    if (this.#decode === undefined || this.#defect !== undefined) return;
+    try {
+      this.#decode(packed, this.#rows);
+    } catch (error) {
+      // A parser of the application threw.
+      this.#defect = { error };
+    }
+    if (this.#receiver !== undefined) {
+      this.#receiver.receive(this.#rows);
+      this.#rows = [];
+    }
+  }
+
+  /** A row could not be made. */
+  spoil(error: unknown): void {
+    this.#defect ??= { error };
+  }
+
+  /** The result has ended. */
+  endResult(command: string | null, oid: number | null, rowCount: number | null): void {
+    const fields = this.#shape === undefined ? [] : (this.#shape.fields.slice() as QueryField[]);
+    const result: QueryResult = { command, rowCount, oid, rows: this.#rows, fields, clusterId: '' };
+    this.#shape = undefined;
+    this.#decode = undefined;
+    this.#rows = [];
+    if (this.#first === undefined) this.#first = result;
+    else (this.#all ??= [this.#first]).push(result);
+  }
+
+  /** The query has ended well. */
+  succeed(clusterId: string, milliseconds: number): void {
+    this.whenEnded?.();
+    if (this.#defect !== undefined) {
+      this.#failWith(this.#defect.error);
+      return;
+    }
+    this.watch?.succeeded(clusterId, milliseconds);
+    if (this.#all !== undefined) {
+      for (const result of this.#all) result.clusterId = clusterId;
+      this.#resolve(Object.assign(this.#all, { clusterId }));
+      return;
+    }
+    if (this.#first === undefined) this.endResult(null, null, null);
+    const result = this.#first as unknown as QueryResult;
+    result.clusterId = clusterId;
+    this.#resolve(result);
+  }
+
+  /** The query has failed. */
+  fail(error: unknown): void {
+    this.whenEnded?.();
+    this.#failWith(this.#defect === undefined ? error : this.#defect.error);
+  }
+
+  #failWith(error: unknown): void {
+    this.watch?.failed(error);
+    this.#reject(error);
+  }
+}

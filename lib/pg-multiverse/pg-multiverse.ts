@@ -1,0 +1,209 @@
+// PgMultiverse: many PostgreSQL clusters behind one query.
+import { EventEmitter } from 'node:events';
+import { configError, ReplicaverseError } from '../errors.js';
+import { tellListeners } from '../event-telling.js';
+import { ClusterManager, type ClusterManagerEvents } from './cluster-manager.js';
+import type { ClusterManagerConfig, ClustersConfig, SchemaOptions, ValidationResult } from './config-types.js';
+import { checkClusters, ClusterFile } from './cluster-file.js';
+import type { ClusterHealth, SystemMetrics } from './metrics.js';
+import type { PooledClient } from './pooled-client.js';
+import type { QueryStream } from './query-stream.js';
+import type { QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import { setTypeParser, type TypeParser, types, type ValueParsers } from './value-parsers.js';
+
+/** The configuration of a PgMultiverse. */
+export interface MultiClusterConfig {
+  /** What concerns all clusters. */
+  cluster?: ClusterManagerConfig;
+  /** Whether `getMetrics` tells figures; it does by default. */
+  enableMetrics?: boolean;
+  /** A JSON file with the clusters. It is watched: a change is applied while queries run. */
+  configPath?: string;
+}
+
+/** The events of a PgMultiverse. */
+export interface MultiClusterEvents extends Pick<
+  ClusterManagerEvents,
+  'clusterDown' | 'clusterUp' | 'clusterRecovered' | 'failover' | 'queryExecuted' | 'queryError' | 'error' | 'closed'
+> {
+  initialized: [{ clusters: string[]; schemas: string[] }];
+  schemaRegistered: [{ schema: string; clusterId: string; options: SchemaOptions & { clusterId: string } }];
+  configReloaded: [{ clusters: number; schemas: number }];
+}
+
+const FORWARDED = ['clusterDown', 'clusterUp', 'clusterRecovered', 'failover', 'error'] as const;
+
+/**
+ * Runs queries on the clusters of a configuration: each on the cluster of its schema, writes on the primary, reads on
+ * replicas. Results, values and errors are those of node-postgres.
+ *
+ * What a listener of an event throws does not disturb the instance: it is emitted as `error`, or without a listener for
+ * that becomes a process warning.
+ */
+export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
+  /** The parsers of values that every instance starts from, as `pg.types` of node-postgres. */
+  static readonly types: typeof types = types;
+  /** Sets a parser for every instance, as `pg.types.setTypeParser` of node-postgres. */
+  static readonly setTypeParser: typeof setTypeParser = setTypeParser;
+
+  readonly #config: MultiClusterConfig;
+  readonly #manager: ClusterManager;
+  #file: ClusterFile | undefined = undefined;
+  #clusters: ClustersConfig | undefined = undefined;
+  #isInitializing = false;
+
+  constructor(config: MultiClusterConfig = {}) {
+    super();
+    if (typeof config !== 'object' || config === null) throw configError('PgMultiverse: expected an object of options');
+    this.#config = config;
+    this.#manager = new ClusterManager(config.cluster ?? {});
+    for (const event of FORWARDED) this.#manager.on(event, (...args: unknown[]) => this.#tell(event, ...(args as never)));
+    this.#forwardQueryEvents();
+  }
+
+  /** The manager has a listener for an event of queries only while this instance has, because such events have a price. */
+  #forwardQueryEvents(): void {
+    for (const event of ['queryExecuted', 'queryError'] as const) {
+      const forward = (...args: unknown[]) => this.#tell(event, ...(args as never));
+      this.on('newListener' as never, ((name: string) => {
+        if (name === event && this.listenerCount(event) === 0) this.#manager.on(event, forward);
+      }) as never);
+      this.on('removeListener' as never, ((name: string) => {
+        if (name === event && this.listenerCount(event) === 0) this.#manager.off(event, forward);
+      }) as never);
+    }
+  }
+
+  /**
+   * Connects to clusters, or to those of `configPath`. Resolves when every primary answers; a replica that does not is left
+   * out until it does.
+   */
+  async initialize(clusters?: ClustersConfig): Promise<void> {
+    if (this.#clusters !== undefined || this.#isInitializing) {
+      throw new ReplicaverseError('MultiClusterPostgres already initialized', { code: 'ERR_ALREADY_INITIALIZED' });
+    }
+    this.#isInitializing = true;
+    try {
+      const chosen = clusters ?? (await this.#loadFile());
+      await this.#manager.initialize(chosen);
+      this.#clusters = chosen;
+      this.#file?.watch();
+    } catch (error) {
+      this.#file?.close();
+      this.#file = undefined;
+      throw error;
+    } finally {
+      this.#isInitializing = false;
+    }
+    this.#tell('initialized', { clusters: Object.keys(this.#clusters), schemas: schemasOf(this.#clusters) });
+  }
+
+  async #loadFile(): Promise<ClustersConfig> {
+    const { configPath } = this.#config;
+    if (configPath === undefined || configPath === '') throw configError('No cluster configuration provided');
+    this.#file = new ClusterFile(configPath, {
+      changed: (clusters) => this.#reload(clusters),
+      failed: (error) => this.#tell('error', error),
+    });
+    return this.#file.load();
+  }
+
+  async #reload(clusters: ClustersConfig): Promise<void> {
+    await this.#manager.updateConfig(clusters);
+    this.#clusters = clusters;
+    this.#tell('configReloaded', { clusters: Object.keys(clusters).length, schemas: schemasOf(clusters).length });
+  }
+
+  /**
+   * Runs a statement. A text of several statements gives a list of results, as with node-postgres.
+   *
+   * @throws a {@link DatabaseError} for what the server reports, else an error of this package; each has a `code`.
+   */
+  query<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
+    if (this.#clusters === undefined) return Promise.reject(notInitialized());
+    return this.#manager.executeQuery<T>(sql, params, options);
+  }
+
+  /** The rows of a statement, one by one, for `for await`; they are fetched no faster than they are read. */
+  queryStream<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
+    this.#require();
+    return this.#manager.streamQuery<T>(sql, params, options);
+  }
+
+  /**
+   * Pins a connection, which must be released: to a primary, unless `operation: 'read'` says that a replica will do.
+   */
+  async getConnection(options: RouteOptions = {}): Promise<PooledClient> {
+    this.#require();
+    return this.#manager.getConnection(options);
+  }
+
+  /** Enters a schema that lives on a cluster; queries asked from now on know it. */
+  registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
+    this.#require();
+    this.#manager.registerSchema(schema, clusterId, options);
+    this.#tell('schemaRegistered', { schema, clusterId, options: { clusterId, ...options } });
+  }
+
+  /** How values of this instance become JavaScript values: {@link ValueParsers.setTypeParser} sets a parser. */
+  get types(): ValueParsers {
+    return this.#manager.types;
+  }
+
+  /** Sets the parser of a type for this instance. */
+  setTypeParser(oid: number, parser: TypeParser): void;
+  setTypeParser(oid: number, format: 'text' | 'binary', parser: TypeParser): void;
+  setTypeParser(oid: number, format: 'text' | 'binary' | TypeParser, parser?: TypeParser): void {
+    if (typeof format === 'function') this.types.setTypeParser(oid, format);
+    else this.types.setTypeParser(oid, format, parser as TypeParser);
+  }
+
+  /** The figures of all clusters since they were connected. */
+  getMetrics(): SystemMetrics {
+    this.#require();
+    if (this.#config.enableMetrics === false) throw configError('Metrics not enabled. Set enableMetrics: true in config.');
+    return this.#manager.getMetrics();
+  }
+
+  /** Asks every server for a sign of life. Rejects for no server that is down. */
+  async healthCheck(): Promise<Record<string, ClusterHealth>> {
+    this.#require();
+    return this.#manager.healthCheck();
+  }
+
+  /** What is wrong with the configuration in force, and what is doubtful. */
+  validateConfig(): ValidationResult {
+    return checkClusters(this.#require());
+  }
+
+  /** Closes all connections; queries on their way fail. Closing again does nothing. */
+  async close(): Promise<void> {
+    if (this.#clusters === undefined) return;
+    this.#clusters = undefined;
+    this.#file?.close();
+    this.#file = undefined;
+    await this.#manager.close();
+    this.#tell('closed');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #require(): ClustersConfig {
+    if (this.#clusters === undefined) throw notInitialized();
+    return this.#clusters;
+  }
+
+  #tell<E extends keyof MultiClusterEvents>(event: E, ...args: MultiClusterEvents[E]): void {
+    tellListeners(this, event, args);
+  }
+}
+
+function notInitialized(): ReplicaverseError {
+  return new ReplicaverseError('MultiClusterPostgres not initialized. Call initialize() first.', { code: 'ERR_NOT_INITIALIZED' });
+}
+
+function schemasOf(clusters: ClustersConfig): string[] {
+  return [...new Set(Object.values(clusters).flatMap(({ schemas }) => schemas ?? []))];
+}
