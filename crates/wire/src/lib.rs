@@ -26,6 +26,8 @@ mod config;
 mod connection;
 pub mod copy;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod notice;
 mod pipeline;
 mod protocol;
