@@ -66,7 +66,8 @@ describe('reading', () => {
     write({ users });
     await manager.loadConfig();
     write({ users: { ...users, primary: { ...server, port: 70000, host: '' } } });
-    const [refused, errors]: unknown[][] = [[], []];
+    const refused: string[] = [];
+    const errors: unknown[] = [];
     manager.on('validationError', (reasons) => refused.push(...reasons));
     manager.on('error', (error) => errors.push(error));
     await expect(manager.loadConfig()).rejects.toThrow('Config validation failed: users.primary.host: host is required');

@@ -168,14 +168,7 @@ impl Error {
     /// statement was sent, the server may have carried it out.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Server(error) => {
-                let code = error.code.as_str();
-                code.starts_with("08")
-                    || matches!(
-                        code,
-                        "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05"
-                    )
-            }
+            Self::Server(error) => error.is_retryable(),
             Self::Connect { source, .. } => source.is_retryable(),
             Self::ConnectionLost { .. } | Self::Demoted { .. } | Self::AcquireTimeout { .. } => true,
             Self::Route(RouteError::NoActiveCluster) => true,

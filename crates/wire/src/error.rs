@@ -144,6 +144,15 @@ impl ServerError {
         matches!(self.severity.as_str(), "FATAL" | "PANIC")
     }
 
+    /// Whether the same transaction may succeed when it is run again from its beginning, perhaps on a new connection.
+    pub fn is_retryable(&self) -> bool {
+        let code = self.code.as_str();
+        // Class 08 is connection exceptions; 57P01 to 57P03 are a server that stops or starts;
+        // 57P05 is an idle session timeout.
+        code.starts_with("08")
+            || matches!(code, "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05")
+    }
+
     /// Whether a prepared statement has become unusable: its result type changed or it is gone.
     pub(crate) fn invalidates_statement(&self) -> bool {
         match self.code.as_str() {
@@ -217,16 +226,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Timeout { .. } | Self::Closed(_) | Self::UnsuitableHost(_) => true,
-            Self::Server(error) => {
-                let code = error.code.as_str();
-                // Class 08 is connection exceptions; 57P01 to 57P03 are a server that stops or starts;
-                // 57P05 is an idle session timeout.
-                code.starts_with("08")
-                    || matches!(
-                        code,
-                        "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05"
-                    )
-            }
+            Self::Server(error) => error.is_retryable(),
             _ => false,
         }
     }

@@ -26,12 +26,15 @@ mod config;
 mod connection;
 pub mod copy;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod notice;
 mod pipeline;
 mod protocol;
 pub mod replication;
 mod socket;
 mod tls;
+mod transfer;
 
 pub use config::{
     ChannelBinding, ConnectConfig, Host, KeepAlive, ReplicationMode, RootCertificates, SslMode,

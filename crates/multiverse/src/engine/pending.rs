@@ -49,6 +49,8 @@ pub(crate) struct Pending {
     pub(crate) rerouted: bool,
     /// The position of the log after it is wanted too.
     pub(crate) wants_position: bool,
+    /// It is to be sent again once the answer to the question for the position is out of the way.
+    pub(crate) is_due_again: bool,
     /// It has succeeded, and only the position is awaited.
     pub(crate) succeeded: bool,
     /// The position, once it is known.
@@ -114,6 +116,7 @@ impl Pending {
             repeated: false,
             rerouted: false,
             wants_position: false,
+            is_due_again: false,
             succeeded: false,
             position: None,
             lost: None,

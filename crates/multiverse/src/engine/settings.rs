@@ -19,7 +19,7 @@ pub struct EngineSettings {
     /// How long a server may take to end a statement that is cancelled, and to reset a connection, before the
     /// connection is given up.
     pub patience: Duration,
-    /// What concerns all clusters.
+    /// What concerns all clusters. The pools use the interval of recovery checks; the rest is for who calls the engine.
     pub manager: ManagerSettings,
 }
 

@@ -10,7 +10,7 @@ use crate::config::ConsistencyLevel;
 use crate::error::Error;
 use crate::pool::Ticket;
 use crate::request::{Request, SessionId};
-use crate::route::RouteError;
+use crate::route::{RouteError, RouteOptions};
 
 /// Timers of requests that ended in time are dropped when there are more than these, and more than there are requests.
 const MOST_ENDED_TIMERS: usize = 4096;
@@ -31,10 +31,7 @@ impl Core {
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
             return self.refuse(request.answer, Error::Route(RouteError::NoActiveCluster));
         };
-        let wants_session = match request.route.consistency_level {
-            Some(level) => level == ConsistencyLevel::Session,
-            None => self.clusters.get(decision.cluster.0).is_some_and(|cluster| cluster.has_sessions),
-        };
+        let wants_session = self.wants_session(&request.route, decision.cluster.0);
         let wants_position = wants_session && !decision.verdict.is_read() && !decision.on_replica;
         if wants_session && request.route.written.is_some() {
             self.sample_replay(decision.cluster.0);
@@ -52,6 +49,14 @@ impl Core {
         self.enqueue(key);
     }
 
+    /// Whether a call is to see what its caller's session has written.
+    fn wants_session(&self, route: &RouteOptions, cluster: usize) -> bool {
+        match route.consistency_level {
+            Some(level) => level == ConsistencyLevel::Session,
+            None => self.clusters.get(cluster).is_some_and(|cluster| cluster.has_sessions),
+        }
+    }
+
     fn submit_to_session(&mut self, request: Request, id: SessionId) {
         let Some(session) = self.sessions.get(&id.0).filter(|session| !session.is_releasing()) else {
             return self.refuse(request.answer, Error::NoSession(id));
@@ -60,9 +65,11 @@ impl Core {
         let verdict = self.router.verdict(&request.sql);
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
+        let wants_position = !verdict.is_read() && self.wants_session(&request.route, cluster);
         let key = self.keep(Pending {
             path,
             place: Place::InSession,
+            wants_position,
             ..Pending::new(request, text, verdict, (cluster, pool), self.now)
         });
         if let Some(session) = self.sessions.get_mut(&id.0) {

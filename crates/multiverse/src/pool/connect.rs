@@ -165,7 +165,10 @@ impl Core {
         if is_full(&error) {
             pool.granted = Some((pool.connections.len().max(1), now + GRANT_HOLDS.mul_f64(0.5 + random())));
         }
-        let longest = if pool.waiting > 0 { LONGEST_PAUSE } else { LONGEST_IDLE_PAUSE };
+        let longest = match pool.waiting {
+            0 => LONGEST_IDLE_PAUSE.min(self.settings.manager.recovery_check_interval),
+            _ => LONGEST_PAUSE,
+        };
         let until = pool.back_off.fail(now, longest);
         pool.set_grow_timer(until, key, &mut self.timers);
         if pool.connections.is_empty() && pool.connecting == 0 {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use wire::PipelinedStatement;
+use wire::{PipelinedStatement, TransactionStatus};
 
 use super::connection::may_set_path;
 use super::{CancelState, Pool, PooledConnection, SessionChange, Ticket, Work};
@@ -112,6 +112,10 @@ impl Core {
         };
         pending.place = Place::Running { slot };
         pending.columns = None;
+        // Within a transaction nothing has been written yet that others could see.
+        let is_in_transaction = connection.pipeline.transaction_status() != TransactionStatus::Idle;
+        pending.wants_position &=
+            !is_in_transaction || pending.verdict.kind == StatementKind::TransactionControl;
         pending.pool = pool_key;
         pool.running += 1;
         let token = connection.token;

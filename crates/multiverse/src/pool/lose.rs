@@ -90,7 +90,8 @@ impl Core {
         }
         let (sent, error) = pending.lost.take().unwrap_or((sent, error));
         // What precedes the statement may be repeated always: the statement was not sent.
-        let was_sent = sent && !matches!(work, Work::Path { .. });
+        let was_refused = std::mem::take(&mut pending.is_due_again);
+        let was_sent = sent && !was_refused && !matches!(work, Work::Path { .. });
         pending.failure = None;
         if pending.session.is_some() {
             return self.end(key, Err(error));

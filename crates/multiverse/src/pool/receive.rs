@@ -177,15 +177,16 @@ impl Core {
         let Failure { error, is_stale } = failure;
         let Some(pending) = self.requests.get_mut(key) else { return };
         let is_outside = status == TransactionStatus::Idle;
-        let may_repeat = is_outside && !pending.repeated && !pending.delivered && !pending.wants_position;
-        if is_stale && may_repeat {
+        let may_repeat = is_outside && !pending.repeated && !pending.delivered;
+        // One that was hit by the cancelling of the statement before it has left nothing behind.
+        let was_hit = exposed && error.code == "57014" && pending.session.is_none();
+        if may_repeat && (is_stale || was_hit) {
             pending.repeated = true;
+            if pending.wants_position {
+                pending.is_due_again = true;
+                return;
+            }
             return self.send_again(token, key);
-        }
-        // It was hit by the cancelling of the statement before it, and has left nothing behind.
-        if exposed && error.code == "57014" && may_repeat && pending.session.is_none() {
-            pending.repeated = true;
-            return self.enqueue_first(key);
         }
         if error.code == "25006" && pending.session.is_none() && is_outside {
             if pending.on_replica && !pending.rerouted && !pending.delivered {
@@ -241,6 +242,9 @@ impl Core {
             pool.running = pool.running.saturating_sub(1);
         }
         let Some(pending) = self.requests.get_mut(key) else { return };
+        if std::mem::take(&mut pending.is_due_again) {
+            return self.send_again(token, key);
+        }
         let position = pending.position.take();
         match pending.answer {
             // Whatever became of the position, the request has succeeded.

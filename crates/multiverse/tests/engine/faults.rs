@@ -51,11 +51,11 @@ fn a_read_lost_with_its_connection_is_tried_again_and_a_write_never() {
         wait_for_activity("query LIKE '%''lost''%' AND wait_event = 'PgSleep'");
         cluster().psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%''lost''%'");
     };
-    let read = client.submit(Call::new("SELECT pg_sleep(0.5), 'lost'").retried(3));
+    let read = client.submit(Call::new("SELECT pg_sleep(1.5), 'lost'").retried(3));
     kill();
     read.wait().unwrap();
     let write = client
-        .submit(Call::new("INSERT INTO lost SELECT 1 FROM (SELECT pg_sleep(0.5), 'lost') AS x").retried(3));
+        .submit(Call::new("INSERT INTO lost SELECT 1 FROM (SELECT pg_sleep(20), 'lost') AS x").retried(3));
     kill();
     assert_eq!(write.wait().unwrap_err().code(), "57P01");
     assert_eq!(client.value("SELECT count(*)::text FROM lost"), "0");

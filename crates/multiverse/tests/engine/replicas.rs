@@ -147,6 +147,29 @@ fn a_session_reads_its_own_writes_from_a_standby_once_that_has_them() {
 }
 
 #[test]
+fn a_pinned_connection_is_told_its_position_where_others_can_see_what_it_wrote() {
+    primary().psql("CREATE TABLE pinned (n int)");
+    let mut clusters = one_cluster(primary().port(), "postgres", |pool| pool.max = 1);
+    clusters.get_mut("main").unwrap().consistency_level = ConsistencyLevel::Session;
+    let client = Client::start(clusters, EngineSettings::default()).warm_up();
+    let session = client.session().unwrap();
+    let written = |sql: &str| client.run(Call::new(sql).in_session(session.id)).unwrap().completed.written;
+    let first = written("INSERT INTO pinned VALUES (1)");
+    assert!(first.is_some());
+    assert_eq!(written("SELECT 1"), None);
+    written("BEGIN");
+    assert_eq!(written("INSERT INTO pinned VALUES (2)"), None);
+    assert!(written("COMMIT") > first);
+    // A statement that has become unusable is prepared anew here too.
+    let insert = "INSERT INTO pinned VALUES (3) RETURNING *";
+    assert!(written(insert).is_some() && written(insert).is_some());
+    primary().psql("ALTER TABLE pinned ADD COLUMN m int");
+    assert!(written(insert).is_some());
+    client.release(&session);
+    assert!(client.query(insert).unwrap().completed.written.is_some());
+}
+
+#[test]
 fn a_failed_write_has_no_position_and_its_own_error() {
     let mut clusters = one_cluster(primary().port(), "postgres", |pool| pool.max = 1);
     clusters.get_mut("main").unwrap().consistency_level = ConsistencyLevel::Session;

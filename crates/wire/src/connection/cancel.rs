@@ -25,7 +25,7 @@ pub struct CancelToken {
 
 impl CancelToken {
     /// The token of a connection whose key the server has not told yet.
-    pub(super) fn unknown(
+    pub(crate) fn unknown(
         endpoint: &Endpoint,
         encryption: &Encryption,
         socket: &Socket,

@@ -13,6 +13,7 @@ use crate::protocol::message::BackendMessage;
 use crate::protocol::state::{Event, ProtocolState};
 use crate::socket::{Encryption, Endpoint, Socket};
 use crate::tls::TlsClient;
+use crate::transfer::Sending;
 
 impl Connection {
     /// Connects to the first host that accepts and offers the kind of session wanted.
@@ -174,7 +175,7 @@ async fn start(
         statements: StatementCache::new(config.statement_cache_capacity),
         extended: false,
         abandoned_copy_in: false,
-        unflushed: false,
+        sending: Sending::default(),
         broken: None,
         notice_handler: None,
     };

@@ -33,6 +33,7 @@ use crate::notice::{Notification, ServerNotice};
 use crate::pipeline::{Pipeline, TextTypes};
 use crate::protocol::state::{ProtocolState, TransactionStatus};
 use crate::socket::Socket;
+use crate::transfer::Sending;
 use statement::StatementCache;
 
 type NoticeHandler = Box<dyn FnMut(ServerNotice) + Send + Sync>;
@@ -49,8 +50,7 @@ pub struct Connection {
     extended: bool,
     /// A COPY FROM STDIN was dropped before its end, and the server still waits for data.
     abandoned_copy_in: bool,
-    /// Bytes were handed to the socket that TLS may still hold.
-    unflushed: bool,
+    sending: Sending,
     /// Why nothing more can be asked of this connection.
     broken: Option<String>,
     cancel_token: CancelToken,

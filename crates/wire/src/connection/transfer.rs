@@ -1,17 +1,16 @@
 //! Moves bytes between the socket and the protocol's state, and brings an interrupted connection back in step.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::Connection;
 use crate::error::{Error, Result};
 use crate::protocol::frontend;
 use crate::protocol::message::BackendMessage;
-use crate::protocol::state::{Event, KEPT_BUFFER};
+use crate::protocol::state::Event;
+use crate::transfer;
 
 impl Connection {
     /// The next event, sending what is to be sent meanwhile.
@@ -57,36 +56,15 @@ impl Connection {
     /// Ready when nothing is left to send. A failure to send is no error yet: the server may have sent the
     /// reason before it closed the connection, and it is found by reading on.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while !self.state.outbound.is_empty() {
-            self.unflushed = true;
-            match pin!(self.socket.write_buf(&mut self.state.outbound)).poll(context) {
-                Poll::Ready(Ok(sent)) if sent > 0 => {}
-                Poll::Ready(_) => self.state.outbound.clear(),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        if self.state.outbound.capacity() > KEPT_BUFFER {
-            self.state.outbound = BytesMut::new();
-        }
-        if self.unflushed {
-            if Pin::new(&mut self.socket).poll_flush(context).is_pending() {
-                return Poll::Pending;
-            }
-            self.unflushed = false;
-        }
-        Poll::Ready(())
+        transfer::poll_send(&mut self.socket, &mut self.state, &mut self.sending, context)
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.state.make_room();
-        let error = match pin!(self.socket.read_buf(&mut self.state.inbound)).poll(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => Error::Closed("the server ended it".to_owned()),
-            Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Error::io("talking to the server", error),
-        };
-        self.broken = Some(error.to_string());
-        Poll::Ready(Err(error))
+        let received = transfer::poll_receive(&mut self.socket, &mut self.state, context);
+        if let Poll::Ready(Err(error)) = &received {
+            self.broken = Some(error.to_string());
+        }
+        received
     }
 
     /// Makes sure that a new request can be sent: what an interrupted one left is sent and read to its end.

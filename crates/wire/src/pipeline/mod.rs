@@ -20,6 +20,7 @@ use crate::error::{Error, Result, ServerError};
 use crate::protocol::row::{Column, RowBatch};
 use crate::protocol::state::{ProtocolState, TransactionStatus};
 use crate::socket::Socket;
+use crate::transfer::Sending;
 pub use send::PipelinedStatement;
 use statements::PreparedStatements;
 pub use statements::TextTypes;
@@ -32,11 +33,9 @@ pub struct Pipeline {
     /// What is answered next comes first.
     exchanges: VecDeque<Exchange>,
     cancel_token: CancelToken,
-    /// Bytes were handed to the socket that TLS may still hold.
-    unflushed: bool,
-    /// The bytes of all requests so far, and how many of them the socket has taken.
+    sending: Sending,
+    /// The bytes of all requests so far.
     queued_bytes: u64,
-    written_bytes: u64,
     /// The command tag of the result that ended last.
     command_tag: String,
 }
@@ -128,9 +127,8 @@ impl Pipeline {
             statements: PreparedStatements::new(statement_capacity, text_types),
             exchanges: VecDeque::new(),
             cancel_token,
-            unflushed: false,
+            sending: Sending::default(),
             queued_bytes: 0,
-            written_bytes: 0,
             command_tag: String::new(),
         }
     }
@@ -143,7 +141,7 @@ impl Pipeline {
     /// Whether all bytes of the request at `position`, counted from the oldest unanswered one, have been handed to the
     /// network. What has not been handed over was not carried out.
     pub fn was_sent(&self, position: usize) -> bool {
-        self.exchanges.get(position).is_none_or(|exchange| exchange.end <= self.written_bytes)
+        self.exchanges.get(position).is_none_or(|exchange| exchange.end <= self.sending.taken)
     }
 
     /// Where the session stood in its transaction when the server last finished a request.

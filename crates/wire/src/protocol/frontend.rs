@@ -61,13 +61,7 @@ pub(crate) fn bind<'a>(
     let values: usize = parameters.clone().map(|parameter| 4 + parameter.value.map_or(0, <[u8]>::len)).sum();
     check_length("parameters", values)?;
 
-    buffer.reserve(values + statement.len() + 16 + 2 * results.len());
-    buffer.put_u8(b'B');
-    let start = buffer.len();
-    buffer.put_u32(0);
-    buffer.put_u8(0);
-    buffer.put_slice(statement.as_bytes());
-    buffer.put_u8(0);
+    let start = begin_bind(statement, values + 16 + 2 * results.len(), buffer);
     if parameters.clone().any(|parameter| parameter.format == Format::Binary) {
         buffer.put_u16(count);
         for parameter in parameters.clone() {
@@ -103,17 +97,23 @@ pub(crate) fn bind_ready(
     buffer: &mut BytesMut,
 ) -> Result<()> {
     check_length("parameters", parameters.len())?;
-    buffer.reserve(parameters.len() + statement.len() + formats.len() + 32);
+    let start = begin_bind(statement, parameters.len() + formats.len(), buffer);
+    buffer.put_slice(parameters);
+    buffer.put_slice(formats);
+    patch_length(buffer, start);
+    Ok(())
+}
+
+/// Writes a Bind up to its parameters, which take about `length` bytes. Returns where its length field is.
+fn begin_bind(statement: &str, length: usize, buffer: &mut BytesMut) -> usize {
+    buffer.reserve(statement.len() + length + 32);
     buffer.put_u8(b'B');
     let start = buffer.len();
     buffer.put_u32(0);
     buffer.put_u8(0);
     buffer.put_slice(statement.as_bytes());
     buffer.put_u8(0);
-    buffer.put_slice(parameters);
-    buffer.put_slice(formats);
-    patch_length(buffer, start);
-    Ok(())
+    start
 }
 
 /// Writes the length of the message whose length field is at `start`, now that its end is known.
