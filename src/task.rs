@@ -55,7 +55,7 @@ where
 
 /// The outcome of a future, in which a panic is an error like others. What the future held is dropped by then, so that
 /// nobody sees it half changed.
-async fn without_panic<T>(future: impl Future<Output = data::Result<T>>) -> data::Result<T> {
+pub(crate) async fn without_panic<T>(future: impl Future<Output = data::Result<T>>) -> data::Result<T> {
     AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(defect(&*panic)))
 }
 

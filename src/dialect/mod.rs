@@ -1,5 +1,6 @@
 //! A connected database, or one transaction on it, as a JavaScript class.
 
+pub mod batches;
 mod operations;
 mod relations;
 mod rows;

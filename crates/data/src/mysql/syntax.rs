@@ -1,5 +1,7 @@
 //! The SQL of MySQL and MariaDB.
 
+use std::fmt::Display;
+
 use super::error::{says_columns_differ, says_it_exists};
 use super::json::{self, Place};
 use super::parameters::datetime_text;
@@ -93,7 +95,7 @@ struct MysqlSyntax {
 }
 
 impl MysqlSyntax {
-    fn check_depth(&self, place: &str, value: &Value) -> Result<()> {
+    fn check_depth(&self, place: &dyn Display, value: &Value) -> Result<()> {
         let most = match self.server {
             ServerKind::Mysql => MYSQL_JSON_DEPTH,
             ServerKind::Mariadb => MARIADB_JSON_DEPTH,
@@ -131,8 +133,8 @@ impl SqlSyntax for MysqlSyntax {
         self.kind
     }
 
-    fn quote(&self, name: &str) -> String {
-        quote(name)
+    fn quotation_mark(&self) -> char {
+        '`'
     }
 
     fn returning(&self) -> Returning {
@@ -231,13 +233,13 @@ impl SqlSyntax for MysqlSyntax {
         says_columns_differ(error)
     }
 
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
         let refuse = |what: &str| Err(Error::new(ErrorKind::Value, format!("{place}: {what}")));
         Ok(match (field_type, value) {
             (_, Value::Null) => Value::Null,
             (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
             (FieldType::Date, Value::Timestamp(moment)) => {
-                datetime_text(moment).map_err(|error| error.in_context(place))?;
+                datetime_text(moment).map_err(|error| error.in_context(place.to_string()))?;
                 if moment.sub_millis() != 0 {
                     return refuse("digits beyond milliseconds would be lost");
                 }

@@ -1,12 +1,16 @@
 //! The SQL of PostgreSQL and CockroachDB.
 
+use std::fmt::Display;
 use std::fmt::Write as _;
 
 use crate::dialect::DialectKind;
 use crate::error::Result;
 use crate::filter::Direction;
+use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
-use crate::sql::{JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, store_number};
+use crate::sql::{
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, restore_number_cell, store_number,
+};
 use crate::value::{Timestamp, Value, json_text};
 
 static POSTGRES: PostgresSyntax = PostgresSyntax(DialectKind::Postgres);
@@ -46,7 +50,7 @@ impl SqlSyntax for PostgresSyntax {
         }
     }
 
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
         Ok(match (field_type, value) {
             (_, Value::Null) => Value::Null,
             (FieldType::Json | FieldType::Array, value) => Value::Text(json_text(&value)),
@@ -63,6 +67,14 @@ impl SqlSyntax for PostgresSyntax {
                 None => Value::Text(text),
             },
             (_, value) => value,
+        }
+    }
+
+    fn restore_cell<'a>(&self, field_type: FieldType, cell: Cell<'a>) -> Option<Cell<'a>> {
+        match (field_type, cell) {
+            (FieldType::Number, number) => restore_number_cell(number),
+            (FieldType::Date, Cell::Text(_)) => None,
+            (_, cell) => Some(cell),
         }
     }
 

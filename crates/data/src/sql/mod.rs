@@ -11,6 +11,7 @@ mod distinct;
 mod fields;
 mod junction;
 mod remove;
+mod restoring;
 mod search;
 mod select;
 mod session;
@@ -24,9 +25,10 @@ mod upsert;
 mod write;
 
 pub(crate) use dialect::{Shared, SqlDialect};
-pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
+pub(crate) use session::{Access, Collected, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, double_quoted, quoted_by};
 pub(crate) use syntax::{
-    Coverage, JsonTest, NewIndex, Returning, SqlSyntax, extreme_of_ordered, restore_number, store_number,
+    Coverage, JsonTest, NewIndex, Returning, SqlSyntax, extreme_of_ordered, restore_number,
+    restore_number_cell, store_number,
 };
 pub(crate) use transaction::{Pinned, PinnedSession};

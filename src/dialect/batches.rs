@@ -1,0 +1,103 @@
+//! The rows of a read that are more than one text.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use data::{Error, ErrorKind, Result};
+use napi::Env;
+use napi::bindgen_prelude::{AsyncBlock, Either};
+use napi_derive::napi;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::error::js_error;
+use crate::js_text::JsText;
+use crate::task::{promise_of, without_panic};
+use crate::value::{Batch, RowWriter, row_batches};
+
+/// The rows of a read, text by text.
+#[napi]
+pub struct NativeRowBatches {
+    batches: Arc<Mutex<Batches>>,
+}
+
+struct Batches {
+    /// The first text, until it is taken.
+    first: Option<JsText>,
+    receiver: UnboundedReceiver<Batch>,
+    /// Whether the last one has been taken.
+    is_whole: bool,
+}
+
+#[napi]
+impl NativeRowBatches {
+    /// The next rows, at once if they are there already; null after the last.
+    ///
+    /// # Errors
+    /// The read has failed. What was returned before stands, but there are other rows.
+    #[napi(ts_return_type = "string | null | Promise<string | null>")]
+    pub fn next(&self, env: &Env) -> napi::Result<Either<Option<JsText>, AsyncBlock<Option<JsText>>>> {
+        let ready = self.batches.try_lock().ok().and_then(|mut batches| batches.take_ready());
+        if let Some(ready) = ready {
+            return ready.map(Either::A).map_err(|error| js_error(&error));
+        }
+        let batches = Arc::clone(&self.batches);
+        promise_of(env, async move { batches.lock().await.take().await }).map(Either::B)
+    }
+}
+
+impl Batches {
+    fn take_ready(&mut self) -> Option<Result<Option<JsText>>> {
+        if self.first.is_some() || self.is_whole {
+            return Some(Ok(self.first.take()));
+        }
+        let batch = self.receiver.try_recv().ok()?;
+        Some(self.taken(Some(batch)))
+    }
+
+    async fn take(&mut self) -> Result<Option<JsText>> {
+        if self.is_whole {
+            return Ok(None);
+        }
+        let batch = self.receiver.recv().await;
+        self.taken(batch)
+    }
+
+    fn taken(&mut self, batch: Option<Batch>) -> Result<Option<JsText>> {
+        match batch {
+            Some(Batch::Rows(text)) => Ok(Some(text)),
+            Some(Batch::Last(text)) => {
+                self.is_whole = true;
+                Ok(Some(text))
+            }
+            Some(Batch::Failed(error)) => Err(error),
+            None => Err(Error::new(ErrorKind::Closed, "the read was given up before its end")),
+        }
+    }
+}
+
+/// Has rows read by a task of its own: the text of all of them if they are few, else the batches.
+pub(super) async fn read_rows<F, O>(read: O) -> Result<Either<JsText, NativeRowBatches>>
+where
+    F: Future<Output = Result<RowWriter>> + Send + 'static,
+    O: FnOnce(RowWriter) -> F,
+{
+    let (rows, receiver) = row_batches();
+    let failed = rows.sender();
+    let reading = read(rows);
+    tokio::spawn(async move {
+        let outcome = without_panic(async move { reading.await?.finish() }).await;
+        if let Err(error) = outcome {
+            // If nobody waits for rows any more, nobody wants to know why there are none either.
+            drop(failed.send(Batch::Failed(error)));
+        }
+    });
+    let mut batches = Batches { first: None, receiver, is_whole: false };
+    match batches.take().await? {
+        Some(text) if batches.is_whole => Ok(Either::A(text)),
+        first => {
+            batches.first = first;
+            Ok(Either::B(NativeRowBatches { batches: Arc::new(Mutex::new(batches)) }))
+        }
+    }
+}
