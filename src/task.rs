@@ -27,7 +27,7 @@ where
 }
 
 /// As [`promise_of`], but a future that is finished by its first step, which is taken on JavaScript's thread, gives its
-/// outcome at once. Only for futures whose first step is short.
+/// outcome at once. Only for futures whose first step is short. The others go on as those of [`promise_of`] do.
 pub(crate) fn outcome_or_promise<T, F>(
     env: &Env,
     runtime: &Handle,

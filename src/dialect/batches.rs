@@ -101,3 +101,80 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data::{Cell, CellSink as _};
+
+    use super::*;
+
+    fn one_byte(text: Option<JsText>) -> String {
+        match text {
+            Some(JsText::OneByte(text)) => text.into_iter().map(char::from).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Some rows, of which there are more than one text.
+    fn many(rows: &mut RowWriter) -> Result<()> {
+        rows.columns(&["text"])?;
+        (0..4).try_for_each(|_| {
+            rows.cell(Cell::Text(&"x".repeat(100_000)));
+            rows.end_row()
+        })
+    }
+
+    #[tokio::test]
+    async fn few_rows_are_one_text() {
+        let read = |mut rows: RowWriter| async move { rows.columns(&["id"]).map(|()| rows) };
+        let Either::A(text) = read_rows(read).await.unwrap() else { panic!("there are batches") };
+        assert_eq!(one_byte(Some(text)), r#"{"names":["id"],"values":[[]]}"#);
+    }
+
+    #[tokio::test]
+    async fn many_rows_are_batches_with_an_end() {
+        let read = |mut rows: RowWriter| async move { many(&mut rows).map(|()| rows) };
+        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one text") };
+        let mut batches = batches.batches.lock().await;
+        let mut texts = 0;
+        while let Some(text) = match batches.take_ready() {
+            Some(ready) => ready.unwrap(),
+            None => batches.take().await.unwrap(),
+        } {
+            assert!(one_byte(Some(text)).starts_with(r#"{"names":["text"],"values":[["xx"#));
+            texts += 1;
+        }
+        assert_eq!(texts, 4);
+        assert!(matches!(batches.take_ready(), Some(Ok(None))));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_on_the_way_has_no_end() {
+        let read = |mut rows: RowWriter| async move {
+            many(&mut rows)?;
+            Err(Error::new(ErrorKind::Connection, "the server is gone"))
+        };
+        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one text") };
+        let mut batches = batches.batches.lock().await;
+        let error = loop {
+            match batches.take_ready() {
+                Some(Ok(Some(_))) => {}
+                Some(Ok(None)) => panic!("the rows have an end"),
+                Some(Err(error)) => break error,
+                None => match batches.take().await {
+                    Ok(text) => assert!(text.is_some(), "the rows have an end"),
+                    Err(error) => break error,
+                },
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Connection);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_at_once_or_panics_is_an_error() {
+        let fails = |_: RowWriter| async { Err(Error::new(ErrorKind::Filter, "no such field")) };
+        assert_eq!(read_rows(fails).await.err().unwrap().kind(), ErrorKind::Filter);
+        let panics = |_: RowWriter| async { panic!("a defect") };
+        assert_eq!(read_rows(panics).await.err().unwrap().kind(), ErrorKind::Internal);
+    }
+}

@@ -32,10 +32,9 @@ fn texts(records: &[Record]) -> Vec<String> {
 fn text(record: &Record) -> String {
     let mut fields: Vec<_> = record.clone().into_iter().collect();
     fields.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut text = json_text(&Value::object(fields));
-    let moments = record.iter().filter(|(_, value)| matches!(value, Value::Timestamp(_)));
-    moments.for_each(|(name, _)| text.push_str(name));
-    text
+    let moments = fields.iter().filter(|(_, value)| matches!(value, Value::Timestamp(_)));
+    let moments: Vec<_> = moments.map(|(name, _)| name.clone()).collect();
+    format!("{} with moments in {moments:?}", json_text(&Value::object(fields)))
 }
 
 #[derive(Default)]
