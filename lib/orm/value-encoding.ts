@@ -200,10 +200,9 @@ function withFlagsOf(expression: RegExp, condition: Record<string, unknown>): vo
   if (condition.$regexFlags === undefined && condition.$options === undefined) condition.$regexFlags = expression.flags;
 }
 
+/** Spreading keeps an own `__proto__`, and the engine has a way of its own for it. */
 function copyOf(source: Record<string, unknown>): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
-  for (const key of Object.keys(source)) assign(copy, key, source[key]);
-  return copy;
+  return { ...source };
 }
 
 /** Plain assignment to `__proto__` would change the prototype and lose the entry. */
