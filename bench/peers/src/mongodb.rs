@@ -44,7 +44,7 @@ fn document(ready: &Ready, row: &[Value]) -> Result<Document, Failure> {
 
 fn bson(value: &Value) -> Result<Bson, Failure> {
     Ok(match value {
-        Value::Null => Bson::Null,
+        Value::Null | Value::JsonNull => Bson::Null,
         Value::Bool(flag) => Bson::Boolean(*flag),
         Value::Int32(number) => Bson::Int32(*number),
         Value::Int64(number) => Bson::Int64(*number),

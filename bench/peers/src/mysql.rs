@@ -59,7 +59,7 @@ fn bind<'q>(query: Query<'q, MySql, MySqlArguments>, value: &'q Stored) -> Query
 
 fn stored(value: &Value) -> Result<Stored, Failure> {
     Ok(match value {
-        Value::Null => Stored::Null,
+        Value::Null | Value::JsonNull => Stored::Null,
         Value::Bool(flag) => Stored::Integer(i64::from(*flag)),
         Value::Int32(number) => Stored::Integer(i64::from(*number)),
         Value::Int64(number) => Stored::Integer(*number),

@@ -68,7 +68,7 @@ fn quote(name: &str) -> String {
 /// The value as the library's own SQLite dialect stores it.
 fn stored(value: &Value) -> Result<Stored, Failure> {
     Ok(match value {
-        Value::Null => Stored::Null,
+        Value::Null | Value::JsonNull => Stored::Null,
         Value::Bool(flag) => Stored::Integer(i64::from(*flag)),
         Value::Int32(number) => Stored::Integer(i64::from(*number)),
         Value::Int64(number) => Stored::Integer(*number),
