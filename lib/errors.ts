@@ -105,6 +105,15 @@ export async function fromNative<T>(operation: () => T | Promise<T>): Promise<T>
   }
 }
 
+/**
+ * As {@link fromNative}, but what the addon gives at once is returned at once, and its errors are thrown. For callers
+ * that are asynchronous functions themselves.
+ */
+export function fromNativeAtOnce<T>(operation: () => T | Promise<T>): T | Promise<T> {
+  const outcome = fromNativeSync(operation);
+  return outcome instanceof Promise ? fromNative(() => outcome) : outcome;
+}
+
 /** Calls the native addon, and gives its errors their class and the caller's stack. */
 export function fromNativeSync<T>(operation: () => T): T {
   try {

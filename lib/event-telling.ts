@@ -6,6 +6,7 @@ import type { EventEmitter } from 'node:events';
  * and does not reach whoever tells: it is emitted as `error`, or without a listener for that becomes a process warning.
  */
 export function tellListeners(emitter: EventEmitter, event: string, args: readonly unknown[]): void {
+  if (emitter.listenerCount(event) === 0) return;
   for (const listener of emitter.rawListeners(event) as ((...args: unknown[]) => unknown)[]) {
     try {
       const outcome = Reflect.apply(listener, emitter, args);

@@ -7,6 +7,7 @@ pub mod copy;
 pub mod dialect;
 mod error;
 mod foreign_dialect;
+pub mod js_text;
 pub mod multiverse;
 pub mod replication;
 pub mod schema;

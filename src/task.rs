@@ -27,7 +27,7 @@ where
 }
 
 /// As [`promise_of`], but a future that is finished by its first step, which is taken on JavaScript's thread, gives its
-/// outcome at once. Only for futures whose first step is short.
+/// outcome at once. Only for futures whose first step is short. The others go on as those of [`promise_of`] do.
 pub(crate) fn outcome_or_promise<T, F>(
     env: &Env,
     runtime: &Handle,
@@ -55,7 +55,7 @@ where
 
 /// The outcome of a future, in which a panic is an error like others. What the future held is dropped by then, so that
 /// nobody sees it half changed.
-async fn without_panic<T>(future: impl Future<Output = data::Result<T>>) -> data::Result<T> {
+pub(crate) async fn without_panic<T>(future: impl Future<Output = data::Result<T>>) -> data::Result<T> {
     AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(defect(&*panic)))
 }
 

@@ -50,7 +50,7 @@ export class EntityService extends WriteEmitter {
 
   /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
   async findById<T = EntityRecord>(entity: string, id: EntityIdentity, options?: QueryOptions): Promise<T | null> {
-    return await this.getRepo<T>(entity).findById(id, options);
+    return await this.dialect.findById<T>(this.getEntitySchema(entity), id, options);
   }
 
   /** The rows that pass the filter, with what these relations lead to: the row or `null`, or a list of rows. */
@@ -101,7 +101,7 @@ export class EntityService extends WriteEmitter {
 
   /** Inserts a row, gives it as stored, and emits `entity.created`. */
   async create<T = EntityRecord>(entity: string, data: object): Promise<T> {
-    const row = await this.getRepo<T>(entity).create(data);
+    const row = await this.dialect.create<T>(this.getEntitySchema(entity), data);
     this.tell('entity.created', { entity, data: row as EntityRecord });
     return row;
   }

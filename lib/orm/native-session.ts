@@ -1,5 +1,5 @@
 // The operations that a connected database and a transaction on it share, carried out by the native core.
-import { fromNative, ReplicaverseError, schemaError } from '../errors.js';
+import { fromNative, fromNativeAtOnce, ReplicaverseError, schemaError } from '../errors.js';
 import type { NativeDialect, NativeSchema } from '../../native.js';
 import type { DialectType } from '../types/connection.js';
 import type { RunResult, TransactionOptions } from '../types/dialect.js';
@@ -8,6 +8,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
+import { collectRows } from './row-batches.js';
 import { tableListQuery } from './table-list.js';
 import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
@@ -50,15 +51,13 @@ export abstract class NativeSession {
 
   /** The rows that pass the filter. */
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
-    return decodeRows(
-      await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), encodeOptions(options))),
-    );
+    return this.#rows(schema, filter, encodeOptions(options));
   }
 
   /** The first row that passes the filter, `null` if there is none. */
   async findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null> {
-    const one = encodeOptions({ ...options, limit: 1 });
-    return decodeRow(await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), one)));
+    const [row] = await this.#rows<T>(schema, filter, encodeOptions({ ...options, limit: 1 }));
+    return row ?? null;
   }
 
   /** The row of an id, of `{id}`, or of the fields of a unique index; `null` if there is none. */
@@ -67,9 +66,10 @@ export abstract class NativeSession {
     id: EntityIdentity,
     options?: QueryOptions,
   ): Promise<T | null> {
-    return decodeRow(
-      await this.#read((session) => session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options))),
+    const text = this.#atOnce('read', (session) =>
+      session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options)),
     );
+    return decodeRow(typeof text === 'string' ? text : await text);
   }
 
   /**
@@ -113,8 +113,8 @@ export abstract class NativeSession {
 
   /** Inserts a row and gives it as stored. */
   async create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T> {
-    const text = await this.run((session) => session.create(this.entities.of(schema), encodeRecord(data, 'data')));
-    return decodeRow<T>(text) as T;
+    const text = this.#atOnce('write', (session) => session.create(this.entities.of(schema), encodeRecord(data, 'data')));
+    return decodeRow<T>(typeof text === 'string' ? text : await text) as T;
   }
 
   /** Changes the row of an id and gives it as stored, `null` if there is none. `id` in the data is passed over. */
@@ -288,6 +288,16 @@ export abstract class NativeSession {
   protected async begin({ isolation }: TransactionOptions = {}): Promise<NativeDialect> {
     const level = isolation == null ? undefined : textOf('isolation', isolation);
     return this.run((session) => session.begin(level));
+  }
+
+  async #rows<T>(schema: EntityDeclaration, filter: DalFilter | undefined, options: string | undefined): Promise<T[]> {
+    const found = await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), options));
+    return typeof found === 'string' ? decodeRows(found) : fromNative(() => collectRows<T>(found));
+  }
+
+  /** As {@link run}, without a promise for what is there at once. */
+  #atOnce<T>(access: Access, operation: (session: NativeDialect) => T | Promise<T>): T | Promise<T> {
+    return fromNativeAtOnce(() => operation(this.session(access)));
   }
 
   /**

@@ -38,9 +38,16 @@ export function decodeRows<T>(text: string): T[] {
   return rows as T[];
 }
 
-/** The only row, `null` if there is none. */
+/** The row of a text that the core wrote of a single one, `null` if there is none. */
 export function decodeRow<T>(text: string): T | null {
-  return decodeRows<T>(text)[0] ?? null;
+  const parsed = JSON.parse(text) as unknown[];
+  if (parsed.length === 0) return null;
+  const row = parsed[0] as Row;
+  for (let at = 1; at < parsed.length; at += 2) {
+    const name = parsed[at] as string;
+    row[name] = FINISHERS[parsed[at + 1] as Finish](row[name]);
+  }
+  return row as T;
 }
 
 function rowsOfColumns({ names, values, finish = [] }: Columns): object[] {

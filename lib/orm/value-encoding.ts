@@ -27,6 +27,7 @@ interface Place {
  * @throws {ReplicaverseError} of kind `Value`, naming the place of a value that no database holds.
  */
 export function encodeValue(value: unknown, name: string): string {
+  if (isPlainScalar(value, false)) return JSON.stringify(value ?? null);
   return JSON.stringify(plain(value, argument(name, false)) ?? null);
 }
 
@@ -120,6 +121,7 @@ function plain(value: unknown, place: Place): unknown {
 function plainObject(value: object, place: Place): unknown {
   checkNesting(value, place);
   if (Array.isArray(value)) return plainList(value, place);
+  if (isOrdinary(value)) return plainEntries(value, place);
   if (types.isDate(value)) {
     const time = value.getTime();
     if (Number.isNaN(time)) throw refusal(place, 'an invalid date');
@@ -138,6 +140,12 @@ function plainObject(value: object, place: Place): unknown {
     return standIn === value ? plainEntries(value, place) : plain(standIn, below(place, value, 'toJSON()'));
   }
   return plainEntries(value, place);
+}
+
+/** An object as literals make them, told without asking for all that it could be else. */
+function isOrdinary(value: object): boolean {
+  const { toHexString, toJSON } = value as { toHexString?: unknown; toJSON?: unknown };
+  return Object.getPrototypeOf(value) === Object.prototype && toHexString === undefined && toJSON === undefined;
 }
 
 /** Objects whose content JSON would drop in silence. */
@@ -192,10 +200,9 @@ function withFlagsOf(expression: RegExp, condition: Record<string, unknown>): vo
   if (condition.$regexFlags === undefined && condition.$options === undefined) condition.$regexFlags = expression.flags;
 }
 
+/** Spreading keeps an own `__proto__`, and the engine has a way of its own for it. */
 function copyOf(source: Record<string, unknown>): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
-  for (const key of Object.keys(source)) assign(copy, key, source[key]);
-  return copy;
+  return { ...source };
 }
 
 /** Plain assignment to `__proto__` would change the prototype and lose the entry. */

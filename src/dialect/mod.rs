@@ -1,5 +1,6 @@
 //! A connected database, or one transaction on it, as a JavaScript class.
 
+pub mod batches;
 mod operations;
 mod relations;
 mod rows;
@@ -88,8 +89,9 @@ impl NativeDialect {
         promise_of(env, self.statements.clone().record(operation(dialect)))
     }
 
-    /// As [`run`](Self::run), for an operation on one row. A file of SQLite answers it in less time than handing it to
-    /// another thread would take, and then the outcome is returned without a promise.
+    /// As [`run`](Self::run), for an operation on one row, whose first step is taken on this thread. A file of SQLite answers
+    /// it in less time than handing it to another thread would take, and then the outcome is returned without a promise. To
+    /// PostgreSQL the request is on its way before the runtime wakes up to wait for the answer.
     fn run_on_row<T, F, O>(
         &self,
         env: &Env,
@@ -101,9 +103,10 @@ impl NativeDialect {
         F: Future<Output = data::Result<T>> + Send + 'static,
         O: FnOnce(Arc<dyn Dialect>) -> F,
     {
+        let is_short =
+            matches!(self.kind, DialectKind::Sqlite | DialectKind::Postgres | DialectKind::Cockroachdb);
         // The outcome must not overtake the statements that are reported.
-        let at_once = self.kind == DialectKind::Sqlite && !self.statements.is_on();
-        if !at_once || row_bytes > MOST_BYTES_AT_ONCE {
+        if !is_short || self.statements.is_on() || row_bytes > MOST_BYTES_AT_ONCE {
             return self.run(env, operation).map(Either::B);
         }
         let dialect = self.session.get()?.dialect();

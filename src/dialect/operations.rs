@@ -9,8 +9,11 @@ use napi::bindgen_prelude::AsyncBlock;
 use napi_derive::napi;
 
 use super::NativeDialect;
+use crate::js_text::JsText;
 use crate::schema::NativeSchema;
-use crate::value::{read_filter, read_list, read_options, read_value, write_records, write_values};
+use crate::value::{
+    read_filter, read_list, read_options, read_value, write_records, write_row, write_values,
+};
 
 #[napi]
 impl NativeDialect {
@@ -71,7 +74,7 @@ impl NativeDialect {
     }
 
     /// Adds an amount to a number field of one row and gives the row as it now is, if there is one.
-    #[napi]
+    #[napi(ts_return_type = "Promise<string>")]
     pub fn increment(
         &self,
         env: &Env,
@@ -79,16 +82,16 @@ impl NativeDialect {
         id: String,
         field: String,
         amount: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<JsText>> {
         let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, amount) = (read_value(&id)?, read_value(&amount)?);
-            write_records(entity.increment(&*dialect, &id, &field, &amount).await?.as_slice())
+            Ok(write_row(entity.increment(&*dialect, &id, &field, &amount).await?.as_ref()))
         })
     }
 
     /// Adds a value to a list of one row, unless it is in it, and gives the row as it now is, if there is one.
-    #[napi]
+    #[napi(ts_return_type = "Promise<string>")]
     pub fn add_to_set(
         &self,
         env: &Env,
@@ -96,16 +99,16 @@ impl NativeDialect {
         id: String,
         field: String,
         value: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<JsText>> {
         let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, value) = (read_value(&id)?, read_value(&value)?);
-            write_records(entity.add_to_set(&*dialect, &id, &field, value).await?.as_slice())
+            Ok(write_row(entity.add_to_set(&*dialect, &id, &field, value).await?.as_ref()))
         })
     }
 
     /// Removes a value from a list of one row and gives the row as it now is, if there is one.
-    #[napi]
+    #[napi(ts_return_type = "Promise<string>")]
     pub fn pull(
         &self,
         env: &Env,
@@ -113,11 +116,11 @@ impl NativeDialect {
         id: String,
         field: String,
         value: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<JsText>> {
         let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let (id, value) = (read_value(&id)?, read_value(&value)?);
-            write_records(entity.pull(&*dialect, &id, &field, &value).await?.as_slice())
+            Ok(write_row(entity.pull(&*dialect, &id, &field, &value).await?.as_ref()))
         })
     }
 }

@@ -5,44 +5,53 @@ use napi::Env;
 use napi::bindgen_prelude::{AsyncBlock, Either};
 use napi_derive::napi;
 
+use super::batches::{NativeRowBatches, read_rows};
 use super::{NativeDialect, js_count};
+use crate::js_text::JsText;
 use crate::schema::NativeSchema;
-use crate::value::{read_filter, read_options, read_record, read_value, write_records, write_rows};
+use crate::value::{RowText, RowWriter, read_filter, read_options, read_record, read_value, write_row};
 
 #[napi]
 impl NativeDialect {
-    /// The rows that pass the filter.
-    #[napi]
+    /// The rows that pass the filter: all of them if they are few.
+    #[napi(ts_return_type = "Promise<string | NativeRowBatches>")]
     pub fn find(
         &self,
         env: &Env,
         schema: &NativeSchema,
         filter: Option<String>,
         options: Option<String>,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<Either<JsText, NativeRowBatches>>> {
         let entity = schema.entity.clone();
+        let statements = self.statements.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
             let options = read_options(options.as_deref())?;
-            write_rows(&entity.find_rows(&*dialect, &filter, &options).await?)
+            let read = |mut rows: RowWriter| async move {
+                entity.find_into(&*dialect, &filter, &options, &mut rows).await?;
+                Ok(rows)
+            };
+            read_rows(|rows| statements.record(read(rows))).await
         })
     }
 
     /// The row, if there is one, of an id, of `{id}`, or of the fields of a unique index.
-    #[napi]
+    #[napi(ts_return_type = "string | Promise<string>")]
     pub fn find_by_id(
         &self,
         env: &Env,
         schema: &NativeSchema,
         identity: String,
         options: Option<String>,
-    ) -> napi::Result<Either<String, AsyncBlock<String>>> {
+    ) -> napi::Result<Either<JsText, AsyncBlock<JsText>>> {
         let entity = schema.entity.clone();
         self.run_on_row(env, identity.len(), |dialect| async move {
             let filter = identity_filter(entity.schema(), &read_value(&identity)?)?;
             let mut options = read_options(options.as_deref())?;
             options.limit = Some(1);
-            write_records(&entity.find(&*dialect, &filter, &options).await?)
+            let mut row = RowText::default();
+            entity.find_into(&*dialect, &filter, &options, &mut row).await?;
+            Ok(row.finish())
         })
     }
 
@@ -64,33 +73,34 @@ impl NativeDialect {
     }
 
     /// Inserts a row and gives it as stored.
-    #[napi]
+    #[napi(ts_return_type = "string | Promise<string>")]
     pub fn create(
         &self,
         env: &Env,
         schema: &NativeSchema,
         record: String,
-    ) -> napi::Result<Either<String, AsyncBlock<String>>> {
+    ) -> napi::Result<Either<JsText, AsyncBlock<JsText>>> {
         let entity = schema.entity.clone();
         self.run_on_row(env, record.len(), |dialect| async move {
-            let record = entity.create(&*dialect, read_record(&record)?).await?;
-            write_records(&[record])
+            let mut row = RowText::default();
+            entity.create_into(&*dialect, read_record(&record)?, &mut row).await?;
+            Ok(row.finish())
         })
     }
 
     /// Changes the row of an id and gives it as stored, if there is one.
-    #[napi]
+    #[napi(ts_return_type = "Promise<string>")]
     pub fn update(
         &self,
         env: &Env,
         schema: &NativeSchema,
         id: String,
         changes: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<JsText>> {
         let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let record = entity.update(&*dialect, &read_value(&id)?, read_record(&changes)?).await?;
-            write_records(record.as_slice())
+            Ok(write_row(record.as_ref()))
         })
     }
 
@@ -102,19 +112,19 @@ impl NativeDialect {
     }
 
     /// Changes the first row that passes the filter or inserts one, and gives it as stored.
-    #[napi]
+    #[napi(ts_return_type = "Promise<string>")]
     pub fn upsert(
         &self,
         env: &Env,
         schema: &NativeSchema,
         filter: Option<String>,
         record: String,
-    ) -> napi::Result<AsyncBlock<String>> {
+    ) -> napi::Result<AsyncBlock<JsText>> {
         let entity = schema.entity.clone();
         self.run(env, |dialect| async move {
             let filter = read_filter(filter.as_deref())?;
             let upserted = entity.upsert(&*dialect, &filter, read_record(&record)?).await?;
-            write_records(&[upserted.record])
+            Ok(write_row(Some(&upserted.record)))
         })
     }
 

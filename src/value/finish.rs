@@ -32,7 +32,7 @@ impl Finish {
     }
 
     /// How a value must be finished, if `JSON.parse` alone does not get it right.
-    fn of(value: &Value) -> Option<Self> {
+    pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Timestamp(_) => Some(Self::Date),
             Value::Bytes(_) => Some(Self::Bytes),

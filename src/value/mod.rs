@@ -15,15 +15,22 @@
 //! content of the tag in each row, `tagged` may hold tags at any depth.
 //!
 //! Rows that have the same columns may also be `{"names": […], "values": [[…], …], "finish": […]}`: the values column by
-//! column, and for each column how it is finished, or null. This is shorter, and JavaScript makes such rows faster.
+//! column, and for each column how it is finished, or null. This is shorter, and JavaScript makes such rows faster. Many
+//! rows come as several such texts, each of which is finished in its own way.
+//!
+//! A single row is `[{…}, name, finish, …]`, where the names and finishes are those of `columns`; no row is `[]`.
 
-mod columns;
+mod batches;
+mod cell;
+mod column;
 mod finish;
 mod read;
+mod row;
 mod write;
 
-pub(crate) use columns::write_rows;
+pub(crate) use batches::{Batch, RowWriter, row_batches};
 pub(crate) use read::{read_filter, read_list, read_options, read_record, read_value};
+pub(crate) use row::{RowText, write_row};
 pub(crate) use write::{write_records, write_values};
 
 /// What the key of a tag starts with.

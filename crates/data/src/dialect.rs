@@ -8,7 +8,7 @@ use crate::aggregate::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, FieldPath, Filter, FindOptions};
 use crate::record::Record;
-use crate::rows::Rows;
+use crate::rows::RowSink;
 use crate::schema::{EntitySchema, ID};
 use crate::table::TableStore;
 use crate::value::Value;
@@ -149,9 +149,15 @@ pub trait Dialect: Send + Sync + 'static {
         options: &FindOptions,
     ) -> Result<Vec<Record>>;
 
-    /// As [`find`](Self::find), without a record for each row where all rows have the same columns.
-    async fn find_rows(&self, schema: &EntitySchema, filter: &Filter, options: &FindOptions) -> Result<Rows> {
-        Ok(Rows::Records(self.find(schema, filter, options).await?))
+    /// As [`find`](Self::find), with the rows handed on as they are read.
+    async fn find_into(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+        rows: &mut dyn RowSink,
+    ) -> Result<()> {
+        self.find(schema, filter, options).await?.into_iter().try_for_each(|record| rows.record(record))
     }
 
     /// How many rows pass the filter.
@@ -159,6 +165,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Inserts a row and returns it as stored.
     async fn create(&self, schema: &EntitySchema, record: Record) -> Result<Record>;
+
+    /// As [`create`](Self::create), with the row handed on.
+    async fn create_into(&self, schema: &EntitySchema, record: Record, row: &mut dyn RowSink) -> Result<()> {
+        row.record(self.create(schema, record).await?)
+    }
 
     /// Changes the row of this id and returns it as stored; `None` if there is none.
     async fn update(&self, schema: &EntitySchema, id: &Value, changes: Record) -> Result<Option<Record>>;

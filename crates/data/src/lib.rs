@@ -30,7 +30,7 @@ pub use dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 pub use error::{DatabaseReport, Error, ErrorKind, Result};
 pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
 pub use record::Record;
-pub use rows::{RowSet, Rows};
+pub use rows::{Cell, CellSink, RowSink};
 pub use schema::EntitySchema;
 pub use value::{
     Object, ObjectId, Timestamp, Value, json_from_value, json_text, normal_decimal, plain_value,

@@ -1,5 +1,7 @@
 //! A row as an application sees it, and how one is made ready before a write.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{CREATED_AT, Column, DELETED_AT, EntitySchema, Field, FieldType, ID, UPDATED_AT};
 use crate::value::{Object, Timestamp, Value};
@@ -146,7 +148,7 @@ fn number_text(number: f64) -> String {
 ///
 /// # Errors
 /// [`ErrorKind::Value`] naming the place.
-pub fn fit(place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+pub fn fit(place: &dyn fmt::Display, field_type: FieldType, value: Value) -> Result<Value> {
     let refuse = |value: &Value| {
         let article = if field_type == FieldType::Array { "an" } else { "a" };
         let message =
@@ -235,8 +237,14 @@ fn describe(value: &Value) -> String {
     }
 }
 
-fn place(schema: &EntitySchema, name: &str) -> String {
-    format!("{}.{name}", schema.name)
+fn place<'a>(schema: &'a EntitySchema, name: &'a str) -> impl fmt::Display {
+    struct Place<'a>(&'a str, &'a str);
+    impl fmt::Display for Place<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}.{}", self.0, self.1)
+        }
+    }
+    Place(&schema.name, name)
 }
 
 fn required(schema: &EntitySchema, name: &str) -> Error {
@@ -310,7 +318,7 @@ mod tests {
             (1e21, "1e+21"),
             (1e-7, "1e-7"),
         ] {
-            let fitted = fit("v", FieldType::String, Value::Float(number)).unwrap();
+            let fitted = fit(&"v", FieldType::String, Value::Float(number)).unwrap();
             assert_eq!(fitted, Value::Text(text.to_owned()));
         }
     }

@@ -11,10 +11,12 @@ use super::error::malformed;
 use super::fields::{Fields, KEY, Names};
 use super::filter::compile;
 use super::record::{document, key_of, record, stored_fields};
+use super::rows::DocumentRows;
 use super::transaction::Loan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Direction, FieldPath, Filter, FindOptions};
 use crate::record::{Record, identity_filter, implied_filter, prepare_insert, prepare_update};
+use crate::rows::RowSink;
 use crate::schema::{DELETED_AT, EntitySchema, ID};
 use crate::value::{Object, ObjectId, Timestamp, Value};
 
@@ -25,6 +27,35 @@ impl MongoDialect {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let take = |document: &RawDocument| {
+            records.push(record(schema, document, options)?);
+            Ok(())
+        };
+        self.each_found(schema, filter, options, take).await?;
+        Ok(records)
+    }
+
+    /// Hands the rows that pass the filter on as they are read.
+    pub(super) async fn find_rows_into(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+        rows: &mut dyn RowSink,
+    ) -> Result<()> {
+        let mut rows = DocumentRows::new(schema, options, rows);
+        self.each_found(schema, filter, options, |document| rows.take(document)).await
+    }
+
+    /// Hands on every document that passes the filter.
+    async fn each_found(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+        take: impl FnMut(&RawDocument) -> Result<()> + Send,
+    ) -> Result<()> {
         let mut loan = self.lend().await?;
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = Fields::resolve(self, &mut loan, schema, &filter, options).await?;
@@ -33,7 +64,7 @@ impl MongoDialect {
         let projection = projection(&fields, options)?;
         // A limit of 0 is no limit to MongoDB.
         if options.limit == Some(0) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let name = self.connection.collection_name(schema);
         self.connection.trace("find", &name);
@@ -48,11 +79,6 @@ impl MongoDialect {
         if let Some(limit) = options.limit {
             find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
         }
-        let mut records = Vec::new();
-        let take = |document: &RawDocument| {
-            records.push(record(schema, document, options)?);
-            Ok(())
-        };
         let outcome = match loan.session() {
             None => match find.batch().await {
                 Ok(cursor) => each_document(cursor, take).await,
@@ -63,8 +89,7 @@ impl MongoDialect {
                 Err(error) => Err(Failure::Driver(error)),
             },
         };
-        settle(&mut loan, outcome)?;
-        Ok(records)
+        settle(&mut loan, outcome)
     }
 
     pub(super) async fn count_records(

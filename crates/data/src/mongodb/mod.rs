@@ -22,7 +22,9 @@ mod json_filter;
 mod key;
 mod many;
 mod pipeline;
+mod plain_json;
 mod record;
+mod rows;
 mod scan;
 mod schema;
 mod search;
@@ -45,6 +47,7 @@ use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::Record;
+use crate::rows::RowSink;
 use crate::schema::EntitySchema;
 use crate::table::TableStore;
 use crate::value::Value;
@@ -115,6 +118,16 @@ impl Dialect for MongoDialect {
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
         self.find_records(schema, filter, options).await
+    }
+
+    async fn find_into(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+        rows: &mut dyn RowSink,
+    ) -> Result<()> {
+        self.find_rows_into(schema, filter, options, rows).await
     }
 
     async fn count(&self, schema: &EntitySchema, filter: &Filter, include_deleted: bool) -> Result<u64> {

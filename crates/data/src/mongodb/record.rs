@@ -63,7 +63,7 @@ fn stored_value(schema: &EntitySchema, name: &str, value: Value) -> Result<Optio
 pub(super) fn key_of(place: &str, id: Value) -> Result<Value> {
     match id {
         Value::ObjectId(_) => Ok(id),
-        id => fit(place, FieldType::String, id),
+        id => fit(&place, FieldType::String, id),
     }
 }
 
@@ -144,8 +144,7 @@ pub(super) fn record(schema: &EntitySchema, document: &RawDocument, options: &Fi
     for entry in document {
         let (name, element) = entry.map_err(malformed)?;
         let name = name.as_str();
-        let hidden = name == KEY || name == ID || (name == MONGOOSE_VERSION && schema.column(name).is_none());
-        if !hidden {
+        if name != KEY && !is_hidden(schema, name) {
             record.insert(name.to_owned(), shown(value_of(element)?));
         }
     }
@@ -160,6 +159,11 @@ pub(super) fn record(schema: &EntitySchema, document: &RawDocument, options: &Fi
         }
     }
     Ok(record)
+}
+
+/// Whether a field other than the key is not shown.
+pub(super) fn is_hidden(schema: &EntitySchema, name: &str) -> bool {
+    name == ID || (name == MONGOOSE_VERSION && schema.column(name).is_none())
 }
 
 /// An id is shown as text, also where another application has made it a number.

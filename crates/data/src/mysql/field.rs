@@ -1,5 +1,7 @@
 //! The values of fields as these servers keep them, and back.
 
+use std::fmt::Display;
+
 use super::parameters::datetime_text;
 use super::server::ServerKind;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,13 +17,13 @@ const MYSQL_JSON_DEPTH: usize = 100;
 ///
 /// # Errors
 /// [`ErrorKind::Value`] for what a server cannot hold, naming the place.
-pub(super) fn store(server: ServerKind, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+pub(super) fn store(server: ServerKind, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
     let refuse = |what: &str| Err(Error::new(ErrorKind::Value, format!("{place}: {what}")));
     Ok(match (field_type, value) {
         (_, Value::Null) => Value::Null,
         (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
         (FieldType::Date, Value::Timestamp(moment)) => {
-            datetime_text(moment).map_err(|error| error.in_context(place))?;
+            datetime_text(moment).map_err(|error| error.in_context(place.to_string()))?;
             if moment.sub_millis() != 0 {
                 return refuse("digits beyond milliseconds would be lost");
             }
@@ -57,7 +59,7 @@ pub(super) fn restore(field_type: FieldType, value: Value) -> Value {
     }
 }
 
-fn check_depth(server: ServerKind, place: &str, value: &Value) -> Result<()> {
+fn check_depth(server: ServerKind, place: &dyn Display, value: &Value) -> Result<()> {
     let most = match server {
         ServerKind::Mysql => MYSQL_JSON_DEPTH,
         ServerKind::Mariadb => MARIADB_JSON_DEPTH,

@@ -1,5 +1,7 @@
 //! The SQL of MySQL and MariaDB.
 
+use std::fmt::Display;
+
 use super::error::{says_columns_differ, says_it_exists};
 use super::json::{self, Place};
 use super::server::ServerKind;
@@ -50,8 +52,8 @@ impl SqlSyntax for MysqlSyntax {
         self.kind
     }
 
-    fn quote(&self, name: &str) -> String {
-        quote(name)
+    fn quotation_mark(&self) -> char {
+        '`'
     }
 
     fn returning(&self) -> Returning {
@@ -122,7 +124,7 @@ impl SqlSyntax for MysqlSyntax {
         says_columns_differ(error)
     }
 
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
         field::store(self.server, place, field_type, value)
     }
 

@@ -3,21 +3,30 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::{Connection, IsolationLevel, Param, QueryOptions, QueryResult, TransactionStatus};
+use wire::{
+    Connection, Format, IsolationLevel, Param, QueryOptions, QueryResult, ResultFormat, TransactionStatus,
+};
 
+use super::decode::decode;
 use super::encode::text_of;
 use super::live_columns::live_columns;
 use super::own_tables;
 use super::pool::{Pool, Pooled};
-use super::text::decode_text;
+use super::text::{decode_text, plain_cell};
+use super::types::column_type;
 use crate::dialect::{DialectKind, Isolation};
 use crate::error::{Error, ErrorKind, Result};
+use crate::rows::{Cell, CellSink};
 use crate::sql::{Access, Fetched, LiveColumns, Pinned, PinnedSession, SqlSession};
+use crate::table::ColumnType;
 use crate::value::Value;
 
 /// The key of the lock under which schemas are changed, so that processes that start at once take turns. Its bytes
 /// spell `replverse`.
 const SCHEMA_CHANGE_LOCK: &str = "SELECT pg_advisory_xact_lock(8243108477894882149)";
+
+/// The types that the server and we write and read faster in binary: boolean, integers, double and timestamps.
+const BINARY_TYPES: &[u32] = &[16, 20, 21, 23, 701, 1114, 1184];
 
 /// The pool as a session.
 pub(super) struct PostgresSession {
@@ -44,6 +53,20 @@ impl SqlSession for PostgresSession {
         let result = fetch_on(&mut connection, access, sql, params, true).await;
         check_no_transaction(&mut connection).await?;
         result
+    }
+
+    async fn fetch_into(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        if access == Access::Raw {
+            return self.fetch(access, sql, params).await?.hand_on(rows);
+        }
+        let mut connection = self.pool.get().await?;
+        stream_on(&mut connection, sql, params, true, rows).await
     }
 
     async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {
@@ -98,6 +121,47 @@ async fn fetch_on(
     // Of several statements in one text the last that returns rows counts.
     let result = results.into_iter().rfind(|result| !result.columns.is_empty());
     result.as_ref().map_or_else(|| Ok(Fetched::default()), decoded)
+}
+
+/// Hands the rows of one statement of ours on as they arrive.
+async fn stream_on(
+    connection: &mut Connection,
+    sql: &str,
+    params: &[Value],
+    cache: bool,
+    rows: &mut dyn CellSink,
+) -> Result<()> {
+    let params: Vec<Param<'_>> = params.iter().map(|value| text_of(value, None).into()).collect();
+    let options = QueryOptions { cache, result_format: ResultFormat::BinaryTypes(BINARY_TYPES) };
+    let mut stream = connection.query_stream(sql, &params, &options).await?;
+    let columns = Arc::clone(stream.columns());
+    rows.columns(&columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())?;
+    let types: Vec<ColumnType> = columns.iter().map(|column| column_type(column.type_oid, -1, "")).collect();
+    while let Some(batch) = stream.next_batch().await? {
+        for row in batch.iter() {
+            for ((i, column), column_type) in columns.iter().enumerate().zip(&types) {
+                match row.get(i) {
+                    None => rows.cell(Cell::Null),
+                    Some(field) if column.format == Format::Binary => {
+                        rows.cell(Cell::from(&decode(column_type, field)?));
+                    }
+                    Some(_) => {
+                        let text = row.get_str(i)?.unwrap_or_default();
+                        hand_on(column.type_oid, column_type, text, rows);
+                    }
+                }
+            }
+            rows.end_row()?;
+        }
+    }
+    Ok(())
+}
+
+fn hand_on(oid: u32, column_type: &ColumnType, text: &str, rows: &mut dyn CellSink) {
+    match plain_cell(column_type, text) {
+        Some(cell) => rows.cell(cell),
+        None => rows.cell(Cell::from(&decode_text(oid, text))),
+    }
 }
 
 async fn execute_on(
@@ -180,6 +244,21 @@ impl Pinned for PinnedConnection {
         self.note(sql);
         let cache = !self.schema_changed;
         fetch_on(self.connection()?, access, sql, params, cache).await
+    }
+
+    async fn fetch_into(
+        &mut self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        if access == Access::Raw {
+            return self.fetch(access, sql, params).await?.hand_on(rows);
+        }
+        self.note(sql);
+        let cache = !self.schema_changed;
+        stream_on(self.connection()?, sql, params, cache, rows).await
     }
 
     async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {

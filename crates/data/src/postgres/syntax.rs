@@ -1,13 +1,15 @@
 //! The SQL of PostgreSQL and CockroachDB.
 
+use std::fmt::Display;
 use std::fmt::Write as _;
 
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
+use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
 use crate::sql::{
-    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, shortened, store_json, store_number,
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, restore_number_cell, shortened, store_json, store_number,
 };
 use crate::value::{Timestamp, Value, json_text};
 
@@ -61,7 +63,7 @@ impl SqlSyntax for PostgresSyntax {
         Some(MOST_NAME_BYTES)
     }
 
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
         let refuse = |what: &str| Err(Error::new(ErrorKind::Value, format!("{place}: {what}")));
         let stored = match (field_type, value) {
             (_, Value::Null) => Value::Null,
@@ -91,6 +93,14 @@ impl SqlSyntax for PostgresSyntax {
                 None => Value::Text(text),
             },
             (_, value) => value,
+        }
+    }
+
+    fn restore_cell<'a>(&self, field_type: FieldType, cell: Cell<'a>) -> Option<Cell<'a>> {
+        match (field_type, cell) {
+            (FieldType::Number, number) => restore_number_cell(number),
+            (FieldType::Date, Cell::Text(_)) => None,
+            (_, cell) => Some(cell),
         }
     }
 

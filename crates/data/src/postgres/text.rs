@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::types::column_type;
+use crate::rows::Cell;
 use crate::table::ColumnType;
-use crate::value::{Timestamp, Value, document_from_json_text};
+use crate::value::{Timestamp, Value, document_from_json_text, is_plain_json};
 
 /// The value of a cell, by the oid of its type. Types that have no value of their own here, and text that is not
 /// understood, stay text.
@@ -14,6 +15,20 @@ pub(super) fn decode_text(oid: u32, text: &str) -> Value {
         None => scalar(oid, text),
     }
     .unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// As [`decode_text`], for the types that entities are mostly made of, where the text needs no copy.
+pub(super) fn plain_cell<'a>(column_type: &ColumnType, text: &'a str) -> Option<Cell<'a>> {
+    match column_type {
+        ColumnType::Bool => Some(Cell::Bool(text == "t")),
+        ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 => text.parse().ok().map(Cell::Integer),
+        ColumnType::Float32 | ColumnType::Float64 => text.parse().ok().map(Cell::Float),
+        ColumnType::Decimal(_) => Some(Cell::Decimal(text)),
+        ColumnType::Timestamp { .. } => timestamp(text).map(Cell::Timestamp),
+        ColumnType::Json => is_plain_json(text).then_some(Cell::Json(text)),
+        ColumnType::Text(_) | ColumnType::Uuid => Some(Cell::Text(text)),
+        _ => None,
+    }
 }
 
 /// The list that an array literal stands for, its items as text.

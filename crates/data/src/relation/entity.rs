@@ -19,7 +19,7 @@ use crate::dialect::{Dialect, Upserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
-use crate::rows::Rows;
+use crate::rows::RowSink;
 use crate::schema::{EntitySchema, ID};
 use crate::value::Value;
 
@@ -60,20 +60,22 @@ impl Entity {
         self.find_with_relations(dialect, filter, &[], options).await
     }
 
-    /// As [`find`](Self::find), without a record for each row where all rows have the same columns.
+    /// As [`find`](Self::find), with the rows handed on as they are read; those with relations only when all are there.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
-    pub async fn find_rows(
+    /// As [`find`](Self::find). The rows handed on before stand, but there are others.
+    pub async fn find_into(
         &self,
         dialect: &dyn Dialect,
         filter: &Filter,
         options: &FindOptions,
-    ) -> Result<Rows> {
+        rows: &mut dyn RowSink,
+    ) -> Result<()> {
         if branches(&self.schemas, &self.schema, &[], options)?.is_empty() {
-            return dialect.find_rows(&self.schema, filter, options).await;
+            return dialect.find_into(&self.schema, filter, options, rows).await;
         }
-        Ok(Rows::Records(self.find(dialect, filter, options).await?))
+        let found = self.find(dialect, filter, options).await?;
+        found.into_iter().try_for_each(|record| rows.record(record))
     }
 
     /// The rows that pass the filter, with what these relations and the eager ones lead to: under the name of a
@@ -124,6 +126,24 @@ impl Entity {
         };
         let stored = self.with_eager_one(dialect, Some(stored)).await?;
         stored.ok_or_else(|| Error::new(ErrorKind::Internal, "a stored row was lost"))
+    }
+
+    /// As [`create`](Self::create), with the row handed on.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_into(
+        &self,
+        dialect: &dyn Dialect,
+        record: Record,
+        row: &mut dyn RowSink,
+    ) -> Result<()> {
+        let is_alone = !concerns_others(&self.schema, &record, false)
+            && branches(&self.schemas, &self.schema, &[], &FindOptions::default())?.is_empty();
+        if is_alone {
+            return dialect.create_into(&self.schema, record, row).await;
+        }
+        row.record(self.create(dialect, record).await?)
     }
 
     /// Changes the row of an id, together with the rows that relations with cascade `persist` or `merge` hold; with

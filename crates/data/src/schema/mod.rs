@@ -164,13 +164,55 @@ impl EntitySchema {
         if self.soft_delete {
             columns.push(Column::ManagedDate(DELETED_AT));
         }
-        let mut seen = std::collections::HashSet::new();
-        columns.retain(|column| seen.insert(column.name()));
+        // There are few, so that comparing names is faster than hashing them.
+        let mut at = 0;
+        while let Some((column, before)) = columns.get(at).zip(columns.get(..at)) {
+            if before.iter().any(|earlier| earlier.name() == column.name()) {
+                columns.remove(at);
+            } else {
+                at += 1;
+            }
+        }
         columns
     }
 
     /// The column of this name, by its name in a record.
     pub fn column(&self, name: &str) -> Option<Column<'_>> {
-        self.columns().into_iter().find(|column| column.name() == name)
+        if name == ID {
+            return Some(Column::Id);
+        }
+        if let Some((name, field)) = self.fields.get_key_value(name) {
+            return Some(Column::Field(name, field));
+        }
+        let named = |(own, relation): &(&String, &Relation)| {
+            relation.kind.has_column() && relation.column(own) == name
+        };
+        if let Some((own, relation)) = self.relations.iter().find(named) {
+            return Some(Column::Reference(relation.column(own), relation));
+        }
+        if let Some(discriminator) = self.discriminator.as_ref().filter(|known| known.column == name) {
+            return Some(Column::Discriminator(&discriminator.column));
+        }
+        let managed =
+            [(CREATED_AT, self.timestamps), (UPDATED_AT, self.timestamps), (DELETED_AT, self.soft_delete)];
+        managed
+            .into_iter()
+            .find(|(known, is_there)| *is_there && *known == name)
+            .map(|(known, _)| Column::ManagedDate(known))
+    }
+
+    /// Whether this is the same declaration, in the same order.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let Self { name, collection, fields, relations, indexes, timestamps, discriminator, soft_delete } =
+            self;
+        // In their order, entries are compared without hashing their names.
+        *name == other.name
+            && *collection == other.collection
+            && fields.as_slice() == other.fields.as_slice()
+            && relations.as_slice() == other.relations.as_slice()
+            && *indexes == other.indexes
+            && *timestamps == other.timestamps
+            && *discriminator == other.discriminator
+            && *soft_delete == other.soft_delete
     }
 }

@@ -78,7 +78,9 @@ impl ColumnCache {
     pub(super) fn fields(&self, schema: &EntitySchema, live: &Arc<LiveColumns>) -> Arc<Fields> {
         let mut known = self.lock();
         match known.fields.get(&schema.name) {
-            Some(made) if Arc::ptr_eq(&made.live, live) && made.schema == *schema => Arc::clone(&made.fields),
+            Some(made) if Arc::ptr_eq(&made.live, live) && made.schema.is_same_as(schema) => {
+                Arc::clone(&made.fields)
+            }
             _ => {
                 let fields = Arc::new(Fields::declared(schema).with_live(live));
                 let made = EntityFields {

@@ -204,8 +204,8 @@ fn literal(field_type: FieldType, value: &Value, syntax: &'static dyn SqlSyntax)
     if !matches!(field_type, FieldType::String | FieldType::Text | FieldType::Number | FieldType::Boolean) {
         return None;
     }
-    let fitted = crate::record::fit("default", field_type, value.clone()).ok()?;
-    match syntax.store("default", field_type, fitted).ok()? {
+    let fitted = crate::record::fit(&"default", field_type, value.clone()).ok()?;
+    match syntax.store(&"default", field_type, fitted).ok()? {
         Value::Bool(flag) => Some(if flag { "TRUE" } else { "FALSE" }.to_owned()),
         Value::Int32(number) => Some(number.to_string()),
         Value::Int64(number) => Some(number.to_string()),

@@ -16,7 +16,7 @@ use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
-use crate::rows::Rows;
+use crate::rows::{CellSink, RowSink};
 use crate::schema::EntitySchema;
 use crate::table::TableStore;
 use crate::value::Value;
@@ -98,12 +98,26 @@ impl SqlDialect {
 
     pub(super) async fn fetch(&self, access: Access, sql: &Statement) -> Result<Fetched> {
         self.report(sql.text());
-        let fetched = self.session.fetch(access, sql.text(), sql.params()).await;
-        if fetched.as_ref().is_err_and(|error| error.kind() == ErrorKind::Statement) {
-            // Another process may have dropped a column that is still known here.
+        self.noticed(self.session.fetch(access, sql.text(), sql.params()).await)
+    }
+
+    /// As [`fetch`](Self::fetch), with the rows handed on as they are read.
+    pub(super) async fn fetch_into(
+        &self,
+        access: Access,
+        sql: &Statement,
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        self.report(sql.text());
+        self.noticed(self.session.fetch_into(access, sql.text(), sql.params(), rows).await)
+    }
+
+    /// The outcome of reading. Another process may have dropped a column that is still known here.
+    fn noticed<T>(&self, outcome: Result<T>) -> Result<T> {
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Statement) {
             self.columns.forget_all();
         }
-        fetched
+        outcome
     }
 
     pub(super) async fn execute(&self, access: Access, sql: &Statement) -> Result<u64> {
@@ -177,8 +191,14 @@ impl Dialect for SqlDialect {
         self.select(schema, filter, options).await
     }
 
-    async fn find_rows(&self, schema: &EntitySchema, filter: &Filter, options: &FindOptions) -> Result<Rows> {
-        Ok(Rows::Uniform(self.select_rows(schema, filter, options).await?))
+    async fn find_into(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+        rows: &mut dyn RowSink,
+    ) -> Result<()> {
+        self.select_into(schema, filter, options, rows).await
     }
 
     async fn count(&self, schema: &EntitySchema, filter: &Filter, include_deleted: bool) -> Result<u64> {
@@ -187,6 +207,10 @@ impl Dialect for SqlDialect {
 
     async fn create(&self, schema: &EntitySchema, record: Record) -> Result<Record> {
         self.insert(schema, record).await
+    }
+
+    async fn create_into(&self, schema: &EntitySchema, record: Record, row: &mut dyn RowSink) -> Result<()> {
+        self.insert_into(schema, record, row).await
     }
 
     async fn update(&self, schema: &EntitySchema, id: &Value, changes: Record) -> Result<Option<Record>> {

@@ -1,5 +1,7 @@
 //! JSON fields of SQL databases: what they can hold, and what an application gets back.
 
+use std::fmt::Display;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{Value, document_from_json_text, json_text};
 
@@ -7,7 +9,7 @@ use crate::value::{Value, document_from_json_text, json_text};
 ///
 /// # Errors
 /// As [`check_json`], with [`ErrorKind::Value`].
-pub(crate) fn store_json(place: &str, value: &Value) -> Result<Value> {
+pub(crate) fn store_json(place: &dyn Display, value: &Value) -> Result<Value> {
     check_json(place, value, ErrorKind::Value)?;
     Ok(Value::Text(json_text(value)))
 }
@@ -21,7 +23,7 @@ pub(crate) fn restore_json(text: String) -> Value {
 ///
 /// # Errors
 /// Of this kind, naming the place within the document.
-pub(super) fn check_json(place: &str, value: &Value, kind: ErrorKind) -> Result<()> {
+pub(super) fn check_json(place: &dyn Display, value: &Value, kind: ErrorKind) -> Result<()> {
     match unfit(value) {
         None => Ok(()),
         Some((path, what)) => Err(Error::new(kind, format!("{place}{path}: JSON cannot hold {what}"))),
@@ -57,11 +59,11 @@ mod tests {
             ("fine", Value::Array(vec![Value::Float(1.5), Value::Decimal("1e400".into()), Value::Null])),
             ("list", Value::Array(vec![Value::Int32(1), Value::object([("n", Value::Float(f64::NAN))])])),
         ]);
-        let error = store_json("Doc.data", &document).unwrap_err();
+        let error = store_json(&"Doc.data", &document).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Value);
         assert_eq!(error.to_string(), "Doc.data.list[1].n: JSON cannot hold NaN or Infinity");
         for value in [Value::Bytes(vec![1].into()), Value::Decimal("-Infinity".into())] {
-            assert!(store_json("Doc.data", &value).is_err(), "{value:?}");
+            assert!(store_json(&"Doc.data", &value).is_err(), "{value:?}");
         }
     }
 }

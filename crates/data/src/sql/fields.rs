@@ -1,8 +1,10 @@
 //! Which column a field of a filter, sort or projection means, and what type it has.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::session::LiveColumns;
+use super::syntax::SqlSyntax;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{FieldPath, Filter, FindOptions};
 use crate::schema::{EntitySchema, FieldType};
@@ -20,6 +22,10 @@ pub(super) struct Fields {
     by_name: HashMap<String, FieldColumn>,
     /// The columns that a read returns.
     columns: Vec<String>,
+    /// The types of these columns, where they are known.
+    types: Vec<Option<FieldType>>,
+    /// Their names, quoted, with commas between them, once they were needed.
+    list: OnceLock<String>,
     /// The names of what an aggregation made, in the order of its columns; `None` for the fields of a table.
     outputs: Option<Vec<String>>,
 }
@@ -38,14 +44,15 @@ impl Fields {
             let field = FieldColumn { name: relation.column(name).to_owned(), field_type: FieldType::String };
             by_name.entry(name.clone()).or_insert(field);
         }
-        Self { by_name, columns, outputs: None }
+        Self { by_name, columns, types: Vec::new(), list: OnceLock::new(), outputs: None }.with_types()
     }
 
     /// What an aggregation made: names with the columns that hold them.
     pub(super) fn of_outputs(outputs: Vec<(String, FieldColumn)>) -> Self {
         let columns = outputs.iter().map(|(_, column)| column.name.clone()).collect();
         let names = outputs.iter().map(|(name, _)| name.clone()).collect();
-        Self { by_name: outputs.into_iter().collect(), columns, outputs: Some(names) }
+        let by_name = outputs.into_iter().collect();
+        Self { by_name, columns, types: Vec::new(), list: OnceLock::new(), outputs: Some(names) }.with_types()
     }
 
     /// The names of what an aggregation made, in the order of its columns.
@@ -56,16 +63,37 @@ impl Fields {
     /// These fields for a table that has these columns.
     pub(super) fn with_live(mut self, live: &LiveColumns) -> Self {
         self.columns = live.keys().cloned().collect();
+        self.list = OnceLock::new();
         for (name, field_type) in live {
             let field = FieldColumn { name: name.clone(), field_type: *field_type };
             self.by_name.entry(name.clone()).or_insert(field);
         }
+        self.with_types()
+    }
+
+    fn with_types(mut self) -> Self {
+        let type_of = |name: &String| self.by_name.get(name).map(|field| field.field_type);
+        self.types = self.columns.iter().map(type_of).collect();
         self
+    }
+
+    /// The type of a column that a read returned at this position, where the columns that it returns mostly are.
+    pub(super) fn type_of(&self, at: usize, name: &str) -> Option<FieldType> {
+        match self.columns.get(at).zip(self.types.get(at)) {
+            Some((column, field_type)) if column == name => *field_type,
+            _ => self.get(name).map(|field| field.field_type),
+        }
     }
 
     /// The columns that a read returns, in the order of the table.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// The columns that a read returns, as they stand in a statement.
+    pub(super) fn list(&self, syntax: &dyn SqlSyntax) -> &str {
+        self.list
+            .get_or_init(|| self.columns.iter().map(|name| syntax.quote(name)).collect::<Vec<_>>().join(", "))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&FieldColumn> {

@@ -14,6 +14,7 @@ mod junction;
 mod link_condition;
 mod names;
 mod remove;
+mod restoring;
 mod search;
 mod select;
 mod session;
@@ -29,9 +30,10 @@ mod write;
 pub(crate) use dialect::{Shared, SqlDialect};
 pub(crate) use documents::{restore_json, store_json};
 pub(crate) use names::shortened;
-pub(crate) use session::{Access, Fetched, LiveColumns, SqlSession};
+pub(crate) use session::{Access, Collected, Fetched, LiveColumns, SqlSession};
 pub(crate) use statement::{Statement, double_quoted, quoted_by};
 pub(crate) use syntax::{
-    Coverage, JsonTest, NewIndex, Returning, SqlSyntax, extreme_of_ordered, restore_number, store_number,
+    Coverage, JsonTest, NewIndex, Returning, SqlSyntax, extreme_of_ordered, restore_number,
+    restore_number_cell, store_number,
 };
 pub(crate) use transaction::{Pinned, PinnedSession};

@@ -86,7 +86,7 @@ impl SqlDialect {
     }
 
     async fn mark_deleted(&self, schema: &EntitySchema, filter: &Filter) -> Result<u64> {
-        let now = self.syntax.store(DELETED_AT, FieldType::Date, Value::Timestamp(Timestamp::now()))?;
+        let now = self.syntax.store(&DELETED_AT, FieldType::Date, Value::Timestamp(Timestamp::now()))?;
         let mut sql = Statement::new(self.syntax, "UPDATE ");
         sql.name(&self.table(schema)).push(" SET ").name(DELETED_AT);
         // The moment of the first delete stands.

@@ -7,14 +7,22 @@ use indexmap::IndexMap;
 use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
 use super::fields::{Fields, mentioned, sort_path, unknown_field};
+use super::restoring::Restoring;
 use super::session::{Access, Fetched};
 use super::statement::Statement;
 use crate::error::Result;
 use crate::filter::{Condition, Direction, Filter, FindOptions};
 use crate::record::{Record, implied_filter};
-use crate::rows::RowSet;
+use crate::rows::CellSink;
 use crate::schema::{EntitySchema, FieldType, ID, Index, RelationKind};
 use crate::value::Value;
+
+/// The statement of a read, and what its columns are.
+struct Selection {
+    access: Access,
+    sql: Statement,
+    fields: Arc<Fields>,
+}
 
 impl SqlDialect {
     pub(super) async fn select(
@@ -23,15 +31,29 @@ impl SqlDialect {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Vec<Record>> {
-        Ok(self.select_rows(schema, filter, options).await?.into_records())
+        let Selection { access, sql, fields } = self.selection(schema, filter, options).await?;
+        let fetched = self.fetch(access, &sql).await?;
+        Ok(self.records(schema, &fields, fetched, options))
     }
 
-    pub(super) async fn select_rows(
+    /// As [`select`](Self::select), with the rows handed on as they are read.
+    pub(super) async fn select_into(
         &self,
         schema: &EntitySchema,
         filter: &Filter,
         options: &FindOptions,
-    ) -> Result<RowSet> {
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        let Selection { access, sql, fields } = self.selection(schema, filter, options).await?;
+        self.fetch_into(access, &sql, &mut Restoring::new(schema, &fields, options, self.syntax, rows)).await
+    }
+
+    async fn selection(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        options: &FindOptions,
+    ) -> Result<Selection> {
         let access = if names_one_row(filter) { Access::ReadRow } else { Access::Read };
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
@@ -43,8 +65,7 @@ impl SqlDialect {
         let by_index = self.orders_by_index(&scope, &options.sort).await?;
         push_order(&mut sql, &scope, &options.sort, by_index)?;
         push_range(&mut sql, &scope, options);
-        let fetched = self.fetch(access, &sql).await?;
-        Ok(self.row_set(schema, &fields, fetched, options))
+        Ok(Selection { access, sql, fields })
     }
 
     pub(super) async fn select_count(
@@ -106,7 +127,7 @@ impl SqlDialect {
         Scope { schema, fields, syntax: self.syntax, prefix: &self.shared.config.table_prefix }
     }
 
-    /// Rows as records.
+    /// Rows with values in the types of their fields, and empty lists for many-to-many relations.
     pub(super) fn records(
         &self,
         schema: &EntitySchema,
@@ -114,17 +135,6 @@ impl SqlDialect {
         fetched: Fetched,
         options: &FindOptions,
     ) -> Vec<Record> {
-        self.row_set(schema, fields, fetched, options).into_records()
-    }
-
-    /// Rows with values in the types of their fields, and empty lists for many-to-many relations.
-    fn row_set(
-        &self,
-        schema: &EntitySchema,
-        fields: &Fields,
-        fetched: Fetched,
-        options: &FindOptions,
-    ) -> RowSet {
         let Fetched { columns, mut rows } = fetched;
         let wanted: Vec<bool> = columns.iter().map(|name| is_wanted(schema, options, name)).collect();
         for (at, name) in columns.iter().enumerate().filter(|(at, _)| wanted[*at]) {
@@ -150,7 +160,7 @@ impl SqlDialect {
                 rows.iter_mut().for_each(|row| row.push(Value::Array(Vec::new())));
             }
         }
-        RowSet { columns: names, rows }
+        Fetched { columns: names, rows }.into_records()
     }
 }
 
@@ -172,7 +182,7 @@ fn names_one_row(filter: &Filter) -> bool {
 }
 
 /// A column is also wanted or left out under the name of its relation.
-fn is_wanted(schema: &EntitySchema, options: &FindOptions, column: &str) -> bool {
+pub(super) fn is_wanted(schema: &EntitySchema, options: &FindOptions, column: &str) -> bool {
     let relation = schema
         .relations
         .iter()
@@ -220,9 +230,8 @@ fn push_projection(sql: &mut Statement, scope: &Scope<'_>, options: &FindOptions
 
 /// Every column of the table, by name.
 pub(super) fn push_columns(sql: &mut Statement, fields: &Fields) {
-    sql.list(fields.columns(), ", ", |sql, name| {
-        sql.name(name);
-    });
+    let list = fields.list(sql.syntax());
+    sql.push(list);
 }
 
 /// Appends ` ORDER BY …` unless any order will do. `by_index` says that the first column itself has the order of its

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use crate::dialect::Isolation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
+use crate::rows::{Cell, CellSink};
 use crate::schema::FieldType;
 use crate::value::Value;
 
@@ -40,9 +41,50 @@ impl Fetched {
         rows.into_iter().map(|row| columns.iter().cloned().zip(row).collect()).collect()
     }
 
+    /// Hands the rows on.
+    pub(crate) fn hand_on(&self, rows: &mut dyn CellSink) -> Result<()> {
+        rows.columns(&self.columns.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.rows.iter().try_for_each(|row| {
+            row.iter().for_each(|value| rows.cell(Cell::from(value)));
+            rows.end_row()
+        })
+    }
+
     /// The only value of the only row.
     pub(crate) fn into_scalar(self) -> Option<Value> {
         self.rows.into_iter().next()?.into_iter().next()
+    }
+}
+
+/// Takes the rows of a statement to keep them.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    fetched: Fetched,
+    /// The row that has not ended.
+    row: Vec<Value>,
+}
+
+impl Collected {
+    /// The rows that ended.
+    pub(crate) fn into_fetched(self) -> Fetched {
+        self.fetched
+    }
+}
+
+impl CellSink for Collected {
+    fn columns(&mut self, names: &[&str]) -> Result<()> {
+        self.fetched.columns = names.iter().map(|name| (*name).to_owned()).collect();
+        Ok(())
+    }
+
+    fn cell(&mut self, cell: Cell<'_>) {
+        self.row.push(cell.to_value());
+    }
+
+    fn end_row(&mut self) -> Result<()> {
+        let next = Vec::with_capacity(self.row.len());
+        self.fetched.rows.push(std::mem::replace(&mut self.row, next));
+        Ok(())
     }
 }
 
@@ -54,6 +96,17 @@ pub(crate) type LiveColumns = IndexMap<String, FieldType>;
 pub(crate) trait SqlSession: Send + Sync + 'static {
     /// Runs a statement and reads all its rows.
     async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched>;
+
+    /// Runs a statement and hands its rows on as they are read.
+    async fn fetch_into(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        self.fetch(access, sql, params).await?.hand_on(rows)
+    }
 
     /// Runs a statement; how many rows it changed.
     async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64>;

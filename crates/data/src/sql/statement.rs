@@ -16,6 +16,11 @@ impl Statement {
         Self { text: text.to_owned(), params: Vec::new(), syntax }
     }
 
+    /// The syntax that it is written in.
+    pub(crate) fn syntax(&self) -> &'static dyn SqlSyntax {
+        self.syntax
+    }
+
     /// Appends SQL that we wrote ourselves.
     pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
         self.text.push_str(sql);
@@ -24,7 +29,7 @@ impl Statement {
 
     /// Appends an identifier, quoted.
     pub(crate) fn name(&mut self, name: &str) -> &mut Self {
-        self.text.push_str(&self.syntax.quote(name));
+        push_quoted(&mut self.text, self.syntax.quotation_mark(), name);
         self
     }
 
@@ -80,15 +85,19 @@ pub(crate) fn double_quoted(name: &str) -> String {
 /// An identifier between two of these marks, which are doubled within it.
 pub(crate) fn quoted_by(mark: char, name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
-    quoted.push(mark);
-    for character in name.chars() {
-        if character == mark {
-            quoted.push(mark);
-        }
-        quoted.push(character);
-    }
-    quoted.push(mark);
+    push_quoted(&mut quoted, mark, name);
     quoted
+}
+
+fn push_quoted(text: &mut String, mark: char, name: &str) {
+    text.push(mark);
+    for (at, part) in name.split(mark).enumerate() {
+        if at > 0 {
+            text.extend([mark, mark]);
+        }
+        text.push_str(part);
+    }
+    text.push(mark);
 }
 
 #[cfg(test)]

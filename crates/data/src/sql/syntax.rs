@@ -1,10 +1,13 @@
 //! Where SQL databases differ in what they understand.
 
-use super::statement::{Statement, double_quoted};
+use std::fmt::Display;
+
+use super::statement::{Statement, quoted_by};
 use crate::dialect::{DialectKind, Isolation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
 use crate::record;
+use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
 use crate::value::Value;
 
@@ -60,9 +63,14 @@ pub(crate) struct NewIndex<'a> {
 pub(crate) trait SqlSyntax: Send + Sync + 'static {
     fn kind(&self) -> DialectKind;
 
+    /// What stands on both sides of an identifier, and is doubled within it.
+    fn quotation_mark(&self) -> char {
+        '"'
+    }
+
     /// An identifier, quoted.
     fn quote(&self, name: &str) -> String {
-        double_quoted(name)
+        quoted_by(self.quotation_mark(), name)
     }
 
     /// Which statements can return rows.
@@ -150,10 +158,15 @@ pub(crate) trait SqlSyntax: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Value`] if the database cannot hold it; the place is named.
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value>;
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value>;
 
     /// The value of a field as it was fetched.
     fn restore(&self, field_type: FieldType, value: Value) -> Value;
+
+    /// As [`restore`](Self::restore), where that needs neither a copy nor a closer look.
+    fn restore_cell<'a>(&self, _field_type: FieldType, _cell: Cell<'a>) -> Option<Cell<'a>> {
+        None
+    }
 
     /// What follows an ordered expression so that NULL comes first in ascending order and last in descending.
     fn order(&self, direction: Direction) -> &'static str;
@@ -275,17 +288,27 @@ pub(crate) fn extreme_of_ordered(sql: &mut Statement, column: &str, largest: boo
 ///
 /// # Errors
 /// [`ErrorKind::Value`] where digits would be lost.
-pub(crate) fn store_number(place: &str, value: Value) -> Result<Value> {
+pub(crate) fn store_number(place: &dyn Display, value: Value) -> Result<Value> {
     let limits =
         crate::table::Limits { nan: true, infinity: true, microseconds: true, infinite_timestamp: true };
     crate::table::coerce(value, &crate::table::ColumnType::Float64, &limits)
         .map(|coerced| coerced.value)
-        .map_err(|error| error.in_context(place))
+        .map_err(|error| error.in_context(place.to_string()))
 }
 
 /// A number field as it is shown: a double, unless the column holds a number that no double can.
 pub(crate) fn restore_number(value: Value) -> Value {
-    store_number("", value.clone()).unwrap_or(value)
+    store_number(&"", value.clone()).unwrap_or(value)
+}
+
+/// As [`restore_number`], of what is a number that a double holds.
+pub(crate) fn restore_number_cell(cell: Cell<'_>) -> Option<Cell<'_>> {
+    const EXACT: u64 = 1 << 53;
+    match cell {
+        Cell::Null | Cell::Float(_) => Some(cell),
+        Cell::Integer(number) if number.unsigned_abs() <= EXACT => Some(cell),
+        _ => None,
+    }
 }
 
 /// Brings the operand of a filter into the type of its field.
@@ -293,6 +316,6 @@ pub(crate) fn restore_number(value: Value) -> Value {
 /// # Errors
 /// [`ErrorKind::Filter`] if it can never be a value of that field.
 pub(crate) fn fit_operand(field: &str, field_type: FieldType, value: Value) -> Result<Value> {
-    record::fit(&format!("filter on \"{field}\""), field_type, value)
+    record::fit(&format_args!("filter on \"{field}\""), field_type, value)
         .map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))
 }

@@ -9,12 +9,25 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::session::{Access, Fetched, LiveColumns, SqlSession, transaction_ended};
 use crate::dialect::Isolation;
 use crate::error::Result;
+use crate::rows::CellSink;
 use crate::value::Value;
 
 /// A connection on which a transaction is open. Dropped before its end, it undoes the transaction.
 #[async_trait]
 pub(crate) trait Pinned: Send + 'static {
     async fn fetch(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched>;
+
+    /// See [`SqlSession::fetch_into`].
+    async fn fetch_into(
+        &mut self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        self.fetch(access, sql, params).await?.hand_on(rows)
+    }
+
     async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64>;
     async fn live_columns(&mut self, table: &str) -> Result<Option<LiveColumns>>;
 
@@ -131,6 +144,18 @@ impl SqlSession for PinnedSession {
     async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
         self.check_open()?;
         self.lock().await?.as_mut().ok_or_else(transaction_ended)?.fetch(access, sql, params).await
+    }
+
+    async fn fetch_into(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        self.check_open()?;
+        let mut guard = self.lock().await?;
+        guard.as_mut().ok_or_else(transaction_ended)?.fetch_into(access, sql, params, rows).await
     }
 
     async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {

@@ -6,6 +6,7 @@ use super::condition::{Scope, push_where};
 use super::dialect::SqlDialect;
 use super::fields::{Fields, mentioned};
 use super::junction::Junction;
+use super::restoring::Restoring;
 use super::select::push_columns;
 use super::session::Access;
 use super::statement::Statement;
@@ -14,6 +15,7 @@ use crate::config::SchemaStrategy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Filter, FindOptions};
 use crate::record::{Record, implied_filter, prepare_insert, prepare_update};
+use crate::rows::RowSink;
 use crate::schema::{DELETED_AT, EntitySchema, FieldType, ID, RelationKind};
 use crate::value::Value;
 
@@ -38,50 +40,94 @@ impl Divided {
 impl SqlDialect {
     /// Inserts a row, with its many-to-many lists in the same transaction.
     pub(super) async fn insert(&self, schema: &EntitySchema, record: Record) -> Result<Record> {
+        let row = self.divide_new(schema, record).await?;
+        self.insert_divided(schema, row).await
+    }
+
+    /// As [`insert`](Self::insert), with the row handed on.
+    pub(super) async fn insert_into(
+        &self,
+        schema: &EntitySchema,
+        record: Record,
+        stored: &mut dyn RowSink,
+    ) -> Result<()> {
+        let row = self.divide_new(schema, record).await?;
+        if !self.is_one_statement(&row) {
+            return stored.record(self.insert_divided(schema, row).await?);
+        }
+        let fields = Arc::clone(&row.fields);
+        let sql = self.insert_returning(schema, row);
+        let options = FindOptions::default();
+        let mut restoring = Restoring::new(schema, &fields, &options, self.syntax, stored);
+        self.fetch_into(Access::WriteRow, &sql, &mut restoring).await?;
+        if restoring.rows() == 0 { Err(not_inserted(schema)) } else { Ok(()) }
+    }
+
+    /// A new record divided, with an id if it has none.
+    async fn divide_new(&self, schema: &EntitySchema, record: Record) -> Result<Divided> {
         let mut record = prepare_insert(schema, record)?;
         if !record.contains_key(ID) {
             record.shift_insert(0, ID.to_owned(), Value::Text(uuid::Uuid::new_v4().to_string()));
         }
-        let row = self.divide(schema, record).await?;
-        if row.lists.is_empty() && self.syntax.returning() != Returning::Never {
-            return self.insert_row(schema, &row).await;
+        self.divide(schema, record).await
+    }
+
+    /// Whether one statement inserts a row and gives it as stored.
+    fn is_one_statement(&self, row: &Divided) -> bool {
+        row.lists.is_empty() && self.syntax.returning() != Returning::Never
+    }
+
+    async fn insert_divided(&self, schema: &EntitySchema, row: Divided) -> Result<Record> {
+        if self.is_one_statement(&row) {
+            return self.insert_row(schema, row).await;
         }
         let inner = self.begin_inner().await?;
-        let stored = inner.insert_with_lists(schema, &row).await;
+        let stored = inner.insert_with_lists(schema, row).await;
         inner.finish(stored).await
     }
 
-    async fn insert_with_lists(&self, schema: &EntitySchema, row: &Divided) -> Result<Record> {
+    async fn insert_with_lists(&self, schema: &EntitySchema, mut row: Divided) -> Result<Record> {
+        let lists = std::mem::take(&mut row.lists);
         let mut stored = self.insert_row(schema, row).await?;
-        self.write_lists(schema, &mut stored, &row.lists).await?;
+        self.write_lists(schema, &mut stored, &lists).await?;
         Ok(stored)
     }
 
-    async fn insert_row(&self, schema: &EntitySchema, row: &Divided) -> Result<Record> {
+    async fn insert_row(&self, schema: &EntitySchema, row: Divided) -> Result<Record> {
+        let fields = Arc::clone(&row.fields);
+        let stored = if self.syntax.returning() == Returning::Never {
+            let id = row.columns.iter().find(|(name, _)| name == ID);
+            let id = id.map(|(_, value)| value.clone()).unwrap_or_default();
+            self.execute(Access::Write, &self.insert_statement(schema, row)).await?;
+            self.read_back(schema, &fields, id).await?
+        } else {
+            let fetched = self.fetch(Access::WriteRow, &self.insert_returning(schema, row)).await?;
+            self.records(schema, &fields, fetched, &FindOptions::default()).pop()
+        };
+        stored.ok_or_else(|| not_inserted(schema))
+    }
+
+    /// `INSERT …` that returns every column of the row.
+    fn insert_returning(&self, schema: &EntitySchema, row: Divided) -> Statement {
+        let fields = Arc::clone(&row.fields);
+        let mut sql = self.insert_statement(schema, row);
+        sql.push(" RETURNING ");
+        push_columns(&mut sql, &fields);
+        sql
+    }
+
+    fn insert_statement(&self, schema: &EntitySchema, row: Divided) -> Statement {
         let mut sql = Statement::new(self.syntax, "INSERT INTO ");
         sql.name(&self.table(schema)).push(" (");
         sql.list(&row.columns, ", ", |sql, (name, _)| {
             sql.name(name);
         });
         sql.push(") VALUES (");
-        sql.list(&row.columns, ", ", |sql, (_, value)| {
-            sql.bind(value.clone());
+        sql.list(row.columns, ", ", |sql, (_, value)| {
+            sql.bind(value);
         });
         sql.push(")");
-        let stored = if self.syntax.returning() == Returning::Never {
-            self.execute(Access::Write, &sql).await?;
-            let id = row.columns.iter().find(|(name, _)| name == ID);
-            let id = id.map(|(_, value)| value.clone()).unwrap_or_default();
-            self.read_back(schema, &row.fields, id).await?
-        } else {
-            sql.push(" RETURNING ");
-            push_columns(&mut sql, &row.fields);
-            let fetched = self.fetch(Access::WriteRow, &sql).await?;
-            self.records(schema, &row.fields, fetched, &FindOptions::default()).pop()
-        };
-        stored.ok_or_else(|| {
-            Error::new(ErrorKind::Statement, format!("{}: the row was not inserted", schema.name))
-        })
+        sql
     }
 
     /// The row that this transaction has just written, for a database that cannot return it. It is locked already;
@@ -205,7 +251,7 @@ impl SqlDialect {
     ) -> Result<Option<Record>> {
         let Scope { schema, fields, .. } = *scope;
         if let Some(id) = named_id(filter) {
-            let id = self.syntax.store(ID, FieldType::String, id.clone())?;
+            let id = self.syntax.store(&ID, FieldType::String, id.clone())?;
             let mut change = self.update_statement(schema, row);
             push_where(&mut change, scope, filter)?;
             return match self.execute(Access::Write, &change).await? {
@@ -247,15 +293,12 @@ impl SqlDialect {
         if self.is_transaction() || self.syntax.transactional_ddl() {
             return Ok(());
         }
-        let is_list =
-            |name: &str| schema.relations.get(name).is_some_and(|relation| !relation.kind.has_column());
         let values: Record = record
             .iter()
-            .filter(|(key, _)| !is_list(key))
+            .filter(|(key, _)| !is_list(schema, key))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let names: Vec<&str> = values.keys().map(String::as_str).collect();
-        let fields = self.fields(schema, &names).await?;
+        let fields = self.known_fields(schema, &values).await?;
         self.add_columns(schema, &fields, &values).await.map(drop)
     }
 
@@ -265,29 +308,35 @@ impl SqlDialect {
     /// # Errors
     /// [`ErrorKind::Value`] if a value cannot be stored or a key has no column.
     pub(super) async fn divide(&self, schema: &EntitySchema, record: Record) -> Result<Divided> {
-        let mut values = Record::with_capacity(record.len());
         let mut lists = Vec::new();
-        for (key, value) in record {
-            match schema.relations.get(&key).map(|relation| relation.kind) {
-                Some(RelationKind::ManyToMany) => lists.push((key, super::junction::list_ids(value))),
-                // The other side holds the reference, so there is nothing to store here.
-                Some(RelationKind::OneToMany) => {}
-                _ => drop(values.insert(key, value)),
+        let (lists_apart, values): (Record, Record) = match schema.relations.is_empty() {
+            true => (Record::new(), record),
+            false => record.into_iter().partition(|(key, _)| is_list(schema, key)),
+        };
+        for (key, value) in lists_apart {
+            // The other side of a one-to-many relation holds the reference, so there is nothing to store here.
+            if schema.relations.get(&key).is_some_and(|relation| relation.kind == RelationKind::ManyToMany) {
+                lists.push((key, super::junction::list_ids(value)));
             }
         }
-        let names: Vec<&str> = values.keys().map(String::as_str).collect();
-        let mut fields = self.fields(schema, &names).await?;
+        let mut fields = self.known_fields(schema, &values).await?;
         if self.add_columns(schema, &fields, &values).await? {
-            fields = self.fields(schema, &names).await?;
+            fields = self.known_fields(schema, &values).await?;
         }
         let mut columns = Vec::with_capacity(values.len());
         for (key, value) in values {
             // What is left without a column is null, and says nothing of its type.
             let Some(field) = fields.get(&key) else { continue };
-            let place = format!("{}.{key}", schema.name);
-            columns.push((field.name.clone(), self.syntax.store(&place, field.field_type, value)?));
+            let stored =
+                self.syntax.store(&format_args!("{}.{key}", schema.name), field.field_type, value)?;
+            columns.push((if field.name == key { key } else { field.name.clone() }, stored));
         }
         Ok(Divided { columns, increments: Vec::new(), lists, fields })
+    }
+
+    async fn known_fields(&self, schema: &EntitySchema, values: &Record) -> Result<Arc<Fields>> {
+        let names: Vec<&str> = values.keys().map(String::as_str).collect();
+        self.fields(schema, &names).await
     }
 
     /// Adds a column for every value whose key has none; whether there were any.
@@ -305,6 +354,15 @@ impl SqlDialect {
         }
         Ok(added)
     }
+}
+
+fn not_inserted(schema: &EntitySchema) -> Error {
+    Error::new(ErrorKind::Statement, format!("{}: the row was not inserted", schema.name))
+}
+
+/// Whether a name is that of a relation that has no column.
+fn is_list(schema: &EntitySchema, name: &str) -> bool {
+    schema.relations.get(name).is_some_and(|relation| !relation.kind.has_column())
 }
 
 /// The id that a filter asks for.

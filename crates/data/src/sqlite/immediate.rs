@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::raw::{RawConnection, Step};
 use crate::error::{ErrorKind, Result};
-use crate::sql::{Access, Fetched};
+use crate::rows::CellSink;
+use crate::sql::Access;
 use crate::value::Value;
 
 /// Bytes of a row beyond which it is left to another thread.
@@ -45,7 +46,13 @@ impl ImmediateConnections {
     }
 
     /// Answers a statement of one row; `None` if it has to go the ordinary way, and then nothing has happened.
-    pub(super) fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Option<Result<Fetched>> {
+    pub(super) fn fetch(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Option<Result<()>> {
         let slot = match access {
             Access::ReadRow => &self.reader,
             Access::WriteRow if self.log_pages.load(Ordering::Relaxed) < MOST_LOG_PAGES => &self.writer,
@@ -57,9 +64,10 @@ impl ImmediateConnections {
         let mut slot = slot.try_lock().ok()?;
         let connection = self.open(&mut slot, access)?;
         let most_bytes = if access == Access::ReadRow { MOST_BYTES } else { usize::MAX };
-        match connection.fetch(sql, params, most_bytes) {
-            Ok(Step::Done(fetched)) => Some(Ok(fetched)),
+        match connection.fetch(sql, params, most_bytes, rows) {
+            Ok(Step::Done) => Some(Ok(())),
             Ok(Step::TooLarge) => None,
+            Ok(Step::Broken(error)) => Some(Err(error)),
             // Only these say something of the row; of anything else the ordinary way gives the full account. An insert that
             // failed was undone by SQLite, and a row brings its id along: one that is written again is not there twice.
             Err(error) if is_of_row(error.kind()) => Some(Err(error)),

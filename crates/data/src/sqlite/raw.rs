@@ -6,16 +6,15 @@ use std::path::Path;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use bytes::Bytes;
 use libsqlite3_sys as ffi;
 use lru::LruCache;
 use sqlx::SqliteConnection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::error::{result_code_error, sqlite_error};
-use super::value::narrow;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Fetched;
+use crate::rows::{Cell, CellSink};
+use crate::sql::Collected;
 use crate::value::{Value, json_text};
 
 /// The options under which SQLite takes a name in double quotes for text where no column has it. A connection that has
@@ -27,25 +26,29 @@ const PREPARED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// What came of a statement.
 pub(super) enum Step {
     /// It ran to its end.
-    Done(Fetched),
+    Done,
     /// A row is larger than was asked for; only statements that read are given up on.
     TooLarge,
+    /// It failed when rows had been handed on already.
+    Broken(Error),
 }
 
-/// Reads all rows of a statement on a connection of the pool. sqlx would copy every value twice, and hand every row from
-/// its thread to this one.
-pub(super) async fn fetch_rows(
+/// Reads all rows of a statement on a connection of the pool, and hands them on. sqlx would copy every value twice, and
+/// hand every row from its thread to this one.
+pub(super) async fn stream_rows(
     connection: &mut SqliteConnection,
     sql: &str,
     params: &[Value],
-) -> Result<Fetched> {
+    rows: &mut dyn CellSink,
+) -> Result<()> {
     let mut locked = connection.lock_handle().await.map_err(sqlite_error)?;
     let database = locked.as_raw_handle();
     // The connection stays locked until the statement has been finalized.
-    blocking(|| match Statement::prepare(database, sql)?.run(database, params, usize::MAX)? {
-        Step::Done(fetched) => Ok(fetched),
+    match blocking(|| Statement::prepare(database, sql)?.run(database, params, usize::MAX, rows))? {
+        Step::Done => Ok(()),
+        Step::Broken(error) => Err(error),
         Step::TooLarge => Err(Error::new(ErrorKind::Internal, "a row without a limit was too large")),
-    })
+    }
 }
 
 /// Runs work that keeps a thread busy for some ten milliseconds, without holding up the tasks of this thread where the
@@ -93,7 +96,7 @@ impl RawConnection {
         for pragma in
             ["PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 0"]
         {
-            connection.fetch(pragma, &[], usize::MAX)?;
+            connection.fetch(pragma, &[], usize::MAX, &mut Collected::default())?;
         }
         Ok(connection)
     }
@@ -116,7 +119,13 @@ impl RawConnection {
     }
 
     /// Runs a statement to its end. After an error or [`Step::TooLarge`] nothing has been written.
-    pub(super) fn fetch(&mut self, sql: &str, params: &[Value], most_bytes: usize) -> Result<Step> {
+    pub(super) fn fetch(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        most_bytes: usize,
+        rows: &mut dyn CellSink,
+    ) -> Result<Step> {
         if !self.statements.contains(sql) {
             let statement = Statement::prepare(self.database, sql)?;
             self.statements.push(sql.to_owned(), statement);
@@ -124,11 +133,13 @@ impl RawConnection {
         let Some(statement) = self.statements.get_mut(sql) else {
             return Err(Error::new(ErrorKind::Internal, "a statement was not kept"));
         };
-        let outcome = statement.run(self.database, params, most_bytes);
+        let outcome = statement.run(self.database, params, most_bytes, rows);
         statement.reset();
+        let is_broken = !matches!(outcome, Ok(Step::Done | Step::TooLarge));
         // SAFETY: the handle is open.
-        if outcome.is_err() && unsafe { ffi::sqlite3_get_autocommit(self.database.as_ptr()) } == 0 {
-            Statement::prepare(self.database, "ROLLBACK")?.run(self.database, &[], usize::MAX)?;
+        if is_broken && unsafe { ffi::sqlite3_get_autocommit(self.database.as_ptr()) } == 0 {
+            let mut none = Collected::default();
+            Statement::prepare(self.database, "ROLLBACK")?.run(self.database, &[], usize::MAX, &mut none)?;
         }
         outcome
     }
@@ -181,25 +192,48 @@ impl Statement {
         Ok(Self { handle, columns })
     }
 
-    fn run(&mut self, database: NonNull<ffi::sqlite3>, params: &[Value], most_bytes: usize) -> Result<Step> {
+    /// Hands the rows on. A first row of more bytes than `most_bytes` ends it before anything was handed on.
+    fn run(
+        &mut self,
+        database: NonNull<ffi::sqlite3>,
+        params: &[Value],
+        most_bytes: usize,
+        rows: &mut dyn CellSink,
+    ) -> Result<Step> {
+        self.bind_all(database, params)?;
+        let mut has_row = self.step(database)?;
+        if has_row && most_bytes < usize::MAX && self.row_bytes() > most_bytes {
+            return Ok(Step::TooLarge);
+        }
+        rows.columns(&self.columns.iter().map(String::as_str).collect::<Vec<_>>())?;
+        while has_row {
+            (0..).take(self.columns.len()).for_each(|at| rows.cell(self.cell(at)));
+            rows.end_row()?;
+            has_row = match self.step(database) {
+                Ok(has_row) => has_row,
+                Err(error) => return Ok(Step::Broken(error)),
+            };
+        }
+        Ok(Step::Done)
+    }
+
+    /// Takes a step; whether there is a row.
+    fn step(&mut self, database: NonNull<ffi::sqlite3>) -> Result<bool> {
+        // SAFETY: the statement is valid until drop.
+        match unsafe { ffi::sqlite3_step(self.handle.as_ptr()) } {
+            ffi::SQLITE_ROW => Ok(true),
+            ffi::SQLITE_DONE => Ok(false),
+            _ => Err(last_error(database)),
+        }
+    }
+
+    fn bind_all(&mut self, database: NonNull<ffi::sqlite3>, params: &[Value]) -> Result<()> {
         for (value, at) in params.iter().zip(1..) {
             if self.bind(at, value) != ffi::SQLITE_OK {
                 return Err(last_error(database));
             }
         }
-        let mut rows = Vec::new();
-        loop {
-            // SAFETY: the statement is valid until drop.
-            match unsafe { ffi::sqlite3_step(self.handle.as_ptr()) } {
-                ffi::SQLITE_DONE => break,
-                ffi::SQLITE_ROW if self.row_bytes() > most_bytes => return Ok(Step::TooLarge),
-                ffi::SQLITE_ROW => {
-                    rows.push((0..).take(self.columns.len()).map(|at| self.cell(at)).collect())
-                }
-                _ => return Err(last_error(database)),
-            }
-        }
-        Ok(Step::Done(Fetched { columns: self.columns.clone(), rows }))
+        Ok(())
     }
 
     /// SQLite copies what is bound, so that nothing has to outlive the call.
@@ -260,15 +294,16 @@ impl Statement {
     }
 
     /// A cell by its storage class.
-    fn cell(&self, at: c_int) -> Value {
+    fn cell(&self, at: c_int) -> Cell<'_> {
         let statement = self.handle.as_ptr();
-        // SAFETY: there is a row, and the position is below the number of columns. A pointer to text or a blob is read
-        // before anything else is asked of the column.
+        // SAFETY: there is a row, and the position is below the number of columns. What SQLite points to stays until the
+        // column is asked for in another form, which nobody does, or the statement takes its next step, for which it has to
+        // be borrowed as `&mut`.
         unsafe {
             match ffi::sqlite3_column_type(statement, at) {
-                ffi::SQLITE_NULL => Value::Null,
-                ffi::SQLITE_INTEGER => narrow(ffi::sqlite3_column_int64(statement, at)),
-                ffi::SQLITE_FLOAT => Value::Float(ffi::sqlite3_column_double(statement, at)),
+                ffi::SQLITE_NULL => Cell::Null,
+                ffi::SQLITE_INTEGER => Cell::Integer(ffi::sqlite3_column_int64(statement, at)),
+                ffi::SQLITE_FLOAT => Cell::Float(ffi::sqlite3_column_double(statement, at)),
                 class => {
                     let start: *const u8 = if class == ffi::SQLITE_TEXT {
                         ffi::sqlite3_column_text(statement, at)
@@ -279,9 +314,9 @@ impl Statement {
                     let bytes =
                         if start.is_null() { &[][..] } else { std::slice::from_raw_parts(start, length) };
                     match std::str::from_utf8(bytes) {
-                        Ok(text) if class == ffi::SQLITE_TEXT => Value::Text(text.to_owned()),
+                        Ok(text) if class == ffi::SQLITE_TEXT => Cell::Text(text),
                         // SQLite does not check its text; what is no UTF-8 is shown as the bytes it is.
-                        _ => Value::Bytes(Bytes::copy_from_slice(bytes)),
+                        _ => Cell::Bytes(bytes),
                     }
                 }
             }

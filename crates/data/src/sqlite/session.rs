@@ -13,11 +13,12 @@ use super::application;
 use super::catalog;
 use super::error::sqlite_error;
 use super::pool::{SqlitePools, enforce_foreign_keys};
-use super::raw::fetch_rows;
+use super::raw::stream_rows;
 use super::value::{arguments, fetched};
 use crate::dialect::Isolation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Access, Fetched, LiveColumns, Pinned, PinnedSession, SqlSession};
+use crate::rows::CellSink;
+use crate::sql::{Access, Collected, Fetched, LiveColumns, Pinned, PinnedSession, SqlSession};
 use crate::value::Value;
 
 /// The pool as a session.
@@ -28,6 +29,17 @@ pub(super) struct SqliteSession {
 impl SqliteSession {
     pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
         Self { pools }
+    }
+
+    /// Answers a statement of one row on this thread, where that can be done.
+    fn at_once(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Option<Result<()>> {
+        self.pools.immediate().and_then(|immediate| immediate.fetch(access, sql, params, rows))
     }
 
     async fn connection(&self, access: Access, sql: &str) -> Result<PoolConnection<Sqlite>> {
@@ -48,13 +60,27 @@ fn only_reads(sql: &str) -> bool {
 #[async_trait]
 impl SqlSession for SqliteSession {
     async fn fetch(&self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
-        if let Some(answer) =
-            self.pools.immediate().and_then(|immediate| immediate.fetch(access, sql, params))
-        {
-            return answer;
+        let mut rows = Collected::default();
+        if let Some(answer) = self.at_once(access, sql, params, &mut rows) {
+            return answer.map(|()| rows.into_fetched());
         }
         let mut connection = self.connection(access, sql).await?;
         let result = fetch_as(&mut connection, access, sql, params).await;
+        end(&mut connection, access, result).await
+    }
+
+    async fn fetch_into(
+        &self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        if let Some(answer) = self.at_once(access, sql, params, rows) {
+            return answer;
+        }
+        let mut connection = self.connection(access, sql).await?;
+        let result = stream_as(&mut connection, access, sql, params, rows).await;
         end(&mut connection, access, result).await
     }
 
@@ -115,11 +141,29 @@ async fn fetch_as(
 ) -> Result<Fetched> {
     match access {
         Access::Raw => application::fetch(connection, sql, params).await,
-        Access::Read | Access::ReadRow => fetch_rows(connection, sql, params).await,
+        Access::Read | Access::ReadRow => {
+            let mut rows = Collected::default();
+            stream_rows(connection, sql, params, &mut rows).await?;
+            Ok(rows.into_fetched())
+        }
         Access::Write | Access::WriteRow => {
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments(params)?);
             fetched(&collect(connection, query).await?)
         }
+    }
+}
+
+/// As [`fetch_as`], with the rows handed on, those of a read as they are read.
+async fn stream_as(
+    connection: &mut SqliteConnection,
+    access: Access,
+    sql: &str,
+    params: &[Value],
+    rows: &mut dyn CellSink,
+) -> Result<()> {
+    match access {
+        Access::Read | Access::ReadRow => stream_rows(connection, sql, params, rows).await,
+        _ => fetch_as(connection, access, sql, params).await?.hand_on(rows),
     }
 }
 
@@ -273,6 +317,16 @@ impl Drop for WriteTransaction {
 impl Pinned for WriteTransaction {
     async fn fetch(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<Fetched> {
         fetch_as(self.connection()?, access, sql, params).await
+    }
+
+    async fn fetch_into(
+        &mut self,
+        access: Access,
+        sql: &str,
+        params: &[Value],
+        rows: &mut dyn CellSink,
+    ) -> Result<()> {
+        stream_as(self.connection()?, access, sql, params, rows).await
     }
 
     async fn execute(&mut self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {

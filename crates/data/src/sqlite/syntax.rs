@@ -1,17 +1,20 @@
 //! The SQL of SQLite.
 
+use std::fmt::Display;
+
 use super::json;
 use super::moment;
 use super::value::parse_moment;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Direction;
+use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
 use crate::sql::{
-    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, store_json,
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, restore_number_cell, store_json,
     store_number,
 };
-use crate::value::{Value, json_text};
+use crate::value::{Value, is_plain_json, json_text};
 
 /// More values than this are handed over as one JSON list; SQLite takes 32,766 parameters at most.
 const MOST_PLACEHOLDERS: usize = 500;
@@ -54,7 +57,7 @@ impl SqlSyntax for SqliteSyntax {
         }
     }
 
-    fn store(&self, place: &str, field_type: FieldType, value: Value) -> Result<Value> {
+    fn store(&self, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
         Ok(match (field_type, value) {
             (_, Value::Null) => Value::Null,
             (FieldType::Boolean, Value::Bool(flag)) => Value::Int32(i32::from(flag)),
@@ -80,6 +83,20 @@ impl SqlSyntax for SqliteSyntax {
             },
             (FieldType::Json | FieldType::Array, Value::Text(text)) => restore_json(text),
             (_, value) => value,
+        }
+    }
+
+    fn restore_cell<'a>(&self, field_type: FieldType, cell: Cell<'a>) -> Option<Cell<'a>> {
+        match (field_type, cell) {
+            (FieldType::Boolean, Cell::Integer(number)) if i32::try_from(number).is_ok() => {
+                Some(Cell::Bool(number != 0))
+            }
+            (FieldType::Number, number) => restore_number_cell(number),
+            (FieldType::Date, Cell::Text(text)) => Some(parse_moment(text).map_or(cell, Cell::Timestamp)),
+            (FieldType::Json | FieldType::Array, Cell::Text(text)) => {
+                is_plain_json(text).then_some(Cell::Json(text))
+            }
+            (_, cell) => Some(cell),
         }
     }
 

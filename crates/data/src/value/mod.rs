@@ -6,6 +6,7 @@ mod decimal;
 mod json;
 mod object_id;
 mod order;
+mod plain_json;
 mod render;
 mod timestamp;
 
@@ -14,6 +15,7 @@ pub(crate) use decimal::fits_precision;
 pub use decimal::normal_decimal;
 pub(crate) use json::{column_from_json_text, document_from_json_text, value_from_json_text};
 pub use object_id::ObjectId;
+pub(crate) use plain_json::is_plain_json;
 pub use render::{json_from_value, json_text, plain_value, value_from_json};
 pub use timestamp::Timestamp;
 pub(crate) use timestamp::civil_from_days;

@@ -8,6 +8,7 @@ mod agreement;
 mod databases;
 mod filters;
 mod generate;
+mod handed_on;
 mod limits;
 mod model;
 mod operations;

@@ -2,6 +2,8 @@
 
 use data::{Dialect, EntitySchema, ErrorKind, Filter, FindOptions, Pipeline, Record, Value};
 
+use crate::handed_on::found;
+
 /// An operation on the rows of one entity.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
@@ -43,7 +45,7 @@ impl Operation {
     ) -> Result<Outcome, data::Error> {
         Ok(match self.clone() {
             Self::Create(record) => Outcome::Row(Some(dialect.create(schema, record).await?)),
-            Self::Find(filter, options) => Outcome::Rows(dialect.find(schema, &filter, &options).await?),
+            Self::Find(filter, options) => Outcome::Rows(found(dialect, schema, &filter, &options).await?),
             Self::Count(filter, deleted) => Outcome::Count(dialect.count(schema, &filter, deleted).await?),
             Self::Update(id, changes) => Outcome::Row(dialect.update(schema, &id, changes).await?),
             Self::Upsert(filter, record) => {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::protocol::frontend::BindParameter;
-use crate::protocol::row::Format;
+use crate::protocol::row::{Column, Format};
 
 /// One parameter of a query, as it goes over the wire.
 ///
@@ -85,20 +85,32 @@ pub enum ResultFormat {
     Binary,
     /// Each its own; there must be as many as columns.
     Columns(Vec<Format>),
+    /// Columns of the types with these oids binary, the others as text. All are text when a statement is run for the first
+    /// time, as its columns are not known before, and in a batch.
+    BinaryTypes(&'static [u32]),
 }
 
 impl ResultFormat {
     pub(super) fn codes(&self) -> &[Format] {
         match self {
-            Self::Text => &[],
+            Self::Text | Self::BinaryTypes(_) => &[],
             Self::Binary => &[Format::Binary],
             Self::Columns(formats) => formats,
         }
     }
 
+    /// The formats for columns that are known.
+    pub(super) fn of_columns(&self, columns: &[Column]) -> Cow<'_, Self> {
+        let Self::BinaryTypes(types) = self else { return Cow::Borrowed(self) };
+        let format = |column: &Column| {
+            if types.contains(&column.type_oid) { Format::Binary } else { Format::Text }
+        };
+        Cow::Owned(Self::Columns(columns.iter().map(format).collect()))
+    }
+
     pub(super) fn of_column(&self, index: usize) -> Format {
         match self {
-            Self::Text => Format::Text,
+            Self::Text | Self::BinaryTypes(_) => Format::Text,
             Self::Binary => Format::Binary,
             // A single format counts for all columns.
             Self::Columns(formats) if formats.len() == 1 => formats.first().copied().unwrap_or_default(),

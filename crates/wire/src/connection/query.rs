@@ -1,5 +1,6 @@
 //! Queries with parameters: parsed once, kept, run in one round trip.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Connection;
@@ -70,8 +71,8 @@ impl Connection {
         parameters: &[Param<'_>],
         options: &QueryOptions,
     ) -> Result<QueryResult> {
-        let statement = self.open(sql, parameters, options).await?;
-        let result = self.read_result(statement.columns_in(&options.result_format), true).await;
+        let columns = self.open(sql, parameters, options).await?;
+        let result = self.read_result(columns, true).await;
         self.end(result).await
     }
 
@@ -101,33 +102,37 @@ impl Connection {
         self.end(statement).await
     }
 
-    /// Sends a statement and reads until its rows begin. A statement kept from before that has become
-    /// unusable, or whose parameters may have types of columns that have changed, is parsed anew, once, where
-    /// that cannot change what a transaction does: nothing has been run yet.
+    /// Sends a statement and reads until its rows begin, whose columns it returns. A statement kept from before that
+    /// has become unusable, or whose parameters may have types of columns that have changed, is parsed anew, once,
+    /// where that cannot change what a transaction does: nothing has been run yet.
     pub(super) async fn open(
         &mut self,
         sql: &str,
         parameters: &[Param<'_>],
         options: &QueryOptions,
-    ) -> Result<Arc<Statement>> {
+    ) -> Result<Arc<[Column]>> {
         let types = given_types(parameters);
         let mut is_first = true;
         loop {
             self.ready().await?;
-            let sent = self.write(|connection| {
+            let (sent, format) = self.write(|connection| {
                 let sent = connection.write_statement(sql, &types, options.cache)?;
-                connection.write_execution(sent.name(), parameters, &options.result_format)?;
-                Ok(sent)
+                let format = match &sent {
+                    Sent::Known(statement) => options.result_format.of_columns(statement.columns()),
+                    Sent::Parsing { .. } => Cow::Borrowed(&options.result_format),
+                };
+                connection.write_execution(sent.name(), parameters, &format)?;
+                Ok((sent, format))
             })?;
             let is_kept = matches!(sent, Sent::Known(_));
             self.state.sync();
             let opened = async {
                 let statement = self.read_statement(sent).await?;
                 self.read_bind_complete().await?;
-                Ok(statement)
+                Ok(statement.columns_in(&format))
             };
             let error = match opened.await {
-                Ok(statement) => return Ok(statement),
+                Ok(columns) => return Ok(columns),
                 Err(error) => error,
             };
             let error = match self.end::<()>(Err(error)).await {

@@ -38,7 +38,7 @@ impl Statement {
     }
 
     pub(super) fn columns_in(&self, format: &ResultFormat) -> Arc<[Column]> {
-        if *format == ResultFormat::Text || self.columns.is_empty() {
+        if matches!(format, ResultFormat::Text | ResultFormat::BinaryTypes(_)) || self.columns.is_empty() {
             return Arc::clone(&self.columns);
         }
         let mut formatted = self.formatted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,8 +33,7 @@ impl Connection {
         parameters: &[Param<'_>],
         options: &QueryOptions,
     ) -> Result<RowStream<'_>> {
-        let statement = self.open(sql, parameters, options).await?;
-        let columns = statement.columns_in(&options.result_format);
+        let columns = self.open(sql, parameters, options).await?;
         Ok(RowStream { connection: self, columns, command_tag: None })
     }
 }
