@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::protocol::message::BackendMessage;
 use crate::protocol::state::{Event, ProtocolState};
 use crate::socket::Socket;
+use crate::transfer::Sending;
 
 /// The reading half of a connection, with all that is needed to put it together again.
 pub(crate) struct CopyBothReader {
@@ -102,7 +103,7 @@ impl CopyBothReader {
             statements: self.statements,
             extended: false,
             abandoned_copy_in: false,
-            unflushed: false,
+            sending: Sending::default(),
             broken: None,
             cancel_token: self.cancel_token,
             notice_handler: self.notice_handler,
