@@ -53,6 +53,9 @@ fn main() {
         });
     }
     let mut router = router("round_robin");
+    for text in &texts {
+        router.route(text, &options, &AllUp).unwrap();
+    }
     report("known text, another address", DECISIONS / 10, |turn| {
         black_box(router.route(&Arc::from(&*texts[turn % TEXTS]), &options, &AllUp).unwrap());
     });

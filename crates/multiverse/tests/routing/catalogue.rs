@@ -39,7 +39,7 @@ fn a_change_of_definitions_while_the_catalogue_is_read_makes_it_be_read_again() 
     let mut database = Database::with("CREATE TABLE t (id int)");
     let create: Arc<str> = Arc::from("CREATE TABLE u (id int)");
     let verdict = database.router.verdict(&create);
-    let now = std::time::Instant::now() + std::time::Duration::from_secs(7200);
+    let now = database.later();
     let (cluster, _) = database.router.begin_catalogue(now).unwrap();
     assert_eq!(database.router.next_catalogue_due(now), None);
     database.router.executed(MAIN, &verdict);
@@ -51,7 +51,7 @@ fn a_change_of_definitions_while_the_catalogue_is_read_makes_it_be_read_again() 
 #[test]
 fn a_reading_that_failed_is_tried_again_and_the_former_catalogue_stays() {
     let mut database = Database::with("CREATE TABLE t (id int)");
-    let now = std::time::Instant::now() + std::time::Duration::from_secs(7200);
+    let now = database.later();
     let (cluster, queries) = database.router.begin_catalogue(now).unwrap();
     assert_eq!(queries.len(), 1, "what is built in is read once");
     database.router.catalogue_was_not_read(cluster, now);

@@ -1,15 +1,16 @@
 //! The router: chooses the cluster and the server for each statement, from memory alone.
 
+mod catalogues;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::balance::{Balancer, LiveServers};
 use crate::config::{ClusterConfig, Clusters, ConsistencyLevel, ReadPreference};
-use crate::route::catalogue::{Catalogue, CatalogueError, CatalogueRow, Judgement, OWN_SQL, SYSTEM_SQL};
+use crate::route::catalogue::{Catalogue, CatalogueRow, Judgement};
 use crate::route::classify;
 use crate::route::decision::{ClusterIndex, Decision, RouteError, ServerIndex};
-use crate::route::freshness::{Due, Freshness};
+use crate::route::freshness::Freshness;
 use crate::route::options::{Operation, ReplayPosition, RouteOptions};
 use crate::route::schemas::{SchemaHome, SchemaOptions, Schemas};
 use crate::route::texts::{KnownText, KnownTexts};
@@ -118,18 +119,6 @@ impl Router {
     /// Remembers that a replica refused the text as a write: it goes to the primary of the cluster from now on.
     pub fn refused_on_replica(&mut self, cluster: ClusterIndex, sql: &Arc<str>) {
         self.texts.get(sql, classify).refuse(cluster.0);
-    }
-
-    /// Takes note that a statement has run, so that a change of definitions is known: the statements that follow go to
-    /// the primary until the catalogue has been read again.
-    pub fn executed(&mut self, cluster: ClusterIndex, verdict: &Verdict) {
-        if verdict.changes_definitions
-            && let Some(cluster) = self.clusters.get_mut(cluster.0)
-        {
-            cluster.catalogue = None;
-            cluster.changed = true;
-            cluster.freshness.want();
-        }
     }
 
     /// Makes a schema known on a cluster, besides those on which it is already.
@@ -259,73 +248,6 @@ impl Router {
             }
         }
         routed.balancer.choose(cluster, &self.candidates, live).unwrap_or(primary)
-    }
-
-    /// The moment at which the next catalogue is to be read; `None` when none is due ever, as while all are being read.
-    #[must_use]
-    pub fn next_catalogue_due(&self, now: Instant) -> Option<Instant> {
-        self.clusters
-            .iter()
-            .filter_map(|cluster| cluster.freshness.due())
-            .map(|due| match due {
-                Due::Now => now,
-                Due::At(moment) => moment,
-            })
-            .min()
-    }
-
-    /// A cluster whose catalogue is to be read now, with the queries to run in order on any of its servers. Their rows are
-    /// to be given to [`Router::catalogue_was_read`], or the failure told to [`Router::catalogue_was_not_read`].
-    pub fn begin_catalogue(&mut self, now: Instant) -> Option<(ClusterIndex, &'static [&'static str])> {
-        let is_due = |cluster: &RoutedCluster| match cluster.freshness.due() {
-            Some(Due::Now) => true,
-            Some(Due::At(moment)) => moment <= now,
-            None => false,
-        };
-        let index = self.clusters.iter().position(is_due)?;
-        let cluster = self.clusters.get_mut(index)?;
-        cluster.freshness.begin();
-        cluster.changed = false;
-        let queries: &[&str] = if cluster.system.is_some() { &[OWN_SQL] } else { &[SYSTEM_SQL, OWN_SQL] };
-        Some((ClusterIndex(index), queries))
-    }
-
-    /// Takes the rows of each of the queries of [`Router::begin_catalogue`].
-    ///
-    /// # Errors
-    /// [`CatalogueError`] when the rows are not as the queries give them; the catalogue then counts as not read.
-    pub fn catalogue_was_read(
-        &mut self,
-        cluster: ClusterIndex,
-        results: Vec<Vec<CatalogueRow>>,
-        now: Instant,
-    ) -> Result<(), CatalogueError> {
-        let Some(routed) = self.clusters.get_mut(cluster.0) else { return Ok(()) };
-        let mut results = results;
-        let own = results.pop().unwrap_or_default();
-        if let Some(system) = results.pop() {
-            routed.system = Some(system);
-        }
-        let catalogue = Catalogue::read(routed.system.iter().flatten().chain(&own));
-        routed.freshness.end(now, catalogue.is_err());
-        // What changed while it was read may or may not be in it.
-        let is_current = !routed.changed;
-        routed.catalogue = Some(catalogue?).filter(|_| is_current);
-        routed.generation += 1;
-        Ok(())
-    }
-
-    /// Takes note that a catalogue could not be read; it is tried again.
-    pub fn catalogue_was_not_read(&mut self, cluster: ClusterIndex, now: Instant) {
-        if let Some(routed) = self.clusters.get_mut(cluster.0) {
-            routed.freshness.end(now, true);
-        }
-    }
-
-    /// Whether the cluster's catalogue is known, without which all its statements go to its primary.
-    #[must_use]
-    pub fn knows_catalogue(&self, cluster: ClusterIndex) -> bool {
-        self.clusters.get(cluster.0).is_some_and(|cluster| cluster.catalogue.is_some())
     }
 }
 
