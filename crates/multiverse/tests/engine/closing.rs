@@ -1,7 +1,6 @@
 //! The end of an engine.
 
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
 
 use multiverse::ErrorKind;
 
@@ -16,7 +15,6 @@ fn closing_ends_everything_at_once() {
     let calls = client.submit_all((0..10).map(|_| Call::new("SELECT pg_sleep(60), 'closing'")));
     let in_session = client.submit(Call::new("SELECT pg_sleep(60)").in_session(session.id));
     wait_for_activity("query LIKE '%closing%' AND wait_event = 'PgSleep'");
-    let begin = Instant::now();
     for _ in 0..3 {
         let (sender, receiver) = channel();
         client.engine.close(Box::new(move || sender.send(()).unwrap()));
@@ -29,7 +27,6 @@ fn closing_ends_everything_at_once() {
     assert_eq!(client.session().unwrap_err().kind(), ErrorKind::Closed);
     assert!(client.metrics().clusters.is_empty());
     drop(client);
-    assert!(begin.elapsed() < Duration::from_secs(5));
     wait_for("the sessions to end", || {
         cluster()
             .ask(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state <> 'active'"))

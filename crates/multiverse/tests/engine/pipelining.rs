@@ -1,7 +1,6 @@
 //! What runs where and in which order: growth, pipelines, slow statements, crowds.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use crate::client::{Call, Client, wait_for_activity};
 
@@ -106,18 +105,14 @@ fn a_statement_that_takes_long_blocks_nobody() {
     for call in client.submit_all((0..20).map(|_| Call::new(fast))) {
         call.wait().unwrap();
     }
-    let slow = client.submit(Call::new("SELECT pg_sleep(3)"));
-    wait_for_activity("query = 'SELECT pg_sleep(3)' AND state = 'active'");
-    let begin = Instant::now();
+    let slow = client.submit(Call::new("SELECT pg_sleep(6)"));
+    wait_for_activity("query = 'SELECT pg_sleep(6)' AND state = 'active'");
     for _ in 0..50 {
         for call in client.submit_all((0..10).map(|_| Call::new(fast))) {
             call.wait().unwrap();
         }
     }
-    assert!(
-        begin.elapsed() < Duration::from_secs(3) && slow.is_open(),
-        "somebody waited for the slow statement"
-    );
+    assert!(slow.is_open(), "somebody waited for the slow statement");
     slow.wait().unwrap();
 }
 
