@@ -153,7 +153,12 @@ mod tests {
     fn outbox() -> (Outbox, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&wakes);
-        (Outbox::new(move || drop(counter.fetch_add(1, Ordering::Relaxed))), wakes)
+        (
+            Outbox::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+            wakes,
+        )
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl<'a> From<&'a Value> for Cell<'a> {
             Value::Text(text) => Self::Text(text),
             Value::Bytes(bytes) => Self::Bytes(bytes),
             Value::Timestamp(moment) => Self::Timestamp(*moment),
-            Value::ObjectId(_) | Value::Array(_) | Value::Object(_) => Self::Value(value),
+            Value::JsonNull | Value::ObjectId(_) | Value::Array(_) | Value::Object(_) => Self::Value(value),
         }
     }
 }

@@ -17,7 +17,12 @@ const MYSQL_JSON_DEPTH: usize = 100;
 ///
 /// # Errors
 /// [`ErrorKind::Value`] for what a server cannot hold, naming the place.
-pub(super) fn store(server: ServerKind, place: &dyn Display, field_type: FieldType, value: Value) -> Result<Value> {
+pub(super) fn store(
+    server: ServerKind,
+    place: &dyn Display,
+    field_type: FieldType,
+    value: Value,
+) -> Result<Value> {
     let refuse = |what: &str| Err(Error::new(ErrorKind::Value, format!("{place}: {what}")));
     Ok(match (field_type, value) {
         (_, Value::Null) => Value::Null,

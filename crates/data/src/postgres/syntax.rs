@@ -9,7 +9,8 @@ use crate::filter::Direction;
 use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
 use crate::sql::{
-    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, restore_number_cell, shortened, store_json, store_number,
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_number, restore_number_cell, shortened,
+    store_json, store_number,
 };
 use crate::value::{Timestamp, Value, json_text};
 

@@ -218,7 +218,8 @@ impl ScalarColumn<'_> {
 
     fn operand(&self, value: &Value) -> Result<Value> {
         let value = fit_operand(self.field, self.field_type, value.clone())?;
-        let stored = self.scope.syntax.store(&format_args!("filter on \"{}\"", self.field), self.field_type, value);
+        let stored =
+            self.scope.syntax.store(&format_args!("filter on \"{}\"", self.field), self.field_type, value);
         stored.map_err(|error| Error::new(ErrorKind::Filter, error.to_string()))
     }
 }

@@ -7,9 +7,9 @@ use libsqlite3_sys as ffi;
 use sqlx::sqlite::SqliteConnection;
 
 use super::error::sqlite_error;
-use super::raw::{fetch_rows, last_error};
+use super::raw::{last_error, stream_rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::Fetched;
+use crate::sql::{Collected, Fetched};
 use crate::value::Value;
 
 /// Runs every statement of a text; the rows of the last one that returns rows.
@@ -82,15 +82,21 @@ fn is_blank(sql: &str) -> bool {
 /// Runs one statement; `None` if it is only a comment.
 async fn run(connection: &mut SqliteConnection, sql: &str, params: &[Value]) -> Result<Option<Fetched>> {
     // A connection prepares a statement by the schema that it knows, and learns of changes by others when it reads.
-    fetch_rows(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", &[]).await?;
+    collect(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", &[]).await?;
     match parameters(connection, sql).await? {
         None => Ok(None),
         Some(count) if count != params.len() => Err(Error::new(
             ErrorKind::Statement,
             format!("the statement has {count} parameters, and {} values were given", params.len()),
         )),
-        Some(_) => fetch_rows(connection, sql, params).await.map(Some),
+        Some(_) => collect(connection, sql, params).await.map(Some),
     }
+}
+
+async fn collect(connection: &mut SqliteConnection, sql: &str, params: &[Value]) -> Result<Fetched> {
+    let mut rows = Collected::default();
+    stream_rows(connection, sql, params, &mut rows).await?;
+    Ok(rows.into_fetched())
 }
 
 /// How many parameters a statement has; `None` if it is only a comment.

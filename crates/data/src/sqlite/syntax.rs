@@ -11,8 +11,8 @@ use crate::filter::Direction;
 use crate::rows::Cell;
 use crate::schema::{Column, FieldType};
 use crate::sql::{
-    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, restore_number_cell, store_json,
-    store_number,
+    JsonTest, SqlSyntax, Statement, extreme_of_ordered, restore_json, restore_number, restore_number_cell,
+    store_json, store_number,
 };
 use crate::value::{Value, is_plain_json, json_text};
 
