@@ -51,12 +51,14 @@ export abstract class NativeSession {
 
   /** The rows that pass the filter. */
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
-    return this.#rows(schema, filter, encodeOptions(options));
+    const handle = this.entities.of(schema);
+    const found = await this.#read((session) => session.find(handle, encodeFilter(filter), encodeOptions(options)));
+    return typeof found === 'string' ? decodeRows(found) : fromNative(() => collectRows<T>(found));
   }
 
   /** The first row that passes the filter, `null` if there is none. */
   async findOne<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T | null> {
-    const [row] = await this.#rows<T>(schema, filter, encodeOptions({ ...options, limit: 1 }));
+    const [row] = await this.find<T>(schema, filter, { ...options, limit: 1 });
     return row ?? null;
   }
 
@@ -288,11 +290,6 @@ export abstract class NativeSession {
   protected async begin({ isolation }: TransactionOptions = {}): Promise<NativeDialect> {
     const level = isolation == null ? undefined : textOf('isolation', isolation);
     return this.run((session) => session.begin(level));
-  }
-
-  async #rows<T>(schema: EntityDeclaration, filter: DalFilter | undefined, options: string | undefined): Promise<T[]> {
-    const found = await this.#read((session) => session.find(this.entities.of(schema), encodeFilter(filter), options));
-    return typeof found === 'string' ? decodeRows(found) : fromNative(() => collectRows<T>(found));
   }
 
   /** As {@link run}, without a promise for what is there at once. */

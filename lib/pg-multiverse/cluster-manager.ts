@@ -11,7 +11,7 @@ import { type ClusterHealth, type SystemMetrics, systemMetrics } from './metrics
 import { PooledClient } from './pooled-client.js';
 import { QueryRunner, readNumber } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
-import type { QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 import { ValueParsers } from './value-parsers.js';
 
 /** The events of a ClusterManager. */
@@ -116,14 +116,14 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   }
 
   /** Runs a statement; where, is decided by what it does and by the options. */
-  executeQuery<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
+  executeQuery<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
     const running = this.#running;
     if (running === undefined) return Promise.reject(this.#notInitialized());
     return running.runner.query<T>(sql, params, options);
   }
 
   /** The rows of a statement, one by one, fetched no faster than they are read. */
-  streamQuery<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
+  streamQuery<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
     return this.#require().runner.stream<T>(sql, params, options);
   }
 

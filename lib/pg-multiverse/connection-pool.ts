@@ -7,7 +7,7 @@ import { EngineClient, type ServerFigures } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
 import { PooledClient } from './pooled-client.js';
 import { QueryRunner } from './query-running.js';
-import type { QueryConfig, QueryOptions, QueryResult, RouteOptions } from './types.js';
+import type { AnyRow, QueryConfig, QueryOptions, QueryResult, RouteOptions } from './types.js';
 import { ValueParsers } from './value-parsers.js';
 
 /** How a server is reached, and the size of its pool. */
@@ -94,7 +94,7 @@ export class ConnectionPool extends EventEmitter<ConnectionPoolEvents> {
   }
 
   /** Runs a statement on any connection. */
-  async query<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: Omit<QueryOptions, keyof RouteOptions>): Promise<QueryResult<T>> {
+  async query<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: Omit<QueryOptions, keyof RouteOptions>): Promise<QueryResult<T>> {
     this.#checkOpen();
     return this.#runner.query<T>(sql, params, options);
   }

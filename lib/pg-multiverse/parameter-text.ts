@@ -26,7 +26,7 @@ function contentOf(value: unknown, seen: unknown[] | undefined): ParameterConten
 }
 
 function objectContent(value: object, seen: unknown[] = []): ParameterContent {
-  if (!hasToPostgres(value)) return (JSON.stringify(value) as string | undefined) ?? null;
+  if (!hasToPostgres(value)) return (JSON.stringify(value)) ?? null;
   if (seen.includes(value)) throw new Error(`circular reference detected while preparing "${describe(value)}" for query`);
   seen.push(value);
   return contentOf(value.toPostgres(parameterContent), seen);

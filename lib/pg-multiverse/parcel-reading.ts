@@ -67,7 +67,7 @@ export class ParcelReader {
   #readItem(words: Int32Array, at: number, texts: readonly (string | null)[]): number {
     const first = words[at + 1] as number;
     const second = words[at + 2] as number;
-    switch (words[at]) {
+    switch (words[at] as number) {
       case Item.begin:
         this.#queries.at(first)?.begin(this.#shapes.get(second) as Shape);
         return at + 3;

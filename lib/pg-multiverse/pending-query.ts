@@ -1,7 +1,7 @@
 // A query on its way: the results that have arrived so far, and who waits for them.
 import type { PackedRows, RowDecoder } from './row-decoding.js';
 import type { Shape } from './shapes.js';
-import type { QueryField, QueryResult, QueryResults } from './types.js';
+import type { QueryResult, QueryResults } from './types.js';
 
 /** Takes rows as they arrive. */
 export interface RowReceiver {
@@ -72,7 +72,7 @@ export class PendingQuery {
 
   /** The result has ended. */
   endResult(command: string | null, oid: number | null, rowCount: number | null): void {
-    const fields = this.#shape === undefined ? [] : (this.#shape.fields.slice() as QueryField[]);
+    const fields = this.#shape === undefined ? [] : this.#shape.fields.slice();
     const result: QueryResult = { command, rowCount, oid, rows: this.#rows, fields, clusterId: '' };
     this.#shape = undefined;
     this.#decode = undefined;

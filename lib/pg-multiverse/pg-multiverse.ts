@@ -8,7 +8,7 @@ import { checkClusters, ClusterFile } from './cluster-file.js';
 import type { ClusterHealth, SystemMetrics } from './metrics.js';
 import type { PooledClient } from './pooled-client.js';
 import type { QueryStream } from './query-stream.js';
-import type { QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 import { setTypeParser, type TypeParser, types, type ValueParsers } from './value-parsers.js';
 
 /** The configuration of a PgMultiverse. */
@@ -119,13 +119,13 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
    *
    * @throws a {@link DatabaseError} for what the server reports, else an error of this package; each has a `code`.
    */
-  query<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
+  query<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryOptions | null): Promise<QueryResult<T>> {
     if (this.#clusters === undefined) return Promise.reject(notInitialized());
     return this.#manager.executeQuery<T>(sql, params, options);
   }
 
   /** The rows of a statement, one by one, for `for await`; they are fetched no faster than they are read. */
-  queryStream<T = any>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
+  queryStream<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: QueryStreamOptions | null): QueryStream<T> {
     this.#require();
     return this.#manager.streamQuery<T>(sql, params, options);
   }

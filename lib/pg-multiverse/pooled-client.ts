@@ -3,7 +3,7 @@ import { closedError } from '../errors.js';
 import type { EngineClient, SessionInfo } from './engine-client.js';
 import type { QueryRunner } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
-import type { QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 
 /** The options that say how a query runs, and not where. */
 export type ClientQueryOptions = Omit<QueryOptions, keyof RouteOptions>;
@@ -31,13 +31,13 @@ export class PooledClient {
   }
 
   /** Runs a statement on this connection, after those that it was given before. */
-  async query<T = any>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: ClientQueryOptions | null): Promise<QueryResult<T>> {
+  async query<T = AnyRow>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: ClientQueryOptions | null): Promise<QueryResult<T>> {
     this.#check();
     return this.#runner.query<T>(query, values, this.#onItsSchema(options), this.#session);
   }
 
   /** The rows of a statement, one by one. */
-  queryStream<T = any>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: Omit<QueryStreamOptions, keyof RouteOptions> | null): QueryStream<T> {
+  queryStream<T = AnyRow>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: Omit<QueryStreamOptions, keyof RouteOptions> | null): QueryStream<T> {
     this.#check();
     return this.#runner.stream<T>(query, values, this.#onItsSchema(options), this.#session);
   }

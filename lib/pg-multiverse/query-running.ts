@@ -4,7 +4,7 @@ import type { EngineClient } from './engine-client.js';
 import { PendingQuery, type QueryWatch } from './pending-query.js';
 import { QueryStream } from './query-stream.js';
 import type { RequestParts } from './request-writer.js';
-import type { QueryConfig, QueryOptions, QueryResult, QueryResults, QueryStreamOptions, RouteOptions } from './types.js';
+import type { QueryConfig, QueryOptions, QueryResult, QueryResults, QueryStreamOptions } from './types.js';
 
 /** What is done again by itself, and how often. */
 export interface RetryDefaults {
@@ -82,7 +82,7 @@ export class QueryRunner {
     try {
       const isUsual = session === 0 && !isStream && (options === undefined || options === null);
       const parts = isUsual ? this.#usualParts : this.#parts(options ?? {}, session, isStream);
-      this.#engine.submit(pending, text, values, (options ?? undefined) as RouteOptions | undefined, parts);
+      this.#engine.submit(pending, text, values, options ?? undefined, parts);
     } catch (error) {
       watch?.failed(error);
       throw error;
@@ -111,7 +111,7 @@ function readStatement(query: string | QueryConfig, values: readonly unknown[] |
 function readValues(values: readonly unknown[] | null | undefined): readonly unknown[] | undefined {
   if (values === undefined || values === null) return undefined;
   if (!Array.isArray(values)) throw configError('Query values must be an array');
-  return values;
+  return values as readonly unknown[];
 }
 
 function readRowMode(rowMode: unknown): boolean {

@@ -1,6 +1,6 @@
 // Rows one by one, fetched no faster than they are read.
 import type { EngineClient } from './engine-client.js';
-import { PendingQuery, type RowReceiver } from './pending-query.js';
+import { PendingQuery } from './pending-query.js';
 
 /** A reader that waits for a row. */
 interface Waiter<T> {
@@ -14,7 +14,7 @@ const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
  * The rows of a statement, for `for await`. The statement is sent when the first row is asked for. Leaving the loop early
  * cancels it on the server.
  */
-export class QueryStream<T> implements AsyncIterableIterator<T, undefined>, RowReceiver {
+export class QueryStream<T> implements AsyncIterableIterator<T, undefined> {
   readonly #engine: EngineClient;
   readonly #send: (query: PendingQuery) => void;
   readonly #fewRows: number;

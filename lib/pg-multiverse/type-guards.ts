@@ -1,13 +1,13 @@
 // Telling what an unknown value is.
 import type { ClusterConfig, DatabaseConnection } from './config-types.js';
-import type { QueryResult } from './types.js';
+import type { AnyRow, QueryResult } from './types.js';
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
 /** Whether a value is the result of a query that returned or changed rows. */
-export function isQueryResult<T = any>(value: unknown): value is QueryResult<T> {
+export function isQueryResult<T = AnyRow>(value: unknown): value is QueryResult<T> {
   return isObject(value) && Array.isArray(value.rows) && typeof value.rowCount === 'number' && typeof value.command === 'string';
 }
 

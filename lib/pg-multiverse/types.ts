@@ -4,6 +4,10 @@ import type { TypeParsers } from './value-parsers.js';
 /** A value of `$1`, `$2`, …. Other values are written as node-postgres writes them: objects as JSON, lists as arrays. */
 export type QueryParam = string | number | bigint | boolean | Date | Buffer | null | undefined | object;
 
+/** A row of which nothing is known, as with node-postgres. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- applications that come from node-postgres read its fields unchecked
+export type AnyRow = any;
+
 /** A column of a result. */
 export interface QueryField {
   name: string;
@@ -19,7 +23,7 @@ export interface QueryField {
 }
 
 /** What a statement gave. */
-export interface QueryResult<T = any> {
+export interface QueryResult<T = AnyRow> {
   rows: T[];
   /** How many rows were returned or changed; `null` for statements that do neither. */
   rowCount: number | null;
@@ -32,7 +36,7 @@ export interface QueryResult<T = any> {
 }
 
 /** What a text of several statements gave: the result of each. */
-export type QueryResults<T = any> = QueryResult<T>[] & { clusterId: string };
+export type QueryResults<T = AnyRow> = QueryResult<T>[] & { clusterId: string };
 
 /** A statement with its values, as node-postgres takes it. */
 export interface QueryConfig {

@@ -1,6 +1,6 @@
 // How values become JavaScript values: the parsers of node-postgres, and those that an application sets in their place.
-import pgTypes = require('pg-types');
-import textParsers = require('pg-types/lib/textParsers');
+import pgTypes from 'pg-types';
+import * as textParsers from 'pg-types/lib/textParsers';
 import { configError } from '../errors.js';
 
 /** Makes a JavaScript value from the server's text. */
@@ -14,6 +14,8 @@ export interface TypeParsers {
 /** The types that come in a binary format, or otherwise without their text, unless the application parses their text. */
 const PARSED_WITHOUT_TEXT = [16, 17, 21, 23, 26, 114, 701, 1082, 1114, 1184, 3802];
 const INT8 = 20;
+/** The name of `JSON.parse.bind(JSON)`. */
+const JSON_PARSER = 'bound parse';
 /** No type has this object id. */
 const NO_TYPE = 0;
 
@@ -23,8 +25,11 @@ const ORIGINALS = originalParsers();
 function originalParsers(): Map<number, unknown> {
   const parsers = new Map<number, unknown>();
   textParsers.init((oid, parser) => parsers.set(Number(oid), parser));
-  // Those of JSON are made anew each time.
-  for (const oid of [114, 3802]) parsers.set(oid, pgTypes.getTypeParser(oid, 'text'));
+  // Those of JSON are made anew each time: what is set is theirs unless the application was earlier.
+  for (const oid of [114, 3802]) {
+    const parser = (pgTypes as TypeParsers).getTypeParser(oid, 'text');
+    if (parser.name === JSON_PARSER) parsers.set(oid, parser);
+  }
   return parsers;
 }
 
@@ -37,7 +42,7 @@ export class ValueParsers implements TypeParsers {
   readonly #base: TypeParsers;
 
   /** @param base the application's own object, the parsers of node-postgres by default */
-  constructor(base: TypeParsers = pgTypes as TypeParsers) {
+  constructor(base: TypeParsers = pgTypes) {
     if (typeof (base as Partial<TypeParsers> | null)?.getTypeParser !== 'function') throw configError('types: expected an object with getTypeParser(oid, format)');
     this.#base = base;
   }
@@ -97,5 +102,5 @@ export function setTypeParser<T>(oid: number, format: 'text' | 'binary', parser:
 export function setTypeParser(oid: number, format: 'text' | 'binary' | TypeParser, parser?: TypeParser): void {
   const chosen = typeof format === 'function' ? format : parser;
   if (typeof chosen !== 'function') throw configError('setTypeParser: expected a function');
-  pgTypes.setTypeParser(oid, typeof format === 'function' ? 'text' : (format as 'text'), chosen);
+  pgTypes.setTypeParser(oid, typeof format === 'function' ? 'text' : format, chosen);
 }

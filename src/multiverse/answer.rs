@@ -12,6 +12,7 @@ use super::parcel::{ItemKind, two_words};
 use super::shape::Shape;
 use super::tag::Tag;
 use super::window::Window;
+use super::written::Written;
 
 /// Rows below this need no window: their results have ended before JavaScript could fall behind.
 const SMALL: usize = 16 << 10;
@@ -25,15 +26,22 @@ pub(super) struct PackedAnswer {
     request: u64,
     is_stream: bool,
     outbox: Arc<Outbox>,
+    written: Arc<Written>,
     shape: Option<Arc<Shape>>,
     window: Option<Arc<Window>>,
     is_malformed: bool,
 }
 
 impl PackedAnswer {
-    pub(super) fn new(slot: i32, request: u64, window: Option<Arc<Window>>, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(
+        slot: i32,
+        request: u64,
+        window: Option<Arc<Window>>,
+        outbox: Arc<Outbox>,
+        written: Arc<Written>,
+    ) -> Self {
         let is_stream = window.is_some();
-        Self { slot, request, is_stream, outbox, shape: None, window, is_malformed: false }
+        Self { slot, request, is_stream, outbox, written, shape: None, window, is_malformed: false }
     }
 
     fn pack(&mut self, filling: &mut Filling, shape: &Shape, rows: &RowBatch) -> Flow {
@@ -87,6 +95,9 @@ impl Answer for PackedAnswer {
     }
 
     fn end(self: Box<Self>, outcome: Result<Completed, Error>) {
+        if let Ok(Completed { cluster, written: Some(position), .. }) = &outcome {
+            self.written.note(cluster, *position);
+        }
         let failure = match &outcome {
             Ok(_) if self.is_malformed => Some(malformed_text()),
             Ok(_) => None,

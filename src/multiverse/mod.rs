@@ -16,10 +16,12 @@ mod shape;
 mod submission;
 mod tag;
 mod window;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use multiverse::route::RouteOptions;
 use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId, read_clusters};
 use napi::bindgen_prelude::{Array, AsyncBlock, AsyncBlockBuilder, Either, ToNapiValue, Uint8ArraySlice};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -34,6 +36,7 @@ use outbox::Outbox;
 use parcel::Parcel;
 use submission::{Definitions, Submission, request_number};
 use window::Window;
+use written::Written;
 
 /// Tells JavaScript that there are results. It does not keep the process alive: waiting queries do.
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -44,6 +47,7 @@ pub struct NativeMultiverse {
     engine: Engine,
     outbox: Arc<Outbox>,
     definitions: Mutex<Definitions>,
+    written: Arc<Written>,
     /// The results that are read at their reader's pace, by request.
     streams: Mutex<HashMap<u64, Arc<Window>>>,
 }
@@ -69,7 +73,8 @@ impl NativeMultiverse {
         let flushed = Arc::clone(&outbox);
         let engine = Engine::start(clusters, settings, Box::new(move || flushed.flush()))
             .map_err(|error| failed(&error))?;
-        Ok(Self { engine, outbox, definitions: Mutex::default(), streams: Mutex::default() })
+        let (definitions, streams) = (Mutex::default(), Mutex::default());
+        Ok(Self { engine, outbox, definitions, written: Arc::default(), streams })
     }
 
     /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns.
@@ -89,12 +94,19 @@ impl NativeMultiverse {
             lock(&self.streams).insert(number, Arc::clone(&window));
             window
         });
-        let answer = PackedAnswer::new(submission.slot, number, window, Arc::clone(&self.outbox));
+        let answer = PackedAnswer::new(
+            submission.slot,
+            number,
+            window,
+            Arc::clone(&self.outbox),
+            Arc::clone(&self.written),
+        );
+        let written = self.written.visible_to(&submission.route);
         Request {
             id: RequestId(number),
             sql: submission.sql,
             parameters: submission.parameters,
-            route: submission.route,
+            route: RouteOptions { written, ..submission.route },
             session: submission.session.map(SessionId),
             timeout: submission.timeout,
             retry: submission.retry,

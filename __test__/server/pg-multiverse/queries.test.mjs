@@ -60,6 +60,7 @@ describe('a stream', () => {
   });
 
   it('fails where its statement fails, after the rows before that', async () => {
+    /** @type {number[]} */
     const seen = [];
     const read = async () => {
       for await (const row of db.queryStream('SELECT 10 / (20000 - i) AS q, i FROM generate_series(1, 30000) i')) seen.push(row.i);

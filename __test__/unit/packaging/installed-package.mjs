@@ -1,6 +1,6 @@
 // An application with the package installed in it: what `npm pack` would publish, unpacked into its node_modules.
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -44,6 +44,10 @@ export async function createApplication(files) {
   for (const file of files) {
     await mkdir(dirname(join(installed, file)), { recursive: true });
     await cp(join(ROOT, file), join(installed, file));
+  }
+  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+  for (const name of Object.keys(dependencies)) {
+    await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
   }
   return {
     folder,

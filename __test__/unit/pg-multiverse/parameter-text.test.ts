@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { parameterContent } from '../../../dist/pg-multiverse/parameter-text.js';
 
-const { prepareValue } = require('pg/lib/utils') as { prepareValue(value: unknown): unknown };
+const { prepareValue } = require('pg/lib/utils') as { prepareValue: (this: void, value: unknown) => unknown };
 
 class Money {
   constructor(readonly cents: number) {}
@@ -33,7 +33,7 @@ test.each([
   ['an object with toPostgres', new Money(5)],
   ['an array', [1, 'a"b\\c', null, undefined, true, '', 'NULL', [2, [3]], { a: 1 }, new Date(0), 5n]],
   ['an empty array', []],
-  ['an array with holes', [, 1]],
+  ['an array with holes', new Array<unknown>(2)],
   ['an array of bytes', [Buffer.from([0, 255]), new Uint16Array([1])]],
 ])('%s', (_, value) => {
   expect(parameterContent(value)).toEqual(prepareValue(value) ?? null);

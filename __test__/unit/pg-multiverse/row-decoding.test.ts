@@ -1,9 +1,9 @@
 // Rows from packed cells, by generated code and without it.
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-const program = fileURLToPath(new URL('decoded-rows.cjs', import.meta.url));
+const program = join(__dirname, 'decoded-rows.cjs');
 
 /** Decodes the same rows in a process that may or may not make code from text. */
 function decodedBy(...flags: string[]): unknown {

@@ -1,6 +1,6 @@
 // Parsers of types, an application's own among them.
 import { afterEach, expect, test } from 'vitest';
-import { types, ValueParsers } from '../../../dist/pg-multiverse/value-parsers.js';
+import { types, type TypeParsers, ValueParsers } from '../../../dist/pg-multiverse/value-parsers.js';
 
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
@@ -33,7 +33,7 @@ test('a parser of one instance is not seen by others', () => {
 });
 
 test('an object of the application finds parsers', () => {
-  const parsers = new ValueParsers({ getTypeParser: (oid) => (oid === 23 ? (text) => `int ${text}` : types.getTypeParser(oid as never)) as never });
+  const parsers = new ValueParsers({ getTypeParser: (oid) => (oid === 23 ? (text: string) => `int ${text}` : (types as TypeParsers).getTypeParser(oid)) });
   expect(parsers.typesWithOwnParser()).toEqual([23]);
   expect(() => new ValueParsers({} as never)).toThrow('types: expected');
 });
