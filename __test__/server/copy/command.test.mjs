@@ -155,7 +155,7 @@ describe('mostajs-copy', () => {
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(await query('with space.db', 'SELECT * FROM a')).toEqual([{ id: 1, name: 'one' }]);
-    expect(JSON.parse(await readFile(path.join(folder, 'a.json'), 'utf8'))).toEqual([{ id: 1, name: 'one' }]);
+    expect(JSON.parse(await readFile(path.join(folder, 'a.json'), 'utf8'))).toEqual({ entities: { a: [{ id: 1, name: 'one' }] } });
   });
 
   it('ends cleanly when it is interrupted: whole batches are there, and no file is half written', async () => {
