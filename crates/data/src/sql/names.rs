@@ -20,10 +20,10 @@ impl SqlDialect {
         for schema in schemas {
             let columns = schema.columns();
             let junctions = schema.relations.keys().filter_map(|relation| schema.junction(relation));
-            let names = std::iter::once(self.table(schema))
+            let mut names = std::iter::once(self.table(schema))
                 .chain(columns.iter().map(|column| column.name().to_owned()))
                 .chain(junctions.flat_map(|own| [format!("{prefix}{}", own.table), own.own, own.other]));
-            for name in names.filter(|name| name.len() > longest) {
+            if let Some(name) = names.find(|name| name.len() > longest) {
                 let message = format!("schema {}: {}", schema.name, too_long(&name, longest));
                 return Err(Error::new(ErrorKind::Schema, message));
             }
