@@ -1,4 +1,5 @@
 // Values at their limits and bad input, through the surface: kept exactly, or refused by a typed error; the service stays usable.
+import { AsyncResource } from 'node:async_hooks';
 import { EntityService } from 'replicaverse';
 import type { EntityDeclaration, IDialect } from 'replicaverse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -127,7 +128,7 @@ describe.each(DIALECTS)('on %s', (dialect) => {
       await expect(things.update('Thing', id, { s: 'gone' })).rejects.toMatchObject({ kind: 'Filter' });
       await expect(things.findById('Thing', id)).rejects.toMatchObject({ kind: 'Filter' });
     }
-    await expect(things.update('Thing', 'kept', { $set: { s: 'gone' } })).rejects.toMatchObject({ kind: 'Value' });
+    await expect(things.update('Thing', 'kept', { $where: { s: 'gone' } })).rejects.toMatchObject({ kind: 'Value' });
     expect(await things.findById('Thing', 'kept')).toMatchObject({ s: 'kept' });
     expect(await things.execute({ op: 'findAll', entity: 'Thing', filter: { $where: '1' } })).toMatchObject({ status: 'error', error: { code: 'ERR_FILTER' } });
   });
@@ -152,9 +153,11 @@ describe.each(DIALECTS)('on %s', (dialect) => {
   });
 
   test('transactions that are not ended are told of, and what follows works', async () => {
-    const open = [await db.beginTx()];
-    const next = await db.beginTx().then((tx) => open.push(tx), (error: unknown) => error);
-    const third = await db.beginTx().then((tx) => open.push(tx), (error: unknown) => error);
+    // Each in a flow of its own: in one flow, the second would be a savepoint of the first.
+    const begin = () => new AsyncResource('request').runInAsyncScope(() => db.beginTx());
+    const open = [await begin()];
+    const next = await begin().then((tx) => open.push(tx), (error: unknown) => error);
+    const third = await begin().then((tx) => open.push(tx), (error: unknown) => error);
     if (isSql) expect([next, third]).toContainEqual(expect.objectContaining({ kind: 'Timeout', code: 'ERR_TIMEOUT', retryable: true, message: expect.stringContaining('pool exhausted') as string }));
     for (const tx of open) await db.rollbackTx(tx);
     expect(await things.create('Thing', { s: 'after' })).toMatchObject({ s: 'after' });

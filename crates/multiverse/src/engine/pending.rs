@@ -137,9 +137,10 @@ impl Pending {
         !is_plain || !verdict.is_single_statement() || verdict.changes_session || verdict.transaction_control
     }
 
-    /// Whether it goes by the simple protocol: several statements, or a text the parser does not know.
+    /// Whether it goes by the simple protocol: several statements, a text the parser does not know, or one that may name
+    /// parameters of which none is given, so that the server says what it says to node-postgres.
     pub(crate) fn is_simple(&self) -> bool {
-        self.parameters.is_empty() && !self.verdict.is_single_statement()
+        self.parameters.is_empty() && (!self.verdict.is_single_statement() || names_parameters(&self.sql))
     }
 
     /// Hands out the columns of the result that something is about to be handed out of.
@@ -154,4 +155,8 @@ impl Pending {
     pub(crate) fn may_repeat(&self) -> bool {
         self.reads && !self.verdict.changes_session && !self.delivered && self.session.is_none()
     }
+}
+/// Whether a dollar sign stands before a digit, be it within a text.
+fn names_parameters(sql: &str) -> bool {
+    sql.as_bytes().windows(2).any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
 }
