@@ -9,7 +9,7 @@ import { UsageError } from '../command-line.mjs';
 import { writeReadme } from '../readme-figures.mjs';
 import { median } from '../snapshot/figures.mjs';
 import { readMachine } from '../snapshot/surroundings.mjs';
-import { CASES, SCHEMA } from './cases.mjs';
+import { CASES, SCHEMA, UPKEEP } from './cases.mjs';
 import { HELP, readOptions } from './options.mjs';
 
 const MEMORY_PROCESS = fileURLToPath(new URL('memory-process.mjs', import.meta.url));
@@ -38,6 +38,7 @@ async function run(options) {
   const server = await startPostgres({ settings: { shared_buffers: '256MB' } });
   undo.add(() => server.remove());
   await server.psql(SCHEMA);
+  await server.psql(UPKEEP);
   const { CLIENTS, openClient } = await import('./clients.mjs');
   const { measureCase } = await import('./measure.mjs');
   const clients = await Promise.all(CLIENTS.map((name) => openClient(name, server.uri, options.connections)));
