@@ -132,7 +132,7 @@ function errorFromNative(thrown: unknown): unknown {
 }
 
 /** A chain of errors from their messages, nearest first. */
-function causeOf(messages: string[]): Error | undefined {
+export function causeOf(messages: readonly string[]): Error | undefined {
   return messages.reduceRight<Error | undefined>((cause, message) => {
     const error = new Error(message, cause === undefined ? undefined : { cause });
     // It did not arise here, so its own stack would only mislead.

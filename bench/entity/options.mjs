@@ -1,5 +1,5 @@
 // The command line of the entity benchmark.
-import { parseArgs } from 'node:util';
+import { UsageError, parseCommandLine, positiveNumber } from '../command-line.mjs';
 
 export const HELP = `Usage: npm run bench:entity -- [--dialect sqlite,postgres,mongodb] [options]
 
@@ -17,11 +17,6 @@ export const DIALECTS = /** @type {const} */ (['sqlite', 'postgres', 'mongodb'])
 
 /** @typedef {typeof DIALECTS[number]} Dialect */
 
-/** The command line cannot be understood. */
-export class UsageError extends Error {
-  name = 'UsageError';
-}
-
 /**
  * @typedef {object} Options
  * @property {boolean} help
@@ -31,49 +26,29 @@ export class UsageError extends Error {
  * @property {boolean} write
  */
 
+const COMMAND_LINE = /** @type {const} */ ({
+  dialect: { type: 'string', default: DIALECTS.join(',') },
+  seconds: { type: 'string', default: '1' },
+  rounds: { type: 'string', default: '5' },
+  write: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+});
+
 /**
  * @param {readonly string[]} args without the program's name
  * @returns {Options}
  * @throws {UsageError}
  */
 export function readOptions(args) {
-  const values = parse(args);
+  const values = parseCommandLine(args, COMMAND_LINE, HELP);
   const names = values.dialect.split(',').map((name) => name.trim());
   const unknown = names.find((name) => !DIALECTS.some((dialect) => dialect === name));
   if (unknown !== undefined) throw new UsageError(`--dialect: unknown dialect ${unknown}; known are ${DIALECTS.join(', ')}`);
   return {
     help: values.help,
     dialects: DIALECTS.filter((dialect) => names.includes(dialect)),
-    seconds: positive('--seconds', values.seconds),
-    rounds: Math.round(positive('--rounds', values.rounds)),
+    seconds: positiveNumber('--seconds', values.seconds),
+    rounds: Math.round(positiveNumber('--rounds', values.rounds)),
     write: values.write,
   };
-}
-
-/** @param {readonly string[]} args */
-function parse(args) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        dialect: { type: 'string', default: DIALECTS.join(',') },
-        seconds: { type: 'string', default: '1' },
-        rounds: { type: 'string', default: '5' },
-        write: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
-  }
-}
-
-/**
- * @param {string} option
- * @param {string} text
- */
-function positive(option, text) {
-  const number = Number(text);
-  if (!(number > 0)) throw new UsageError(`${option}: expected a number above 0, found ${text}`);
-  return number;
 }

@@ -5,10 +5,11 @@ import { createUndo, undoWhenInterrupted } from '../../examples/demo/undo.mjs';
 import { prepare } from '../../scripts/prepare.mjs';
 import { lastLines, run as runCommand } from '../../scripts/servers/command.mjs';
 import { describeMissing, ensureServers, serverEnvironment } from '../../scripts/servers/index.mjs';
+import { UsageError } from '../command-line.mjs';
 import { writeReadme } from '../readme-figures.mjs';
 import { readMachine } from '../snapshot/surroundings.mjs';
 import { CASES, measureCase } from './measure.mjs';
-import { HELP, UsageError, readOptions } from './options.mjs';
+import { HELP, readOptions } from './options.mjs';
 import { renderReport } from './report.mjs';
 
 const FOLDER = fileURLToPath(new URL('peers/', import.meta.url));

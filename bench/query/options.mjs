@@ -1,5 +1,5 @@
 // The command line of the query benchmark.
-import { parseArgs } from 'node:util';
+import { parseCommandLine, positiveNumber } from '../command-line.mjs';
 
 export const HELP = `Usage: npm run bench:query -- [options]
 
@@ -12,11 +12,6 @@ Runs queries by PgMultiverse, pg, pg with named statements and postgres, in turn
   --write         also puts the tables into bench/README.md
   --help          this text`;
 
-/** The command line cannot be understood. */
-export class UsageError extends Error {
-  name = 'UsageError';
-}
-
 /**
  * @typedef {object} Options
  * @property {boolean} help
@@ -27,48 +22,28 @@ export class UsageError extends Error {
  * @property {boolean} write
  */
 
+const COMMAND_LINE = /** @type {const} */ ({
+  case: { type: 'string', default: '' },
+  seconds: { type: 'string', default: '0.5' },
+  rounds: { type: 'string', default: '9' },
+  connections: { type: 'string', default: '10' },
+  write: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+});
+
 /**
  * @param {readonly string[]} args without the program's name
  * @returns {Options}
- * @throws {UsageError}
+ * @throws {import('../command-line.mjs').UsageError}
  */
 export function readOptions(args) {
-  const values = parse(args);
+  const values = parseCommandLine(args, COMMAND_LINE, HELP);
   return {
     help: values.help,
     cases: values.case.split(',').map((name) => name.trim()).filter((name) => name !== ''),
-    seconds: positive('--seconds', values.seconds),
-    rounds: Math.round(positive('--rounds', values.rounds)),
-    connections: Math.round(positive('--connections', values.connections)),
+    seconds: positiveNumber('--seconds', values.seconds),
+    rounds: Math.round(positiveNumber('--rounds', values.rounds)),
+    connections: Math.round(positiveNumber('--connections', values.connections)),
     write: values.write,
   };
-}
-
-/** @param {readonly string[]} args */
-function parse(args) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        case: { type: 'string', default: '' },
-        seconds: { type: 'string', default: '0.5' },
-        rounds: { type: 'string', default: '9' },
-        connections: { type: 'string', default: '10' },
-        write: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
-  }
-}
-
-/**
- * @param {string} option
- * @param {string} text
- */
-function positive(option, text) {
-  const number = Number(text);
-  if (!(number > 0)) throw new UsageError(`${option}: expected a number above 0, found ${text}`);
-  return number;
 }

@@ -5,11 +5,12 @@ import { createUndo, undoWhenInterrupted } from '../../examples/demo/undo.mjs';
 import { prepare } from '../../scripts/prepare.mjs';
 import { lastLines, run as runCommand } from '../../scripts/servers/command.mjs';
 import { describeMissing, ensureServers, serverEnvironment } from '../../scripts/servers/index.mjs';
+import { UsageError } from '../command-line.mjs';
 import { writeReadme } from '../readme-figures.mjs';
 import { median } from '../snapshot/figures.mjs';
 import { readMachine } from '../snapshot/surroundings.mjs';
-import { CASES, SCHEMA } from './cases.mjs';
-import { HELP, UsageError, readOptions } from './options.mjs';
+import { CASES, SCHEMA, UPKEEP } from './cases.mjs';
+import { HELP, readOptions } from './options.mjs';
 
 const MEMORY_PROCESS = fileURLToPath(new URL('memory-process.mjs', import.meta.url));
 const MEMORY_RUNS = 3;
@@ -37,6 +38,7 @@ async function run(options) {
   const server = await startPostgres({ settings: { shared_buffers: '256MB' } });
   undo.add(() => server.remove());
   await server.psql(SCHEMA);
+  await server.psql(UPKEEP);
   const { CLIENTS, openClient } = await import('./clients.mjs');
   const { measureCase } = await import('./measure.mjs');
   const clients = await Promise.all(CLIENTS.map((name) => openClient(name, server.uri, options.connections)));

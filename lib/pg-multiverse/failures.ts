@@ -1,5 +1,5 @@
 // Errors of queries: those of the server as node-postgres gives them, all others as errors of this package.
-import { type ErrorKind, ReplicaverseError } from '../errors.js';
+import { causeOf, type ErrorKind, ReplicaverseError } from '../errors.js';
 
 /** An error that the server reported, with the fields and the name that it has in node-postgres. */
 export class DatabaseError extends Error {
@@ -82,14 +82,4 @@ export function errorOfFailure(text: string): Error {
 /** The error to throw in place of what the native core threw; anything else is given back unchanged. */
 export function errorOfThrown(thrown: unknown): unknown {
   return thrown instanceof Error && thrown.message.startsWith('{"kind":') ? errorOfFailure(thrown.message) : thrown;
-}
-
-/** A chain of errors from their messages, nearest first. */
-function causeOf(messages: readonly string[]): Error | undefined {
-  return messages.reduceRight<Error | undefined>((cause, message) => {
-    const error = new Error(message, cause === undefined ? undefined : { cause });
-    // It did not arise here, so its own stack would only mislead.
-    error.stack = `${error.name}: ${message}`;
-    return error;
-  }, undefined);
 }

@@ -108,6 +108,26 @@ describe('an instance', () => {
   });
 });
 
+it('reads of consistency session see what the instance has written, from the replica once it has it', async () => {
+  const [standby] = server.standbys;
+  if (standby === undefined) throw new Error('no standby');
+  const db = new PgMultiverse();
+  await db.initialize({ main: { schemas: ['public'], primary: addressOf(server.uri), replicas: [addressOf(standby.uri)] } });
+  await db.query('CREATE TABLE remembered (a int)');
+  const session = /** @type {const} */ ({ consistencyLevel: 'session' });
+  const where = async () => (await db.query('SELECT pg_is_in_recovery() AS replica, count(*)::int AS rows FROM remembered', [], session)).rows[0];
+  await eventually(async () => expect(await where()).toEqual({ replica: true, rows: 0 }));
+  await standby.psql('SELECT pg_wal_replay_pause()');
+  try {
+    await db.query('INSERT INTO remembered VALUES (1)', [], session);
+    expect(await where()).toEqual({ replica: false, rows: 1 });
+  } finally {
+    await standby.psql('SELECT pg_wal_replay_resume()');
+  }
+  await eventually(async () => expect(await where()).toEqual({ replica: true, rows: 1 }));
+  await db.close();
+});
+
 describe('a configuration in a file', () => {
   it('is applied live when it changes, and stays in force while the file is wrong', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'replicaverse-config-'));
