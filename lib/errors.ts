@@ -27,6 +27,8 @@ export type ErrorKind =
   | 'Statement'
   | 'File'
   | 'Format'
+  | 'Capture'
+  | 'LogLost'
   | 'Stopped'
   | 'Unsupported'
   | 'Closed'

@@ -56,6 +56,10 @@ pub enum ErrorKind {
     File,
     /// A file's content is not what its format says.
     Format,
+    /// Changes cannot be captured safely until a setting is changed or a statement is run, which the message names.
+    Capture,
+    /// The log no longer holds the changes that a reader has not seen.
+    LogLost,
     /// Whoever asked for it stopped it.
     Stopped,
     /// The dialect cannot do this.
@@ -93,6 +97,8 @@ impl ErrorKind {
             Self::Statement => "ERR_STATEMENT",
             Self::File => "ERR_FILE",
             Self::Format => "ERR_FORMAT",
+            Self::Capture => "ERR_CAPTURE",
+            Self::LogLost => "ERR_LOG_LOST",
             Self::Stopped => "ERR_STOPPED",
             Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Closed => "ERR_CLOSED",

@@ -11,6 +11,7 @@ mod dialect;
 mod error;
 pub mod file;
 mod filter;
+pub mod log;
 mod mongodb;
 mod mysql;
 mod postgres;

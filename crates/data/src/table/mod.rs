@@ -1,22 +1,26 @@
 //! Tables as the database itself knows them, with or without a registered entity: the layer replication works on.
 
 mod coerce;
+mod column_change;
 mod column_type;
 mod overlay;
 mod packed;
 mod packing;
 mod store;
 mod stream;
+mod transaction;
 
 pub use coerce::{Coerced, Limits, Loss, coerce, cut_second, json_loss};
+pub use column_change::ColumnChange;
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
 pub use packed::PackedRows;
 pub(crate) use packed::{Cell, PackedValue, Place};
 pub use packing::Packing;
 pub(crate) use packing::{Field, Form, MomentForm};
-pub use store::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
+pub use store::{ChangedSince, KeyRange, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
 pub use stream::{BatchSender, BatchStream, spawn_scan};
+pub use transaction::{RowPatch, TableTransaction};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::Value;

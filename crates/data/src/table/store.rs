@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{BatchStream, Limits, PackedRows, Packing, Table};
-use crate::error::Result;
+use super::{BatchStream, ColumnChange, Limits, PackedRows, Packing, Table, TableTransaction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::value::{Timestamp, Value};
 
@@ -73,6 +74,17 @@ pub struct ScanOptions {
     pub discriminator: Option<Discriminator>,
     /// Only rows that were changed at this moment or later.
     pub changed_since: Option<ChangedSince>,
+    /// Only rows whose keys lie in a range.
+    pub range: Option<KeyRange>,
+}
+
+/// Keys in the order of their database, between two bounds that [`ChangeLog::split`] gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KeyRange {
+    /// The last key before the range; none where it begins with the table.
+    pub after: Option<Vec<Value>>,
+    /// The last key of the range; none where it ends with the table.
+    pub up_to: Option<Vec<Value>>,
 }
 
 /// Which rows count as changed: those whose column holds this moment or a later one. A database may deliver further
@@ -93,6 +105,11 @@ pub struct ChangedSince {
 pub trait ReadSnapshot: Send + Sync {
     /// Starts to read a table. One scan at a time: a second one waits until the first was read to its end or dropped.
     async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream>;
+
+    /// A second reader of the same view, so that two scans run at a time; `None` where there can be none.
+    async fn fork(&self) -> Result<Option<Box<dyn ReadSnapshot>>> {
+        Ok(None)
+    }
 }
 
 /// The tables of a database. Rows handed in are already in the types of the target table's columns
@@ -180,4 +197,36 @@ pub trait TableStore: Send + Sync {
 
     /// Deletes the rows with these keys; all of them or, on an error, none. How many there were.
     async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64>;
+
+    /// What tells this database from every other one, whatever address it is reached by. It holds no password.
+    async fn identity(&self) -> Result<String> {
+        Err(no_changes("told apart from other databases"))
+    }
+
+    /// The present by the clock of the database.
+    async fn now(&self) -> Result<Timestamp> {
+        self.clock().await
+    }
+
+    /// Starts a transaction in which changes are applied. A database that one connection at a time can write has no other
+    /// writer until its end.
+    async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
+        Err(no_changes("the target of captured changes"))
+    }
+
+    /// Changes the columns of a table, all of them or none where the database has that, and describes it.
+    async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
+        let _ = (table, changes);
+        Err(no_changes("changed in its columns"))
+    }
+
+    /// The log of changes of this kind; `None` where there is no such thing.
+    fn change_log(&self, _kind: LogKind) -> Option<&dyn ChangeLog> {
+        None
+    }
+}
+
+/// Only files and the dialects that applications bring leave these out.
+fn no_changes(what: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("files and dialects of an application's own cannot be {what}"))
 }

@@ -106,6 +106,7 @@ impl Copy<'_> {
             batch_rows: passage.batch_rows(collection.target.tables()?),
             discriminator: mapping.source_discriminator.clone(),
             changed_since: window.as_ref().and_then(|window| window.changed_since.clone()),
+            range: None,
         };
         let slots = Arc::new(Semaphore::new(concurrency.max(1)));
         let mut batches = collection.source.scan_in(snapshot, Arc::clone(&mapping.source), options).await?;
