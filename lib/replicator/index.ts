@@ -14,6 +14,17 @@ export {
 export type { EngineStats, EntitySyncStats, SyncConflict } from './sync-stats.js';
 export type { SyncService } from './synced-entity.js';
 export type {
+  BatchReport,
+  ChangeNotice,
+  ChangeOperation,
+  ChangesOptions,
+  LagReport,
+  RuleState,
+  RuleStreamState,
+  SourceChange,
+  StateReport,
+} from './stream-types.js';
+export type {
   CaptureMethod,
   CollectionStats,
   ConflictResolution,
@@ -35,4 +46,5 @@ export type {
   SyncProgress,
   SyncStats,
   SyncVerdict,
+  VerifyOptions,
 } from './types.js';

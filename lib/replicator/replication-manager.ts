@@ -8,8 +8,11 @@ import { EntityService, NativeBackedDialect, getAllSchemas, nativeSchema, regist
 import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { jsonOf, textOf } from './arguments.js';
+import { changesOf } from './change-feed.js';
 import { ForeignReplica } from './foreign-replica.js';
 import { readCursor, readStats } from './reports.js';
+import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
+import type { ChangesOptions, RuleState, SourceChange } from './stream-types.js';
 import type {
   ProjectSource,
   ReadRouting,
@@ -22,6 +25,7 @@ import type {
   SyncProgress,
   SyncStats,
   SyncVerdict,
+  VerifyOptions,
 } from './types.js';
 
 /**
@@ -39,6 +43,10 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   constructor(projectManager?: ProjectSource) {
     super();
     this.#projects = projectManager;
+    // One event for each change costs too much to be made when nobody listens.
+    this.on('newListener', (event) => {
+      if (event === 'change') this.#core.tellChanges();
+    });
   }
 
   /**
@@ -107,7 +115,11 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     this.#tell('rule.added', { rule: rule.name });
   }
 
-  /** Removes a rule; a run that has begun goes on to its end. */
+  /**
+   * Removes a rule; a run that has begun goes on to its end, and a stream ends. What was made at the source for it (slot,
+   * publication, triggers) is removed in the background, which {@link disconnectAll} awaits; if that fails, `error` tells the
+   * statement to run.
+   */
   removeReplicationRule(name: string): void {
     fromNativeSync(() => this.#core.removeRule(textOf('name', name)));
     this.#tell('rule.removed', { rule: name });
@@ -120,28 +132,72 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /**
    * Runs a rule. In mode `snapshot` the target's collections become a mirror of the source's. In mode `bidirectional` both
-   * sides come to hold the same rows, and none is deleted. In mode `cdc` with `capture: 'poll'` rows whose `updatedAt` is
-   * later than what was read before are copied, and none is deleted. A row or collection that fails is counted and named
-   * in the stats, and the rest goes on.
+   * sides come to hold the same rows, and none is deleted. In mode `cdc` the target catches up with the source as it is at
+   * the call, deletes included; the first run copies what is there. With `capture: 'poll'` rows whose `updatedAt` is later
+   * than what was read before are copied, and none is deleted. A row or collection that fails is counted and named in the
+   * stats, and the rest goes on.
    *
-   * @throws when the rule is unknown or disabled, a project has no connected master, or the run cannot go on (connection
-   *   lost, disk full, read-only). {@link getSyncStats} then tells of the run that failed.
+   * @throws when the rule is unknown or disabled, a project has no connected master, changes cannot be captured (the error
+   *   says how to enable it), or the run cannot go on (connection lost, disk full, read-only). {@link getSyncStats} then tells
+   *   of the run that failed.
    */
   async sync(ruleName: string): Promise<SyncStats> {
-    const runs = this.listRules().some(({ name, enabled }) => name === ruleName && enabled);
-    if (runs) this.#tell('rule.sync.start', { rule: ruleName });
-    const listener = (progress: string): void => {
-      this.#tell('rule.sync.progress', JSON.parse(progress) as SyncProgress);
-    };
-    const onProgress = this.listenerCount('rule.sync.progress') > 0 ? listener : undefined;
-    const stats = readStats(await fromNative(() => this.#core.sync(textOf('ruleName', ruleName), onProgress)));
-    this.#tell('rule.sync.done', stats);
-    return stats;
+    return this.#run(ruleName, (name, onProgress) => this.#core.sync(name, onProgress));
   }
 
-  /** Compares source and target of a rule row by row, and changes neither. */
-  async verify(ruleName: string): Promise<SyncVerdict> {
-    return JSON.parse(await fromNative(() => this.#core.verify(textOf('ruleName', ruleName)))) as SyncVerdict;
+  /**
+   * Brings the target of a rule of mode `cdc` to the source's state without emptying it first, and goes on from there: for a
+   * rule whose log was lost, or whose target was changed by others. Rows that only the target has stay.
+   */
+  async resync(ruleName: string): Promise<SyncStats> {
+    return this.#run(ruleName, (name, onProgress) => this.#core.resync(name, onProgress));
+  }
+
+  /**
+   * Streams a rule of mode `cdc` until {@link stop}: it catches up, and then applies each transaction of the source as it is
+   * committed. Of several processes that start the same rule one streams, and another takes over when it ends. Events:
+   * `state`, `batch`, `lag`, `change`, `error`. A stream keeps the process alive.
+   *
+   * @throws when the rule is unknown, disabled, not of mode `cdc` or already started, or its changes cannot be captured.
+   */
+  async start(ruleName: string): Promise<void> {
+    const listener: StreamListener = {
+      state: (report) => this.#tell('state', report),
+      batch: (report) => this.#tell('batch', report),
+      lag: (report) => this.#tell('lag', report),
+      change: (notice) => this.#tell('change', notice),
+      error: (error) => this.#report(error),
+    };
+    await fromNative(() => this.#core.start(textOf('ruleName', ruleName), (report) => passOn(report, listener)));
+  }
+
+  /** Ends the stream of a rule, when what is in hand has been applied. Does nothing when it does not stream. */
+  async stop(ruleName: string): Promise<void> {
+    await fromNative(() => this.#core.stop(textOf('ruleName', ruleName)));
+  }
+
+  /** The rules that were started, as they stand. */
+  getRuleStates(): RuleState[] {
+    return readRuleStates(fromNativeSync(() => this.#core.ruleStates()));
+  }
+
+  /**
+   * The changes of the source of a rule, or of every table of a project, from now on, in the order of their commits. Reading
+   * goes only as fast as the loop: the source keeps what has not been read.
+   *
+   * @throws when there is no such rule or project, or the source's changes cannot be captured; the reason of the signal, when
+   *   it is aborted.
+   */
+  changes<T = Record<string, unknown>>(ruleOrProject: string, { signal }: ChangesOptions = {}): AsyncGenerator<SourceChange<T>, void, undefined> {
+    return changesOf<T>(() => this.#core.changes(textOf('ruleOrProject', ruleOrProject)), signal);
+  }
+
+  /**
+   * Compares source and target of a rule row by row, while both may be in use, and repairs what differs if it is asked to. Of
+   * mode `cdc` a row that differs is looked at again for some seconds, as its change may be on the way.
+   */
+  async verify(ruleName: string, { repair = 'none' }: VerifyOptions = {}): Promise<SyncVerdict> {
+    return JSON.parse(await fromNative(() => this.#core.verify(textOf('ruleName', ruleName), textOf('repair', repair)))) as SyncVerdict;
   }
 
   /** The stats of the last run of a rule, or of `project/replica`. */
@@ -186,9 +242,32 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return this.listProjects().reduce((count, project) => count + this.getReplicaStatus(project).length, 0);
   }
 
-  /** Closes every connection; replicas stay listed as `disconnected`. Calling it again does nothing. */
+  /**
+   * Ends the streams and closes every connection; replicas stay listed as `disconnected`. Streams go on from where they were
+   * when their rules are started again. Calling it again does nothing.
+   */
   async disconnectAll(): Promise<void> {
-    await fromNative(() => this.#core.disconnectAll());
+    for (const failure of await fromNative(() => this.#core.disconnectAll())) {
+      this.#report(new ReplicaverseError(failure, { code: 'ERR_LOG_REMOVAL' }));
+    }
+  }
+
+  /** {@link disconnectAll} */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.disconnectAll();
+  }
+
+  /** Runs a rule once. */
+  async #run(ruleName: string, run: (name: string, onProgress?: (progress: string) => void) => Promise<string>): Promise<SyncStats> {
+    const runs = this.listRules().some(({ name, enabled }) => name === ruleName && enabled);
+    if (runs) this.#tell('rule.sync.start', { rule: ruleName });
+    const listener = (progress: string): void => {
+      this.#tell('rule.sync.progress', JSON.parse(progress) as SyncProgress);
+    };
+    const onProgress = this.listenerCount('rule.sync.progress') > 0 ? listener : undefined;
+    const stats = readStats(await fromNative(() => run(textOf('ruleName', ruleName), onProgress)));
+    this.#tell('rule.sync.done', stats);
+    return stats;
   }
 
   async #connect(project: string, config: ReplicaConfig, entities: readonly EntityDeclaration[]): Promise<IDialect> {
@@ -201,8 +280,14 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   }
 
   /** Tells listeners of what has happened, without letting them undo it. */
-  #tell<E extends Exclude<keyof ReplicationEvents, 'error'>>(event: E, ...args: ReplicationEvents[E]): void {
+  #tell<E extends keyof ReplicationEvents>(event: E, ...args: ReplicationEvents[E]): void {
     tellListeners(this, event, args);
+  }
+
+  /** An error that no call can throw. Without a listener it becomes a warning, as it must not end the process. */
+  #report(error: ReplicaverseError): void {
+    if (this.listenerCount('error') > 0) this.#tell('error', error);
+    else process.emitWarning(error);
   }
 
   #service(project: string, replica: string | null): EntityService | null {

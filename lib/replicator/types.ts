@@ -2,6 +2,7 @@
 
 import type { DialectName } from '../types/connection.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import type { BatchReport, ChangeNotice, LagReport, StateReport } from './stream-types.js';
 
 /** What a replica is for: the master takes the writes, slaves serve reads. */
 export type ReplicaRole = 'master' | 'slave';
@@ -15,7 +16,10 @@ export type ReadRoutingStrategy = ReadRouting;
 /** How a rule replicates. */
 export type ReplicationMode = 'snapshot' | 'cdc' | 'bidirectional';
 
-/** How a rule of mode `cdc` learns of changes. This version has `poll`: by `updatedAt`, which cannot see deletes. */
+/**
+ * How a rule of mode `cdc` learns of changes: from the source's own log, from a table that triggers fill, or by `updatedAt`,
+ * which cannot see deletes. `auto` takes the log where the source has one, else triggers, and never polls.
+ */
 export type CaptureMethod = 'auto' | 'log' | 'trigger' | 'poll';
 
 /** Which version of a row stays when both sides differ. `timestamp`: the one with the later `updatedAt`. */
@@ -70,6 +74,10 @@ export interface ReplicationRule {
   capture?: CaptureMethod;
   /** Milliseconds by which a poll reads back behind what it has seen, for rows that were committed late; 5000 when left out. */
   pollOverlapMs?: number;
+  /** What becomes of a row that the target refuses, in mode `cdc`: it is set aside and tried again, or the rule stops. `dead-letter` when left out. */
+  onRowError?: 'dead-letter' | 'stop';
+  /** Bytes of log that the source may keep for the rule; beyond them the rule stops and gives its log up. No limit when left out. */
+  maxRetainedBytes?: number;
 }
 
 /**
@@ -114,6 +122,8 @@ export interface CollectionStats {
   conflicts: number;
   /** The first 100 of them. */
   conflictList: RowConflict[];
+  /** The first 100 changes that were not applied, of those that mode `cdc` counts as skipped. */
+  skips: RowFailure[];
 }
 
 /** {@link CollectionStats}, as applications of other versions call it. */
@@ -158,10 +168,16 @@ export interface SyncProgress {
   done: boolean;
 }
 
+/** How source and target are compared. */
+export interface VerifyOptions {
+  /** `rows`: those that differ or are missing are copied once more. `rows-and-extras`: and rows that only the target has are deleted. */
+  repair?: 'none' | 'rows' | 'rows-and-extras';
+}
+
 /** The comparison of source and target of a rule. */
 export interface SyncVerdict {
   ruleName: string;
-  /** Whether every row of the source stands unchanged at the target, and no other row does. */
+  /** Whether every row of the source stands unchanged at the target, and no other row does; of rows that were repaired, how they were found. */
   equal: boolean;
   collections: {
     collection: string;
@@ -170,6 +186,9 @@ export interface SyncVerdict {
     different: number;
     missing: number;
     extra: number;
+    /** Rows that were repaired. */
+    repaired: number;
+    /** Every row that is not equal, up to 100,000 of them. */
     failures: RowFailure[];
   }[];
 }
@@ -190,6 +209,14 @@ export interface ReplicationEvents {
   'rule.sync.start': [{ rule: string }];
   'rule.sync.progress': [SyncProgress];
   'rule.sync.done': [SyncStats];
-  /** A listener of another event threw this. */
+  /** A rule that was started has come into another state. */
+  state: [StateReport];
+  /** A rule that was started has applied transactions. */
+  batch: [BatchReport];
+  /** How far a rule that was started is behind; every second. */
+  lag: [LagReport];
+  /** A rule that was started has applied a change; one event for each. */
+  change: [ChangeNotice];
+  /** What a rule that was started met with, or what a listener of another event threw. */
   error: [error: unknown];
 }

@@ -24,4 +24,4 @@ pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, Rule}
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{ReadRouting, ReplicaConfig, ReplicaStatus, Role, State};
-pub use verify::{CollectionVerdict, Verdict};
+pub use verify::{CollectionVerdict, Repair, Verdict};

@@ -15,7 +15,7 @@ use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology};
 use crate::tree::{LoadedTree, Tree};
-use crate::verify::{Verdict, verify};
+use crate::verify::{Repair, Verdict, verify};
 
 /// Replicas of projects and rules between projects. Every call is safe from any thread.
 #[derive(Default)]
@@ -239,14 +239,16 @@ impl Manager {
         }
     }
 
-    /// Compares source and target of a rule row by row.
+    /// Compares source and target of a rule row by row, and repairs what differs as far as it is asked to.
     ///
     /// # Errors
     /// As [`sync`](Self::sync).
-    pub async fn verify(&self, rule_name: &str) -> Result<Verdict> {
+    pub async fn verify(&self, rule_name: &str, repair: Repair) -> Result<Verdict> {
         let rule = self.rule(rule_name)?;
         let (source, target) = (self.end(&rule, "source")?, self.end(&rule, "target")?);
-        verify(&rule, &source, &target).await.map_err(Error::database_in(format!("rule \"{rule_name}\"")))
+        verify(&rule, &source, &target, repair)
+            .await
+            .map_err(Error::database_in(format!("rule \"{rule_name}\"")))
     }
 
     /// The stats of the last run of a rule, or of `project/replica`.

@@ -1,0 +1,47 @@
+// A process that streams a rule until it is killed.
+import { setTimeout as delay } from 'node:timers/promises';
+import { ReplicationManager } from 'replicaverse';
+import { TABLES } from './workload.mjs';
+
+/** @typedef {{source: string, target: {dialect: import('replicaverse').ReplicaConfig['dialect'], uri: string}}} Ends */
+
+const { source, target } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
+
+const manager = new ReplicationManager();
+manager.on('error', (error) => {
+  process.stderr.write(`${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n`);
+});
+manager.on('state', ({ state, reason }) => {
+  process.stderr.write(`state ${state} ${reason ?? ''}\n`);
+});
+await connect('source', 'postgres', source);
+await connect('target', target.dialect, target.uri);
+manager.addReplicationRule({ name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: [...TABLES] });
+for (;;) {
+  try {
+    await manager.start('soak');
+    break;
+  } catch (error) {
+    process.stderr.write(`start: ${String(error)}\n`);
+    await delay(200);
+  }
+}
+
+/**
+ * A server that was killed may not be back yet.
+ * @param {string} project
+ * @param {import('replicaverse').ReplicaConfig['dialect']} dialect
+ * @param {string} uri
+ */
+async function connect(project, dialect, uri) {
+  for (;;) {
+    try {
+      await manager.addReplica(project, { name: 'm', role: 'master', dialect, uri });
+      return;
+    } catch (error) {
+      process.stderr.write(`${project}: ${String(error)}\n`);
+      await manager.removeReplica(project, 'm').catch(() => undefined);
+      await delay(200);
+    }
+  }
+}

@@ -1,0 +1,172 @@
+// One seed of the soak: a random workload, and SIGKILL for the replicating process, the source and the target at random
+// moments. Afterwards source and target must be equal.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '../support/index.mjs';
+import { Random } from './random.mjs';
+import { firstDifference, normalRows } from './rows.mjs';
+import { SCHEMA, TABLES, Workload } from './workload.mjs';
+
+const REPLICATOR = fileURLToPath(new URL('replicator-process.mjs', import.meta.url));
+const SETTLE_MS = 60_000;
+
+/**
+ * @typedef {object} SeedReport
+ * @property {number} seed
+ * @property {number} committed transactions
+ * @property {string[]} kills what was killed, in order
+ */
+
+/** The process that replicates, started again whenever it was killed. */
+class Replicator {
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  #child;
+  #log = '';
+
+  /** @param {() => import('./replicator-process.mjs').Ends} ends */
+  constructor(ends) {
+    this.ends = ends;
+  }
+
+  start() {
+    const child = spawn(process.execPath, [REPLICATOR, JSON.stringify(this.ends())], { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.on('data', (/** @type {Buffer} */ text) => {
+      this.#log = (this.#log + text.toString()).slice(-4000);
+    });
+    this.#child = child;
+  }
+
+  async kill() {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** What it said last. */
+  get log() {
+    return this.#log;
+  }
+
+  get hasEnded() {
+    return this.#child?.exitCode !== null;
+  }
+}
+
+/**
+ * @param {object} options
+ * @param {number} options.seed
+ * @param {Awaited<ReturnType<typeof import('../support/index.mjs').startPostgres>>} options.source
+ * @param {import('./targets.mjs').Target} options.target
+ * @param {number} [options.durationMs] of the workload
+ * @param {number} [options.kills]
+ * @returns {Promise<SeedReport>}
+ * @throws {Error} when source and target differ in the end, naming the first difference
+ */
+export async function runSeed({ seed, source, target, durationMs = 4000, kills = 4 }) {
+  const random = new Random(seed);
+  const database = `soak_${String(process.pid)}_${String(seed)}`;
+  await source.createDatabase(database);
+  await source.psql(SCHEMA, database);
+  await target.reset();
+  const uri = () => uriOf(source, database);
+  const replicator = new Replicator(() => ({ source: uri(), target: target.config() }));
+  const workload = new Workload(uri, new Random(random.below(2 ** 32)));
+  const working = workload.run();
+  const killed = [];
+  try {
+    replicator.start();
+    for (let number = 0; number < kills; number += 1) {
+      await delay((durationMs / (kills + 1)) * (0.3 + random.next()));
+      const victim = random.pick(target.kill ? ['process', 'process', 'source', 'target'] : ['process', 'process', 'source']);
+      killed.push(victim);
+      if (victim === 'target') await target.kill?.();
+      if (victim === 'source') await restartSource(source);
+      // A port may have changed, and a process may have met its own end.
+      if (victim === 'process' || replicator.hasEnded) {
+        await replicator.kill();
+        replicator.start();
+      }
+    }
+    await delay(durationMs / (kills + 1));
+    workload.stop();
+    await working;
+    await settle(source, database, target, seed, killed, replicator);
+  } finally {
+    workload.stop();
+    await working;
+    await replicator.kill();
+    await dropSource(source, database);
+  }
+  return { seed, committed: workload.committed, kills: killed };
+}
+
+/**
+ * Waits until both ends are equal.
+ * @param {Awaited<ReturnType<typeof import('../support/index.mjs').startPostgres>>} source
+ * @param {string} database
+ * @param {import('./targets.mjs').Target} target
+ * @param {number} seed
+ * @param {readonly string[]} killed
+ * @param {Replicator} replicator
+ */
+async function settle(source, database, target, seed, killed, replicator) {
+  let difference = /** @type {string | undefined} */ ('nothing was compared');
+  const isEqual = async () => {
+    for (const table of TABLES) {
+      const json = await source.psql(`SELECT coalesce(json_agg(t), '[]') FROM ${table} t`, database);
+      const rows = normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (JSON.parse(json)));
+      difference = firstDifference(rows, await target.rows(table));
+      if (difference !== undefined) {
+        difference = `${table} ${difference}`;
+        return false;
+      }
+    }
+    return true;
+  };
+  try {
+    await eventually(isEqual, { deadlineMs: SETTLE_MS, intervalMs: 100 });
+  } catch (error) {
+    const message = `seed ${String(seed)} (killed: ${killed.join(', ')}): ${String(difference)}\nthe process said:\n${replicator.log}`;
+    throw new Error(message, { cause: error });
+  }
+}
+
+/** @param {{kill(): Promise<void>, start(): Promise<void>}} source */
+async function restartSource(source) {
+  await source.kill();
+  await source.start();
+}
+
+/**
+ * @param {{uri: string}} source
+ * @param {string} database
+ */
+function uriOf(source, database) {
+  const uri = new URL(source.uri);
+  uri.pathname = `/${database}`;
+  return uri.href;
+}
+
+/**
+ * What a killed process left at the source goes with its database.
+ * @param {{psql(sql: string, database?: string): Promise<string>}} source
+ * @param {string} database
+ */
+async function dropSource(source, database) {
+  await eventually(
+    async () => {
+      await source.psql(
+        `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '${database}' AND active;
+         SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '${database}' AND NOT active;`,
+        'postgres',
+      );
+      await source.psql(`DROP DATABASE ${database} WITH (FORCE)`, 'postgres');
+      return true;
+    },
+    { what: 'dropping the source of the seed' },
+  );
+}

@@ -1,0 +1,176 @@
+// The databases that a soak run replicates into: started, killed, read, and watched for what was applied twice.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MongoClient } from 'mongodb';
+import { createIsolatedDialect } from 'replicaverse';
+import { startMariadb, startMongo, startPostgres } from '../support/index.mjs';
+import { normalRows } from './rows.mjs';
+
+/** @typedef {'sqlite' | 'postgres' | 'mariadb' | 'mongodb'} TargetKind */
+
+/** @type {readonly TargetKind[]} */
+export const TARGETS = ['sqlite', 'postgres', 'mariadb', 'mongodb'];
+
+/** A batch that was applied: behind which position of the source's log it begins, and where it ends. */
+/** @typedef {{from: bigint, to: bigint}} Range */
+
+/**
+ * @typedef {object} Target
+ * @property {() => import('./replicator-process.mjs').Ends['target']} config
+ * @property {() => Promise<void>} [kill] and it comes back; a file has no server to kill
+ * @property {(table: string) => Promise<import('./rows.mjs').Rows>} rows
+ * @property {() => Promise<void>} reset an empty database
+ * @property {() => Promise<void>} remove
+ */
+
+/**
+ * @param {TargetKind} kind
+ * @param {string} folder for files
+ * @returns {Promise<Target>}
+ */
+export async function startTarget(kind, folder) {
+  switch (kind) {
+    case 'sqlite':
+      return sqliteTarget(folder);
+    case 'postgres':
+      return postgresTarget();
+    case 'mariadb':
+      return mariadbTarget();
+    case 'mongodb':
+      return mongoTarget();
+  }
+}
+
+/**
+ * @param {string} folder
+ * @returns {Target}
+ */
+function sqliteTarget(folder) {
+  let number = 0;
+  const file = () => join(folder, `target-${String(number)}.db`);
+  return {
+    config: () => ({ dialect: 'sqlite', uri: file() }),
+    rows: (table) => throughDialect({ dialect: 'sqlite', uri: file() }, table),
+    reset: async () => {
+      number += 1;
+      await Promise.resolve();
+    },
+    remove: async () => {
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** @returns {Promise<Target>} */
+async function postgresTarget() {
+  const server = await startPostgres();
+  let number = 0;
+  let uri = server.uri;
+  const database = () => `target_${String(number)}`;
+  return {
+    config: () => ({ dialect: 'postgres', uri }),
+    kill: () => restart(server),
+    rows: async (table) => {
+      const json = await server.psql(`SELECT coalesce(json_agg(t), '[]') FROM ${table} t`, database());
+      return normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (JSON.parse(json)));
+    },
+    reset: async () => {
+      number += 1;
+      uri = await server.createDatabase(database());
+    },
+    remove: () => server.remove(),
+  };
+}
+
+/** @returns {Promise<Target>} */
+async function mariadbTarget() {
+  const server = await startMariadb();
+  let number = 0;
+  const config = () => {
+    const uri = new URL(server.uri);
+    uri.pathname = `/target_${String(number)}`;
+    return /** @type {const} */ ({ dialect: 'mariadb', uri: uri.href });
+  };
+  return {
+    config,
+    kill: () => restart(server),
+    rows: (table) => throughDialect(config(), table),
+    reset: async () => {
+      number += 1;
+      await server.sql(`CREATE DATABASE target_${String(number)}`);
+    },
+    remove: () => server.remove(),
+  };
+}
+
+/** @returns {Promise<Target>} */
+async function mongoTarget() {
+  const server = await startMongo();
+  let number = 0;
+  const database = () => `target_${String(number)}`;
+  const uri = () => {
+    const url = new URL(server.uri);
+    url.pathname = `/${database()}`;
+    url.searchParams.set('serverSelectionTimeoutMS', '2000');
+    return url.href;
+  };
+  return {
+    config: () => ({ dialect: 'mongodb', uri: uri() }),
+    kill: () => restart(server),
+    rows: async (table) => {
+      const client = new MongoClient(server.uri, { serverSelectionTimeoutMS: 2000, promoteLongs: true });
+      try {
+        const documents = await client.db(database()).collection(table).find().toArray();
+        return normalRows(table, documents.map((document) => plain(table, document)));
+      } finally {
+        await client.close();
+      }
+    },
+    reset: async () => {
+      number += 1;
+      await Promise.resolve();
+    },
+    remove: () => server.remove(),
+  };
+}
+
+/**
+ * A document as a row: its key under the names of the source.
+ * @param {string} table
+ * @param {import('mongodb').Document} document
+ * @returns {import('./rows.mjs').Row}
+ */
+function plain(table, document) {
+  const row = Object.fromEntries(
+    Object.entries(document).map(([name, value]) => [name, isDecimal(value) ? value.toString() : /** @type {unknown} */ (value)]),
+  );
+  if (table === 'item') return { ...row, id: row.id ?? row._id };
+  return { .../** @type {object} */ (typeof row._id === 'object' ? row._id : {}), ...row };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is {toString(): string}}
+ */
+function isDecimal(value) {
+  return typeof value === 'object' && value !== null && '_bsontype' in value && value._bsontype === 'Decimal128';
+}
+
+/**
+ * @param {import('replicaverse').ConnectionConfig} config
+ * @param {string} table
+ */
+async function throughDialect(config, table) {
+  const dialect = await createIsolatedDialect({ ...config, schemaStrategy: 'none' });
+  try {
+    return normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (await dialect.executeQuery(`SELECT * FROM ${table}`)));
+  } finally {
+    await dialect.disconnect();
+  }
+}
+
+/** @param {{kill(): Promise<void>, start(): Promise<void>}} server */
+async function restart(server) {
+  await server.kill();
+  await server.start();
+}

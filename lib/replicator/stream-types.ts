@@ -1,0 +1,96 @@
+// The types of continuous change capture: states, reports and the changes themselves.
+
+/**
+ * What a rule that was started is doing. `standby`: another process streams it, and this one takes over when that one
+ * ends. `retrying`: a database cannot be reached, and is tried again. `lost`: the source no longer holds the changes, and
+ * `resync` repairs the target. `failed`: it has stopped for the reason given.
+ */
+export type RuleStreamState = 'starting' | 'copying' | 'streaming' | 'standby' | 'retrying' | 'stopped' | 'lost' | 'failed';
+
+/** A rule has come into another state. */
+export interface StateReport {
+  rule: string;
+  state: RuleStreamState;
+  /** Why, where there is more to say. */
+  reason?: string;
+}
+
+/** A rule that was started, as it stands. */
+export interface RuleState extends StateReport {
+  /** Up to where in the source's log the target is, in the source's own form; null before the first synchronisation. */
+  position: string | null;
+  /** Milliseconds between the commit of the newest change at the target and its arrival there; 0 when nothing is waiting; null when unknown. */
+  lag: number | null;
+  /** Bytes of its log that the source keeps for the rule; null when unknown. */
+  retainedBytes: number | null;
+  /** Since when it has been in this state. */
+  since: Date;
+}
+
+/** Transactions of the source that were applied in one transaction of the target. */
+export interface BatchReport {
+  rule: string;
+  transactions: number;
+  created: number;
+  updated: number;
+  deleted: number;
+  /** Changes that the conflict rule left alone. */
+  skipped: number;
+  /** Rows that were set aside because the target refuses them. */
+  failed: number;
+  /** Up to where in the source's log the target is now. */
+  position: string;
+  /** When the newest of the transactions was committed, by the clock of the source. */
+  committedAt: Date | null;
+  /** Milliseconds that applying took. */
+  duration: number;
+}
+
+/** How far a rule is behind. */
+export interface LagReport {
+  rule: string;
+  /** Milliseconds; null when unknown. */
+  lag: number | null;
+  /** Bytes of its log that the source keeps for the rule; null when unknown. */
+  retainedBytes: number | null;
+}
+
+/** What happened to a row, or with `truncate` to all of them. */
+export type ChangeOperation = 'insert' | 'update' | 'delete' | 'truncate';
+
+/** A change that was applied at the target. */
+export interface ChangeNotice {
+  rule: string;
+  collection: string;
+  operation: ChangeOperation;
+  /** The primary key, the parts joined by commas; empty for `truncate`. */
+  key: string;
+  /** When it was committed, by the clock of the source. */
+  at: Date;
+}
+
+/** A change of the source, as `changes` delivers it. */
+export interface SourceChange<T = Record<string, unknown>> {
+  collection: string;
+  operation: ChangeOperation;
+  /** The columns of the primary key; of a row whose key changed, as it is now. Empty for `truncate`. */
+  key: Partial<T>;
+  /** The primary key before, where it changed. */
+  oldKey?: Partial<T>;
+  /** The row as it is now; of `insert` and `update`. Columns in `unchanged` are left out. */
+  row?: T;
+  /** Columns of large values that an update left as they were and whose values the log does not tell. */
+  unchanged?: string[];
+  /** Where its transaction lies in the source's log, in the source's own form. */
+  position: string;
+  /** When its transaction was committed, by the clock of the source. */
+  committedAt: Date;
+  /** The source's name for its transaction. */
+  transaction: string;
+}
+
+/** How changes are followed. */
+export interface ChangesOptions {
+  /** Ends the iteration when it is aborted. */
+  signal?: AbortSignal;
+}
