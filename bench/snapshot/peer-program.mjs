@@ -42,7 +42,7 @@ export async function countSqliteRows(file) {
  * @param {object} job goes over standard input, because URIs hold passwords
  * @returns {Promise<{rows: number, seconds: number}>}
  */
-async function runProgram(job) {
+export async function runProgram(job) {
   const folder = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
   return JSON.parse(await runGuarded(path.join(folder, 'release', PACKAGE), [], { input: JSON.stringify(job) }));
 }

@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub(crate) enum Job {
     /// Reads a table into memory, and then inserts it at the target, which is what is timed.
     Insert { source: Place, target: Place, table: String },
+    /// Writes events of ready operations to a collection, which is what is timed.
+    Change { target: Place, table: String, events: usize },
     /// Counts the rows of a table in a SQLite file.
     CountSqlite { file: String, table: String },
 }

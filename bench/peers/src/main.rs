@@ -1,5 +1,6 @@
 //! One run of a peer: reads a job from standard input, inserts ready values, prints the outcome as JSON.
 
+mod changes;
 mod job;
 mod mongodb;
 mod mysql;
@@ -39,6 +40,7 @@ async fn run() -> Result<Outcome, Failure> {
                 other => Err(Failure::NoPeer(other.name())),
             }
         }
+        Job::Change { target, table, events } => changes::change(&target.uri, &table, events).await,
         Job::CountSqlite { file, table } => sqlite::count(&file, &table),
     }
 }
