@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../support/index.mjs';
+import { firstOverlap } from './audit.mjs';
 import { Random } from './random.mjs';
 import { firstDifference, normalRows } from './rows.mjs';
 import { SCHEMA, TABLES, Workload } from './workload.mjs';
@@ -17,6 +18,7 @@ const SETTLE_MS = 60_000;
  * @property {number} seed
  * @property {number} committed transactions
  * @property {string[]} kills what was killed, in order
+ * @property {number} batches that were applied, as the target recorded them
  */
 
 /** The process that replicates, started again whenever it was killed. */
@@ -64,7 +66,7 @@ class Replicator {
  * @param {number} [options.durationMs] of the workload
  * @param {number} [options.kills]
  * @returns {Promise<SeedReport>}
- * @throws {Error} when source and target differ in the end, naming the first difference
+ * @throws {Error} when source and target differ in the end, naming the first difference, or when something was applied twice
  */
 export async function runSeed({ seed, source, target, durationMs = 4000, kills = 4 }) {
   const random = new Random(seed);
@@ -77,8 +79,10 @@ export async function runSeed({ seed, source, target, durationMs = 4000, kills =
   const workload = new Workload(uri, new Random(random.below(2 ** 32)));
   const working = workload.run();
   const killed = [];
+  let batches = 0;
   try {
     replicator.start();
+    await target.startAudit();
     for (let number = 0; number < kills; number += 1) {
       await delay((durationMs / (kills + 1)) * (0.3 + random.next()));
       const victim = random.pick(target.kill ? ['process', 'process', 'source', 'target'] : ['process', 'process', 'source']);
@@ -95,13 +99,17 @@ export async function runSeed({ seed, source, target, durationMs = 4000, kills =
     workload.stop();
     await working;
     await settle(source, database, target, seed, killed, replicator);
+    const ranges = await target.endAudit();
+    const overlap = firstOverlap(ranges);
+    if (overlap !== undefined) throw new Error(`seed ${String(seed)} (killed: ${killed.join(', ')}): ${overlap}`);
+    batches = ranges.length;
   } finally {
     workload.stop();
     await working;
     await replicator.kill();
     await dropSource(source, database);
   }
-  return { seed, committed: workload.committed, kills: killed };
+  return { seed, committed: workload.committed, kills: killed, batches };
 }
 
 /**

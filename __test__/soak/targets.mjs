@@ -3,7 +3,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { createIsolatedDialect } from 'replicaverse';
-import { startMariadb, startMongo, startPostgres } from '../support/index.mjs';
+import { eventually, startMariadb, startMongo, startPostgres } from '../support/index.mjs';
+import { AUDIT_SQL, MongoAudit, READ_AUDIT, rangesOf } from './audit.mjs';
 import { normalRows } from './rows.mjs';
 
 /** @typedef {'sqlite' | 'postgres' | 'mariadb' | 'mongodb'} TargetKind */
@@ -11,15 +12,14 @@ import { normalRows } from './rows.mjs';
 /** @type {readonly TargetKind[]} */
 export const TARGETS = ['sqlite', 'postgres', 'mariadb', 'mongodb'];
 
-/** A batch that was applied: behind which position of the source's log it begins, and where it ends. */
-/** @typedef {{from: bigint, to: bigint}} Range */
-
 /**
  * @typedef {object} Target
  * @property {() => import('./replicator-process.mjs').Ends['target']} config
  * @property {() => Promise<void>} [kill] and it comes back; a file has no server to kill
  * @property {(table: string) => Promise<import('./rows.mjs').Rows>} rows
  * @property {() => Promise<void>} reset an empty database
+ * @property {() => Promise<void>} startAudit records what is applied from now on, or from when the first checkpoint is there
+ * @property {() => Promise<import('./audit.mjs').Range[]>} endAudit
  * @property {() => Promise<void>} remove
  */
 
@@ -55,6 +55,8 @@ function sqliteTarget(folder) {
       number += 1;
       await Promise.resolve();
     },
+    startAudit: () => startAudit({ dialect: 'sqlite', uri: file() }),
+    endAudit: () => endAudit({ dialect: 'sqlite', uri: file() }),
     remove: async () => {
       await rm(folder, { recursive: true, force: true });
     },
@@ -78,6 +80,8 @@ async function postgresTarget() {
       number += 1;
       uri = await server.createDatabase(database());
     },
+    startAudit: () => startAudit({ dialect: 'postgres', uri }),
+    endAudit: () => endAudit({ dialect: 'postgres', uri }),
     remove: () => server.remove(),
   };
 }
@@ -99,6 +103,8 @@ async function mariadbTarget() {
       number += 1;
       await server.sql(`CREATE DATABASE target_${String(number)}`);
     },
+    startAudit: () => startAudit(config()),
+    endAudit: () => endAudit(config()),
     remove: () => server.remove(),
   };
 }
@@ -107,6 +113,8 @@ async function mariadbTarget() {
 async function mongoTarget() {
   const server = await startMongo();
   let number = 0;
+  /** @type {MongoAudit | undefined} */
+  let audit;
   const database = () => `target_${String(number)}`;
   const uri = () => {
     const url = new URL(server.uri);
@@ -129,6 +137,14 @@ async function mongoTarget() {
     reset: async () => {
       number += 1;
       await Promise.resolve();
+    },
+    startAudit: async () => {
+      audit = new MongoAudit(server.uri, database());
+      await Promise.resolve();
+    },
+    endAudit: async () => {
+      await audit?.close();
+      return audit?.ranges ?? [];
     },
     remove: () => server.remove(),
   };
@@ -164,6 +180,33 @@ async function throughDialect(config, table) {
   const dialect = await createIsolatedDialect({ ...config, schemaStrategy: 'none' });
   try {
     return normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (await dialect.executeQuery(`SELECT * FROM ${table}`)));
+  } finally {
+    await dialect.disconnect();
+  }
+}
+
+/**
+ * The table of checkpoints is there a moment after the replicating process has begun.
+ * @param {{dialect: 'sqlite' | 'postgres' | 'mariadb', uri: string}} config
+ */
+async function startAudit(config) {
+  const attempt = async () => {
+    const dialect = await createIsolatedDialect({ ...config, schemaStrategy: 'none' });
+    try {
+      for (const statement of AUDIT_SQL[config.dialect]) await dialect.executeRun(statement);
+    } finally {
+      await dialect.disconnect();
+    }
+    return true;
+  };
+  await eventually(attempt, { deadlineMs: 30_000, what: 'the table of checkpoints' });
+}
+
+/** @param {{dialect: 'sqlite' | 'postgres' | 'mariadb', uri: string}} config */
+async function endAudit(config) {
+  const dialect = await createIsolatedDialect({ ...config, schemaStrategy: 'none' });
+  try {
+    return rangesOf(/** @type {Record<string, unknown>[]} */ (await dialect.executeQuery(READ_AUDIT)));
   } finally {
     await dialect.disconnect();
   }

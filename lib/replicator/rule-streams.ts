@@ -8,8 +8,8 @@ type Tagged<K extends string, T> = T & { type: K };
 /** What the core reports, with moments in milliseconds. */
 type Report =
   | Tagged<'state', StateReport>
-  | Tagged<'batch', Omit<BatchReport, 'committedAt' | 'duration'> & { committedAtMs: number | null; durationMs: number }>
-  | Tagged<'lag', { rule: string; lagMs: number | null; retainedBytes: number | null }>
+  | Tagged<'batch', Omit<BatchReport, 'committedAt' | 'duration'> & { committedAtMs: number; durationMs: number }>
+  | Tagged<'lag', { rule: string; lagMs: number; retainedBytes: number }>
   | Tagged<'change', Omit<ChangeNotice, 'at'> & { at: number }>
   | Tagged<'error', { rule: string; code: string; message: string; retryable: boolean }>;
 
@@ -31,7 +31,7 @@ export function passOn(json: string, listener: StreamListener): void {
       return;
     case 'batch': {
       const { committedAtMs, durationMs, ...batch } = report as Omit<Extract<Report, { type: 'batch' }>, 'type'>;
-      listener.batch({ ...batch, committedAt: committedAtMs === null ? null : new Date(committedAtMs), duration: durationMs });
+      listener.batch({ ...batch, committedAt: new Date(committedAtMs), duration: durationMs });
       return;
     }
     case 'lag': {
@@ -53,6 +53,6 @@ export function passOn(json: string, listener: StreamListener): void {
 
 /** The states of rules from the core's JSON. */
 export function readRuleStates(json: string): RuleState[] {
-  const states = JSON.parse(json) as (Omit<RuleState, 'since' | 'lag'> & { since: number; lagMs: number | null })[];
-  return states.map(({ since, lagMs, ...state }) => ({ ...state, lag: lagMs, since: new Date(since) }));
+  const states = JSON.parse(json) as (Omit<RuleState, 'since' | 'lag'> & { since: number; lagMs?: number })[];
+  return states.map(({ since, lagMs, ...state }) => ({ ...state, ...(lagMs === undefined ? {} : { lag: lagMs }), since: new Date(since) }));
 }

@@ -3,9 +3,9 @@
 /**
  * What a rule that was started is doing. `standby`: another process streams it, and this one takes over when that one
  * ends. `retrying`: a database cannot be reached, and is tried again. `lost`: the source no longer holds the changes, and
- * `resync` repairs the target. `failed`: it has stopped for the reason given.
+ * `resync` repairs the target. `stopped`: by `stop`, or for the reason given.
  */
-export type RuleStreamState = 'starting' | 'copying' | 'streaming' | 'standby' | 'retrying' | 'stopped' | 'lost' | 'failed';
+export type RuleStreamState = 'starting' | 'copying' | 'streaming' | 'standby' | 'retrying' | 'stopped' | 'lost';
 
 /** A rule has come into another state. */
 export interface StateReport {
@@ -17,12 +17,12 @@ export interface StateReport {
 
 /** A rule that was started, as it stands. */
 export interface RuleState extends StateReport {
-  /** Up to where in the source's log the target is, in the source's own form; null before the first synchronisation. */
-  position: string | null;
-  /** Milliseconds between the commit of the newest change at the target and its arrival there; 0 when nothing is waiting; null when unknown. */
-  lag: number | null;
-  /** Bytes of its log that the source keeps for the rule; null when unknown. */
-  retainedBytes: number | null;
+  /** Up to where in the source's log the target is, in the source's own form, once that is known. */
+  position?: string;
+  /** Milliseconds by which the target is behind, once that has been measured. */
+  lag?: number;
+  /** Bytes of its log that the source keeps for the rule, once that has been measured. */
+  retainedBytes?: number;
   /** Since when it has been in this state. */
   since: Date;
 }
@@ -41,7 +41,7 @@ export interface BatchReport {
   /** Up to where in the source's log the target is now. */
   position: string;
   /** When the newest of the transactions was committed, by the clock of the source. */
-  committedAt: Date | null;
+  committedAt: Date;
   /** Milliseconds that applying took. */
   duration: number;
 }
@@ -49,10 +49,10 @@ export interface BatchReport {
 /** How far a rule is behind. */
 export interface LagReport {
   rule: string;
-  /** Milliseconds; null when unknown. */
-  lag: number | null;
-  /** Bytes of its log that the source keeps for the rule; null when unknown. */
-  retainedBytes: number | null;
+  /** Milliseconds. */
+  lag: number;
+  /** Bytes of its log that the source keeps for the rule. */
+  retainedBytes: number;
 }
 
 /** What happened to a row, or with `truncate` to all of them. */

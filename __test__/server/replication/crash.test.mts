@@ -1,0 +1,31 @@
+// SIGKILL for the replicating process, the source and the target at random moments of a random workload: afterwards both ends
+// are equal, and nothing was applied twice. `npm run soak` runs more seeds.
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { runSeed } from '../../soak/seed.mjs';
+import { TARGETS, startTarget } from '../../soak/targets.mjs';
+import { startPostgres } from '../../support/index.mjs';
+
+const SEEDS = [1, 2, 3, 4, 5];
+
+describe.each(TARGETS)('a crash on the way to %s', (kind) => {
+  it(
+    '2. No change is lost or applied twice on resume',
+    async () => {
+      const [source, target] = await Promise.all([startPostgres(), startTarget(kind, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')))]);
+      try {
+        for (const seed of SEEDS) {
+          const { committed, batches } = await runSeed({ seed, source, target });
+          expect(committed).toBeGreaterThan(0);
+          expect(batches).toBeGreaterThan(0);
+        }
+      } finally {
+        await source.remove();
+        await target.remove();
+      }
+    },
+    5 * 60_000,
+  );
+});
