@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures_util::future::try_join_all;
-use wire::{ConnectConfig, Connection};
+use wire::{ConnectConfig, Connection, ReplicationMode};
 
 use crate::config::ConnectionConfig;
 use crate::error::{Error, ErrorKind, Result, pool_exhausted};
@@ -70,9 +70,31 @@ impl Pool {
         Ok(Connection::connect(&self.config).await?)
     }
 
+    /// A connection of its own that speaks the protocol of logical replication besides SQL.
+    pub(super) async fn connect_for_replication(&self) -> Result<Connection> {
+        let mut config = self.config.clone();
+        config.replication = Some(ReplicationMode::Database);
+        Ok(Connection::connect(&config).await?)
+    }
+
     /// Closes every connection, those in use once they come back.
     pub(super) fn close(&self) {
         self.pool.close();
+    }
+}
+
+/// Rolls back whatever runs on a connection that nobody waits for any more, and gives it back to the pool.
+pub(super) fn roll_back_later(mut connection: Pooled) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            runtime.spawn(async move {
+                if let Err(error) = connection.rollback().await {
+                    tracing::debug!(%error, "an abandoned transaction ends with its connection");
+                }
+            });
+        }
+        // Without its connection the server rolls back.
+        Err(_) => drop(Pooled::take(connection)),
     }
 }
 
