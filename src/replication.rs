@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use napi::Env;
 use napi::Status;
-use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue};
+use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue, block_on};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use replication::{Error, Manager, ProgressListener, ReadRouting, ReplicaConfig, Result, Rule};
@@ -129,10 +129,10 @@ impl NativeReplicationManager {
         settle(rule.and_then(|rule| manager.add_rule(rule)))
     }
 
-    /// Removes a rule.
+    /// Removes a rule. What it has left in its databases is removed in the background.
     #[napi]
     pub fn remove_rule(&self, name: String) -> napi::Result<()> {
-        settle(self.manager()?.remove_rule(&name))
+        settle(block_on(self.manager()?.remove_rule(&name)))
     }
 
     /// Every rule.
