@@ -33,7 +33,7 @@ pub(super) async fn identity(pool: &Pool, kind: DialectKind) -> Result<String> {
 /// Asks by the protocol of replication, which users may whom the function is not granted to.
 async fn identify(pool: &Pool) -> Result<u64> {
     let asked = async {
-        let mut connection = pool.connect_for_replication().await?;
+        let mut connection = pool.connect_replication().await?;
         let identity = connection.identify_system().await?;
         connection.close().await?;
         Ok::<_, Error>(identity.system_id)

@@ -15,6 +15,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SESSION_SETTINGS: &str =
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex";
 
+/// Copying a table may take longer than the limits that are set for the statements of applications.
+const NO_TIME_LIMITS: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0";
+
 /// A connection of the pool, which goes back to it when dropped.
 pub(super) type Pooled = managed::Object<Connector>;
 
@@ -70,10 +73,24 @@ impl Pool {
         Ok(Connection::connect(&self.config).await?)
     }
 
-    /// A connection of its own that speaks the protocol of logical replication besides SQL.
-    pub(super) async fn connect_for_replication(&self) -> Result<Connection> {
+    /// A connection of its own, without limits of time.
+    pub(super) async fn connect_to_copy(&self) -> Result<Connection> {
+        self.connect_unlimited(None).await
+    }
+
+    /// A connection of its own for the commands of replication.
+    pub(super) async fn connect_replication(&self) -> Result<Connection> {
+        self.connect_unlimited(Some(ReplicationMode::Database)).await
+    }
+
+    async fn connect_unlimited(&self, replication: Option<ReplicationMode>) -> Result<Connection> {
+        if self.pool.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the dialect is disconnected"));
+        }
         let mut config = self.config.clone();
-        config.replication = Some(ReplicationMode::Database);
+        config.replication = replication;
+        let options = config.options.take().unwrap_or_default();
+        config.options = Some(format!("{options} {NO_TIME_LIMITS}"));
         Ok(Connection::connect(&config).await?)
     }
 

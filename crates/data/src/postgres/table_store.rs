@@ -12,12 +12,14 @@ use super::catalog::{self, Described, Relation, quoted};
 use super::create_like;
 use super::identity;
 use super::load;
+use super::log::PostgresLog;
 use super::pool::{Pool, Pooled};
 use super::scan::Snapshot;
 use super::stored::StoredTypes;
 use super::types::has_binary_form;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction};
 use crate::value::{Timestamp, Value};
@@ -35,16 +37,20 @@ pub(super) struct PostgresTables {
     kind: DialectKind,
     /// The tables that transactions write.
     targets: Arc<Targets>,
+    /// The log of changes; none on CockroachDB, which has another.
+    log: Option<PostgresLog>,
 }
 
 impl PostgresTables {
     pub(super) fn new(pool: Pool, kind: DialectKind) -> Self {
+        let log = (kind == DialectKind::Postgres).then(|| PostgresLog::new(pool.clone()));
         Self {
             pool,
             may_skip_triggers: OnceCell::new(),
             described: Mutex::default(),
             kind,
             targets: Arc::default(),
+            log,
         }
     }
 
@@ -256,5 +262,12 @@ impl TableStore for PostgresTables {
         connection.begin(None, false).await?;
         let deleted = load::delete(&mut connection, &relation, table, keys).await;
         end(&mut connection, deleted).await
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => self.log.as_ref().map(|log| log as &dyn ChangeLog),
+            LogKind::Trigger => None,
+        }
     }
 }
