@@ -8,13 +8,14 @@ mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
 
 use super::catalog;
+use super::log::SqliteLog;
 use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
 use super::value::as_declared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{
@@ -22,7 +23,7 @@ use crate::table::{
 };
 use crate::value::Value;
 use columns::{declared_type, selected};
-use scan::SqliteSnapshot;
+pub(super) use scan::SqliteSnapshot;
 
 /// Keys looked up by one statement.
 const KEYS_PER_STATEMENT: usize = 500;
@@ -33,11 +34,12 @@ const WRITE_ROWS: usize = 4_000;
 /// The tables of one SQLite database.
 pub(super) struct SqliteStore {
     pools: Arc<SqlitePools>,
+    log: SqliteLog,
 }
 
 impl SqliteStore {
     pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
-        Self { pools }
+        Self { log: SqliteLog::new(Arc::clone(&pools)), pools }
     }
 
     async fn describe_existing(&self, name: &str) -> Result<Table> {
@@ -86,8 +88,7 @@ impl TableStore for SqliteStore {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
-        let connection = self.pools.snapshot().await?;
-        Ok(Box::new(SqliteSnapshot { connection: Arc::new(Mutex::new(connection)) }))
+        Ok(Box::new(SqliteSnapshot::new(self.pools.snapshot().await?)))
     }
 
     /// Counting reads an index from end to end, which SQLite does at millions of rows per second.
@@ -166,6 +167,13 @@ impl TableStore for SqliteStore {
         }
         transaction.commit().await?;
         Ok(deleted)
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => None,
+            LogKind::Trigger => Some(&self.log),
+        }
     }
 }
 
