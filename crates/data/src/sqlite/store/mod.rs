@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::Mutex;
 
 use super::catalog;
+use super::log::SqliteLog;
 use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
 use super::value::as_declared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{
@@ -26,7 +27,7 @@ use crate::table::{
 };
 use crate::value::Value;
 use columns::{declared_type, selected};
-use scan::SqliteSnapshot;
+pub(super) use scan::SqliteSnapshot;
 use transaction::StoreTransaction;
 
 /// Keys looked up by one statement.
@@ -40,11 +41,12 @@ pub(super) struct SqliteStore {
     pools: Arc<SqlitePools>,
     /// The name of a database in memory, which has no other.
     name: uuid::Uuid,
+    log: SqliteLog,
 }
 
 impl SqliteStore {
     pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
-        Self { pools, name: uuid::Uuid::new_v4() }
+        Self { log: SqliteLog::new(Arc::clone(&pools)), pools, name: uuid::Uuid::new_v4() }
     }
 
     async fn describe_existing(&self, name: &str) -> Result<Table> {
@@ -93,8 +95,7 @@ impl TableStore for SqliteStore {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
-        let connection = self.pools.snapshot().await?;
-        Ok(Box::new(SqliteSnapshot { connection: Arc::new(Mutex::new(connection)) }))
+        Ok(Box::new(SqliteSnapshot::new(self.pools.snapshot().await?)))
     }
 
     /// Counting reads an index from end to end, which SQLite does at millions of rows per second.
@@ -161,6 +162,13 @@ impl TableStore for SqliteStore {
 
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
         Ok(Box::new(StoreTransaction::begin(&self.pools).await?))
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => None,
+            LogKind::Trigger => Some(&self.log),
+        }
     }
 }
 
