@@ -2,6 +2,7 @@
 //!
 //! The modules of exported classes are public, because JavaScript is who uses them.
 
+pub mod change_feed;
 pub mod connection_config;
 pub mod copy;
 pub mod dialect;
@@ -10,6 +11,7 @@ mod foreign_dialect;
 pub mod js_text;
 pub mod multiverse;
 pub mod replication;
+mod rule_observer;
 pub mod schema;
 mod statement_log;
 mod task;

@@ -2,18 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::Env;
 use napi::Status;
-use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue};
+use napi::bindgen_prelude::{AsyncBlock, AsyncBlockBuilder, ToNapiValue, block_on};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use replication::{Error, Manager, ProgressListener, ReadRouting, ReplicaConfig, Result, Rule};
+use replication::{Error, Manager, ProgressListener, ReadRouting, Repair, ReplicaConfig, Result, Rule};
 use serde::Serialize;
 
+use crate::change_feed::NativeChangeFeed;
 use crate::dialect::NativeDialect;
 use crate::error::replication_error;
 use crate::foreign_dialect::{ForeignDialect, ForeignFunction};
+use crate::rule_observer::{JsObserver, ReportFunction};
 use crate::schema::NativeSchema;
 use crate::task::OnRuntime;
 
@@ -24,6 +27,8 @@ type ProgressFunction = ThreadsafeFunction<String, (), String, Status, false, tr
 #[napi]
 pub struct NativeReplicationManager {
     manager: OnRuntime<Arc<Manager>>,
+    /// Whether anybody listens to the single changes of rules that stream.
+    tells_changes: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -32,7 +37,7 @@ impl NativeReplicationManager {
     #[napi(constructor)]
     #[allow(clippy::new_without_default, reason = "only JavaScript constructs it")]
     pub fn new() -> Self {
-        Self { manager: OnRuntime::new(Arc::new(Manager::new())) }
+        Self { manager: OnRuntime::new(Arc::new(Manager::new())), tells_changes: Arc::default() }
     }
 
     /// Enters and connects a replica.
@@ -129,10 +134,10 @@ impl NativeReplicationManager {
         settle(rule.and_then(|rule| manager.add_rule(rule)))
     }
 
-    /// Removes a rule.
+    /// Removes a rule. What it has left in its databases is removed in the background.
     #[napi]
     pub fn remove_rule(&self, name: String) -> napi::Result<()> {
-        settle(self.manager()?.remove_rule(&name))
+        settle(block_on(self.manager()?.remove_rule(&name)))
     }
 
     /// Every rule.
@@ -155,10 +160,64 @@ impl NativeReplicationManager {
         self.run(env, |manager| async move { json(&manager.sync(&rule, listener).await?) })
     }
 
-    /// Compares source and target of a rule.
+    /// Copies a rule of mode `cdc` anew; progress is told to the function, if there is one.
     #[napi]
-    pub fn verify(&self, env: &Env, rule: String) -> napi::Result<AsyncBlock<String>> {
-        self.run(env, |manager| async move { json(&manager.verify(&rule).await?) })
+    pub fn resync(
+        &self,
+        env: &Env,
+        rule: String,
+        #[napi(ts_arg_type = "((progress: string) => void) | undefined | null")] on_progress: Option<
+            ProgressFunction,
+        >,
+    ) -> napi::Result<AsyncBlock<String>> {
+        let listener = on_progress.map(progress_listener);
+        self.run(env, |manager| async move { json(&manager.resync(&rule, listener).await?) })
+    }
+
+    /// Streams a rule of mode `cdc`; what happens is told to the function.
+    #[napi]
+    pub fn start(
+        &self,
+        env: &Env,
+        rule: String,
+        #[napi(ts_arg_type = "(report: string) => void")] on_report: ReportFunction,
+    ) -> napi::Result<AsyncBlock<()>> {
+        let observer = Arc::new(JsObserver::new(on_report, Arc::clone(&self.tells_changes)));
+        self.run(env, |manager| async move { manager.start(&rule, observer).await })
+    }
+
+    /// Ends the stream of a rule.
+    #[napi]
+    pub fn stop(&self, env: &Env, rule: String) -> napi::Result<AsyncBlock<()>> {
+        self.run(env, |manager| async move { manager.stop(&rule).await })
+    }
+
+    /// From now on rules that stream tell of every single change.
+    #[napi]
+    pub fn tell_changes(&self) {
+        self.tells_changes.store(true, Ordering::Relaxed);
+    }
+
+    /// The rules that stream.
+    #[napi]
+    pub fn rule_states(&self) -> napi::Result<String> {
+        settle(json(&self.manager()?.running()))
+    }
+
+    /// The changes of a rule, or of every table of a project.
+    #[napi]
+    pub fn changes(&self, env: &Env, rule_or_project: String) -> napi::Result<AsyncBlock<NativeChangeFeed>> {
+        self.run(
+            env,
+            |manager| async move { Ok(NativeChangeFeed::new(manager.changes(&rule_or_project).await?)) },
+        )
+    }
+
+    /// Compares source and target of a rule, and repairs what differs as far as it is asked to.
+    #[napi]
+    pub fn verify(&self, env: &Env, rule: String, repair: String) -> napi::Result<AsyncBlock<String>> {
+        let repair = settle(Repair::parse(&repair))?;
+        self.run(env, |manager| async move { json(&manager.verify(&rule, repair).await?) })
     }
 
     /// The stats of the last run of a rule, or of `project/replica`.
@@ -197,12 +256,13 @@ impl NativeReplicationManager {
         Ok(self.manager()?.projects())
     }
 
-    /// Closes every connection.
+    /// Ends every stream and closes every connection. What rules that were removed have left behind, with the statements to
+    /// run.
     #[napi]
-    pub fn disconnect_all(&self, env: &Env) -> napi::Result<AsyncBlock<()>> {
+    pub fn disconnect_all(&self, env: &Env) -> napi::Result<AsyncBlock<Vec<String>>> {
         self.run(env, |manager| async move {
             manager.disconnect_all().await;
-            Ok(())
+            Ok(manager.take_removal_failures().into_iter().map(|failure| failure.message).collect())
         })
     }
 

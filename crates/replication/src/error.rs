@@ -73,9 +73,9 @@ pub enum Error {
     /// No mode of that name exists.
     #[error("Mode de replication inconnu: {0}; known are snapshot, cdc, bidirectional")]
     UnknownMode(String),
-    /// Changes of this rule would have to be captured in a way that this version does not have.
+    /// Changes of this rule would have to be captured in a way that its source does not have.
     #[error(
-        "rule \"{rule}\": mode cdc with capture: '{capture}' is not part of this version; set capture: 'poll' (by \
+        "rule \"{rule}\": changes of this source cannot be captured with capture: '{capture}'; set capture: 'poll' (by \
          updatedAt, without deletes), or use mode snapshot"
     )]
     UnsupportedCapture {
@@ -84,6 +84,69 @@ pub enum Error {
         /// Its way of capture.
         capture: &'static str,
     },
+    /// The rule is being run already.
+    #[error("rule \"{0}\" is running already; stop it first")]
+    RuleRunning(String),
+    /// The log no longer holds the changes that are to be applied next.
+    #[error(
+        "rule \"{rule}\": the log of the source no longer holds the changes to be applied next ({reason}); repair the \
+             target with resync"
+    )]
+    LogLost {
+        /// The rule.
+        rule: String,
+        /// What became of the log.
+        reason: String,
+    },
+    /// The source keeps more of its log for the rule than it may.
+    #[error(
+        "rule \"{rule}\": the source kept {retained} bytes of its log, of {most} that it may (maxRetainedBytes); the \
+             rule was stopped and they were given free, so that its next run copies everything anew"
+    )]
+    LogRetention {
+        /// The rule.
+        rule: String,
+        /// The bytes kept.
+        retained: u64,
+        /// The bytes that may be kept.
+        most: u64,
+    },
+    /// The target refused a row, and the rule is to stop then.
+    #[error(
+        "rule \"{rule}\": the target refused the row {key} of \"{collection}\" ({reason}); correct it, or set \
+             onRowError: 'dead-letter'"
+    )]
+    RowRefused {
+        /// The rule.
+        rule: String,
+        /// The collection.
+        collection: String,
+        /// The row's key.
+        key: String,
+        /// Why it was refused.
+        reason: String,
+    },
+    /// Columns of the source have changed, and those of the target are not to.
+    #[error(
+        "rule \"{rule}\": of table \"{source_table}\" at the source {changes}; change table \"{target_table}\" at the \
+             target alike, or give it schemaStrategy: 'update'; nothing was lost"
+    )]
+    SchemaChanged {
+        /// The rule.
+        rule: String,
+        /// What has changed.
+        changes: String,
+        /// The table at the source.
+        source_table: String,
+        /// The table at the target.
+        target_table: String,
+    },
+    /// Another process runs the rule.
+    #[error("rule \"{0}\" is run by another process now")]
+    LeaseLost(String),
+    /// What a run is based on has changed, so that it begins anew.
+    #[error("{0}")]
+    Retry(String),
     /// A setting is missing or malformed.
     #[error("{field}: {problem}")]
     Config {
@@ -129,6 +192,13 @@ impl Error {
             Self::NoMaster { .. } => "ERR_NO_MASTER",
             Self::UnknownMode(_) => "ERR_UNKNOWN_MODE",
             Self::UnsupportedCapture { .. } => "ERR_UNSUPPORTED",
+            Self::RuleRunning(_) => "ERR_RULE_RUNNING",
+            Self::LogLost { .. } => "ERR_LOG_LOST",
+            Self::LogRetention { .. } => "ERR_LOG_RETENTION",
+            Self::RowRefused { .. } => "ERR_ROW_REFUSED",
+            Self::SchemaChanged { .. } => "ERR_SCHEMA_CHANGED",
+            Self::LeaseLost(_) => "ERR_LEASE_LOST",
+            Self::Retry(_) => "ERR_CONFLICT",
             Self::Config { .. } => "ERR_CONFIG",
             Self::TreeFile { .. } => "ERR_TREE_FILE",
             Self::Database { source, .. } => source.code(),

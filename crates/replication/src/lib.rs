@@ -4,6 +4,7 @@
 
 mod bidirectional;
 mod bulk;
+mod cdc;
 mod error;
 mod manager;
 mod poll;
@@ -18,9 +19,12 @@ pub use bulk::{
     CollectionReport, CopyEnd, CopyListener, CopyOptions, CopyProgress, CopyReport, CopyTarget,
     DestinationReport, Problem, Stop, copy,
 };
+pub use cdc::{
+    CdcEvent, CdcObserver, ChangeFeed, FeedChange, RemovalFailure, RowOperation, RuleState, RunState,
+};
 pub use error::{Error, Result};
 pub use manager::Manager;
-pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, Rule};
+pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, OnRowError, Rule};
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{ReadRouting, ReplicaConfig, ReplicaStatus, Role, State};

@@ -1,5 +1,7 @@
 //! The manager: replicas of projects, rules between projects, and their runs.
 
+mod streams;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,6 +10,7 @@ use data::{Dialect, EntitySchema};
 use indexmap::IndexMap;
 
 use crate::bidirectional::converge;
+use crate::cdc::{Goal, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
 use crate::rule::{Capture, Mode, Rule};
@@ -16,6 +19,7 @@ use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology};
 use crate::tree::{LoadedTree, Tree};
 use crate::verify::{Repair, Verdict, verify};
+use streams::Stream;
 
 /// Replicas of projects and rules between projects. Every call is safe from any thread.
 #[derive(Default)]
@@ -34,6 +38,11 @@ struct ManagerState {
     /// One lock per rule, so that two runs of it follow each other.
     runs: IndexMap<String, Arc<tokio::sync::Mutex<()>>>,
     persist_to: Option<PathBuf>,
+    /// The rules that are streamed, or were until an error stopped them.
+    streams: IndexMap<String, Arc<Stream>>,
+    /// The tasks that remove what rules have left behind, and what they could not remove.
+    removals: Vec<tokio::task::JoinHandle<()>>,
+    removal_failures: Arc<Mutex<Vec<RemovalFailure>>>,
 }
 
 impl Manager {
@@ -177,11 +186,16 @@ impl Manager {
         self.persist()
     }
 
-    /// Removes a rule with its stats; a run that has begun goes on to its end.
+    /// Removes a rule with its stats; a run of `sync` that has begun goes on to its end. A rule that is streamed is stopped,
+    /// and what it has left in the databases is removed in the background; what cannot be removed is listed by
+    /// [`take_removal_failures`](Self::take_removal_failures).
     ///
     /// # Errors
     /// [`Error::UnknownRule`].
-    pub fn remove_rule(&self, name: &str) -> Result<()> {
+    pub async fn remove_rule(&self, name: &str) -> Result<()> {
+        let rule = self.rule(name)?;
+        let ends = self.ends(&rule);
+        let stream = self.state().streams.shift_remove(name);
         {
             let mut state = self.state();
             state.rules.shift_remove(name).ok_or_else(|| Error::UnknownRule(name.to_owned()))?;
@@ -189,6 +203,9 @@ impl Manager {
             state.cursors.shift_remove(name);
             state.polls.shift_remove(name);
             state.runs.shift_remove(name);
+        }
+        if rule.reads_log() {
+            self.remove_in_background(rule, stream, ends.ok());
         }
         self.persist()
     }
@@ -210,7 +227,7 @@ impl Manager {
         let rule = self.enabled_rule(rule_name)?;
         let (begun, begun_at) = (Instant::now(), millis_now());
         let mut details = Vec::new();
-        let outcome = self.run(&rule, listener, &mut details).await;
+        let outcome = self.run(&rule, Goal::CatchUp, listener, &mut details).await;
         let mut stats = SyncStats::of_run(rule_name, begun.elapsed(), details);
         stats.errors += u64::from(outcome.is_err());
         self.record(&rule, &stats, begun_at, outcome.is_ok());
@@ -220,10 +237,11 @@ impl Manager {
     async fn run(
         &self,
         rule: &Rule,
+        goal: Goal,
         listener: Option<ProgressListener>,
         details: &mut Vec<CollectionStats>,
     ) -> Result<()> {
-        let (source, target) = (self.end(rule, "source")?, self.end(rule, "target")?);
+        let (source, target) = self.ends(rule)?;
         match (rule.mode, rule.capture) {
             (Mode::Snapshot, _) => mirror(rule, source, target, listener, details).await,
             (Mode::Bidirectional, _) => converge(rule, &source, &target, listener, details).await,
@@ -233,9 +251,7 @@ impl Manager {
                 self.state().polls.insert(rule.name.clone(), polled);
                 outcome
             }
-            (Mode::Cdc, capture) => {
-                Err(Error::UnsupportedCapture { rule: rule.name.clone(), capture: capture.name() })
-            }
+            (Mode::Cdc, _) => self.capture(rule, goal, listener, details).await,
         }
     }
 
@@ -245,7 +261,7 @@ impl Manager {
     /// As [`sync`](Self::sync).
     pub async fn verify(&self, rule_name: &str, repair: Repair) -> Result<Verdict> {
         let rule = self.rule(rule_name)?;
-        let (source, target) = (self.end(&rule, "source")?, self.end(&rule, "target")?);
+        let (source, target) = self.ends(&rule)?;
         verify(&rule, &source, &target, repair)
             .await
             .map_err(Error::database_in(format!("rule \"{rule_name}\"")))
@@ -253,6 +269,9 @@ impl Manager {
 
     /// The stats of the last run of a rule, or of `project/replica`.
     pub fn stats(&self, name: &str) -> Option<SyncStats> {
+        if let Some(stream) = self.state().streams.get(name) {
+            return Some(stream.stats());
+        }
         self.state().stats.get(name).cloned()
     }
 
@@ -305,8 +324,10 @@ impl Manager {
         self.state().topology.projects().cloned().collect()
     }
 
-    /// Closes every connection; replicas stay listed as disconnected.
+    /// Stops the rules that are streamed, waits for what is removed in the background, and closes every connection; replicas
+    /// stay listed as disconnected.
     pub async fn disconnect_all(&self) {
+        self.stop_everything().await;
         let connections = self.state().topology.take_connections();
         for connection in connections {
             close(&connection).await;
@@ -327,6 +348,10 @@ impl Manager {
         Ok(Arc::clone(self.state().runs.entry(rule_name.to_owned()).or_default()))
     }
 
+    fn ends(&self, rule: &Rule) -> Result<(End, End)> {
+        Ok((self.end(rule, "source")?, self.end(rule, "target")?))
+    }
+
     /// One end of a rule, by the connected master of its project.
     fn end(&self, rule: &Rule, end: &'static str) -> Result<End> {
         let project = if end == "source" { &rule.source } else { &rule.target };
@@ -334,7 +359,7 @@ impl Manager {
         let master = state.topology.connected_master(project);
         let ready = master.and_then(|master| {
             let dialect = master.connection.clone()?;
-            Some(End::database(dialect, master.schemas.clone()))
+            Some(End::database(dialect, master.schemas.clone()).with_strategy(master.config.schema_strategy))
         });
         ready.ok_or_else(|| Error::NoMaster { end, project: project.clone() })
     }
@@ -356,7 +381,7 @@ impl Manager {
             .cursors
             .entry(name.clone())
             .or_insert_with(|| SyncCursor { rule_name: name, cursors: IndexMap::new() });
-        if rule.mode == Mode::Cdc {
+        if rule.mode == Mode::Cdc && !rule.reads_log() {
             cursor.cursors.extend(polled);
         } else {
             for detail in stats.details.iter().filter(|detail| detail.errors == 0) {

@@ -74,10 +74,30 @@ impl Capture {
     }
 }
 
+/// What happens when the target of a rule of mode `cdc` refuses a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRowError {
+    /// The row is set aside in the target's table `replicaverse_dead_letter`, and tried again.
+    #[default]
+    DeadLetter,
+    /// The rule stops before the transaction that the row belongs to.
+    Stop,
+}
+
+impl OnRowError {
+    fn is_default(&self) -> bool {
+        *self == Self::DeadLetter
+    }
+}
+
 /// How far a poll reads back behind what it has seen, in ms, unless the rule says otherwise.
 pub const DEFAULT_POLL_OVERLAP_MS: u64 = 5000;
 /// The longest overlap, a century: beyond it lie no dates of any use.
 const MOST_POLL_OVERLAP_MS: f64 = 3.2e12;
+
+/// Beyond this a double no longer tells one byte from the next.
+const MOST_RETAINED_BYTES: f64 = 9_007_199_254_740_991.0;
 
 /// A replication rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,6 +123,12 @@ pub struct Rule {
     /// How far a poll reads back behind what it has seen, in ms; the default is [`DEFAULT_POLL_OVERLAP_MS`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_overlap_ms: Option<u64>,
+    /// What happens when the target refuses a row; only mode `cdc` asks.
+    #[serde(skip_serializing_if = "OnRowError::is_default")]
+    pub on_row_error: OnRowError,
+    /// How many bytes of its log the source may keep for the rule. Above that the rule stops and gives them free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retained_bytes: Option<u64>,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -119,6 +145,8 @@ struct RawRule {
     enabled: Option<bool>,
     capture: Option<String>,
     poll_overlap_ms: Option<f64>,
+    on_row_error: Option<String>,
+    max_retained_bytes: Option<f64>,
 }
 
 impl Rule {
@@ -175,6 +203,27 @@ impl Rule {
                 return Err(Error::config(place("pollOverlapMs"), problem));
             }
         };
+        let on_row_error = match raw.on_row_error.as_deref() {
+            None | Some("dead-letter") => OnRowError::DeadLetter,
+            Some("stop") => OnRowError::Stop,
+            Some(other) => {
+                let problem = format!("unknown value \"{other}\"; known are dead-letter, stop");
+                return Err(Error::config(place("onRowError"), problem));
+            }
+        };
+        let max_retained_bytes = match raw.max_retained_bytes {
+            None => None,
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the guard bounds it"
+            )]
+            Some(bytes) if (1.0..=MOST_RETAINED_BYTES).contains(&bytes) => Some(bytes as u64),
+            Some(bytes) => {
+                let problem = format!("expected bytes from 1, found {bytes}");
+                return Err(Error::config(place("maxRetainedBytes"), problem));
+            }
+        };
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -184,8 +233,34 @@ impl Rule {
             enabled: raw.enabled.unwrap_or(true),
             capture,
             poll_overlap_ms,
+            on_row_error,
+            max_retained_bytes,
             name,
         })
+    }
+}
+
+impl Rule {
+    /// What stands for every table of a project's master where no rule does.
+    pub(crate) fn of_project(project: &str) -> Self {
+        Self {
+            name: project.to_owned(),
+            source: project.to_owned(),
+            target: project.to_owned(),
+            mode: Mode::Cdc,
+            collections: vec!["*".to_owned()],
+            conflict_resolution: ConflictResolution::SourceWins,
+            enabled: true,
+            capture: Capture::Auto,
+            poll_overlap_ms: None,
+            on_row_error: OnRowError::default(),
+            max_retained_bytes: None,
+        }
+    }
+
+    /// Whether it learns of changes from a log or from what triggers record.
+    pub(crate) fn reads_log(&self) -> bool {
+        self.mode == Mode::Cdc && self.capture != Capture::Poll
     }
 }
 

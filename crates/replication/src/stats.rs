@@ -70,6 +70,8 @@ pub struct CollectionStats {
     pub errors: u64,
     /// The first of the rows that could not be written.
     pub failures: Vec<Failure>,
+    /// The first of the rows of a rule of mode `cdc` that were left alone although they differ, and why.
+    pub skips: Vec<Failure>,
     /// The conversions that gave something up.
     pub conversions: Vec<Conversion>,
     /// Rows of a bidirectional rule that differed between both sides.
@@ -109,7 +111,7 @@ pub enum Winner {
     Target,
 }
 
-/// A row that could not be written.
+/// A row that could not be written, or was left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// Its primary key: the value, or the values joined by commas; empty if the whole collection failed.
@@ -139,6 +141,14 @@ impl CollectionStats {
         self.errors += 1;
         if self.failures.len() < NAMED_FAILURES {
             self.failures.push(Failure { key, reason });
+        }
+    }
+
+    /// Counts a row that is left alone although it differs.
+    pub(crate) fn skip(&mut self, key: String, reason: &str) {
+        self.skipped += 1;
+        if self.skips.len() < NAMED_FAILURES {
+            self.skips.push(Failure { key, reason: reason.to_owned() });
         }
     }
 
@@ -180,6 +190,8 @@ impl CollectionStats {
         self.errors += part.errors;
         let room = NAMED_FAILURES.saturating_sub(self.failures.len());
         self.failures.extend(part.failures.into_iter().take(room));
+        let room = NAMED_FAILURES.saturating_sub(self.skips.len());
+        self.skips.extend(part.skips.into_iter().take(room));
         for conversion in part.conversions {
             self.convert(&conversion.field, &conversion.reason, conversion.rows);
         }

@@ -63,6 +63,15 @@ pub(super) struct Commands {
     list: Vec<Command>,
 }
 
+/// Whose transaction commands run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// In that of a caller, which has a write concern of its own.
+    Caller,
+    /// In one for this call alone, where its kind asks for one.
+    Call,
+}
+
 /// Writes commands of one kind, beginning another where one is full.
 pub(super) struct CommandWriter<'a> {
     kind: WriteKind,
@@ -81,9 +90,15 @@ struct Open {
 }
 
 impl<'a> CommandWriter<'a> {
-    pub(super) fn new(connection: &Connection, kind: WriteKind, collection: &'a str) -> Result<Self> {
+    pub(super) fn new(
+        connection: &Connection,
+        owner: Owner,
+        kind: WriteKind,
+        collection: &'a str,
+    ) -> Result<Self> {
+        let in_transaction = owner == Owner::Caller || kind.in_transaction(connection);
         // A transaction has one for all of its commands.
-        let write_concern = match connection.write_concern().filter(|_| !kind.in_transaction(connection)) {
+        let write_concern = match connection.write_concern().filter(|_| !in_transaction) {
             Some(concern) => {
                 Some(super::bson::object_of(&RawDocumentBuf::try_from(&concern).map_err(malformed)?)?)
             }
@@ -189,19 +204,38 @@ pub(super) async fn run(connection: &Connection, commands: &Commands) -> Result<
 
 async fn run_in_transaction(connection: &Connection, commands: &[Command]) -> Result<Vec<Document>, Failed> {
     let mut session = start(connection, None).await?;
-    let mut replies = Vec::with_capacity(commands.len());
-    for command in commands {
-        match run_command(connection, command, Some(&mut session)).await {
-            Ok(reply) => replies.push(reply),
-            Err(mut failed) => {
-                // The server may have done this already; then there is nothing left to abort.
-                drop(session.abort_transaction().await);
-                failed.written.clear();
-                return Err(failed);
-            }
+    match run_all(connection, commands, &mut session).await {
+        Ok(replies) => {
+            commit(&mut session).await?;
+            Ok(replies)
+        }
+        Err(failed) => {
+            // The server may have done this already; then there is nothing left to abort.
+            drop(session.abort_transaction().await);
+            Err(failed)
         }
     }
-    commit(&mut session).await?;
+}
+
+/// Runs the commands of a call in the transaction of a session, which the server aborts on an error.
+pub(super) async fn run_within(
+    connection: &Connection,
+    commands: &Commands,
+    session: &mut ClientSession,
+) -> Result<Vec<Document>, Failed> {
+    run_all(connection, &commands.list, session).await
+}
+
+async fn run_all(
+    connection: &Connection,
+    commands: &[Command],
+    session: &mut ClientSession,
+) -> Result<Vec<Document>, Failed> {
+    let mut replies = Vec::with_capacity(commands.len());
+    for command in commands {
+        let run = run_command(connection, command, Some(&mut *session)).await;
+        replies.push(run.map_err(|failed| Failed { written: Vec::new(), ..failed })?);
+    }
     Ok(replies)
 }
 

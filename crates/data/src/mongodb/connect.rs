@@ -26,6 +26,8 @@ pub(super) struct Connection {
     /// Whether the server has transactions: it is a replica set or a sharded cluster.
     pub(super) has_transactions: bool,
     write_concern: Option<WriteConcern>,
+    /// The addresses that the URI names, in order.
+    hosts: String,
     table_prefix: String,
     show_sql: bool,
     /// One for each connection of the pool: the driver itself would wait for one without end.
@@ -43,6 +45,8 @@ impl Connection {
         let options = client_options(config).await?;
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let write_concern = options.write_concern.clone();
+        let mut hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+        hosts.sort_unstable();
         let pool_size = options.max_pool_size.map_or(config.pool.max, |max| max as usize).max(1);
         let client = Client::with_options(options).map_err(|error| config_error(&error, config))?;
         let database = client.database(&name);
@@ -61,6 +65,7 @@ impl Connection {
             strategy: config.schema_strategy,
             has_transactions: sharded || hello.contains_key("setName"),
             write_concern,
+            hosts: hosts.join(","),
             table_prefix: config.table_prefix.clone(),
             show_sql: config.show_sql,
             slots: Semaphore::new(pool_size.min(Semaphore::MAX_PERMITS)),
@@ -74,6 +79,11 @@ impl Connection {
     /// The driver's client, for sessions.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The addresses that the URI names, in order.
+    pub(super) fn hosts(&self) -> &str {
+        &self.hosts
     }
 
     /// Waits until a connection of the pool is free for an operation.

@@ -1,6 +1,7 @@
 //! MongoDB, on the driver `mongodb`.
 
 mod aggregate;
+mod apply;
 mod atomic;
 mod bson;
 mod bulk;
@@ -16,6 +17,7 @@ mod extended;
 mod fields;
 mod filter;
 mod group;
+mod identity;
 mod index;
 mod infer;
 mod json_filter;
@@ -32,6 +34,7 @@ mod tables;
 mod transaction;
 mod unlink;
 mod upsert;
+mod write;
 
 use std::sync::Arc;
 

@@ -19,9 +19,20 @@ pub(super) struct Relation {
     is_plain: bool,
     /// The name as [`Table`] has it: bare in the connection's own schema, else `schema.table`.
     name: String,
+    /// The schema and the table, without quotes.
+    names: (String, String),
 }
 
 impl Relation {
+    pub(super) fn oid(&self) -> u32 {
+        self.oid
+    }
+
+    /// The schema and the table, without quotes.
+    pub(super) fn names(&self) -> (&str, &str) {
+        (&self.names.0, &self.names.1)
+    }
+
     /// What stands after FROM to read or delete the table's own rows, and not those of tables that inherit from it.
     pub(super) fn own_rows(&self) -> String {
         if self.is_plain { format!("ONLY {}", self.quoted) } else { self.quoted.clone() }
@@ -76,6 +87,7 @@ pub(super) async fn find(connection: &mut Connection, name: &str) -> Result<Opti
         oid: text(0)?.parse().unwrap_or_default(),
         quoted: format!("{}.{}", quoted(schema), quoted(table)),
         is_plain: text(4)? == "t",
+        names: (schema.to_owned(), table.to_owned()),
         name: if text(3)? == "t" { table.to_owned() } else { format!("{schema}.{table}") },
     }))
 }

@@ -1,7 +1,10 @@
 //! Values from the binary form in which PostgreSQL sends them (the send functions of each type).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
+use super::json_numbers::plain_numbers;
 use super::numeric::decimal_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{ColumnType, Row, Table};
@@ -106,11 +109,14 @@ pub(super) fn time_text(micros: i64) -> String {
     }
 }
 
-/// `jsonb` has its version before the text, `json` nothing.
-fn json(field: &[u8]) -> Result<Value> {
-    let text = field.strip_prefix(&[1]).unwrap_or(field);
+/// `jsonb` has its version before the text, `json` nothing. The latter comes out as it would after a cast to `jsonb`.
+pub(super) fn json(field: &[u8]) -> Result<Value> {
+    let text = match field.strip_prefix(&[1]) {
+        Some(text) => Cow::Borrowed(text),
+        None => plain_numbers(field),
+    };
     // PostgreSQL holds numbers and depths that serde_json does not read; that is the value's fault, not the server's.
-    column_from_json_text(text)
+    column_from_json_text(&text)
         .map_err(|error| Error::new(ErrorKind::Value, format!("a JSON value cannot be read: {error}")))
 }
 

@@ -1,12 +1,16 @@
 //! PostgreSQL and CockroachDB, over our own wire client.
 
+mod apply;
 mod catalog;
 mod create_like;
 mod decode;
 mod encode;
 mod error;
+mod identity;
+mod json_numbers;
 mod live_columns;
 mod load;
+mod log;
 mod numeric;
 mod own_tables;
 mod pack;
@@ -34,6 +38,6 @@ use crate::sql::{Shared, SqlDialect};
 pub(crate) async fn open(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> {
     let pool = pool::Pool::open(config).await?;
     let session = Arc::new(session::PostgresSession::new(pool.clone(), config.dialect));
-    let tables = Arc::new(table_store::PostgresTables::new(pool));
+    let tables = Arc::new(table_store::PostgresTables::new(pool, config.dialect));
     Ok(Arc::new(SqlDialect::new(session, syntax::syntax_of(config.dialect), Shared::new(config), tables)))
 }

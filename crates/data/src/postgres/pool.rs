@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures_util::future::try_join_all;
-use wire::{ConnectConfig, Connection};
+use wire::{ConnectConfig, Connection, ReplicationMode};
 
 use crate::config::ConnectionConfig;
 use crate::error::{Error, ErrorKind, Result, pool_exhausted};
@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Values must come in one notation, whatever the server's or the role's defaults.
 const SESSION_SETTINGS: &str =
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex";
+
+/// Copying a table may take longer than the limits that are set for the statements of applications.
+const NO_TIME_LIMITS: &str = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0";
 
 /// A connection of the pool, which goes back to it when dropped.
 pub(super) type Pooled = managed::Object<Connector>;
@@ -70,9 +73,45 @@ impl Pool {
         Ok(Connection::connect(&self.config).await?)
     }
 
+    /// A connection of its own, without limits of time.
+    pub(super) async fn connect_to_copy(&self) -> Result<Connection> {
+        self.connect_unlimited(None).await
+    }
+
+    /// A connection of its own for the commands of replication.
+    pub(super) async fn connect_replication(&self) -> Result<Connection> {
+        self.connect_unlimited(Some(ReplicationMode::Database)).await
+    }
+
+    async fn connect_unlimited(&self, replication: Option<ReplicationMode>) -> Result<Connection> {
+        if self.pool.is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the dialect is disconnected"));
+        }
+        let mut config = self.config.clone();
+        config.replication = replication;
+        let options = config.options.take().unwrap_or_default();
+        config.options = Some(format!("{options} {NO_TIME_LIMITS}"));
+        Ok(Connection::connect(&config).await?)
+    }
+
     /// Closes every connection, those in use once they come back.
     pub(super) fn close(&self) {
         self.pool.close();
+    }
+}
+
+/// Rolls back whatever runs on a connection that nobody waits for any more, and gives it back to the pool.
+pub(super) fn roll_back_later(mut connection: Pooled) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            runtime.spawn(async move {
+                if let Err(error) = connection.rollback().await {
+                    tracing::debug!(%error, "an abandoned transaction ends with its connection");
+                }
+            });
+        }
+        // Without its connection the server rolls back.
+        Err(_) => drop(Pooled::take(connection)),
     }
 }
 

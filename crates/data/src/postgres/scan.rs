@@ -9,12 +9,13 @@ use wire::{Connection, IsolationLevel};
 
 use super::catalog::{self, quoted};
 use super::decode::decode_tuples;
-use super::encode::timestamp_text;
+use super::encode::{text_of, timestamp_text};
 use super::stored::StoredTypes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{
-    BatchSender, BatchStream, ColumnType, ReadSnapshot, RowBatch, ScanOptions, Table, spawn_scan,
+    BatchSender, BatchStream, ColumnType, ReadSnapshot, RowBatch, ScanOptions, Table, TableColumn, spawn_scan,
 };
+use crate::value::Value;
 
 /// A batch is handed on when it has this many rows or bytes.
 const BATCH_ROWS: usize = 10_000;
@@ -35,7 +36,12 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) async fn begin(mut connection: Connection) -> Result<Self> {
         connection.begin(Some(IsolationLevel::RepeatableRead), true).await?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        Ok(Self::begun(connection))
+    }
+
+    /// The view of a transaction that the caller has begun.
+    pub(super) fn begun(connection: Connection) -> Self {
+        Self { connection: Arc::new(Mutex::new(connection)) }
     }
 }
 
@@ -49,10 +55,11 @@ impl ReadSnapshot for Snapshot {
         };
         // A reader that leaves early has the COPY cancelled, which must not end the whole snapshot.
         connection.simple_query("SAVEPOINT scan").await?;
+        let key = key_table(&table).columns;
         let layout = if options.keys_only { Arc::new(key_table(&table)) } else { table };
         let catalogued = catalog::describe(&mut connection, &relation).await?.table;
         let stored = StoredTypes::of(&catalogued, &layout);
-        let statement = copy_statement(&relation.own_rows(), &catalogued, &stored, &options);
+        let statement = copy_statement(&relation.own_rows(), &catalogued, &stored, &options, &key);
         // Tuples are decoded by the table they are handed over with, so its types must be the stored ones.
         let binary_tuples = options.binary_tuples && stored.are_declared();
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
@@ -142,7 +149,13 @@ async fn recover(connection: &mut Connection) {
 }
 
 /// COPY takes no parameters, so that values stand in the statement.
-fn copy_statement(relation: &str, catalogued: &Table, stored: &StoredTypes, options: &ScanOptions) -> String {
+fn copy_statement(
+    relation: &str,
+    catalogued: &Table,
+    stored: &StoredTypes,
+    options: &ScanOptions,
+    key: &[TableColumn],
+) -> String {
     let columns = stored.selection();
     let mut conditions = Vec::new();
     if let Some(discriminator) = &options.discriminator {
@@ -164,9 +177,27 @@ fn copy_statement(relation: &str, catalogued: &Table, stored: &StoredTypes, opti
             conditions.push(format!("({column} >= '{moment}' OR {column} IS NULL{further})"));
         }
     }
+    if let Some(range) = &options.range {
+        conditions.extend(range.after.iter().map(|bound| key_condition(key, ">", bound)));
+        conditions.extend(range.up_to.iter().map(|bound| key_condition(key, "<=", bound)));
+    }
     let condition =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("COPY (SELECT {columns} FROM {relation}{condition}) TO STDOUT (FORMAT binary)")
+}
+
+/// Compares the key with a bound, as the database orders both. The values take the types of the columns.
+fn key_condition(key: &[TableColumn], comparison: &str, bound: &[Value]) -> String {
+    let names: Vec<_> = key.iter().map(|column| quoted(&column.name)).collect();
+    let literals: Vec<_> = key
+        .iter()
+        .zip(bound)
+        .map(|(column, value)| match text_of(value, Some(&column.column_type)) {
+            Some(text) => format!("'{}'", text.replace('\'', "''")),
+            None => "NULL".to_owned(),
+        })
+        .collect();
+    format!("({}) {comparison} ({})", names.join(", "), literals.join(", "))
 }
 
 fn key_table(table: &Table) -> Table {

@@ -11,7 +11,7 @@ use super::decode::decode;
 use super::encode::text_of;
 use super::live_columns::live_columns;
 use super::own_tables;
-use super::pool::{Pool, Pooled};
+use super::pool::{Pool, Pooled, roll_back_later};
 use super::text::{decode_text, plain_cell};
 use super::types::column_type;
 use crate::dialect::{DialectKind, Isolation};
@@ -297,17 +297,8 @@ impl Pinned for PinnedConnection {
 impl Drop for PinnedConnection {
     /// A transaction that is dropped must not hold its locks until its connection is used again.
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(async move {
-                    if let Err(error) = connection.rollback().await {
-                        tracing::debug!(%error, "an abandoned transaction ends with its connection");
-                    }
-                });
-            }
-            // Without its connection the server rolls back.
-            Err(_) => drop(Pooled::take(connection)),
+        if let Some(connection) = self.connection.take() {
+            roll_back_later(connection);
         }
     }
 }

@@ -5,18 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
-use wire::Connection;
+use wire::{Connection, QueryResult};
 
+use super::apply::{ApplyTransaction, Targets};
 use super::catalog::{self, Described, Relation, quoted};
 use super::create_like;
+use super::identity;
 use super::load;
+use super::log::PostgresLog;
 use super::pool::{Pool, Pooled};
 use super::scan::Snapshot;
 use super::stored::StoredTypes;
 use super::types::has_binary_form;
+use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
-use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction};
 use crate::value::{Timestamp, Value};
 
 /// Up to this size a table is counted; above, only the planner's estimate is used.
@@ -29,11 +34,24 @@ pub(super) struct PostgresTables {
     may_skip_triggers: OnceCell<bool>,
     /// The tables described so far, by name.
     described: Mutex<HashMap<String, Arc<Described>>>,
+    kind: DialectKind,
+    /// The tables that transactions write.
+    targets: Arc<Targets>,
+    /// The log of changes; none on CockroachDB, which has another.
+    log: Option<PostgresLog>,
 }
 
 impl PostgresTables {
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, may_skip_triggers: OnceCell::new(), described: Mutex::default() }
+    pub(super) fn new(pool: Pool, kind: DialectKind) -> Self {
+        let log = (kind == DialectKind::Postgres).then(|| PostgresLog::new(pool.clone()));
+        Self {
+            pool,
+            may_skip_triggers: OnceCell::new(),
+            described: Mutex::default(),
+            kind,
+            targets: Arc::default(),
+            log,
+        }
     }
 
     async fn describe_on(&self, connection: &mut Connection, relation: &Relation) -> Result<Arc<Described>> {
@@ -41,6 +59,7 @@ impl PostgresTables {
         let described = Arc::new(catalog::describe(connection, relation).await?);
         let mut known = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(described.table.name.clone(), Arc::clone(&described));
+        self.targets.forget(&described.table.name);
         Ok(described)
     }
 
@@ -56,12 +75,16 @@ impl PostgresTables {
         Ok((connection, relation.ok_or_else(unknown)?))
     }
 
+    async fn may_skip_triggers(&self, connection: &mut Connection) -> Result<bool> {
+        self.may_skip_triggers.get_or_try_init(|| may_skip_triggers(connection)).await.copied()
+    }
+
     /// Begins a transaction in which rows are written as they come: in whatever order, and without setting off triggers
     /// that have already run at the source.
     async fn begin_write(&self, connection: &mut Connection) -> Result<()> {
-        let may_skip = self.may_skip_triggers.get_or_try_init(|| may_skip_triggers(connection)).await?;
+        let may_skip = self.may_skip_triggers(connection).await?;
         connection.begin(None, false).await?;
-        if *may_skip {
+        if may_skip {
             connection.simple_query(SKIP_TRIGGERS).await?;
         }
         Ok(())
@@ -76,6 +99,8 @@ const OLDEST_TRANSACTION: &str = "
 const PRESENT: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 const SKIP_TRIGGERS: &str = "SET LOCAL session_replication_role = replica";
+/// Of those who may not skip triggers, at least the keys that can wait do.
+const DEFER_KEYS: &str = "SET CONSTRAINTS ALL DEFERRED";
 
 /// Tries it, since who may depends on the version and on grants.
 async fn may_skip_triggers(connection: &mut Connection) -> Result<bool> {
@@ -87,6 +112,13 @@ async fn may_skip_triggers(connection: &mut Connection) -> Result<bool> {
         Err(wire::Error::Server(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+fn told_time(result: &QueryResult) -> Result<Timestamp> {
+    let micros = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
+    micros.and_then(|micros| micros.parse().ok()).map(Timestamp).ok_or_else(|| {
+        Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")
+    })
 }
 
 /// Commits, or rolls back and passes the error on. If the rollback fails the pool drops the connection.
@@ -150,15 +182,30 @@ impl TableStore for PostgresTables {
 
     async fn clock(&self) -> Result<Timestamp> {
         let mut connection = self.pool.get().await?;
-        let result = match connection.query(OLDEST_TRANSACTION, &[]).await {
+        match connection.query(OLDEST_TRANSACTION, &[]).await {
             // CockroachDB does not list transactions so.
-            Err(wire::Error::Server(_)) => connection.query(PRESENT, &[]).await?,
-            result => result?,
-        };
-        let micros = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
-        micros.and_then(|micros| micros.parse().ok()).map(Timestamp).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")
-        })
+            Err(wire::Error::Server(_)) => told_time(&connection.query(PRESENT, &[]).await?),
+            result => told_time(&result?),
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        told_time(&self.pool.get().await?.query(PRESENT, &[]).await?)
+    }
+
+    async fn identity(&self) -> Result<String> {
+        identity::identity(&self.pool, self.kind).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
+        let mut connection = self.pool.get().await?;
+        let mut settings = vec!["BEGIN ISOLATION LEVEL READ COMMITTED"];
+        if self.may_skip_triggers(&mut connection).await? {
+            settings.push(SKIP_TRIGGERS);
+        } else if self.kind == DialectKind::Postgres {
+            settings.push(DEFER_KEYS);
+        }
+        Ok(Box::new(ApplyTransaction::new(connection, Arc::clone(&self.targets), settings)))
     }
 
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
@@ -215,5 +262,12 @@ impl TableStore for PostgresTables {
         connection.begin(None, false).await?;
         let deleted = load::delete(&mut connection, &relation, table, keys).await;
         end(&mut connection, deleted).await
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => self.log.as_ref().map(|log| log as &dyn ChangeLog),
+            LogKind::Trigger => None,
+        }
     }
 }

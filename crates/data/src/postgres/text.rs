@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::decode;
 use super::types::column_type;
+use crate::error::{Error, ErrorKind, Result};
 use crate::rows::Cell;
 use crate::table::ColumnType;
 use crate::value::{Timestamp, Value, document_from_json_text, is_plain_json};
@@ -11,7 +13,7 @@ use crate::value::{Timestamp, Value, document_from_json_text, is_plain_json};
 /// understood, stay text.
 pub(super) fn decode_text(oid: u32, text: &str) -> Value {
     match element_type(oid) {
-        Some(element) => ArrayText(text).read(element),
+        Some(element) => ArrayText::of(text).read(&|item| Some(decode_text(element, item))),
         None => scalar(oid, text),
     }
     .unwrap_or_else(|| Value::Text(text.to_owned()))
@@ -33,8 +35,51 @@ pub(super) fn plain_cell<'a>(column_type: &ColumnType, text: &'a str) -> Option<
 
 /// The list that an array literal stands for, its items as text.
 pub(crate) fn array_literal(text: &str) -> Option<Value> {
-    const TEXT: u32 = 25;
-    text.starts_with(['{', '[']).then(|| ArrayText(text).read(TEXT)).flatten()
+    let as_text = |item: &str| Some(Value::Text(item.to_owned()));
+    text.starts_with(['{', '[']).then(|| ArrayText::of(text).read(&as_text)).flatten()
+}
+
+/// A value of a column of this type: the same as [`decode`](super::decode::decode) gives of the binary form, or of what
+/// [`selected`](super::types::selected) makes of the column.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if it is malformed; [`ErrorKind::Value`] if it is JSON that cannot be read.
+pub(super) fn decode_column_text(column_type: &ColumnType, text: &str) -> Result<Value> {
+    let malformed = || Error::new(ErrorKind::Internal, "the server sent a value in a form unknown to us");
+    match column_type {
+        ColumnType::Bool => match text {
+            "t" => Some(Value::Bool(true)),
+            "f" => Some(Value::Bool(false)),
+            _ => None,
+        },
+        ColumnType::Int16 | ColumnType::Int32 => text.parse().ok().map(Value::Int32),
+        ColumnType::Int64 => text.parse().ok().map(Value::Int64),
+        ColumnType::Float32 | ColumnType::Float64 => text.parse().ok().map(Value::Float),
+        ColumnType::Decimal(_) => Some(Value::Decimal(text.into())),
+        ColumnType::Timestamp { .. } => timestamp(text).map(Value::Timestamp),
+        ColumnType::Json => return decode::json(text.as_bytes()),
+        ColumnType::Bytes => hex(text).map(Value::Bytes),
+        ColumnType::Array(element) => {
+            let mut array = ArrayText::of(text);
+            if **element == ColumnType::Native("box".to_owned()) {
+                array.separator = ';';
+            }
+            array.read(&|item| decode_column_text(element, item).ok())
+        }
+        // As a cast to text writes it, which always tells the length of the network.
+        ColumnType::Native(name) if name == "inet" && !text.contains('/') => {
+            Some(Value::Text(format!("{text}/{}", if text.contains(':') { 128 } else { 32 })))
+        }
+        ColumnType::Uuid
+        | ColumnType::Text(_)
+        | ColumnType::Date
+        | ColumnType::Time
+        | ColumnType::Interval
+        | ColumnType::Native(_)
+        | ColumnType::ObjectId
+        | ColumnType::Any => Some(Value::Text(text.to_owned())),
+    }
+    .ok_or_else(malformed)
 }
 
 fn scalar(oid: u32, text: &str) -> Option<Value> {
@@ -109,57 +154,68 @@ fn hex(text: &str) -> Option<Bytes> {
         .map(Bytes::from)
 }
 
-/// An array literal, and what of it is left to read.
-struct ArrayText<'a>(&'a str);
+/// Reads an item of an array.
+type ReadItem<'a> = dyn Fn(&str) -> Option<Value> + 'a;
 
-impl ArrayText<'_> {
-    fn read(mut self, element: u32) -> Option<Value> {
-        // Lower bounds other than 1 stand before, as in `[0:1]={a,b}`.
-        if self.0.starts_with('[') {
-            self.0 = self.0.split_once('=')?.1;
-        }
-        let array = self.array(element)?;
-        self.0.is_empty().then_some(array)
+/// An array literal, and what of it is left to read.
+struct ArrayText<'a> {
+    rest: &'a str,
+    /// What stands between items: a comma, but for boxes.
+    separator: char,
+}
+
+impl<'a> ArrayText<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { rest: text, separator: ',' }
     }
 
-    fn array(&mut self, element: u32) -> Option<Value> {
+    fn read(mut self, item: &ReadItem<'_>) -> Option<Value> {
+        // Lower bounds other than 1 stand before, as in `[0:1]={a,b}`.
+        if self.rest.starts_with('[') {
+            self.rest = self.rest.split_once('=')?.1;
+        }
+        let array = self.array(item)?;
+        self.rest.is_empty().then_some(array)
+    }
+
+    fn array(&mut self, item: &ReadItem<'_>) -> Option<Value> {
         self.take('{')?;
         let mut items = Vec::new();
         if self.take('}').is_some() {
             return Some(Value::Array(items));
         }
         loop {
-            items.push(self.item(element)?);
+            items.push(self.item(item)?);
             if self.take('}').is_some() {
                 return Some(Value::Array(items));
             }
-            self.take(',')?;
+            self.take(self.separator)?;
         }
     }
 
-    fn item(&mut self, element: u32) -> Option<Value> {
-        match self.0.as_bytes().first()? {
-            b'{' => self.array(element),
+    fn item(&mut self, item: &ReadItem<'_>) -> Option<Value> {
+        match self.rest.as_bytes().first()? {
+            b'{' => self.array(item),
             b'"' => {
                 let text = self.quoted()?;
-                Some(decode_text(element, &text))
+                item(&text)
             }
             _ => {
-                let end = self.0.find([',', '}'])?;
-                let (text, rest) = self.0.split_at(end);
-                self.0 = rest;
-                Some(if text == "NULL" { Value::Null } else { decode_text(element, text) })
+                let end = self.rest.find([self.separator, '}'])?;
+                let (text, rest) = self.rest.split_at(end);
+                self.rest = rest;
+                if text == "NULL" { Some(Value::Null) } else { item(text) }
             }
         }
     }
 
     fn quoted(&mut self) -> Option<String> {
         let mut text = String::new();
-        let mut characters = self.0.char_indices().skip(1);
+        let mut characters = self.rest.char_indices().skip(1);
         while let Some((at, character)) = characters.next() {
             match character {
                 '"' => {
-                    self.0 = self.0.get(at + 1..)?;
+                    self.rest = self.rest.get(at + 1..)?;
                     return Some(text);
                 }
                 '\\' => text.push(characters.next()?.1),
@@ -170,7 +226,7 @@ impl ArrayText<'_> {
     }
 
     fn take(&mut self, character: char) -> Option<()> {
-        self.0 = self.0.strip_prefix(character)?;
+        self.rest = self.rest.strip_prefix(character)?;
         Some(())
     }
 }

@@ -78,7 +78,7 @@ fn texts(fetched: Fetched) -> impl Iterator<Item = [String; 2]> {
 }
 
 /// What a column holds by its declared type. SQLite takes any word there; these are the ones in use.
-fn column_type(declared: &str) -> ColumnType {
+pub(super) fn column_type(declared: &str) -> ColumnType {
     let declared = declared.to_uppercase();
     let says = |words: &[&str]| words.iter().any(|word| declared.contains(word));
     if declared.is_empty() {

@@ -6,6 +6,7 @@ mod error;
 mod immediate;
 mod json;
 mod location;
+mod log;
 mod moment;
 mod pool;
 mod raw;

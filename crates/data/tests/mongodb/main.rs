@@ -15,6 +15,7 @@ mod many;
 mod schema;
 mod search;
 mod support;
+mod table_transactions;
 mod tables;
 mod transaction;
 mod upsert;

@@ -33,6 +33,11 @@ impl Database {
         Self { kind: DialectKind::Sqlite, uri, _folder: Some(folder) }
     }
 
+    /// A database in memory, gone with the dialect that opened it.
+    pub(crate) fn sqlite_in_memory() -> Self {
+        Self { kind: DialectKind::Sqlite, uri: ":memory:".to_owned(), _folder: None }
+    }
+
     pub(crate) fn postgres() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));

@@ -25,6 +25,7 @@ mod search;
 mod sqlite_files;
 mod sqlite_tables;
 mod statements;
+mod table_transactions;
 mod tables;
 mod transactions;
 mod upsert;

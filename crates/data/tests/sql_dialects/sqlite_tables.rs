@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use data::table::{ColumnType, RowBatch, ScanOptions, Table};
-use data::{ConnectionConfig, Dialect, DialectKind, Timestamp, Value};
+use data::{Dialect, Timestamp, Value};
 
 use crate::database::Database;
 
 async fn in_memory() -> Arc<dyn Dialect> {
-    data::connect(&ConnectionConfig::new(DialectKind::Sqlite, ":memory:")).await.unwrap()
+    Database::sqlite_in_memory().open().await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::table::{BatchStream, ReadSnapshot, ScanOptions, Table, TableStore};
-use data::{Dialect, DialectKind, EntitySchema, Error, ErrorKind, Result};
+use data::{Dialect, DialectKind, EntitySchema, Error, ErrorKind, Result, SchemaStrategy};
 
 use super::links::{Link, LinkedTables};
 
@@ -14,6 +14,8 @@ pub(crate) struct End {
     pub(crate) schemas: Vec<Arc<EntitySchema>>,
     /// The tables as a collection sees them whose many-to-many links stand in junctions.
     linked: Option<Arc<LinkedTables>>,
+    /// Whether its tables may be changed after those of the other end.
+    follows_schema: bool,
 }
 
 /// Where the tables are.
@@ -26,12 +28,23 @@ enum Place {
 impl End {
     /// A database.
     pub(crate) fn database(dialect: Arc<dyn Dialect>, schemas: Vec<Arc<EntitySchema>>) -> Self {
-        Self { place: Place::Database(dialect), schemas, linked: None }
+        Self { place: Place::Database(dialect), schemas, linked: None, follows_schema: true }
     }
 
     /// Files that are read or written.
     pub(crate) fn files(files: Arc<dyn TableStore>, schemas: Vec<Arc<EntitySchema>>) -> Self {
-        Self { place: Place::Files(files), schemas, linked: None }
+        Self { place: Place::Files(files), schemas, linked: None, follows_schema: true }
+    }
+
+    /// The same end with what its schema strategy says of changes to its tables.
+    pub(crate) fn with_strategy(self, strategy: SchemaStrategy) -> Self {
+        let follows_schema = !matches!(strategy, SchemaStrategy::Validate | SchemaStrategy::None);
+        Self { follows_schema, ..self }
+    }
+
+    /// Whether its tables may be changed after those of the other end.
+    pub(crate) fn follows_schema(&self) -> bool {
+        self.follows_schema
     }
 
     /// The database, if it is one.
@@ -86,7 +99,7 @@ impl End {
     }
 
     /// Whether links of a many-to-many relation are rows of a junction table here.
-    pub(super) fn has_junctions(&self) -> bool {
+    pub(crate) fn has_junctions(&self) -> bool {
         self.dialect().is_some_and(|dialect| dialect.kind().has_junctions())
     }
 

@@ -18,6 +18,7 @@ pub(crate) use isolate::{Refused, Write, write_isolating};
 pub(crate) use key::{canonical_key, key_text};
 pub(crate) use mapping::{Creation, Mapping, moment};
 pub(crate) use order::parents_first;
+pub(crate) use passage::Passage;
 pub(crate) use plan::{CollectionPlan, resolve, resolve_both};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
@@ -128,6 +129,28 @@ pub(crate) async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::ta
 async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End) -> data::Result<Collection> {
     let (source, target) = plan.ends(source, target);
     let mapping = Mapping::prepare(plan, &source, &target, true).await?;
+    let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
+    Ok(Collection {
+        label: plan.label.clone(),
+        source,
+        target,
+        mapping,
+        resolution: rule.conflict_resolution,
+        fresh,
+    })
+}
+
+/// Prepares one collection. A table that the target has is only given further columns where its schema strategy lets it.
+pub(crate) async fn prepare_one(
+    rule: &Rule,
+    plan: &CollectionPlan,
+    source: &End,
+    target: &End,
+) -> data::Result<Collection> {
+    let (source, target) = plan.ends(source, target);
+    let may_change = target.follows_schema() || target.is_schemaless();
+    let create = may_change || target.tables()?.describe(&plan.target_table).await?.is_none();
+    let mapping = Mapping::prepare(plan, &source, &target, create).await?;
     let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
     Ok(Collection {
         label: plan.label.clone(),

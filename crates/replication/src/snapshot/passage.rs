@@ -7,7 +7,7 @@ use super::Collection;
 use crate::stats::CollectionStats;
 
 /// How tuples of PostgreSQL pass to the target.
-pub(super) enum Passage {
+pub(crate) enum Passage {
     /// As they are.
     AsTuples,
     /// In the form in which the target stores them.
@@ -18,7 +18,7 @@ pub(super) enum Passage {
 
 impl Passage {
     /// The way that needs the least work.
-    pub(super) fn of(collection: &Collection) -> Result<Self> {
+    pub(crate) fn of(collection: &Collection) -> Result<Self> {
         let (mapping, target) = (&collection.mapping, collection.target.tables()?);
         // What the target holds already is compared value by value.
         if !collection.fresh {
@@ -32,10 +32,18 @@ impl Passage {
 
     /// How many rows are read at a time. Those that are packed take so little memory that a batch may be as large as the
     /// source makes it.
-    pub(super) fn batch_rows(&self, target: &dyn TableStore) -> Option<usize> {
+    pub(crate) fn batch_rows(&self, target: &dyn TableStore) -> Option<usize> {
         match self {
             Self::Packed(_) => None,
             Self::AsTuples | Self::AsValues => target.batch_rows(),
+        }
+    }
+
+    /// Packs a batch, if it is to be packed and can be.
+    pub(crate) fn pack(&self, batch: RowBatch) -> RowBatch {
+        match self {
+            Self::Packed(packing) => packing.pack(batch),
+            Self::AsTuples | Self::AsValues => batch,
         }
     }
 
@@ -46,11 +54,7 @@ impl Passage {
         batch: RowBatch,
         stats: &mut CollectionStats,
     ) -> Result<RowBatch> {
-        let batch = match self {
-            Self::Packed(packing) => packing.pack(batch),
-            Self::AsTuples | Self::AsValues => batch,
-        };
-        Ok(match (self, batch) {
+        Ok(match (self, self.pack(batch)) {
             (Self::AsTuples, tuples @ RowBatch::PgBinary { .. }) => tuples,
             (_, packed @ RowBatch::Packed(_)) => packed,
             (_, batch) => RowBatch::Rows(collection.mapping.convert(batch.into_rows()?, stats)),

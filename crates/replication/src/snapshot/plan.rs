@@ -55,6 +55,11 @@ impl CollectionPlan {
         )
     }
 
+    /// The junctions at the source whose rows are links of this collection.
+    pub(crate) fn source_junctions(&self) -> impl Iterator<Item = &JunctionNames> {
+        self.links.iter().map(|link| &link.source)
+    }
+
     /// Adds the columns of links that a catalogue made from sample documents has not seen, and gives all of them one type.
     pub(crate) fn add_list_columns(&self, table: &mut Table) {
         for link in &self.links {
@@ -138,11 +143,11 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
 }
 
 /// Adds what the many-to-many relations of the entities need. Between two SQL databases a snapshot copies the junction
-/// as a table of its own. Everywhere else links travel with the rows: as lists within documents and the rows of dialects
+/// as a table of its own, and so does whoever reads the changes of the junction from a log. Everywhere else links travel with the rows: as lists within documents and the rows of dialects
 /// that applications bring, and so that a row that changed takes its links along.
 fn add_links(rule: &Rule, plans: &mut Vec<CollectionPlan>, source: &End, target: &End) {
     let travel = match (source.has_junctions(), target.has_junctions()) {
-        (true, true) => rule.mode != Mode::Snapshot,
+        (true, true) => rule.mode != Mode::Snapshot && !rule.reads_log(),
         (true, false) => target.has_lists(),
         (false, true) => source.has_lists(),
         // Documents bring their lists along as the fields that they are.

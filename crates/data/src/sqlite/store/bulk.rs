@@ -135,6 +135,13 @@ impl<'connection, 'values> BulkStatement<'connection, 'values> {
         }
     }
 
+    /// How many rows the statement changed when it was run last.
+    pub(super) fn changed(&self) -> u64 {
+        // SAFETY: the connection is locked.
+        let changed = unsafe { ffi::sqlite3_changes64(self.database.as_ptr()) };
+        u64::try_from(changed).unwrap_or(0)
+    }
+
     /// Runs the statement with what has been bound, and makes it ready to be bound from the first parameter again.
     pub(super) fn run(&mut self) -> Result<()> {
         self.bound = 0;
@@ -152,6 +159,12 @@ impl Drop for BulkStatement<'_, '_> {
         // SAFETY: it was prepared, is finalized only here, and its connection is still locked.
         unsafe { ffi::sqlite3_finalize(self.statement.as_ptr()) };
     }
+}
+
+/// Whether the connection is within a transaction; some errors, as that of a full disk, end it.
+pub(super) fn is_in_transaction(connection: &mut LockedSqliteHandle<'_>) -> bool {
+    // SAFETY: the handle stays locked, and so valid and ours alone, for the call.
+    unsafe { ffi::sqlite3_get_autocommit(connection.as_raw_handle().as_ptr()) == 0 }
 }
 
 /// What SQLite says of the call that has just failed.

@@ -2,27 +2,33 @@
 
 mod bulk;
 mod columns;
+mod identity;
 mod scan;
+mod transaction;
 mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use sqlx::sqlite::SqliteConnection;
 
 use super::catalog;
+use super::log::SqliteLog;
 use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
 use super::value::as_declared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{
     ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore,
+    TableTransaction,
 };
 use crate::value::Value;
 use columns::{declared_type, selected};
-use scan::SqliteSnapshot;
+pub(super) use scan::SqliteSnapshot;
+use transaction::StoreTransaction;
 
 /// Keys looked up by one statement.
 const KEYS_PER_STATEMENT: usize = 500;
@@ -33,11 +39,14 @@ const WRITE_ROWS: usize = 4_000;
 /// The tables of one SQLite database.
 pub(super) struct SqliteStore {
     pools: Arc<SqlitePools>,
+    /// The name of a database in memory, which has no other.
+    name: uuid::Uuid,
+    log: SqliteLog,
 }
 
 impl SqliteStore {
     pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
-        Self { pools }
+        Self { log: SqliteLog::new(Arc::clone(&pools)), pools, name: uuid::Uuid::new_v4() }
     }
 
     async fn describe_existing(&self, name: &str) -> Result<Table> {
@@ -86,8 +95,7 @@ impl TableStore for SqliteStore {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn ReadSnapshot>> {
-        let connection = self.pools.snapshot().await?;
-        Ok(Box::new(SqliteSnapshot { connection: Arc::new(Mutex::new(connection)) }))
+        Ok(Box::new(SqliteSnapshot::new(self.pools.snapshot().await?)))
     }
 
     /// Counting reads an index from end to end, which SQLite does at millions of rows per second.
@@ -110,20 +118,7 @@ impl TableStore for SqliteStore {
 
     async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
         table.require_key()?;
-        let select = format!("SELECT {} FROM {} WHERE ", selected(&table.columns), quote(&table.name));
-        let mut connection = self.pools.read().await?;
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            let sql = format!("{select}{}", columns::key_condition(table, keys.len()));
-            let params: Vec<Value> = keys.iter().flatten().cloned().collect();
-            for row in fetch_on(&mut connection, &sql, &params).await?.rows {
-                let typed = table.columns.iter().zip(row);
-                found.push(
-                    typed.map(|(column, value)| as_declared(&column.column_type, widen(value))).collect(),
-                );
-            }
-        }
-        Ok(found)
+        fetch_keys(&mut *self.pools.read().await?, table, keys).await
     }
 
     fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
@@ -138,14 +133,7 @@ impl TableStore for SqliteStore {
     }
 
     async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
-        match batch {
-            RowBatch::Rows(rows) => write::insert(&self.pools, table, rows).await,
-            RowBatch::Packed(packed) => write::insert_packed(&self.pools, table, packed).await,
-            RowBatch::PgBinary { .. } => Err(Error::new(
-                ErrorKind::Internal,
-                "tuples of PostgreSQL were handed to SQLite, which does not take them",
-            )),
-        }
+        write::insert(&self.pools, table, batch).await
     }
 
     async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()> {
@@ -167,6 +155,40 @@ impl TableStore for SqliteStore {
         transaction.commit().await?;
         Ok(deleted)
     }
+
+    async fn identity(&self) -> Result<String> {
+        identity::identity(&mut *self.pools.read().await?, self.name).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
+        Ok(Box::new(StoreTransaction::begin(&self.pools).await?))
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => None,
+            LogKind::Trigger => Some(&self.log),
+        }
+    }
+}
+
+/// The rows with these keys.
+async fn fetch_keys(
+    connection: &mut SqliteConnection,
+    table: &Table,
+    keys: &[Vec<Value>],
+) -> Result<Vec<Row>> {
+    let select = format!("SELECT {} FROM {} WHERE ", selected(&table.columns), quote(&table.name));
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        let sql = format!("{select}{}", columns::key_condition(table, keys.len()));
+        let params: Vec<Value> = keys.iter().flatten().cloned().collect();
+        for row in fetch_on(connection, &sql, &params).await?.rows {
+            let typed = table.columns.iter().zip(row);
+            found.push(typed.map(|(column, value)| as_declared(&column.column_type, widen(value))).collect());
+        }
+    }
+    Ok(found)
 }
 
 /// Tables hold 64-bit integers; the narrow form is for applications.

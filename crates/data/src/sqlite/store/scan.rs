@@ -26,8 +26,15 @@ const BATCH_BYTES: usize = 4 << 20;
 const BATCHES_AHEAD: usize = 2;
 
 /// A connection in a read transaction.
-pub(super) struct SqliteSnapshot {
-    pub(super) connection: Arc<Mutex<SqliteConnection>>,
+pub(in crate::sqlite) struct SqliteSnapshot {
+    connection: Arc<Mutex<SqliteConnection>>,
+}
+
+impl SqliteSnapshot {
+    /// The view that a connection of its own has.
+    pub(in crate::sqlite) fn new(connection: SqliteConnection) -> Self {
+        Self { connection: Arc::new(Mutex::new(connection)) }
+    }
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use super::bulk::BulkStatement;
 use super::columns::{placeholders, selected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::double_quoted as quote;
-use crate::table::{PackedRows, Row, Table};
+use crate::table::{PackedRows, Row, RowBatch, Table};
 
 /// Parameters of one statement. SQLite takes 32,766, but beyond some hundreds more are not faster.
 const PARAMETERS: usize = 500;
@@ -19,24 +19,47 @@ const PARAMETERS: usize = 500;
 const INSERT: &str = "INSERT OR FAIL";
 
 /// Inserts rows that do not exist yet.
-pub(super) async fn insert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> Result<()> {
-    write(pools, table, rows, INSERT, "").await
-}
-
-/// Inserts rows that do not exist yet.
-pub(super) async fn insert_packed(pools: &SqlitePools, table: &Table, packed: &PackedRows) -> Result<()> {
-    let load = Load::new(table, INSERT, "");
-    if packed.width != table.columns.len() || packed.width != load.names.len() {
-        return Err(wrong_width(table, packed.width));
-    }
-    if packed.cells.is_empty() {
-        return Ok(());
-    }
-    load.write(pools, |load, connection| load.run_packed(connection, packed)).await
+pub(super) async fn insert(pools: &SqlitePools, table: &Table, batch: &RowBatch) -> Result<()> {
+    in_transaction(pools, |connection| insert_on(connection, table, batch)).await
 }
 
 /// Inserts rows, or overwrites those under the same key.
 pub(super) async fn upsert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> Result<()> {
+    in_transaction(pools, |connection| upsert_on(connection, table, rows)).await
+}
+
+/// Runs what writes rows as one transaction.
+async fn in_transaction(
+    pools: &SqlitePools,
+    run: impl FnOnce(&mut LockedSqliteHandle<'_>) -> Result<()> + Send,
+) -> Result<()> {
+    let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Ignored).await?;
+    {
+        let mut connection = transaction.connection()?.lock_handle().await.map_err(sqlite_error)?;
+        blocking(|| run(&mut connection))?;
+    }
+    transaction.commit().await
+}
+
+/// Inserts rows within a transaction or savepoint, which undoes what a failed call has written.
+pub(super) fn insert_on(
+    connection: &mut LockedSqliteHandle<'_>,
+    table: &Table,
+    batch: &RowBatch,
+) -> Result<()> {
+    let load = Load::new(table, INSERT, String::new());
+    match batch {
+        RowBatch::Rows(rows) => load.run(connection, rows),
+        RowBatch::Packed(packed) => load.run_packed(connection, packed),
+        RowBatch::PgBinary { .. } => Err(Error::new(
+            ErrorKind::Internal,
+            "tuples of PostgreSQL were handed to SQLite, which does not take them",
+        )),
+    }
+}
+
+/// Inserts or overwrites rows within a transaction or savepoint, which undoes what a failed call has written.
+pub(super) fn upsert_on(connection: &mut LockedSqliteHandle<'_>, table: &Table, rows: &[Row]) -> Result<()> {
     let key: Vec<_> = table.key.iter().filter_map(|position| table.columns.get(*position)).collect();
     let changed: Vec<_> = writable(table)
         .filter(|(position, _)| !table.key.contains(position))
@@ -44,29 +67,13 @@ pub(super) async fn upsert(pools: &SqlitePools, table: &Table, rows: &[Row]) -> 
         .collect();
     let action =
         if changed.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", changed.join(", ")) };
-    write(pools, table, rows, "INSERT", &format!(" ON CONFLICT ({}) DO {action}", selected(key))).await
+    let on_conflict = format!(" ON CONFLICT ({}) DO {action}", selected(key));
+    Load::new(table, "INSERT", on_conflict).run(connection, rows)
 }
 
-fn writable(table: &Table) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn writable(table: &Table) -> impl Iterator<Item = (usize, &str)> {
     let columns = table.columns.iter().enumerate();
     columns.filter(|(_, column)| !column.generated).map(|(i, column)| (i, column.name.as_str()))
-}
-
-async fn write(
-    pools: &SqlitePools,
-    table: &Table,
-    rows: &[Row],
-    verb: &str,
-    on_conflict: &str,
-) -> Result<()> {
-    if let Some(row) = rows.iter().find(|row| row.len() != table.columns.len()) {
-        return Err(wrong_width(table, row.len()));
-    }
-    let load = Load::new(table, verb, on_conflict);
-    if rows.is_empty() || load.names.is_empty() {
-        return Ok(());
-    }
-    load.write(pools, |load, connection| load.run(connection, rows)).await
 }
 
 fn wrong_width(table: &Table, width: usize) -> Error {
@@ -80,30 +87,22 @@ struct Load<'a> {
     positions: Vec<usize>,
     names: Vec<String>,
     verb: &'a str,
-    on_conflict: &'a str,
+    on_conflict: String,
 }
 
 impl<'a> Load<'a> {
-    fn new(table: &'a Table, verb: &'a str, on_conflict: &'a str) -> Self {
+    fn new(table: &'a Table, verb: &'a str, on_conflict: String) -> Self {
         let (positions, names) = writable(table).map(|(i, name)| (i, quote(name))).unzip();
         Self { table, positions, names, verb, on_conflict }
     }
 
-    /// Runs what writes the rows, as one transaction.
-    async fn write(
-        &self,
-        pools: &SqlitePools,
-        run: impl FnOnce(&Self, &mut LockedSqliteHandle<'_>) -> Result<()> + Send,
-    ) -> Result<()> {
-        let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Ignored).await?;
-        {
-            let mut connection = transaction.connection()?.lock_handle().await.map_err(sqlite_error)?;
-            blocking(|| run(self, &mut connection))?;
-        }
-        transaction.commit().await
-    }
-
     fn run(&self, connection: &mut LockedSqliteHandle<'_>, rows: &[Row]) -> Result<()> {
+        if let Some(row) = rows.iter().find(|row| row.len() != self.table.columns.len()) {
+            return Err(wrong_width(self.table, row.len()));
+        }
+        if self.names.is_empty() {
+            return Ok(());
+        }
         self.run_in_chunks(connection, rows, 1, |statement, row| {
             self.positions
                 .iter()
@@ -113,6 +112,9 @@ impl<'a> Load<'a> {
     }
 
     fn run_packed(&self, connection: &mut LockedSqliteHandle<'_>, packed: &PackedRows) -> Result<()> {
+        if packed.width != self.table.columns.len() || packed.width != self.names.len() {
+            return Err(wrong_width(self.table, packed.width));
+        }
         self.run_in_chunks(connection, &packed.cells, packed.width, |statement, row| {
             row.iter().try_for_each(|cell| statement.bind_packed(packed.value(*cell)))
         })

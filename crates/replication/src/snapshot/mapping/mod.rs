@@ -34,6 +34,8 @@ pub(crate) struct Mapping {
     lists: Vec<bool>,
     limits: Limits,
     source_limits: Limits,
+    /// Whether the target table has columns that the source lacks.
+    pub(crate) target_has_own_columns: bool,
     /// For each column of `target`, how many digits of a second it keeps.
     second_digits: Vec<Option<u32>>,
 }

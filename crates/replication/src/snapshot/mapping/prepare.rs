@@ -94,6 +94,7 @@ impl Mapping {
             .filter(|link| link.is_inverse && into_junction)
             .map(|link| link.field.as_str())
             .collect();
+        let written = target_table.columns.iter().filter(|column| !column.generated).count();
         let (target_table, positions) = shared_columns(&source_table, &target_table, &left_out)?;
         let is_list = |name: &str| plan.links.iter().any(|link| link.field == name);
         let discriminator = |schema: &Option<Arc<EntitySchema>>| {
@@ -105,6 +106,7 @@ impl Mapping {
             discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
+            target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
             second_digits: target.tables()?.second_digits(&target_table),
             source: Arc::new(source_table),

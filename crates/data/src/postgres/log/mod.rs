@@ -1,0 +1,159 @@
+//! The write-ahead log of PostgreSQL as a log of changes: a publication and a replication slot for each reader.
+
+mod assemble;
+mod failure;
+mod generated;
+mod head;
+mod logged_table;
+mod partition;
+mod publication;
+mod requirement;
+mod slot;
+mod snapshot;
+mod stream;
+mod tuple;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use wire::Connection;
+
+use super::catalog;
+use super::pool::Pool;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+use crate::table::Table;
+use crate::value::Value;
+use publication::{Publication, Wanted};
+use slot::SlotState;
+
+/// What [`ChangeLog::head`] writes into the log has this prefix; no reader is told of it.
+const OWN_MESSAGE_PREFIX: &str = "replicaverse";
+
+/// The log of one database.
+pub(super) struct PostgresLog {
+    pool: Pool,
+    /// The readers that have met a type without a binary form of ours, so that they are sent text.
+    text_readers: TextReaders,
+}
+
+/// Names of readers, shared with their streams.
+#[derive(Clone, Default)]
+struct TextReaders(Arc<Mutex<HashSet<String>>>);
+
+impl TextReaders {
+    fn insert(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+}
+
+impl PostgresLog {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool, text_readers: TextReaders::default() }
+    }
+}
+
+/// The tables of a reader in the catalogue, in the reader's order.
+async fn wanted_tables(connection: &mut Connection, reader: &LogReader) -> Result<Vec<Wanted>> {
+    let mut wanted = Vec::with_capacity(reader.tables.len());
+    for table in &reader.tables {
+        let Some(relation) = catalog::find(connection, &table.name).await? else {
+            let message = format!("table \"{}\" does not exist", table.name);
+            return Err(Error::new(ErrorKind::UnknownTable, message));
+        };
+        wanted.push(Wanted { name: table.name.clone(), relation });
+    }
+    Ok(wanted)
+}
+
+#[async_trait]
+impl ChangeLog for PostgresLog {
+    async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
+        let mut connection = self.pool.get().await?;
+        let server = requirement::check_server(&mut connection).await?;
+        let wanted = wanted_tables(&mut connection, reader).await?;
+        let owners = requirement::check_tables(&mut connection, &server, &wanted).await?;
+        let publication =
+            Publication { name: &reader.name, server: &server, wanted: &wanted, owners: &owners };
+        let standing = publication.read(&mut connection).await?;
+        let slot = SlotState::read(&mut connection, &reader.name).await?;
+        if let (Some(standing), Some(slot)) = (&standing, &slot)
+            && standing.is_whole
+            && slot.is_readable_here
+        {
+            let added = publication.bring_up(&mut connection, standing).await?;
+            return Ok(OpenedLog::Existing { added });
+        }
+        // The privileges of replication show in connecting; what is made before would have to be undone.
+        let mut exporter = self.connect_replication(&server.user).await?;
+        if slot.is_some() {
+            slot::drop_unused(&mut connection, &reader.name).await?;
+        }
+        publication.create(&mut connection, standing.as_ref()).await?;
+        drop(connection);
+        // The publication must stand in the log before the slot begins, as the server looks it up as of each change.
+        let created = slot::create(&mut exporter, &reader.name, false).await?;
+        Ok(OpenedLog::Created(snapshot::exported(&self.pool, exporter, created).await?))
+    }
+
+    async fn snapshot(&self, reader: &LogReader) -> Result<LogSnapshot> {
+        let user = requirement::check_server(&mut *self.pool.get().await?).await?.user;
+        let mut exporter = self.connect_replication(&user).await?;
+        let name = format!("{}_{}", reader.name, &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        let created = slot::create(&mut exporter, &name, true).await?;
+        snapshot::exported(&self.pool, exporter, created).await
+    }
+
+    async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        stream::start(self, reader, from).await
+    }
+
+    async fn head(&self) -> Result<Position> {
+        head::head(&mut *self.pool.get().await?).await
+    }
+
+    async fn status(&self, name: &str) -> Result<Option<LogStatus>> {
+        let mut connection = self.pool.get().await?;
+        let Some(slot) = SlotState::read(&mut connection, name).await? else { return Ok(None) };
+        let mut lost = slot.lost(name);
+        if lost.is_none() && !publication::exists(&mut connection, name).await? {
+            lost = Some(publication::gone(name));
+        }
+        Ok(Some(LogStatus { retained_bytes: slot.retained_bytes, lost, active: slot.is_active }))
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        let removed = async {
+            let mut connection = self.pool.get().await?;
+            slot::drop_used(&mut connection, name).await?;
+            publication::drop_existing(&mut connection, name).await
+        };
+        removed.await.map_err(|error: Error| {
+            error.in_context(format!(
+                "the reader \"{name}\" could not be removed from the log; run SELECT pg_drop_replication_slot('{name}') \
+                 and DROP PUBLICATION IF EXISTS {}",
+                catalog::quoted(name)
+            ))
+        })
+    }
+
+    async fn split(&self, table: &Table, rows_per_part: u64) -> Result<Vec<Vec<Value>>> {
+        partition::split(&mut *self.pool.get().await?, table, rows_per_part).await
+    }
+
+    async fn locate(&self, table: &Table, bounds: &[Vec<Value>], keys: &[Vec<Value>]) -> Result<Vec<usize>> {
+        partition::locate(&mut *self.pool.get().await?, table, bounds, keys).await
+    }
+}
+
+impl PostgresLog {
+    /// A connection for the commands of replication.
+    async fn connect_replication(&self, user: &str) -> Result<Connection> {
+        self.pool.connect_replication().await.map_err(|error| failure::of_connecting(error, user))
+    }
+}

@@ -1,0 +1,106 @@
+//! The replication slot of a reader: what keeps the log for it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use wire::Connection;
+use wire::replication::{CreateSlot, CreatedSlot, SnapshotAction};
+
+use super::failure;
+use super::requirement::name_parameter;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The output plugin that is decoded here.
+const PLUGIN: &str = "pgoutput";
+/// How long a slot that is to be dropped may stay in use after its connection was told to end.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is tried meanwhile.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A slot as the server has it.
+#[derive(Debug)]
+pub(super) struct SlotState {
+    /// Whether it is a permanent one of this database, with the plugin that is decoded here.
+    pub(super) is_readable_here: bool,
+    pub(super) is_active: bool,
+    /// Where the server would begin to send at the earliest.
+    pub(super) confirmed: Option<u64>,
+    pub(super) retained_bytes: u64,
+    is_invalidated: bool,
+    invalidation_reason: Option<String>,
+}
+
+impl SlotState {
+    /// Reads a slot; `None` if there is none of this name.
+    pub(super) async fn read(connection: &mut Connection, name: &str) -> Result<Option<Self>> {
+        // Columns that some versions lack are read by way of JSON.
+        let sql = "
+            SELECT coalesce(s.plugin, ''), s.database IS NOT DISTINCT FROM current_database() AND NOT s.temporary,
+                   s.active, s.confirmed_flush_lsn - '0/0'::pg_lsn,
+                   greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0)::bigint,
+                   coalesce(to_jsonb(s) ->> 'wal_status' = 'lost', false), to_jsonb(s) ->> 'invalidation_reason'
+            FROM pg_replication_slots s WHERE s.slot_name = $1";
+        let result = connection.query(sql, &name_parameter(name)).await?;
+        let Some(row) = result.rows.get(0) else { return Ok(None) };
+        let text = |column: usize| -> Result<&str> { Ok(row.get_str(column)?.unwrap_or_default()) };
+        Ok(Some(Self {
+            is_readable_here: text(0)? == PLUGIN && text(1)? == "t",
+            is_active: text(2)? == "t",
+            confirmed: row.get_str(3)?.and_then(|bytes| bytes.parse().ok()),
+            retained_bytes: text(4)?.parse().unwrap_or(0),
+            is_invalidated: text(5)? == "t",
+            invalidation_reason: row.get_str(6)?.map(str::to_owned),
+        }))
+    }
+
+    /// Why nothing more can be read from it, if that is so.
+    pub(super) fn lost(&self, name: &str) -> Option<String> {
+        if !self.is_readable_here {
+            return Some(format!("the replication slot \"{name}\" is another than the one that was created"));
+        }
+        if !self.is_invalidated && self.invalidation_reason.is_none() {
+            return None;
+        }
+        let reason =
+            self.invalidation_reason.as_deref().unwrap_or("more log was kept than the server allows");
+        Some(format!("the server has given up the replication slot \"{name}\": {reason}"))
+    }
+}
+
+/// Creates a slot whose snapshot is exported.
+pub(super) async fn create(connection: &mut Connection, name: &str, temporary: bool) -> Result<CreatedSlot> {
+    let slot = CreateSlot { name: name.to_owned(), temporary, snapshot: SnapshotAction::Export };
+    connection.create_replication_slot(&slot).await.map_err(failure::of_creating_slot)
+}
+
+/// Drops a slot, if it exists, that nobody reads.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] if somebody does.
+pub(super) async fn drop_unused(connection: &mut Connection, name: &str) -> Result<()> {
+    let dropped = connection.query("SELECT pg_drop_replication_slot($1)", &name_parameter(name)).await;
+    match dropped.map_err(Error::from) {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == "42704" => Ok(()),
+        Err(error) if error.code() == "55006" => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the replication slot \"{name}\" is in use by another connection"),
+        )
+        .with_source(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Drops a slot, if it exists, and ends the connection that reads it.
+pub(super) async fn drop_used(connection: &mut Connection, name: &str) -> Result<()> {
+    let deadline = Instant::now() + RELEASE_TIMEOUT;
+    loop {
+        match drop_unused(connection, name).await {
+            Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < deadline => {}
+            result => return result,
+        }
+        let end = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1";
+        connection.query(end, &name_parameter(name)).await?;
+        sleep(RELEASE_INTERVAL).await;
+    }
+}

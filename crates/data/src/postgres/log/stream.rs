@@ -1,0 +1,235 @@
+//! The stream of a reader: a task receives ahead of the reader, by as much as the channel between them holds.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wire::Connection;
+use wire::replication::pgoutput::Decoder;
+use wire::replication::{Acknowledger, Lsn, ReplicationStream, StartReplication, StreamMessage};
+
+use super::assemble::{Assembler, ReadTable, Taken};
+use super::slot::SlotState;
+use super::{PostgresLog, TextReaders, failure, publication, requirement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeStream, LogEvent, LogReader, Position};
+use crate::postgres::catalog;
+use crate::postgres::types::has_binary_form;
+
+/// Events that wait for the reader.
+const WAITING_EVENTS: usize = 3;
+/// How long the end of a stream may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first version that sends values in binary, and logical messages.
+const BINARY_VERSION: u32 = 14;
+
+/// Starts to read behind a position.
+pub(super) async fn start(
+    log: &PostgresLog,
+    reader: &LogReader,
+    from: &Position,
+) -> Result<Box<dyn ChangeStream>> {
+    let mut connection = log.pool.get().await?;
+    let server = requirement::check_server(&mut connection).await?;
+    let from = Lsn::from(from.order);
+    check_kept(&mut connection, &reader.name, from).await?;
+    let (tables, all_binary) = read_tables(&mut connection, reader).await?;
+    drop(connection);
+    let is_recent = server.version >= BINARY_VERSION;
+    let is_binary = is_recent && all_binary && !log.text_readers.contains(&reader.name);
+    let mut start = StartReplication::new(&reader.name, [&reader.name]);
+    start.start = from;
+    start.messages = is_recent;
+    start.binary = is_binary;
+    let replication = log.connect_replication(&server.user).await?;
+    let stream = replication.start_replication(&start).await;
+    let stream = stream.map_err(|error| failure::of_streaming(error, &reader.name))?;
+    let acknowledger = stream.acknowledger();
+    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let receiver = Receiver {
+        name: reader.name.clone(),
+        stream,
+        decoder: Decoder::new(),
+        assembler: Assembler::new(log.pool.clone(), tables, from),
+        is_binary,
+        text_readers: log.text_readers.clone(),
+        sender,
+    };
+    let task = tokio::spawn(receiver.run());
+    Ok(Box::new(PostgresStream { events, acknowledger, task }))
+}
+
+/// Fails unless the log is kept from this position on.
+async fn check_kept(connection: &mut Connection, name: &str, from: Lsn) -> Result<()> {
+    let lost = |message: String| Err(Error::new(ErrorKind::LogLost, message));
+    let Some(slot) = SlotState::read(connection, name).await? else {
+        return lost(format!("the replication slot \"{name}\" does not exist, so that changes are missing"));
+    };
+    if let Some(reason) = slot.lost(name) {
+        return lost(reason);
+    }
+    if !publication::exists(connection, name).await? {
+        return lost(publication::gone(name));
+    }
+    // The server would begin with what it has been told is safe, and pass over what lies between in silence.
+    if let Some(confirmed) = slot.confirmed
+        && Lsn::from(confirmed) > from
+    {
+        return lost(format!(
+            "the replication slot \"{name}\" keeps the log from {} on, and changes since {from} are needed",
+            Lsn::from(confirmed)
+        ));
+    }
+    Ok(())
+}
+
+/// Where the reader's tables are, and whether all their columns have a binary form that is decoded here.
+async fn read_tables(connection: &mut Connection, reader: &LogReader) -> Result<(Vec<ReadTable>, bool)> {
+    let mut tables = Vec::with_capacity(reader.tables.len());
+    let mut all_binary = true;
+    for table in &reader.tables {
+        let (oid, schema, relation) = match catalog::find(connection, &table.name).await? {
+            Some(found) => {
+                let present = catalog::describe(connection, &found).await?.table;
+                all_binary &= present
+                    .columns
+                    .iter()
+                    .all(|column| column.generated || has_binary_form(&column.column_type));
+                let (schema, relation) = found.names();
+                (found.oid(), schema.to_owned(), relation.to_owned())
+            }
+            // It was dropped, and the log may still hold changes of it.
+            None => {
+                let (schema, relation) = catalog::split_name(&table.name);
+                let schema = match schema {
+                    Some(schema) => schema.to_owned(),
+                    None => own_schema(connection).await?,
+                };
+                (0, schema, relation.to_owned())
+            }
+        };
+        tables.push(ReadTable { oid, schema, relation, table: table.clone() });
+    }
+    Ok((tables, all_binary))
+}
+
+async fn own_schema(connection: &mut Connection) -> Result<String> {
+    let result = connection.query("SELECT current_schema()", &[]).await?;
+    let schema = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
+    Ok(schema.unwrap_or_default().to_owned())
+}
+
+/// A stream as its reader has it.
+struct PostgresStream {
+    events: mpsc::Receiver<Result<LogEvent>>,
+    acknowledger: Acknowledger,
+    task: JoinHandle<()>,
+}
+
+#[async_trait]
+impl ChangeStream for PostgresStream {
+    async fn next(&mut self) -> Result<LogEvent> {
+        let over = || Error::new(ErrorKind::Connection, "the stream of changes is over");
+        self.events.recv().await.unwrap_or_else(|| Err(over()))
+    }
+
+    fn acknowledge(&mut self, position: &Position) {
+        self.acknowledger.acknowledge(position.order.into());
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.events.close();
+        if timeout(CLOSE_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// The task that receives.
+struct Receiver {
+    name: String,
+    stream: ReplicationStream,
+    decoder: Decoder,
+    assembler: Assembler,
+    is_binary: bool,
+    text_readers: TextReaders,
+    sender: mpsc::Sender<Result<LogEvent>>,
+}
+
+impl Receiver {
+    async fn run(mut self) {
+        match self.receive().await {
+            Ok(()) => {
+                // The server is told what was acknowledged; where it does not listen, it sends that again the next time.
+                if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, self.stream.finish()).await {
+                    tracing::debug!("a stream of changes did not end in good order: {error}");
+                }
+            }
+            // A reader that has left does not want to know.
+            Err(error) => drop(self.sender.send(Err(error)).await),
+        }
+    }
+
+    /// Receives until the reader has left.
+    async fn receive(&mut self) -> Result<()> {
+        let mut events = Vec::new();
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = self.sender.closed() => return Ok(()),
+                message = self.stream.next() => message.map_err(|error| failure::of_streaming(error, &self.name))?,
+            };
+            let mut next = Some(message);
+            // What has arrived with it is handed on together.
+            while let Some(message) = next {
+                self.take(message, &mut events).await?;
+                if self.assembler.is_full() {
+                    self.assembler.flush(&mut events).await?;
+                }
+                if !self.hand_on(&mut events).await {
+                    return Ok(());
+                }
+                next =
+                    self.stream.next_received().map_err(|error| failure::of_streaming(error, &self.name))?;
+            }
+            self.assembler.flush(&mut events).await?;
+            if !self.hand_on(&mut events).await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take(&mut self, message: StreamMessage, events: &mut Vec<LogEvent>) -> Result<()> {
+        let data = match message {
+            StreamMessage::Data(data) => data,
+            StreamMessage::Keepalive(keepalive) => {
+                self.assembler.keepalive(keepalive, events);
+                return Ok(());
+            }
+        };
+        let bytes = data.payload.len();
+        let message = self.decoder.decode(data.payload).map_err(wire::Error::from)?;
+        match self.assembler.take(message, bytes, self.is_binary, events).await? {
+            Taken::Done => Ok(()),
+            Taken::NeedsText => {
+                self.text_readers.insert(&self.name);
+                Err(Error::new(
+                    ErrorKind::Connection,
+                    "a column has a type that is read as text, so that the stream of changes begins anew",
+                ))
+            }
+        }
+    }
+
+    /// Whether the reader is still there.
+    async fn hand_on(&self, events: &mut Vec<LogEvent>) -> bool {
+        for event in events.drain(..) {
+            if self.sender.send(Ok(event)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}

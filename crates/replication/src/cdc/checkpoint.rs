@@ -1,0 +1,99 @@
+//! How far a reader's changes have been applied: one row on the target, written in the transaction that applies them.
+
+use data::log::Position;
+use data::table::{Row, Table, TableTransaction};
+use data::{Result, Timestamp, Value};
+
+use super::control_tables::{Fields, row_of, signed};
+use super::schema_change::KnownTables;
+
+/// What a checkpoint stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The first copy is under way; the changes to be applied after it begin at the position.
+    Copy,
+    /// Every change up to the position has been applied.
+    Stream,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) reader: String,
+    pub(super) rule: String,
+    pub(super) phase: Phase,
+    /// The tables of the source that were copied or are being copied, with their columns at that time.
+    pub(super) tables: KnownTables,
+    pub(super) position: Position,
+    /// How many changes of the transaction behind the position have been applied, where a transaction had to be split.
+    pub(super) ordinal: u64,
+    /// Where the batch began that was applied last.
+    pub(super) from: u64,
+    /// Grows with every change of the process that applies; whoever finds another one has lost its lease.
+    pub(super) epoch: u64,
+    /// When the last transaction applied was committed at the source.
+    pub(super) committed_at: Timestamp,
+    /// When it was applied, by the clock of this process.
+    pub(super) applied_at: Timestamp,
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint of a reader, and keeps others from changing it until the end of the transaction.
+    pub(super) async fn load(
+        transaction: &mut dyn TableTransaction,
+        table: &Table,
+        reader: &str,
+    ) -> Result<Option<Self>> {
+        let rows = transaction.fetch(table, &[vec![Value::from(reader)]]).await?;
+        Ok(rows.first().map(|row| Self::of_row(table, row)))
+    }
+
+    /// Writes it.
+    pub(super) async fn store(&self, transaction: &mut dyn TableTransaction, table: &Table) -> Result<()> {
+        transaction.upsert(table, &[self.row(table)]).await
+    }
+
+    /// Whether another one found in its place was written by the same process at the same point.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (self.position.order, self.ordinal, self.epoch, self.phase)
+            == (other.position.order, other.ordinal, other.epoch, other.phase)
+    }
+
+    fn of_row(table: &Table, row: &Row) -> Self {
+        let fields = Fields::of(table, row);
+        let tables = fields.text("tables").and_then(|text| serde_json::from_str(text).ok());
+        Self {
+            reader: fields.key().to_owned(),
+            rule: fields.text("rule").unwrap_or_default().to_owned(),
+            phase: if fields.text("phase") == Some("stream") { Phase::Stream } else { Phase::Copy },
+            tables: tables.unwrap_or_default(),
+            position: Position {
+                order: fields.unsigned("position"),
+                token: fields.text("token").map(str::to_owned),
+            },
+            ordinal: fields.unsigned("ordinal"),
+            from: fields.unsigned("from_position"),
+            epoch: fields.unsigned("epoch"),
+            committed_at: Timestamp(fields.integer("committed_at")),
+            applied_at: Timestamp(fields.integer("applied_at")),
+        }
+    }
+
+    fn row(&self, table: &Table) -> Row {
+        let phase = if self.phase == Phase::Stream { "stream" } else { "copy" };
+        let tables = serde_json::to_string(&self.tables).unwrap_or_default();
+        let values = [
+            ("rule", Value::from(self.rule.as_str())),
+            ("phase", Value::from(phase)),
+            ("tables", Value::from(tables)),
+            ("position", signed(self.position.order)),
+            ("token", Value::from(self.position.token.clone())),
+            ("ordinal", signed(self.ordinal)),
+            ("from_position", signed(self.from)),
+            ("epoch", signed(self.epoch)),
+            ("committed_at", Value::Int64(self.committed_at.0)),
+            ("applied_at", Value::Int64(self.applied_at.0)),
+        ];
+        row_of(table, &self.reader, &values)
+    }
+}

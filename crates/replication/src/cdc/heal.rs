@@ -1,0 +1,121 @@
+//! Rows that were set aside are tried again.
+
+use data::Timestamp;
+use data::table::TableTransaction;
+
+use super::apply::Work;
+use super::dead_letter::{Content, DeadLetter};
+use super::event::RowOperation;
+use super::isolate::{Call, Prepared, write_rows};
+use super::routes::Route;
+use super::run::{Session, check_fence};
+use crate::error::{Error, Result};
+
+/// How many rows are tried again at a time.
+const LETTERS_AT_ONCE: usize = 1000;
+
+/// What became of a row that was tried again.
+enum Again {
+    Written(Call, u64),
+    Refused(data::Error),
+    /// There is no telling what it looks like.
+    Unknown,
+}
+
+impl Session {
+    /// Tries the rows that were set aside once more, all in one transaction.
+    pub(super) async fn retry_letters(&mut self) -> Result<()> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        let table = &self.control.dead_letter;
+        let letters = self.letters.read(&self.target, table, LETTERS_AT_ONCE).await.map_err(in_rule())?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let tables = self.target.tables().map_err(in_rule())?;
+        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        check_fence(&self.rule.name, transaction.as_mut(), &self.control, &self.checkpoint).await?;
+        let mut work = Work::none(&self.routes);
+        let (mut healed, mut refused) = (Vec::new(), Vec::new());
+        for letter in letters {
+            let Some(route) = self.routes.list.iter().find(|route| route.label() == letter.collection) else {
+                continue;
+            };
+            let again = self.again(transaction.as_mut(), route, &letter).await.map_err(in_rule())?;
+            let Some(stats) = work.stats.get_mut(route.stats) else { continue };
+            match again {
+                Again::Written(call, rows) => {
+                    match (call, letter.operation) {
+                        (Call::Delete, _) => stats.deleted += rows,
+                        (_, RowOperation::Insert) => stats.created += 1,
+                        _ => stats.updated += 1,
+                    }
+                    healed.push(letter.id);
+                }
+                Again::Refused(error) => {
+                    stats.fail(letter.row_key.clone(), error.to_string());
+                    refused.push(DeadLetter {
+                        attempts: letter.attempts + 1,
+                        last_at: Timestamp::now(),
+                        error_code: error.code().to_owned(),
+                        error: error.to_string(),
+                        ..letter
+                    });
+                }
+                Again::Unknown => stats.fail(letter.row_key.clone(), letter.error.clone()),
+            }
+        }
+        let written = async {
+            self.letters.remove(transaction.as_mut(), table, healed).await?;
+            self.letters.store(transaction.as_mut(), table, &refused).await?;
+            transaction.commit().await
+        };
+        if let Err(error) = written.await {
+            self.letters.undone();
+            return Err(in_rule()(error));
+        }
+        self.letters.committed();
+        self.shared.add(work.stats);
+        Ok(())
+    }
+
+    async fn again(
+        &self,
+        transaction: &mut dyn TableTransaction,
+        route: &Route,
+        letter: &DeadLetter,
+    ) -> data::Result<Again> {
+        let mapping = &route.collection.mapping;
+        let (call, prepared) = match letter.content.clone() {
+            Content::Key(key) => (Call::Delete, Prepared::key_only(key)),
+            Content::Target(columns) => {
+                let (row, missing) = Content::into_row(columns, &mapping.target);
+                let call = if missing.is_empty() { Call::Upsert } else { Call::Patch };
+                let key = mapping.target.key_of(&row);
+                (call, Prepared { source_key: Vec::new(), key, row, missing, is_new: false })
+            }
+            Content::Source(columns) => {
+                let (row, missing) = Content::into_row(columns, &mapping.source);
+                if !missing.is_empty() {
+                    return Ok(Again::Unknown);
+                }
+                match mapping.convert_whole(row) {
+                    Ok((row, _)) => (Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row)),
+                    Err(error) => return Ok(Again::Refused(error)),
+                }
+            }
+            Content::Lost(key) => {
+                let rows = route.collection.source.tables()?.fetch(&mapping.source, &[key]).await?;
+                let Some(row) = rows.into_iter().next() else { return Ok(Again::Unknown) };
+                match mapping.convert_whole(row) {
+                    Ok((row, _)) => (Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row)),
+                    Err(error) => return Ok(Again::Refused(error)),
+                }
+            }
+        };
+        let mut outcome = write_rows(transaction, &mapping.target, call, vec![prepared]).await?;
+        Ok(match outcome.refused.pop() {
+            Some((_, error)) => Again::Refused(error),
+            None => Again::Written(call, outcome.rows),
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Writing rows within a transaction and, if some are refused, finding them by halving. A refused call leaves nothing, and
+//! the transaction goes on.
+
+use data::table::{Row, RowPatch, Table, TableTransaction};
+use data::{Error, Result, Value};
+
+/// A row on its way to the target.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// Its key at the source.
+    pub(super) source_key: Vec<Value>,
+    /// Its key at the target.
+    pub(super) key: Vec<Value>,
+    /// The row, in the types of the target.
+    pub(super) row: Row,
+    /// The columns of the target whose values are not known, in ascending order.
+    pub(super) missing: Vec<usize>,
+    /// Whether the target is thought not to have it yet.
+    pub(super) is_new: bool,
+}
+
+impl Prepared {
+    /// A row that is to be deleted.
+    pub(super) fn key_only(key: Vec<Value>) -> Self {
+        Self { source_key: Vec::new(), key, row: Vec::new(), missing: Vec::new(), is_new: false }
+    }
+
+    /// A row of which every value is known.
+    pub(super) fn whole(key: Vec<Value>, row: Row) -> Self {
+        Self { row, ..Self::key_only(key) }
+    }
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Whole rows.
+    Upsert,
+    /// The columns that are known.
+    Patch,
+    /// The keys are deleted.
+    Delete,
+}
+
+/// What became of rows.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Those that were written.
+    pub(super) done: Vec<Prepared>,
+    /// How many rows there were to be changed or deleted, where the target tells.
+    pub(super) rows: u64,
+    /// Those that were refused, and why.
+    pub(super) refused: Vec<(Prepared, Error)>,
+}
+
+/// Writes every row that the target takes.
+///
+/// # Errors
+/// What does not concern single rows.
+pub(super) async fn write_rows(
+    transaction: &mut dyn TableTransaction,
+    table: &Table,
+    call: Call,
+    rows: Vec<Prepared>,
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut pending = if rows.is_empty() { Vec::new() } else { vec![rows] };
+    while let Some(mut rows) = pending.pop() {
+        match write_once(transaction, table, call, &mut rows).await {
+            Ok(changed) => {
+                outcome.rows += changed;
+                outcome.done.append(&mut rows);
+            }
+            Err(error) if !error.kind().is_row_level() => return Err(error),
+            Err(error) if rows.len() == 1 => {
+                outcome.refused.extend(rows.pop().map(|row| (row, error)));
+            }
+            Err(_) => {
+                let second_half = rows.split_off(rows.len() / 2);
+                pending.push(second_half);
+                pending.push(rows);
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+async fn write_once(
+    transaction: &mut dyn TableTransaction,
+    table: &Table,
+    call: Call,
+    rows: &mut [Prepared],
+) -> Result<u64> {
+    match call {
+        Call::Upsert => {
+            let mut taken: Vec<Row> = rows.iter_mut().map(|row| std::mem::take(&mut row.row)).collect();
+            let written = transaction.upsert(table, &taken).await;
+            for (row, taken) in rows.iter_mut().zip(&mut taken) {
+                row.row = std::mem::take(taken);
+            }
+            written.map(|()| count(rows.len()))
+        }
+        Call::Patch => {
+            let patches: Vec<RowPatch> = rows.iter().map(|row| patch_of(table, row)).collect();
+            transaction.patch(table, &patches).await
+        }
+        Call::Delete => {
+            let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
+            transaction.delete(table, &keys).await
+        }
+    }
+}
+
+fn patch_of(table: &Table, row: &Prepared) -> RowPatch {
+    let values = row.row.iter().enumerate();
+    let known = values.filter(|(column, _)| !row.missing.contains(column) && !table.key.contains(column));
+    RowPatch { key: row.key.clone(), values: known.map(|(column, value)| (column, value.clone())).collect() }
+}
+
+pub(super) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

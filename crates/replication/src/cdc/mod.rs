@@ -1,0 +1,44 @@
+//! Mode cdc: changes are read from the log of the source and applied to the target, each transaction once in effect.
+//!
+//! A run holds the [`lease`], opens the log ([`run`]), copies what is there already ([`first_sync`]) and then streams
+//! ([`stream`]): transactions become batches ([`batch`]) whose changes are brought down to one per key ([`coalesce`]) and
+//! written together with the [`checkpoint`]. What fails is tried again ([`runner`]) or set aside ([`dead_letter`]).
+
+mod apply;
+mod batch;
+mod checkpoint;
+mod chunk;
+mod coalesce;
+mod conflict;
+mod control_tables;
+mod dead_letter;
+mod event;
+mod feed;
+mod first_sync;
+mod heal;
+mod identity;
+mod isolate;
+mod lease;
+mod monitor;
+mod orphans;
+mod pump;
+mod removal;
+mod routes;
+mod run;
+mod runner;
+mod schema_change;
+mod settle;
+mod shared;
+mod stream;
+mod typed_json;
+mod watermark;
+
+pub use event::{CdcEvent, CdcObserver, RowOperation, RuleState, RunState};
+pub use feed::{ChangeFeed, FeedChange};
+pub use removal::RemovalFailure;
+pub(crate) use removal::remove_reader;
+pub(crate) use runner::{Goal, Runner, catch_up_with, log_kind};
+pub(crate) use shared::Shared;
+
+/// Both ends of a rule.
+pub(crate) type Ends = (crate::snapshot::End, crate::snapshot::End);

@@ -1,0 +1,146 @@
+//! Measuring beside a stream how far the target is behind, and how much of the log the source keeps for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use data::Timestamp;
+use data::log::{LogKind, Position};
+use tokio::task::JoinHandle;
+
+use super::event::CdcEvent;
+use super::run::log_of;
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::rule::Rule;
+use crate::snapshot::End;
+
+/// How often the lag is measured.
+const LAG_MEASURED: Duration = Duration::from_secs(1);
+/// How many measurements of the lag come to one of what the log keeps.
+const LAGS_PER_GUARD: u32 = 10;
+/// At how many percent of what may be kept there is a warning.
+const WARNED_AT: u64 = 80;
+/// No log has kept too much.
+const NOT_EXCEEDED: u64 = 0;
+
+/// Measures until it is dropped.
+pub(super) struct Monitor {
+    /// The bytes that were kept when they were too many.
+    exceeded: Arc<AtomicU64>,
+    most: u64,
+    task: JoinHandle<()>,
+}
+
+impl Monitor {
+    /// Looks at what the log keeps, and then goes on measuring.
+    ///
+    /// # Errors
+    /// [`Error::LogRetention`], [`Error::LogLost`].
+    pub(super) async fn start(
+        rule: &Rule,
+        source: &End,
+        kind: LogKind,
+        reader: &str,
+        shared: &Arc<Shared>,
+    ) -> Result<Self> {
+        let exceeded = Arc::new(AtomicU64::new(NOT_EXCEEDED));
+        let gauge = Gauge {
+            most: rule.max_retained_bytes,
+            rule: rule.name.clone(),
+            source: source.clone(),
+            kind,
+            reader: reader.to_owned(),
+            shared: Arc::clone(shared),
+            exceeded: Arc::clone(&exceeded),
+        };
+        gauge.guard().await?;
+        let task = tokio::spawn(gauge.measure());
+        let monitor = Self { exceeded, most: rule.max_retained_bytes.unwrap_or(u64::MAX), task };
+        monitor.check(&rule.name)?;
+        Ok(monitor)
+    }
+
+    /// Fails if the source keeps more of its log than it may.
+    pub(super) fn check(&self, rule: &str) -> Result<()> {
+        match self.exceeded.load(Ordering::Relaxed) {
+            NOT_EXCEEDED => Ok(()),
+            retained => Err(Error::LogRetention { rule: rule.to_owned(), retained, most: self.most }),
+        }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What measures.
+struct Gauge {
+    most: Option<u64>,
+    rule: String,
+    source: End,
+    kind: LogKind,
+    reader: String,
+    shared: Arc<Shared>,
+    exceeded: Arc<AtomicU64>,
+}
+
+impl Gauge {
+    async fn measure(self) {
+        // What is committed after the target had caught up is behind since then at the most.
+        let mut caught_up_at = None;
+        for round in 1_u32.. {
+            tokio::time::sleep(LAG_MEASURED).await;
+            if round % LAGS_PER_GUARD == 0 && self.guard().await.is_err() {
+                // The stream itself will say what is wrong.
+                tracing::debug!(rule = self.rule, "the log's size could not be measured");
+            }
+            let Some(lag_ms) = self.lag(&mut caught_up_at).await else { continue };
+            self.shared.measured(Some(lag_ms), None);
+            let retained_bytes = self.shared.state().retained_bytes.unwrap_or(0);
+            self.shared.tell(CdcEvent::Lag { rule: self.rule.clone(), lag_ms, retained_bytes });
+        }
+    }
+
+    async fn lag(&self, caught_up_at: &mut Option<Timestamp>) -> Option<u64> {
+        let now = self.source.tables().ok()?.now().await.ok()?;
+        let head: Position = log_of(&self.source, self.kind).ok()?.head().await.ok()?;
+        let reached = self.shared.reached().borrow().clone();
+        if reached.is_some_and(|reached| reached.order >= head.order) {
+            *caught_up_at = Some(now);
+            return Some(0);
+        }
+        let since = caught_up_at.get_or_insert(now);
+        let behind = self.shared.applied_up_to().map_or(*since, |committed_at| committed_at.max(*since));
+        Some(u64::try_from(now.0.saturating_sub(behind.0) / 1000).unwrap_or(0))
+    }
+
+    /// Compares what the log keeps with what it may keep.
+    async fn guard(&self) -> Result<()> {
+        let status = log_of(&self.source, self.kind)?.status(&self.reader).await;
+        let Some(status) = status.map_err(Error::database_in("source log"))? else { return Ok(()) };
+        if let Some(reason) = status.lost {
+            return Err(Error::LogLost { rule: self.rule.clone(), reason });
+        }
+        let retained = status.retained_bytes;
+        self.shared.measured(None, Some(retained));
+        let Some(most) = self.most else { return Ok(()) };
+        if retained > most {
+            self.exceeded.store(retained, Ordering::Relaxed);
+        } else if retained > most / 100 * WARNED_AT {
+            self.shared.tell(CdcEvent::Error {
+                rule: self.rule.clone(),
+                code: "ERR_LOG_RETENTION".to_owned(),
+                message: format!(
+                    "the source keeps {retained} bytes of its log for rule \"{}\", of {most} that it may; above that \
+                     the rule is stopped and gives them free",
+                    self.rule
+                ),
+                retryable: true,
+            });
+        }
+        Ok(())
+    }
+}

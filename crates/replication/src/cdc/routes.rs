@@ -1,0 +1,200 @@
+//! From the tables whose changes are read to the collections that they belong to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use data::Value;
+use data::log::LogReader;
+use data::table::{Row, Table};
+
+use crate::error::{Error, Result};
+use crate::rule::Rule;
+use crate::snapshot::{Collection, CollectionPlan, End, parents_first, prepare_one, resolve};
+use crate::stats::CollectionStats;
+
+/// A collection of the rule with the table whose changes make its rows.
+pub(super) struct Route {
+    pub(super) plan: CollectionPlan,
+    pub(super) collection: Arc<Collection>,
+    /// The table as its changes were last described.
+    pub(super) captured: Arc<Table>,
+    /// Where its stats stand.
+    pub(super) stats: usize,
+}
+
+/// A junction whose changes concern the rows of a collection.
+pub(super) struct Junction {
+    pub(super) captured: Arc<Table>,
+    /// The collection whose rows list its links.
+    pub(super) route: usize,
+    /// The column that holds the key of such a row.
+    own: String,
+}
+
+/// The collections of a rule, parents before children.
+pub(super) struct Routes {
+    pub(super) list: Vec<Route>,
+    pub(super) junctions: Vec<Junction>,
+    /// The names of the collections, in the order of the rule.
+    pub(super) labels: Vec<String>,
+}
+
+impl Routes {
+    /// Finds the tables at both ends, and makes what the target lacks.
+    ///
+    /// # Errors
+    /// Of any collection: a part of the changes is of no use.
+    pub(super) async fn prepare(rule: &Rule, source: &End, target: &End) -> Result<Self> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
+        let plans = resolve(rule, source, target).await.map_err(in_rule())?;
+        let labels = plans.iter().map(|plan| plan.label.clone()).collect();
+        let mut list = Vec::with_capacity(plans.len());
+        let mut junctions = Vec::new();
+        for (stats, plan) in plans.into_iter().enumerate() {
+            let in_collection = || Error::database_in(format!("collection \"{}\"", plan.label));
+            let collection = prepare_one(rule, &plan, source, target).await.map_err(in_collection())?;
+            let captured = describe(source, &plan.source_table).await.map_err(in_collection())?;
+            list.push(Route { plan, collection: Arc::new(collection), captured, stats });
+        }
+        refuse_shared_rows(rule, &list)?;
+        let list = parents_first(list, |route| &route.collection.mapping);
+        for (route, Route { plan, .. }) in list.iter().enumerate() {
+            for junction in plan.source_junctions().filter(|_| source.has_junctions()) {
+                let captured = describe(source, &junction.table).await.map_err(in_rule())?;
+                junctions.push(Junction { captured, route, own: junction.own.clone() });
+            }
+        }
+        Ok(Self { list, junctions, labels })
+    }
+
+    /// The tables whose changes are read, each once.
+    pub(super) fn tables(&self) -> Vec<Arc<Table>> {
+        let mut tables: Vec<Arc<Table>> = Vec::new();
+        let captured = self.list.iter().map(|route| &route.captured);
+        for table in captured.chain(self.junctions.iter().map(|junction| &junction.captured)) {
+            if !tables.iter().any(|known| known.name == table.name) {
+                tables.push(Arc::clone(table));
+            }
+        }
+        tables
+    }
+
+    /// The reader of these tables.
+    pub(super) fn reader(&self, name: &str) -> LogReader {
+        LogReader { name: name.to_owned(), tables: self.tables() }
+    }
+
+    /// The collections that a table's rows belong to.
+    pub(super) fn of_table<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (usize, &'a Route)> {
+        self.list.iter().enumerate().filter(move |(_, route)| route.captured.name == table)
+    }
+
+    /// The junctions that a table is.
+    pub(super) fn junctions_of<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a Junction> {
+        self.junctions.iter().filter(move |junction| junction.captured.name == table)
+    }
+
+    /// Stats without anything in them, one for each collection.
+    pub(super) fn no_stats(&self) -> Vec<CollectionStats> {
+        self.labels.iter().map(CollectionStats::new).collect()
+    }
+}
+
+impl Route {
+    /// The name of the collection.
+    pub(super) fn label(&self) -> &str {
+        &self.collection.label
+    }
+
+    /// Whether its rows have links, so that they are read anew at the source when they change.
+    pub(super) fn is_linked(&self) -> bool {
+        !self.plan.links.is_empty() && self.collection.source.has_junctions()
+    }
+
+    /// Whether a row of the source belongs to the entity that is meant, where several share the table.
+    pub(super) fn is_meant(&self, row: &[Value]) -> bool {
+        let mapping = &self.collection.mapping;
+        mapping.source_discriminator.as_ref().is_none_or(|meant| {
+            let value = mapping.source.position(&meant.column).and_then(|position| row.get(position));
+            value.is_some_and(|value| value.as_text() == Some(&meant.value))
+        })
+    }
+
+    /// How rows with these columns are brought into the order of the collection's source table.
+    pub(super) fn layout(&self, table: &Table) -> Layout {
+        let source = &self.collection.mapping.source;
+        let positions = source.columns.iter().map(|column| table.position(&column.name));
+        let positions: Vec<Option<usize>> = positions.collect();
+        let same = positions.len() == table.columns.len()
+            && positions.iter().enumerate().all(|(at, position)| *position == Some(at));
+        Layout(if same { None } else { Some(positions) })
+    }
+}
+
+impl Junction {
+    /// The key of the row whose links a row of the junction, or its key, is one of.
+    pub(super) fn parent_of_row(&self, table: &Table, row: &[Value]) -> Option<Vec<Value>> {
+        Some(vec![row.get(table.position(&self.own)?)?.clone()])
+    }
+
+    /// As [`parent_of_row`](Self::parent_of_row), by the key of the junction.
+    pub(super) fn parent_of_key(&self, table: &Table, key: &[Value]) -> Option<Vec<Value>> {
+        let own = table.position(&self.own)?;
+        let at = table.key.iter().position(|position| *position == own)?;
+        Some(vec![key.get(at)?.clone()])
+    }
+}
+
+/// How rows of a log are brought into the order of a collection's source table; none if they are in it.
+pub(super) struct Layout(Option<Vec<Option<usize>>>);
+
+impl Layout {
+    /// The row in the order of the source table. Columns that a log does not tell hold NULL.
+    pub(super) fn row(&self, mut row: Row) -> Row {
+        match &self.0 {
+            None => row,
+            Some(positions) => {
+                let value = |position: &Option<usize>| {
+                    position.and_then(|at| row.get_mut(at)).map(std::mem::take).unwrap_or_default()
+                };
+                positions.iter().map(value).collect()
+            }
+        }
+    }
+
+    /// The positions in the source table of columns of a log, in ascending order.
+    pub(super) fn positions(&self, columns: impl Iterator<Item = usize>) -> Vec<usize> {
+        let Some(positions) = &self.0 else { return columns.collect() };
+        let mut found: Vec<usize> = columns
+            .filter_map(|column| positions.iter().position(|position| *position == Some(column)))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+async fn describe(source: &End, table: &str) -> data::Result<Arc<Table>> {
+    let described = source.tables()?.describe(table).await?;
+    described.map(Arc::new).ok_or_else(|| {
+        data::Error::new(
+            data::ErrorKind::UnknownTable,
+            format!("table \"{table}\" does not exist at the source"),
+        )
+    })
+}
+
+/// Two collections of a rule must not stand for the same rows of the target.
+fn refuse_shared_rows(rule: &Rule, list: &[Route]) -> Result<()> {
+    let mut taken = HashMap::new();
+    for route in list {
+        if let Some(other) = taken.insert(route.collection.mapping.target_identity(), route.label()) {
+            let problem = format!(
+                "\"{other}\" and \"{}\" are both \"{}\" at the target",
+                route.label(),
+                route.plan.target_table
+            );
+            return Err(Error::config(format!("rule \"{}\".collections", rule.name), problem));
+        }
+    }
+    Ok(())
+}

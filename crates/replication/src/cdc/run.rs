@@ -1,0 +1,365 @@
+//! A session: one attempt to run a rule, from opening its log to the error or the request that ends it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use data::Timestamp;
+use data::log::{ChangeLog, LogKind, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+
+use super::checkpoint::{Checkpoint, Phase};
+use super::chunk::{Chunk, load_chunks, remove_chunks, store_chunks};
+use super::control_tables::ControlTables;
+use super::dead_letter::Letters;
+use super::event::RunState;
+use super::first_sync::{CopyPlan, copy_chunks};
+use super::lease::Lease;
+use super::orphans::count_orphans;
+use super::routes::Routes;
+use super::schema_change::{KnownTables, columns_of, follow};
+use super::shared::Shared;
+use super::watermark::Watermarks;
+use crate::error::{Error, Result};
+use crate::rule::Rule;
+use crate::snapshot::{CollectionPlan, End, ProgressListener, resolve};
+
+/// How many rows a chunk of a first copy holds, about.
+const ROWS_PER_CHUNK: u64 = 50_000;
+
+/// A rule being run. Everything it needs was found or made when it was opened.
+pub(super) struct Session {
+    pub(super) rule: Rule,
+    pub(super) source: End,
+    pub(super) target: End,
+    pub(super) kind: LogKind,
+    pub(super) control: Arc<ControlTables>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) reader: LogReader,
+    pub(super) letters: Letters,
+    pub(super) lease: Lease,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) watermarks: Watermarks,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What is known before a session is opened.
+pub(super) struct Opening {
+    pub(super) rule: Rule,
+    pub(super) source: End,
+    pub(super) target: End,
+    pub(super) kind: LogKind,
+    /// The name of the reader.
+    pub(super) name: String,
+    pub(super) control: Arc<ControlTables>,
+    pub(super) lease: Lease,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listener: Option<ProgressListener>,
+}
+
+/// The log of a source.
+pub(super) fn log_of(source: &End, kind: LogKind) -> Result<&dyn ChangeLog> {
+    let tables = source.tables().map_err(Error::database_in("source"))?;
+    tables.change_log(kind).ok_or_else(|| Error::Task("the source has lost its log".to_owned()))
+}
+
+impl Session {
+    /// Opens the log, copies what is there already, and knows then from where to stream.
+    pub(super) async fn open(opening: Opening) -> Result<Self> {
+        let Opening { rule, source, target, kind, name, control, lease, shared, listener } = opening;
+        let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
+        let plans = resolve(&rule, &source, &target).await.map_err(in_rule())?;
+        let stored = load_checkpoint(&target, &control, &name).await.map_err(in_rule())?;
+        let mut checkpoint = stored.clone();
+        match log_of(&source, kind)?.status(&name).await.map_err(in_rule())? {
+            // A checkpoint without a log is of no use.
+            None => checkpoint = None,
+            Some(LogStatus { lost: Some(reason), .. }) if checkpoint.is_some() => {
+                return Err(Error::LogLost { rule: rule.name, reason });
+            }
+            Some(_) => {}
+        }
+        if let Some(checkpoint) = &mut checkpoint {
+            follow_schema(&rule, &plans, &source, &target, &mut checkpoint.tables).await?;
+        }
+        let routes = Arc::new(Routes::prepare(&rule, &source, &target).await?);
+        let reader = routes.reader(&name);
+        let known = checkpoint.as_ref().map(|checkpoint| &checkpoint.tables);
+        // A database with one connection can only be asked before a view of it is held.
+        let planned = plan_chunks(&source, kind, &routes, known, lease.epoch()).await.map_err(in_rule())?;
+        let log = log_of(&source, kind)?;
+        let letters = Letters::load(&target, &control.dead_letter, &name).await.map_err(in_rule())?;
+        let mut opened = log.open(&reader).await.map_err(in_rule())?;
+        if checkpoint.is_none() && matches!(opened, OpenedLog::Existing { .. }) {
+            // What it has kept begins nobody knows where.
+            log.remove(&reader.name).await.map_err(in_rule())?;
+            opened = log.open(&reader).await.map_err(in_rule())?;
+        }
+        let mut session = Self {
+            checkpoint: Checkpoint {
+                reader: name,
+                rule: rule.name.clone(),
+                phase: Phase::Copy,
+                tables: KnownTables::new(),
+                position: Position::at(0),
+                ordinal: 0,
+                from: 0,
+                epoch: lease.epoch(),
+                committed_at: Timestamp(0),
+                applied_at: Timestamp::now(),
+            },
+            rule,
+            source,
+            target,
+            kind,
+            control,
+            routes,
+            reader,
+            letters,
+            lease,
+            chunks: Vec::new(),
+            watermarks: Watermarks::default(),
+            shared,
+        };
+        let view = session.begin(opened, checkpoint, stored, planned).await?;
+        session.copy(view, listener).await?;
+        session.watermarks = Watermarks::of(&session.chunks);
+        session.shared.reach(&session.checkpoint.position);
+        Ok(session)
+    }
+
+    /// The log of the source.
+    pub(super) fn log(&self) -> Result<&dyn ChangeLog> {
+        log_of(&self.source, self.kind)
+    }
+
+    pub(super) fn in_rule(&self) -> impl FnOnce(data::Error) -> Error + use<> {
+        Error::database_in(format!("rule \"{}\"", self.rule.name))
+    }
+
+    /// Enters this holder of the lease into the checkpoint, and the chunks that are to be copied.
+    async fn begin(
+        &mut self,
+        opened: OpenedLog,
+        usable: Option<Checkpoint>,
+        stored: Option<Checkpoint>,
+        planned: Vec<Chunk>,
+    ) -> Result<Option<LogSnapshot>> {
+        let chunks = load_chunks(&self.target, &self.control.chunk, &self.reader.name).await;
+        let old_chunks = chunks.map_err(self.in_rule())?;
+        let (view, kept, forgotten) = match (opened, usable) {
+            (OpenedLog::Existing { .. }, Some(usable)) => {
+                self.checkpoint = Checkpoint { epoch: self.lease.epoch(), ..usable };
+                let known = |chunk: &Chunk| self.checkpoint.tables.contains_key(&chunk.table);
+                let (kept, forgotten): (Vec<_>, Vec<_>) = old_chunks.into_iter().partition(known);
+                (None, kept, forgotten)
+            }
+            (OpenedLog::Created(view), _) => {
+                self.checkpoint.position = view.position.clone();
+                (Some(view), Vec::new(), old_chunks)
+            }
+            (OpenedLog::Existing { .. }, None) => {
+                return Err(Error::Task(format!("the log of \"{}\" was not made anew", self.reader.name)));
+            }
+        };
+        let planned = self.with_all_tables(&kept, planned);
+        let copied_anew: HashSet<String> = planned.iter().map(|chunk| chunk.table.clone()).collect();
+        self.chunks = kept;
+        self.chunks.retain(|chunk| !copied_anew.contains(&chunk.table));
+        self.chunks.extend(planned);
+        for chunk in self.chunks.iter_mut().filter(|chunk| !chunk.is_copied) {
+            chunk.epoch = self.lease.epoch();
+        }
+        self.chunks.sort_by(|a, b| (&a.table, a.number).cmp(&(&b.table, b.number)));
+        self.checkpoint.tables = self.routes.list.iter().map(known_table).collect();
+        self.store_beginning(stored.as_ref(), &forgotten, &copied_anew).await?;
+        if view.is_some() || self.chunks.iter().all(|chunk| chunk.is_copied) {
+            return Ok(view);
+        }
+        let view = self.log()?.snapshot(&self.reader).await;
+        view.map(Some).map_err(self.in_rule())
+    }
+
+    /// Every table that no chunk and no checkpoint stands for is planned as one part.
+    fn with_all_tables(&self, kept: &[Chunk], mut planned: Vec<Chunk>) -> Vec<Chunk> {
+        let mut seen: HashSet<String> = self.checkpoint.tables.keys().cloned().collect();
+        seen.extend(kept.iter().chain(&planned).map(|chunk| chunk.table.clone()));
+        for route in &self.routes.list {
+            let table = &route.captured.name;
+            if seen.insert(table.clone()) {
+                planned.extend(Chunk::plan(table, Vec::new(), self.lease.epoch()));
+            }
+        }
+        planned
+    }
+
+    async fn store_beginning(
+        &mut self,
+        stored: Option<&Checkpoint>,
+        forgotten: &[Chunk],
+        copied_anew: &HashSet<String>,
+    ) -> Result<()> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        let tables = self.target.tables().map_err(in_rule())?;
+        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        let (control, reader) = (&self.control, &self.reader.name);
+        let found = Checkpoint::load(transaction.as_mut(), &control.checkpoint, reader).await;
+        if found.map_err(in_rule())?.as_ref() != stored {
+            // The holder before has applied something since it was read.
+            return Err(Error::LeaseLost(self.rule.name.clone()));
+        }
+        let written = async {
+            self.checkpoint.store(transaction.as_mut(), &control.checkpoint).await?;
+            remove_chunks(transaction.as_mut(), &control.chunk, reader, forgotten).await?;
+            store_chunks(transaction.as_mut(), &control.chunk, reader, &self.chunks).await?;
+            for route in self.routes.list.iter().filter(|route| copied_anew.contains(&route.captured.name)) {
+                self.letters.remove_all(transaction.as_mut(), &control.dead_letter, route.label()).await?;
+            }
+            transaction.commit().await
+        };
+        written.await.map_err(in_rule())?;
+        self.letters.committed();
+        Ok(())
+    }
+
+    /// Copies what is still to be copied; the changes are streamed afterwards.
+    async fn copy(&mut self, view: Option<LogSnapshot>, listener: Option<ProgressListener>) -> Result<()> {
+        let Some(view) = view.filter(|_| self.chunks.iter().any(|chunk| !chunk.is_copied)) else {
+            return self.finish_copy().await;
+        };
+        self.shared.enter(RunState::Copying, None);
+        let copied: HashSet<String> =
+            self.chunks.iter().filter(|chunk| !chunk.is_copied).map(|chunk| chunk.table.clone()).collect();
+        let position = view.position.clone();
+        let mut stats = self.routes.no_stats();
+        let plan = CopyPlan {
+            rule: &self.rule,
+            target: &self.target,
+            reader: &self.reader.name,
+            control: &self.control,
+            routes: &self.routes,
+            chunks: &self.chunks,
+            listener,
+        };
+        let outcome = tokio::select! {
+            outcome = copy_chunks(plan, view, &mut stats) => outcome,
+            () = self.shared.stopping() => Err(Error::stopped(&self.rule.name)),
+        };
+        if outcome.is_ok() {
+            for route in &self.routes.list {
+                let looks = copied.contains(&route.captured.name) && !route.collection.fresh;
+                if let Some(stats) = stats.get_mut(route.stats).filter(|_| looks) {
+                    count_orphans(&route.collection, stats).await.map_err(self.in_rule())?;
+                }
+            }
+        }
+        self.shared.add(stats);
+        outcome?;
+        // Where a chunk was begun at an earlier position, that was kept with it.
+        let stored = load_chunks(&self.target, &self.control.chunk, &self.reader.name).await;
+        self.chunks = stored.map_err(self.in_rule())?;
+        for chunk in &mut self.chunks {
+            chunk.position.get_or_insert_with(|| position.clone());
+        }
+        let letters = Letters::load(&self.target, &self.control.dead_letter, &self.reader.name).await;
+        self.letters = letters.map_err(self.in_rule())?;
+        self.finish_copy().await
+    }
+
+    /// From here on the checkpoint stands for everything up to its position.
+    async fn finish_copy(&mut self) -> Result<()> {
+        if self.checkpoint.phase == Phase::Stream {
+            return Ok(());
+        }
+        let found = self.checkpoint.clone();
+        self.checkpoint.phase = Phase::Stream;
+        self.store_checkpoint(&found, &[]).await
+    }
+
+    /// Writes the checkpoint in a transaction of its own, if the one stored is still the one given, and forgets chunks.
+    pub(super) async fn store_checkpoint(&mut self, found: &Checkpoint, passed: &[Chunk]) -> Result<()> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        let tables = self.target.tables().map_err(in_rule())?;
+        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        check_fence(&self.rule.name, transaction.as_mut(), &self.control, found).await?;
+        self.checkpoint.applied_at = Timestamp::now();
+        self.checkpoint.store(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;
+        let removed =
+            remove_chunks(transaction.as_mut(), &self.control.chunk, &self.reader.name, passed).await;
+        removed.map_err(in_rule())?;
+        transaction.commit().await.map_err(in_rule())
+    }
+}
+
+/// Fails if another process has taken over: then the checkpoint is not what this one wrote last.
+pub(super) async fn check_fence(
+    rule: &str,
+    transaction: &mut dyn data::table::TableTransaction,
+    control: &ControlTables,
+    expected: &Checkpoint,
+) -> Result<()> {
+    let found = Checkpoint::load(transaction, &control.checkpoint, &expected.reader).await;
+    let found = found.map_err(Error::database_in(format!("rule \"{rule}\"")))?;
+    if found.is_some_and(|found| found.is_at(expected)) {
+        return Ok(());
+    }
+    Err(Error::LeaseLost(rule.to_owned()))
+}
+
+async fn load_checkpoint(
+    target: &End,
+    control: &ControlTables,
+    reader: &str,
+) -> data::Result<Option<Checkpoint>> {
+    let mut transaction = target.tables()?.begin().await?;
+    let checkpoint = Checkpoint::load(transaction.as_mut(), &control.checkpoint, reader).await?;
+    transaction.rollback().await?;
+    Ok(checkpoint)
+}
+
+/// Brings the target's tables up to the source's, and forgets tables that are to be copied again for it.
+async fn follow_schema(
+    rule: &Rule,
+    plans: &[CollectionPlan],
+    source: &End,
+    target: &End,
+    known: &mut KnownTables,
+) -> Result<()> {
+    let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
+    let mut copied_again = Vec::new();
+    for plan in plans {
+        let described = source.tables().map_err(in_rule())?.describe(&plan.source_table).await;
+        let Some(table) = described.map_err(in_rule())? else { continue };
+        let Some(columns) = known.get(&table.name) else { continue };
+        if follow(&rule.name, plan, columns, &table, target).await? {
+            copied_again.push(table.name);
+        }
+    }
+    known.retain(|name, _| !copied_again.contains(name));
+    Ok(())
+}
+
+fn known_table(route: &super::routes::Route) -> (String, Vec<super::schema_change::KnownColumn>) {
+    (route.captured.name.clone(), columns_of(&route.captured))
+}
+
+/// The parts of the tables that a checkpoint does not know.
+async fn plan_chunks(
+    source: &End,
+    kind: LogKind,
+    routes: &Routes,
+    known: Option<&KnownTables>,
+    epoch: u64,
+) -> data::Result<Vec<Chunk>> {
+    let mut chunks = Vec::new();
+    let Some(log) = source.tables()?.change_log(kind) else { return Ok(chunks) };
+    let mut planned = HashSet::new();
+    for route in &routes.list {
+        let table = &route.captured;
+        let is_known = known.is_some_and(|known| known.contains_key(&table.name));
+        if !is_known && planned.insert(&table.name) {
+            let bounds = log.split(table, ROWS_PER_CHUNK).await?;
+            chunks.extend(Chunk::plan(&table.name, bounds, epoch));
+        }
+    }
+    Ok(chunks)
+}

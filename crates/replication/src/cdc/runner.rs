@@ -1,0 +1,274 @@
+//! A rule being run through everything that can happen to it: leases of other processes, lost connections, and the end.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use data::log::{LogKind, Position};
+use data::{ErrorKind, Timestamp};
+use tokio::time::Instant;
+
+use super::Ends;
+use super::checkpoint::Checkpoint;
+use super::control_tables::ControlTables;
+use super::event::{CdcEvent, RunState};
+use super::identity::{Purpose, reader_name};
+use super::lease::Lease;
+use super::monitor::Monitor;
+use super::run::{Opening, Session, log_of};
+use super::shared::Shared;
+use super::stream::Ended;
+use crate::error::{Error, Result};
+use crate::rule::{Capture, Rule};
+use crate::snapshot::{End, ProgressListener};
+
+/// How long is waited after the first of several failures.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long one run keeps trying without coming any further.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the process that runs the rule has ended, or has come far enough.
+const LEASE_ASKED: Duration = Duration::from_millis(300);
+
+/// Finds the ends of the rule as they are now: a master may have been replaced.
+pub(crate) type FindEnds<'a> = &'a (dyn Fn() -> Result<Ends> + Send + Sync);
+
+/// Until when a rule is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Up to where the log of the source stands now.
+    CatchUp,
+    /// As [`CatchUp`](Self::CatchUp), after everything was copied anew.
+    CopyAnew,
+    /// Until somebody stops it.
+    Stream,
+}
+
+/// Runs a rule.
+pub(crate) struct Runner<'a> {
+    pub(crate) rule: &'a Rule,
+    pub(crate) ends: FindEnds<'a>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listener: Option<ProgressListener>,
+}
+
+/// What a run needs before it holds the lease.
+struct Ready {
+    source: End,
+    target: End,
+    kind: LogKind,
+    name: String,
+    control: Arc<ControlTables>,
+}
+
+/// Where the changes of a source are read from.
+///
+/// # Errors
+/// [`Error::UnsupportedCapture`].
+pub(crate) fn log_kind(rule: &Rule, source: &End) -> Result<LogKind> {
+    let tables = source.tables().map_err(Error::database_in("source"))?;
+    let wanted: &[LogKind] = match rule.capture {
+        Capture::Auto => &[LogKind::Log, LogKind::Trigger],
+        Capture::Log => &[LogKind::Log],
+        Capture::Trigger => &[LogKind::Trigger],
+        Capture::Poll => &[],
+    };
+    let found = wanted.iter().copied().find(|kind| tables.change_log(*kind).is_some());
+    found.ok_or_else(|| Error::UnsupportedCapture { rule: rule.name.clone(), capture: rule.capture.name() })
+}
+
+/// Waits until a run of this process has come as far as the log of its source stands now; whether it has, as it may end
+/// before.
+pub(crate) async fn catch_up_with(shared: &Shared, rule: &Rule, (source, _): Ends) -> Result<bool> {
+    let kind = log_kind(rule, &source)?;
+    let head = log_of(&source, kind)?.head().await.map_err(Error::database_in("source log"))?;
+    let mut reached = shared.reached();
+    let has_reached = |at: &Option<Position>| at.as_ref().is_some_and(|at| at.order >= head.order);
+    tokio::select! {
+        waited = reached.wait_for(has_reached) => Ok(waited.is_ok()),
+        () = shared.ended() => Ok(has_reached(&shared.reached().borrow())),
+    }
+}
+
+impl Runner<'_> {
+    /// Runs until the goal is reached or the run is stopped.
+    pub(crate) async fn run(&self, goal: Goal) -> Result<()> {
+        let owner = uuid::Uuid::new_v4().to_string();
+        let mut pause = FIRST_PAUSE;
+        let mut patient_until = Instant::now() + PATIENCE;
+        let mut copies_anew = goal == Goal::CopyAnew;
+        let mut head = None;
+        loop {
+            let before = self.shared.reached().borrow().clone();
+            let outcome = self.attempt(goal, &owner, &mut copies_anew, &mut head).await;
+            if *self.shared.reached().borrow() != before {
+                pause = FIRST_PAUSE;
+                patient_until = Instant::now() + PATIENCE;
+            }
+            let error = match outcome {
+                Ok(_) => return Ok(()),
+                Err(_) if self.shared.is_stopping() => return Ok(()),
+                Err(error) => error,
+            };
+            match error {
+                // What it reads or who runs it has changed; it is looked at anew.
+                Error::Retry(reason) => {
+                    tracing::info!(rule = self.rule.name, "the rule begins anew: {reason}");
+                    continue;
+                }
+                Error::LeaseLost(_) => {}
+                error if !is_retryable(&error) => return Err(error),
+                error => {
+                    if goal != Goal::Stream && Instant::now() >= patient_until {
+                        return Err(error);
+                    }
+                    self.tell_of(&error, true);
+                    self.shared.enter(RunState::Retrying, Some(error.to_string()));
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(with_jitter(pause)) => {}
+                () = self.shared.stopping() => return Ok(()),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Tells the observer of an error.
+    pub(crate) fn tell_of(&self, error: &Error, retryable: bool) {
+        self.shared.tell(CdcEvent::Error {
+            rule: self.rule.name.clone(),
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            retryable,
+        });
+    }
+
+    async fn attempt(
+        &self,
+        goal: Goal,
+        owner: &str,
+        copies_anew: &mut bool,
+        head: &mut Option<Position>,
+    ) -> Result<Ended> {
+        let ready = self.prepare().await?;
+        if goal != Goal::Stream && head.is_none() {
+            let at = log_of(&ready.source, ready.kind)?.head().await;
+            *head = Some(at.map_err(Error::database_in("source log"))?);
+        }
+        let until = head.as_ref().filter(|_| !*copies_anew);
+        let Some(lease) = self.lease(&ready, owner, until).await? else {
+            return Ok(Ended::Reached);
+        };
+        if *copies_anew {
+            self.forget(&ready).await?;
+            *copies_anew = false;
+        }
+        let Ready { source, target, kind, name, control } = ready;
+        let opening = Opening {
+            rule: self.rule.clone(),
+            source,
+            target,
+            kind,
+            name,
+            control,
+            lease,
+            shared: Arc::clone(&self.shared),
+            listener: self.listener.clone(),
+        };
+        let mut session = Session::open(opening).await?;
+        let outcome = self.stream(&mut session, head.as_ref()).await;
+        if let Err(Error::LogRetention { .. }) = &outcome {
+            // The source's disk matters more than a target that can be repaired.
+            let removed = session.log()?.remove(&session.reader.name).await;
+            removed.map_err(session.in_rule())?;
+        }
+        let Session { lease, .. } = session;
+        if let Err(error) = lease.release().await {
+            tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
+        }
+        outcome
+    }
+
+    async fn stream(&self, session: &mut Session, until: Option<&Position>) -> Result<Ended> {
+        let monitor =
+            Monitor::start(self.rule, &session.source, session.kind, &session.reader.name, &self.shared)
+                .await?;
+        session.retry_letters().await?;
+        session.stream(until, &monitor).await
+    }
+
+    async fn prepare(&self) -> Result<Ready> {
+        let (source, target) = (self.ends)()?;
+        let kind = log_kind(self.rule, &source)?;
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        let name = reader_name(&self.rule.name, &source, &target, Purpose::Apply).await.map_err(in_rule())?;
+        let tables = target.tables().map_err(in_rule())?;
+        let control = ControlTables::create(tables).await.map_err(in_rule())?;
+        Ok(Ready { source, target, kind, name, control: Arc::new(control) })
+    }
+
+    /// Waits for the lease; none if whoever holds it has come as far as this run was to.
+    async fn lease(&self, ready: &Ready, owner: &str, until: Option<&Position>) -> Result<Option<Lease>> {
+        loop {
+            let taken = Lease::take(&ready.target, &ready.control.lease, &ready.name, owner).await;
+            if let Some(lease) = taken.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))? {
+                return Ok(Some(lease));
+            }
+            self.shared.enter(RunState::Standby, None);
+            if let Some(until) = until
+                && self.other_has_reached(ready, until).await?
+            {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LEASE_ASKED) => {}
+                () = self.shared.stopping() => return Ok(None),
+            }
+        }
+    }
+
+    async fn other_has_reached(&self, ready: &Ready, until: &Position) -> Result<bool> {
+        let load = async {
+            let mut transaction = ready.target.tables()?.begin().await?;
+            let table = &ready.control.checkpoint;
+            let found = Checkpoint::load(transaction.as_mut(), table, &ready.name).await?;
+            transaction.rollback().await?;
+            Ok(found)
+        };
+        let found = load.await.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))?;
+        Ok(found.is_some_and(|found| {
+            found.phase == super::checkpoint::Phase::Stream && found.position.order >= until.order
+        }))
+    }
+
+    /// Forgets the log, so that everything is copied anew.
+    async fn forget(&self, ready: &Ready) -> Result<()> {
+        let removed = log_of(&ready.source, ready.kind)?.remove(&ready.name).await;
+        removed.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))
+    }
+}
+
+fn is_retryable(error: &Error) -> bool {
+    match error {
+        Error::NoMaster { .. } => false,
+        error => error.database().is_some_and(|error| error.kind().is_retryable()),
+    }
+}
+
+/// A pause between a half and the whole of this one, so that processes do not all come back at once.
+fn with_jitter(pause: Duration) -> Duration {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_i64(Timestamp::now().0);
+    let per_mille = 500 + u32::try_from(hasher.finish() % 501).unwrap_or(0);
+    pause * per_mille / 1000
+}
+
+impl Error {
+    /// The run of a rule was stopped.
+    pub(super) fn stopped(rule: &str) -> Self {
+        let stopped = data::Error::new(ErrorKind::Stopped, "it was stopped");
+        Self::database_in(format!("rule \"{rule}\""))(stopped)
+    }
+}

@@ -1,0 +1,197 @@
+//! Columns of the source that were added, dropped, renamed or given another type since a table was copied.
+
+use data::table::{ColumnChange, Table};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::run::Session;
+use crate::error::{Error, Result};
+use crate::snapshot::{CollectionPlan, End};
+
+/// Tables of the source with their columns as they were last known, kept with the checkpoint.
+pub(super) type KnownTables = IndexMap<String, Vec<KnownColumn>>;
+
+/// A column as it was last known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KnownColumn {
+    name: String,
+    /// The type, in words that only need to differ where types do.
+    #[serde(rename = "type")]
+    column_type: String,
+}
+
+/// The columns of a table.
+pub(super) fn columns_of(table: &Table) -> Vec<KnownColumn> {
+    let column = |column: &data::table::TableColumn| KnownColumn {
+        name: column.name.clone(),
+        column_type: format!("{:?}", column.column_type),
+    };
+    table.columns.iter().map(column).collect()
+}
+
+/// Whether two descriptions have the same columns, in whatever order.
+pub(super) fn same_columns(a: &Table, b: &Table) -> bool {
+    let known = |table: &Table| {
+        let mut columns = columns_of(table);
+        columns.sort_by(|a, b| a.name.cmp(&b.name));
+        columns
+    };
+    known(a) == known(b)
+}
+
+/// What has changed in a table since its columns were known. A rename is recognised where exactly one column went and one
+/// of the same type came at the same place.
+fn changes(known: &[KnownColumn], table: &Table) -> Vec<ColumnChange> {
+    let now = columns_of(table);
+    let gone: Vec<_> =
+        known.iter().enumerate().filter(|(_, old)| !now.iter().any(|new| new.name == old.name)).collect();
+    let new: Vec<_> =
+        now.iter().enumerate().filter(|(_, new)| !known.iter().any(|old| old.name == new.name)).collect();
+    let mut changes = Vec::new();
+    match (gone.as_slice(), new.as_slice()) {
+        ([(from_at, from)], [(to_at, to)]) if from_at == to_at && from.column_type == to.column_type => {
+            changes.push(ColumnChange::Rename { from: from.name.clone(), to: to.name.clone() });
+        }
+        _ => {
+            changes.extend(gone.iter().map(|(_, old)| ColumnChange::Drop { name: old.name.clone() }));
+            let added = new.iter().filter_map(|(at, _)| table.columns.get(*at));
+            changes.extend(added.map(|column| ColumnChange::Add {
+                name: column.name.clone(),
+                column_type: column.column_type.clone(),
+            }));
+        }
+    }
+    let retyped = now.iter().zip(&table.columns).filter(|(new, _)| {
+        known.iter().any(|old| old.name == new.name && old.column_type != new.column_type)
+    });
+    changes.extend(retyped.map(|(_, column)| ColumnChange::Retype {
+        name: column.name.clone(),
+        column_type: column.column_type.clone(),
+    }));
+    changes
+}
+
+/// Brings a table of the target up to its source; whether its rows are to be copied again, because the log does not tell
+/// what the change did to those that were there.
+///
+/// # Errors
+/// [`Error::SchemaChanged`] where the target's columns are not to be touched and do not follow already.
+pub(super) async fn follow(
+    rule: &str,
+    plan: &CollectionPlan,
+    known: &[KnownColumn],
+    source: &Table,
+    target: &End,
+) -> Result<bool> {
+    let changes = changes(known, source);
+    if changes.is_empty() {
+        return Ok(false);
+    }
+    let in_table = || Error::database_in(format!("table \"{}\" at the target", plan.target_table));
+    let tables = target.tables().map_err(in_table())?;
+    let Some(own) = tables.describe(&plan.target_table).await.map_err(in_table())? else {
+        return Ok(true);
+    };
+    if !target.is_schemaless() {
+        let missing: Vec<_> = changes.iter().filter(|change| !is_followed(change, &own)).cloned().collect();
+        if !missing.is_empty() && !target.follows_schema() {
+            return Err(refused(rule, plan, &missing));
+        }
+        if !missing.is_empty() {
+            tables.alter(&plan.target_table, &missing).await.map_err(in_table())?;
+        }
+    } else if target.follows_schema() {
+        tables.alter(&plan.target_table, &changes).await.map_err(in_table())?;
+    }
+    Ok(changes.iter().any(|change| !matches!(change, ColumnChange::Drop { .. })))
+}
+
+/// Whether a table has taken a change already.
+fn is_followed(change: &ColumnChange, own: &Table) -> bool {
+    let has = |name: &str| own.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    match change {
+        ColumnChange::Add { name, .. } => has(name),
+        ColumnChange::Drop { name } => !has(name),
+        ColumnChange::Rename { from, to } => has(to) && !has(from),
+        ColumnChange::Retype { name, column_type } => {
+            let column = own.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+            column.is_some_and(|column| column.column_type == *column_type)
+        }
+    }
+}
+
+fn refused(rule: &str, plan: &CollectionPlan, changes: &[ColumnChange]) -> Error {
+    let told: Vec<String> = changes
+        .iter()
+        .map(|change| match change {
+            ColumnChange::Add { name, .. } => format!("column \"{name}\" was added"),
+            ColumnChange::Drop { name } => format!("column \"{name}\" was dropped"),
+            ColumnChange::Rename { from, to } => format!("column \"{from}\" was renamed to \"{to}\""),
+            ColumnChange::Retype { name, .. } => format!("column \"{name}\" was given another type"),
+        })
+        .collect();
+    Error::SchemaChanged {
+        rule: rule.to_owned(),
+        changes: told.join(", "),
+        source_table: plan.source_table.clone(),
+        target_table: plan.target_table.clone(),
+    }
+}
+
+impl Session {
+    /// Whether the columns of a table that is being read have changed since the session began. A change that was logged
+    /// before an earlier change of the columns has the old ones, which is no news.
+    pub(super) async fn columns_changed(&self, table: &Table, captured: &Table) -> Result<bool> {
+        if same_columns(table, captured) {
+            return Ok(false);
+        }
+        let in_table = || Error::database_in(format!("table \"{}\" at the source", table.name));
+        let tables = self.source.tables().map_err(in_table())?;
+        let described = tables.describe(&table.name).await.map_err(in_table())?;
+        Ok(described.is_none_or(|described| !same_columns(&described, captured)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data::table::{ColumnType, TableColumn};
+
+    use super::*;
+
+    fn table(columns: &[(&str, ColumnType)]) -> Table {
+        let column = |(name, column_type): &(&str, ColumnType)| TableColumn {
+            name: (*name).to_owned(),
+            column_type: column_type.clone(),
+            nullable: true,
+            generated: false,
+        };
+        Table {
+            name: "t".to_owned(),
+            columns: columns.iter().map(column).collect(),
+            key: vec![0],
+            references: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_column_of_the_same_type_at_the_same_place_was_renamed() {
+        let before = columns_of(&table(&[("id", ColumnType::Int64), ("a", ColumnType::Text(None))]));
+        let renamed = table(&[("id", ColumnType::Int64), ("b", ColumnType::Text(None))]);
+        let rename = ColumnChange::Rename { from: "a".to_owned(), to: "b".to_owned() };
+        assert_eq!(changes(&before, &renamed), [rename]);
+        let replaced = table(&[("id", ColumnType::Int64), ("b", ColumnType::Bool)]);
+        let drop = ColumnChange::Drop { name: "a".to_owned() };
+        let add = ColumnChange::Add { name: "b".to_owned(), column_type: ColumnType::Bool };
+        assert_eq!(changes(&before, &replaced), [drop, add]);
+    }
+
+    #[test]
+    fn another_order_is_no_change_and_another_type_is() {
+        let before = columns_of(&table(&[("id", ColumnType::Int64), ("a", ColumnType::Int32)]));
+        let turned = table(&[("a", ColumnType::Int32), ("id", ColumnType::Int64)]);
+        assert!(changes(&before, &turned).is_empty());
+        let retyped = table(&[("id", ColumnType::Int64), ("a", ColumnType::Int64)]);
+        let retype = ColumnChange::Retype { name: "a".to_owned(), column_type: ColumnType::Int64 };
+        assert_eq!(changes(&before, &retyped), [retype]);
+    }
+}

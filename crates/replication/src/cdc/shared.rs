@@ -1,0 +1,174 @@
+//! What a run of a rule shares with whoever watches or stops it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use data::Timestamp;
+use data::log::Position;
+use tokio::sync::watch;
+
+use super::event::{CdcEvent, CdcObserver, RuleState, RunState};
+use crate::stats::{CollectionStats, millis_now};
+
+/// A run of a rule, seen from outside.
+pub(crate) struct Shared {
+    rule: String,
+    /// None once the run has ended.
+    observer: Mutex<Option<Arc<dyn CdcObserver>>>,
+    status: Mutex<Status>,
+    /// Up to where in the log everything has been applied.
+    reached: watch::Sender<Option<Position>>,
+    stop: watch::Sender<bool>,
+    /// The state, for who waits for one.
+    states: watch::Sender<RunState>,
+}
+
+struct Status {
+    state: RunState,
+    since: u64,
+    lag_ms: Option<u64>,
+    retained_bytes: Option<u64>,
+    stats: Vec<CollectionStats>,
+    applied_up_to: Option<Timestamp>,
+}
+
+impl Shared {
+    pub(crate) fn new(rule: &str, observer: Option<Arc<dyn CdcObserver>>) -> Arc<Self> {
+        let status = Status {
+            state: RunState::Starting,
+            since: millis_now(),
+            lag_ms: None,
+            retained_bytes: None,
+            stats: Vec::new(),
+            applied_up_to: None,
+        };
+        Arc::new(Self {
+            rule: rule.to_owned(),
+            observer: Mutex::new(observer),
+            status: Mutex::new(status),
+            reached: watch::Sender::new(None),
+            stop: watch::Sender::new(false),
+            states: watch::Sender::new(RunState::Starting),
+        })
+    }
+
+    /// Asks the run to end.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until the run is asked to end.
+    pub(super) async fn stopping(&self) {
+        // The sender lives as long as this.
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+
+    /// What the run is doing.
+    pub(crate) fn state(&self) -> RuleState {
+        let status = self.status();
+        RuleState {
+            rule: self.rule.clone(),
+            state: status.state,
+            position: self.reached.borrow().as_ref().map(|position| position.order.to_string()),
+            lag_ms: status.lag_ms,
+            retained_bytes: status.retained_bytes,
+            since: status.since,
+        }
+    }
+
+    /// What the run has done so far.
+    pub(crate) fn stats(&self) -> Vec<CollectionStats> {
+        self.status().stats.clone()
+    }
+
+    pub(crate) fn enter(&self, state: RunState, reason: Option<String>) {
+        {
+            let mut status = self.status();
+            if status.state == state && reason.is_none() {
+                return;
+            }
+            status.state = state;
+            status.since = millis_now();
+        }
+        self.states.send_replace(state);
+        self.tell(CdcEvent::State { rule: self.rule.clone(), state, reason });
+        if matches!(state, RunState::Stopped | RunState::Lost) {
+            // Whoever watches may be kept alive by being watched for.
+            self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    /// Waits until the run has begun what it is for, or has ended.
+    pub(crate) async fn begun(&self) {
+        let has_begun = |state: &RunState| !matches!(state, RunState::Starting | RunState::Copying);
+        // The sender lives as long as this.
+        drop(self.states.subscribe().wait_for(has_begun).await);
+    }
+
+    /// Waits until the run has ended.
+    pub(super) async fn ended(&self) {
+        let has_ended = |state: &RunState| matches!(state, RunState::Stopped | RunState::Lost);
+        drop(self.states.subscribe().wait_for(has_ended).await);
+    }
+
+    pub(crate) fn tell(&self, event: CdcEvent) {
+        if let Some(observer) = self.observer() {
+            observer.on(event);
+        }
+    }
+
+    pub(super) fn wants_changes(&self) -> bool {
+        self.observer().is_some_and(|observer| observer.wants_changes())
+    }
+
+    fn observer(&self) -> Option<Arc<dyn CdcObserver>> {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds what a transaction did, for each collection.
+    pub(super) fn add(&self, done: Vec<CollectionStats>) {
+        let mut status = self.status();
+        if status.stats.is_empty() {
+            status.stats = done;
+            return;
+        }
+        for part in done {
+            match status.stats.iter_mut().find(|stats| stats.collection == part.collection) {
+                Some(stats) => stats.add(part),
+                None => status.stats.push(part),
+            }
+        }
+    }
+
+    pub(super) fn reach(&self, position: &Position) {
+        self.reached.send_replace(Some(position.clone()));
+    }
+
+    /// Up to where in the log everything has been applied.
+    pub(crate) fn reached(&self) -> watch::Receiver<Option<Position>> {
+        self.reached.subscribe()
+    }
+
+    /// When the last transaction that was applied had been committed at the source.
+    pub(super) fn applied_up_to(&self) -> Option<Timestamp> {
+        self.status().applied_up_to
+    }
+
+    pub(super) fn applied(&self, committed_at: Timestamp) {
+        self.status().applied_up_to = Some(committed_at);
+    }
+
+    pub(super) fn measured(&self, lag_ms: Option<u64>, retained_bytes: Option<u64>) {
+        let mut status = self.status();
+        status.lag_ms = lag_ms.or(status.lag_ms);
+        status.retained_bytes = retained_bytes.or(status.retained_bytes);
+    }
+
+    /// A thread that panicked while holding it leaves it whole, because every change is one assignment.
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,196 @@
+//! The loop of a session: events of the log become batches, and between them what falls due is seen to.
+
+use std::time::Duration;
+
+use data::log::{LogEvent, Position};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::batch::Batch;
+use super::event::RunState;
+use super::monitor::Monitor;
+use super::pump::Pump;
+use super::run::Session;
+use crate::error::{Error, Result};
+
+/// How often the checkpoint follows the log while nothing is applied.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
+/// How often rows that were set aside are tried again.
+const LETTERS_RETRIED: Duration = Duration::from_secs(30);
+/// How often it is looked whether anything falls due.
+const TICK: Duration = Duration::from_millis(500);
+/// How long more events are waited for once a transaction has ended; they are often on their way.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// Why a session ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It has come as far as it was to.
+    Reached,
+    /// Somebody asked for it.
+    Stopped,
+}
+
+impl Session {
+    /// Applies changes as they come, up to a position if there is one.
+    pub(super) async fn stream(&mut self, until: Option<&Position>, monitor: &Monitor) -> Result<Ended> {
+        let stream = self.log()?.stream(&self.reader, &self.checkpoint.position).await;
+        let mut pump = Pump::start(stream.map_err(self.in_rule())?);
+        self.shared.enter(RunState::Streaming, None);
+        let mut run = Run { batch: Batch::new(self), idle: None, stored_at: Instant::now() };
+        let outcome = self.read(&mut pump, &mut run, until, monitor).await;
+        if outcome.is_ok() {
+            // Whole transactions in hand are finished; an open one comes again.
+            self.flush_and_acknowledge(&mut pump, &mut run).await?;
+            self.store_idle(&mut pump, &mut run).await?;
+        } else {
+            self.letters.undone();
+        }
+        drop(run);
+        pump.close().await;
+        outcome
+    }
+
+    async fn read(
+        &mut self,
+        pump: &mut Pump,
+        run: &mut Run,
+        until: Option<&Position>,
+        monitor: &Monitor,
+    ) -> Result<Ended> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut letters_due = Instant::now() + LETTERS_RETRIED;
+        loop {
+            if until.is_some_and(|until| self.has_reached(run, until)) {
+                return Ok(Ended::Reached);
+            }
+            let event = tokio::select! {
+                biased;
+                () = self.shared.stopping(), if !run.batch.is_within_transaction() => return Ok(Ended::Stopped),
+                () = self.shared.stopping() => {
+                    run.batch = Batch::new(self);
+                    self.letters.undone();
+                    return Ok(Ended::Stopped);
+                }
+                event = pump.next() => Some(event.map_err(self.in_rule())?),
+                _ = tick.tick() => None,
+            };
+            if let Some(event) = event {
+                self.take(run, event).await?;
+                self.drain(pump, run).await?;
+            }
+            if self.lease.is_lost() {
+                return Err(Error::LeaseLost(self.rule.name.clone()));
+            }
+            monitor.check(&self.rule.name)?;
+            if run.batch.is_empty() {
+                if run.stored_at.elapsed() >= IDLE_CHECKPOINT {
+                    self.store_idle(pump, run).await?;
+                }
+                if letters_due <= Instant::now() {
+                    self.retry_letters().await?;
+                    letters_due = Instant::now() + LETTERS_RETRIED;
+                }
+            }
+        }
+    }
+
+    /// Takes what has been read already, and commits.
+    async fn drain(&mut self, pump: &mut Pump, run: &mut Run) -> Result<()> {
+        loop {
+            if run.batch.is_within_transaction() {
+                let event = tokio::select! {
+                    event = pump.next() => event,
+                    () = self.shared.stopping() => return Ok(()),
+                };
+                self.take(run, event.map_err(self.in_rule())?).await?;
+                continue;
+            }
+            if run.batch.is_empty() {
+                let Some(event) = pump.next_ready() else { break };
+                self.take(run, event.map_err(self.in_rule())?).await?;
+                continue;
+            }
+            if !run.batch.is_full() {
+                let more = match pump.next_ready() {
+                    Some(event) => Some(event),
+                    None => tokio::time::timeout(LINGER, pump.next()).await.ok(),
+                };
+                if let Some(event) = more {
+                    self.take(run, event.map_err(self.in_rule())?).await?;
+                    continue;
+                }
+            }
+            self.flush_and_acknowledge(pump, run).await?;
+        }
+        self.flush_and_acknowledge(pump, run).await
+    }
+
+    async fn take(&mut self, run: &mut Run, event: LogEvent) -> Result<()> {
+        match event {
+            LogEvent::Begin(transaction) => run.batch.begin(transaction),
+            LogEvent::Changes(changes) => self.add(&mut run.batch, changes).await?,
+            LogEvent::Message { .. } => {}
+            LogEvent::Commit(position) => run.batch.end(position),
+            LogEvent::Idle(position) => run.idle = Some(position),
+        }
+        Ok(())
+    }
+
+    fn has_reached(&self, run: &Run, until: &Position) -> bool {
+        let reached = |position: &Position| position.order >= until.order;
+        run.batch.is_empty() && (run.idle.as_ref().is_some_and(reached) || reached(&self.checkpoint.position))
+    }
+
+    async fn flush_and_acknowledge(&mut self, pump: &mut Pump, run: &mut Run) -> Result<()> {
+        let before = self.checkpoint.position.order;
+        let Some(position) = self.flush(&mut run.batch).await? else { return Ok(()) };
+        if self.checkpoint.position.order > before {
+            pump.acknowledge(&self.checkpoint.position);
+            self.shared.reach(&self.checkpoint.position);
+            run.stored_at = Instant::now();
+        }
+        if position.order > self.checkpoint.position.order {
+            // Nothing in it concerned the target.
+            self.shared.reach(&position);
+            run.idle = Some(position);
+        }
+        Ok(())
+    }
+
+    /// Lets the checkpoint follow a log in which nothing concerns the reader, so that the source need not keep it, and
+    /// forgets chunks that every change to come lies behind.
+    async fn store_idle(&mut self, pump: &mut Pump, run: &mut Run) -> Result<()> {
+        run.stored_at = Instant::now();
+        let idle = run.idle.take().filter(|idle| idle.order > self.checkpoint.position.order);
+        let passed = match idle.as_ref().unwrap_or(&self.checkpoint.position) {
+            position if self.watermarks.are_passed_by(position) => std::mem::take(&mut self.chunks),
+            _ => Vec::new(),
+        };
+        if idle.is_none() && passed.is_empty() {
+            return Ok(());
+        }
+        let found = self.checkpoint.clone();
+        if let Some(idle) = idle {
+            self.checkpoint.from = self.checkpoint.position.order;
+            self.checkpoint.position = idle;
+            self.checkpoint.ordinal = 0;
+        }
+        self.store_checkpoint(&found, &passed).await?;
+        if !passed.is_empty() {
+            self.watermarks = super::watermark::Watermarks::default();
+        }
+        pump.acknowledge(&self.checkpoint.position);
+        self.shared.reach(&self.checkpoint.position);
+        Ok(())
+    }
+}
+
+/// What the loop has in hand.
+struct Run {
+    batch: Batch,
+    /// Up to where the log holds nothing more for the reader.
+    idle: Option<Position>,
+    /// When the checkpoint was written last.
+    stored_at: Instant,
+}

@@ -1,0 +1,153 @@
+//! Changes that a first copy has already seen: those of a chunk's keys up to the position that the chunk was read at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use data::Value;
+use data::log::{Change, ChangeLog, Operation, Position};
+use data::table::Table;
+
+use super::chunk::Chunk;
+
+/// The chunks of a first copy with their positions.
+#[derive(Default)]
+pub(super) struct Watermarks {
+    tables: HashMap<String, Marks>,
+    largest: Option<u64>,
+}
+
+/// The chunks of a table.
+struct Marks {
+    bounds: Vec<Vec<Value>>,
+    positions: Vec<u64>,
+}
+
+/// What a transaction's changes come to behind the watermarks.
+#[derive(Default)]
+pub(super) struct Unseen {
+    pub(super) changes: Vec<Change>,
+    /// Tables that were truncated, of which only some parts had been copied before: the numbers of those.
+    pub(super) truncated_parts: Vec<(Arc<Table>, Vec<usize>)>,
+}
+
+impl Watermarks {
+    /// Those of chunks that have been copied, in the order of their tables and numbers.
+    pub(super) fn of(chunks: &[Chunk]) -> Self {
+        let mut marks = Self::default();
+        for chunk in chunks {
+            let position = chunk.position.as_ref().map_or(0, |position| position.order);
+            let table = marks
+                .tables
+                .entry(chunk.table.clone())
+                .or_insert_with(|| Marks { bounds: Vec::new(), positions: Vec::new() });
+            table.bounds.extend(chunk.upper_bound.clone());
+            table.positions.push(position);
+            marks.largest = marks.largest.max(Some(position));
+        }
+        marks
+    }
+
+    /// Whether there are chunks, all of which a position lies behind.
+    pub(super) fn are_passed_by(&self, position: &Position) -> bool {
+        self.largest.is_some_and(|largest| position.order > largest)
+    }
+
+    /// Leaves out what the copy has seen of the changes of a transaction whose commit lies at a position.
+    pub(super) async fn unseen(
+        &self,
+        log: &dyn ChangeLog,
+        changes: Vec<Change>,
+        position: &Position,
+    ) -> data::Result<Unseen> {
+        let mut unseen = Unseen::default();
+        if self.largest.is_none_or(|largest| position.order > largest) {
+            unseen.changes = changes;
+            return Ok(unseen);
+        }
+        // Changes keep their order, so that they are looked at in runs of one table.
+        let mut run: Vec<Change> = Vec::new();
+        for change in changes {
+            if run.first().is_some_and(|first| !Arc::ptr_eq(&first.table, &change.table)) {
+                self.run(log, std::mem::take(&mut run), position, &mut unseen).await?;
+            }
+            run.push(change);
+        }
+        self.run(log, run, position, &mut unseen).await?;
+        Ok(unseen)
+    }
+
+    async fn run(
+        &self,
+        log: &dyn ChangeLog,
+        run: Vec<Change>,
+        position: &Position,
+        unseen: &mut Unseen,
+    ) -> data::Result<()> {
+        let Some(table) = run.first().map(|first| Arc::clone(&first.table)) else { return Ok(()) };
+        let Some(marks) = self.tables.get(&table.name) else {
+            unseen.changes.extend(run);
+            return Ok(());
+        };
+        let seen: Vec<bool> = marks.positions.iter().map(|mark| position.order <= *mark).collect();
+        if !seen.contains(&true) {
+            unseen.changes.extend(run);
+            return Ok(());
+        }
+        if !seen.contains(&false) {
+            return Ok(());
+        }
+        let keys: Vec<Vec<Value>> =
+            run.iter().flat_map(|change| keys_of(&table, &change.operation)).collect();
+        let parts = log.locate(&table, &marks.bounds, &keys).await?;
+        let mut seen_keys = parts.iter().map(|part| seen.get(*part).copied().unwrap_or(false));
+        for change in run {
+            if change.operation == Operation::Truncate {
+                let older = (0..seen.len()).filter(|part| seen.get(*part) == Some(&false)).collect();
+                unseen.truncated_parts.push((Arc::clone(&table), older));
+                continue;
+            }
+            let known: Vec<bool> =
+                keys_of(&table, &change.operation).map(|_| seen_keys.next().unwrap_or(false)).collect();
+            unseen.changes.extend(cut(change, &known));
+        }
+        Ok(())
+    }
+
+    /// In which parts of a table rows with these keys lie.
+    pub(super) async fn parts_of(
+        &self,
+        log: &dyn ChangeLog,
+        table: &Table,
+        keys: &[Vec<Value>],
+    ) -> data::Result<Vec<usize>> {
+        match self.tables.get(&table.name) {
+            Some(marks) => log.locate(table, &marks.bounds, keys).await,
+            None => Ok(vec![0; keys.len()]),
+        }
+    }
+}
+
+/// The keys that a change concerns: the one it leaves, then an older one.
+fn keys_of(table: &Table, operation: &Operation) -> impl Iterator<Item = Vec<Value>> + use<> {
+    let (key, old_key) = match operation {
+        Operation::Insert { row } => (Some(table.key_of(row)), None),
+        Operation::Update { old_key, row, .. } => (Some(table.key_of(row)), old_key.clone()),
+        Operation::Delete { key } => (Some(key.clone()), None),
+        Operation::Truncate => (None, None),
+    };
+    key.into_iter().chain(old_key)
+}
+
+/// What is left of a change, given for each of its keys whether the copy has seen it.
+fn cut(change: Change, seen: &[bool]) -> Option<Change> {
+    let Change { table, operation } = change;
+    let operation = match (operation, seen) {
+        (_, [true]) | (_, [true, true]) => return None,
+        (Operation::Update { old_key: Some(key), .. }, [true, false]) => Operation::Delete { key },
+        (Operation::Update { row, unchanged, .. }, [false, true]) => {
+            Operation::Update { old_key: None, row, unchanged }
+        }
+        (operation, _) => operation,
+    };
+    Some(Change { table, operation })
+}
