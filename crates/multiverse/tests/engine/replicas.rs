@@ -97,7 +97,7 @@ fn what_a_replica_does_not_have_yet_is_read_from_the_primary() {
     // What is nowhere is an error as before.
     assert_eq!(client.query("SELECT * FROM fresh.nowhere").unwrap_err().code(), "42P01");
     standby.ask("SELECT pg_wal_replay_resume()");
-    wait_for("the standby to have it", || standby.ask("SELECT to_regclass('fresh.rows')") != "");
+    wait_for("the standby to have it", || !standby.ask("SELECT to_regclass('fresh.rows')").is_empty());
     let where_read = "SELECT inet_server_port()::text FROM fresh.rows";
     let port = standby.port().to_string();
     wait_for("the standby to be read again", || client.value(where_read) == port);
