@@ -2,6 +2,9 @@
 import type { ClusterFigures, EngineClient, ServerSign } from './engine-client.js';
 import { type ClusterHealth, clusterHealth } from './metrics.js';
 
+/** The longest delay that timers know. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
 /** Told of clusters whose primary stops or starts to answer. */
 export interface HealthListener {
   down(clusterId: string, reason: string, health: ClusterHealth): void;
@@ -19,7 +22,7 @@ export interface HealthSettings {
 /** What is known of a cluster. */
 interface Standing {
   failures: number;
-  /** When it was found to be down. */
+  /** When it was found to be down, by the clock of `performance`. */
   downSince: number | undefined;
   health: ClusterHealth | undefined;
 }
@@ -31,14 +34,16 @@ export class HealthMonitor {
   readonly #listener: HealthListener;
   readonly #standings = new Map<string, Standing>();
   readonly #start = performance.now();
-  #timer: NodeJS.Timeout | undefined = undefined;
+  /** For the next look at the clusters that are up, and at those that are down. */
+  #regularTimer: NodeJS.Timeout | undefined = undefined;
+  #recoveryTimer: NodeJS.Timeout | undefined = undefined;
   #isStopped = false;
 
   constructor(engine: EngineClient, settings: HealthSettings, listener: HealthListener) {
     this.#engine = engine;
     this.#settings = settings;
     this.#listener = listener;
-    this.#plan();
+    this.#planRegularCheck();
   }
 
   /** Seconds since the monitor was made. */
@@ -48,10 +53,11 @@ export class HealthMonitor {
 
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#regularTimer);
+    clearTimeout(this.#recoveryTimer);
   }
 
-  /** The clusters that are down. */
+  /** Whether a cluster is down. */
   isDown(clusterId: string): boolean {
     return this.#standings.get(clusterId)?.downSince !== undefined;
   }
@@ -63,8 +69,14 @@ export class HealthMonitor {
 
   /** Asks every server now. */
   async check(): Promise<Record<string, ClusterHealth>> {
+    return this.#check(() => true);
+  }
+
+  /** Asks the servers, and takes note of what those of the clusters chosen say. */
+  async #check(isChosen: (clusterId: string) => boolean): Promise<Record<string, ClusterHealth>> {
     const signs = await this.#engine.health();
-    const found = this.#engine.figures().map((figures): [string, ClusterHealth] => {
+    const chosen = this.#engine.figures().filter(({ id }) => isChosen(id));
+    const found = chosen.map((figures): [string, ClusterHealth] => {
       const own = signs.filter((sign) => sign.cluster === figures.id);
       return [figures.id, this.#enter(figures, own)];
     });
@@ -87,6 +99,7 @@ export class HealthMonitor {
   #noteDown(standing: Standing, health: ClusterHealth): void {
     if (standing.downSince !== undefined || standing.failures < this.#settings.maxFailuresBeforeMarkDown) return;
     standing.downSince = performance.now();
+    this.#planRecoveryCheck();
     this.#listener.down(health.clusterId, health.error ?? '', health);
   }
 
@@ -97,18 +110,33 @@ export class HealthMonitor {
     this.#listener.recovered(health.clusterId, downtime, health);
   }
 
-  #plan(): void {
-    const isAnyDown = [...this.#standings.values()].some((standing) => standing.downSince !== undefined);
-    const { healthCheckInterval, recoveryCheckInterval } = this.#settings;
-    const delay = isAnyDown ? Math.min(recoveryCheckInterval, healthCheckInterval) : healthCheckInterval;
-    this.#timer = setTimeout(() => void this.#checkAndPlan(), delay);
-    // Looking at servers is no reason for a process to stay alive.
-    this.#timer.unref();
+  #planRegularCheck(): void {
+    this.#regularTimer = this.#after(this.#settings.healthCheckInterval, async () => {
+      await this.#check((clusterId) => !this.isDown(clusterId));
+    }, () => this.#planRegularCheck());
   }
 
-  async #checkAndPlan(): Promise<void> {
-    // An engine that was closed meanwhile has nothing to tell.
-    await this.check().catch(() => undefined);
-    if (!this.#isStopped) this.#plan();
+  /** A cluster that is down is looked at in its own rhythm, until it is up. */
+  #planRecoveryCheck(): void {
+    if (this.#recoveryTimer !== undefined) return;
+    this.#recoveryTimer = this.#after(this.#settings.recoveryCheckInterval, async () => {
+      this.#recoveryTimer = undefined;
+      await this.#check((clusterId) => this.isDown(clusterId));
+    }, () => {
+      const isAnyDown = [...this.#standings.keys()].some((clusterId) => this.isDown(clusterId));
+      if (isAnyDown) this.#planRecoveryCheck();
+    });
+  }
+
+  #after(delay: number, check: () => Promise<void>, goOn: () => void): NodeJS.Timeout | undefined {
+    if (this.#isStopped) return undefined;
+    const run = async () => {
+      // An engine that was closed meanwhile has nothing to tell.
+      await check().catch(() => undefined);
+      if (!this.#isStopped) goOn();
+    };
+    const timer = setTimeout(() => void run(), Math.min(delay, LONGEST_DELAY));
+    // Looking at servers is no reason for a process to stay alive.
+    return timer.unref();
   }
 }

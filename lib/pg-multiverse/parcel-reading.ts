@@ -11,8 +11,8 @@ const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed:
 const HAS_OID = 1;
 const HAS_ROWS = 2;
 const FIRST_ARENA = 128 << 10;
-/** The words before the items. */
-const HEADER_WORDS = 2;
+/** The words before the items: the number of their words, of doubles, whether another parcel waits, and one for the alignment. */
+const HEADER_WORDS = 4;
 const TWO_TO_32 = 4_294_967_296;
 
 /** Who is told of queries that have ended. */
@@ -55,12 +55,14 @@ export class ParcelReader {
     if (this.#bytes.length > FIRST_ARENA * 8) this.grow(FIRST_ARENA);
   }
 
-  /** Reads the parcel in the arena and settles the queries in it. */
-  read(texts: readonly (string | null)[]): void {
+  /** Reads the parcel in the arena and settles the queries in it. Gives whether another parcel waits. */
+  read(texts: readonly (string | null)[]): boolean {
     const words = this.#words;
     const end = HEADER_WORDS + (words[0] as number);
+    const hasMore = words[2] === 1;
     let at = HEADER_WORDS;
     while (at < end) at = this.#readItem(words, at, texts);
+    return hasMore;
   }
 
   /** Reads one item and gives the place of the next. */

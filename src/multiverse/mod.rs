@@ -116,17 +116,18 @@ impl NativeMultiverse {
     }
 
     /// Writes the next parcel to the arena and gives its texts, `null` for one that is too long. Gives the size that the
-    /// arena must have, if it is too small, and `null` if there is no parcel: then JavaScript is woken for the next.
+    /// arena must have, if it is too small, and `null` if there is no parcel. JavaScript is woken for the next parcel when
+    /// there is none, and when this one says that it was the last.
     #[napi(ts_return_type = "Array<string | null> | number | null")]
     pub fn take<'env>(
         &self,
         env: &'env Env,
         mut arena: Uint8ArraySlice<'_>,
     ) -> napi::Result<Option<Either<u32, Array<'env>>>> {
-        let Some(parcel) = self.outbox.take() else { return Ok(None) };
+        let Some((parcel, has_more)) = self.outbox.take() else { return Ok(None) };
         // SAFETY: JavaScript waits for this call, and hands the arena to nobody else.
         let memory = unsafe { arena.as_mut() };
-        if parcel.write_to(memory).is_none() {
+        if parcel.write_to(memory, has_more).is_none() {
             let size = u32::try_from(parcel.written_size()).unwrap_or(u32::MAX);
             self.outbox.put_back(parcel);
             return Ok(Some(Either::A(size)));

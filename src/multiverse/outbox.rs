@@ -9,13 +9,13 @@ use super::parcel::{ItemKind, Parcel, place};
 use super::shape::{News, Shape, Shapes, TextTypes};
 
 /// Emptied parcels that are kept for reuse.
-const MOST_SPARE: usize = 8;
+const MOST_SPARE: usize = 4;
 /// Names are those of clusters and commands; beyond this many, something else is named, and it is told each time.
 const MOST_NAMES: usize = 10_000;
 
 /// Parcels on their way to JavaScript.
 pub(super) struct Outbox {
-    /// Only the engine's thread uses it.
+    /// Only whoever turns the engine uses it.
     filling: Mutex<Filling>,
     ready: Mutex<Ready>,
     text_types: TextTypes,
@@ -79,12 +79,12 @@ impl Outbox {
         }
     }
 
-    /// The next parcel. If there is none, JavaScript is woken for the next one.
-    pub(super) fn take(&self) -> Option<Parcel> {
+    /// The next parcel, and whether there is another one. If there is none, JavaScript is woken for the next one.
+    pub(super) fn take(&self) -> Option<(Parcel, bool)> {
         let mut ready = lock(&self.ready);
         let parcel = ready.parcels.pop_front();
-        ready.is_woken = parcel.is_some();
-        parcel
+        ready.is_woken = !ready.parcels.is_empty();
+        parcel.map(|parcel| (parcel, ready.is_woken))
     }
 
     /// Puts a parcel back that could not be taken.
@@ -169,8 +169,8 @@ mod tests {
             outbox.flush();
         }
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
-        for _ in 0..3 {
-            assert!(outbox.take().is_some());
+        for has_more in [true, true, false] {
+            assert_eq!(outbox.take().map(|(_, has_more)| has_more), Some(has_more));
         }
         assert!(outbox.take().is_none());
         outbox.flush();

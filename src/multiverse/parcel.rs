@@ -102,11 +102,11 @@ impl Parcel {
     }
 
     /// Writes everything but the texts where JavaScript reads it: a header, the words, the doubles, the bytes. The header
-    /// holds the number of words and of doubles.
+    /// holds the number of words, the number of doubles, 1 if another parcel waits, and a word that says nothing.
     ///
     /// Returns `None`, and writes nothing of use, if there is too little room.
-    pub(super) fn write_to(&self, arena: &mut [u8]) -> Option<()> {
-        let counts = [place(self.words.len()), place(self.doubles.len())];
+    pub(super) fn write_to(&self, arena: &mut [u8], has_more: bool) -> Option<()> {
+        let counts = [place(self.words.len()), place(self.doubles.len()), has_more.into(), 0];
         write_each(arena.get_mut(..HEADER)?, counts.map(i32::to_ne_bytes));
         let words = self.words.iter().map(|word| word.to_ne_bytes());
         write_each(arena.get_mut(HEADER..HEADER + self.words.len() * 4)?, words);
@@ -132,7 +132,7 @@ impl Parcel {
     }
 }
 
-const HEADER: usize = 8;
+const HEADER: usize = 16;
 
 fn write_each<const N: usize>(target: &mut [u8], pieces: impl IntoIterator<Item = [u8; N]>) {
     for (slot, piece) in target.as_chunks_mut::<N>().0.iter_mut().zip(pieces) {
@@ -163,12 +163,12 @@ mod tests {
         parcel.doubles.push(0.5);
         parcel.bytes.extend_from_slice(b"xyz");
         let mut arena = vec![0; parcel.written_size()];
-        parcel.write_to(&mut arena).unwrap();
+        parcel.write_to(&mut arena, true).unwrap();
         let word = |at: usize| i32::from_ne_bytes(arena[at * 4..at * 4 + 4].try_into().unwrap());
-        assert_eq!([0, 1, 2, 3, 4].map(word), [3, 1, 3, 7, 3]);
-        assert_eq!(arena[24..32], 0.5_f64.to_ne_bytes());
-        assert_eq!(&arena[32..], b"xyz");
-        assert_eq!(parcel.write_to(&mut arena[..30]), None);
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(word), [3, 1, 1, 0, 3, 7, 3]);
+        assert_eq!(arena[32..40], 0.5_f64.to_ne_bytes());
+        assert_eq!(&arena[40..], b"xyz");
+        assert_eq!(parcel.write_to(&mut arena[..38], true), None);
     }
 
     #[test]

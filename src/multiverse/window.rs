@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The bytes of one result that may wait for JavaScript.
-const WIDE: usize = 1 << 20;
+const WIDE: usize = 256 << 10;
 /// The same for a stream, whose reader decides how fast it goes.
 const NARROW: usize = 128 << 10;
 

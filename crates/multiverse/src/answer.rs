@@ -10,7 +10,8 @@ use crate::route::ReplayPosition;
 
 /// Takes the results of one request.
 ///
-/// All calls come from the engine's thread and must not block. For each result: [`Answer::columns`] if it has rows,
+/// All calls come from the engine's thread, or, where a request fails while it is submitted, from the thread that
+/// submits it, and must not block. For each result: [`Answer::columns`] if it has rows,
 /// [`Answer::rows`] any number of times, [`Answer::result`]. At last, exactly once and whatever happens,
 /// [`Answer::end`]; after a failure it may come in the middle of a result.
 pub trait Answer: Send {

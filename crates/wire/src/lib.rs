@@ -26,7 +26,7 @@ mod config;
 mod connection;
 pub mod copy;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod notice;
 mod pipeline;

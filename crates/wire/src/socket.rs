@@ -105,6 +105,10 @@ fn socket_address(path: &std::path::Path) -> Result<PathBuf> {
 fn prepare(stream: &TcpStream, keep_alive: &KeepAlive) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(limit) = keep_alive.unacknowledged {
+        socket.set_tcp_user_timeout(Some(limit))?;
+    }
     if !keep_alive.enabled {
         return socket.set_keepalive(false);
     }

@@ -129,7 +129,7 @@ impl Core {
             entry.exposed = true;
         }
         let (cancel, events) = (connection.pipeline.cancel_token(), self.events.clone());
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let result = cancel.cancel().await;
             // When the engine has ended nobody asks any more.
             let _ = events.send(Event::CancelDelivered { token, result });

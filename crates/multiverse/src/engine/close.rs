@@ -1,14 +1,19 @@
 //! The end of an engine, and the figures of all its clusters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use super::core::Core;
 use super::{Command, DoneReply};
 use crate::error::Error;
 use crate::metrics::{ClusterMetrics, Metrics};
 use crate::route::ClusterIndex;
+
+/// How long the servers may take to note that what they do is not wanted any more.
+const LAST_CANCELS: Duration = Duration::from_millis(50);
 
 impl Core {
     pub(super) fn closing_reply(&mut self, reply: DoneReply) {
@@ -23,7 +28,23 @@ impl Core {
         }
         self.end_all_sessions();
         self.end_health_checks();
-        self.terminate_all();
+        self.abandoned = self.terminate_all();
+    }
+
+    /// Has the servers cancel what they are still doing for nobody, as far as they take note of it in time.
+    pub(super) async fn cancel_abandoned(&mut self) {
+        let cancels = std::mem::take(&mut self.abandoned)
+            .into_iter()
+            .map(|token| self.runtime.spawn(async move { token.cancel().await }));
+        let cancels: Vec<_> = cancels.collect();
+        let all = async {
+            for cancel in cancels {
+                // Where it fails, the statement runs to its end.
+                let _ = cancel.await;
+            }
+        };
+        // Whoever closes the engine does not wait for a server that is gone.
+        let _ = timeout(LAST_CANCELS, all).await;
     }
 
     /// Answers what was sent while the engine was closing.

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use slab::Slab;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use wire::TextTypes;
+use wire::{CancelToken, TextTypes};
 
 use super::catalogues::Catalogues;
 use super::event::Event;
@@ -61,8 +62,12 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) events: UnboundedSender<Event>,
+    /// Where tasks run, whichever thread starts them.
+    pub(crate) runtime: Handle,
     /// The time at the start of the turn.
     pub(crate) now: Instant,
+    /// The sockets were read at the start of the turn, which shows the connections that were lost.
+    pub(crate) has_read_sockets: bool,
     /// Connections with something to send, and pools that may have a connection for those who wait.
     pub(crate) touched: Vec<Token>,
     pub(crate) dispatchable: Vec<usize>,
@@ -73,6 +78,8 @@ pub(crate) struct Core {
     /// The number of the next query of the engine itself.
     pub(crate) next_own_id: u64,
     pub(super) closed_replies: Vec<super::DoneReply>,
+    /// What cancels the statements that were running when the engine was closed.
+    pub(super) abandoned: Vec<CancelToken>,
     ready: Vec<Token>,
 }
 
@@ -86,7 +93,12 @@ pub(crate) struct Inbox {
 const OWN_IDS: u64 = 1 << 63;
 
 impl Core {
-    pub(crate) fn new(settings: EngineSettings, router: Router, events: UnboundedSender<Event>) -> Self {
+    pub(crate) fn new(
+        settings: EngineSettings,
+        router: Router,
+        events: UnboundedSender<Event>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             settings,
             text_types: Arc::default(),
@@ -104,13 +116,16 @@ impl Core {
             timers: Timers::default(),
             readiness: Arc::default(),
             events,
+            runtime,
             now: Instant::now(),
+            has_read_sockets: true,
             touched: Vec::new(),
             dispatchable: Vec::new(),
             has_answered: false,
             serials: 0,
             next_own_id: OWN_IDS,
             closed_replies: Vec::new(),
+            abandoned: Vec::new(),
             ready: Vec::new(),
         }
     }
@@ -148,11 +163,16 @@ impl Core {
         while let Some(timer) = self.timers.take_due(self.now) {
             self.take_timer(timer);
         }
+        self.send_what_can_be_sent();
+        Poll::Pending
+    }
+
+    /// Serves the queues of the pools that may have a connection for those who wait, and sends all that was written.
+    pub(super) fn send_what_can_be_sent(&mut self) {
         while let Some(pool) = self.dispatchable.pop() {
             self.dispatch(pool);
         }
         self.flush_touched();
-        Poll::Pending
     }
 
     /// Returns whether the engine is to close.

@@ -1,8 +1,9 @@
 //! The engine: one thread owns all sockets, pools and decisions of an instance; this is the handle to it.
 //!
-//! Nothing on the way of a query takes a lock. The handle sends what it is told over a channel, once for all requests
-//! submitted together; answers are handed out on the engine's thread, and after each of its turns that handed out
-//! anything a hook is called, so that a binding can pass many answers on at once.
+//! Nothing on the way of a query waits for a lock. The handle sends what it is told over a channel, once for all requests
+//! submitted together, or carries out a single request by itself where the engine is at rest; answers are handed out on
+//! the engine's thread, and after each of its turns that handed out anything a hook is called, so that a binding can
+//! pass many answers on at once.
 
 mod cancel;
 mod catalogues;
@@ -18,6 +19,7 @@ mod readiness;
 mod reload;
 mod routing;
 mod settings;
+mod shared;
 mod submit;
 mod texts;
 mod thread;
@@ -45,6 +47,8 @@ pub(crate) use pending::{Failure, Pending, Place};
 pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
 use routing::RegisteredSchema;
 pub use settings::EngineSettings;
+use shared::Shared;
+use thread::Started;
 pub(crate) use timers::{Timer, Timers};
 
 /// The engine's thread is never busy for so long.
@@ -58,6 +62,7 @@ pub type TurnEnd = Box<dyn FnMut() + Send>;
 /// Dropping it closes it: requests end with [`Error::Closed`], and the thread is waited for.
 pub struct Engine {
     commands: UnboundedSender<Command>,
+    shared: Shared,
     sessions: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
     settings: EngineSettings,
@@ -69,12 +74,16 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
     pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
-        let (commands, thread) = thread::start(clusters, settings.clone(), on_turn_end)?;
-        Ok(Self { commands, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)), settings })
+        let Started { commands, shared, thread } = thread::start(clusters, settings.clone(), on_turn_end)?;
+        Ok(Self { commands, shared, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)), settings })
     }
 
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.
+    ///
+    /// The caller's thread sends a single request by itself where nothing else is under way and its text is known, which
+    /// takes some microseconds; it never waits.
     pub fn submit(&self, requests: Vec<Request>) {
+        let Some(requests) = self.shared.submit_at_once(requests) else { return };
         if let Err(unsent) = self.commands.send(Command::Submit(requests))
             && let Command::Submit(requests) = unsent.0
         {

@@ -1,6 +1,5 @@
 //! A request from the moment it is submitted until its last byte was read, and where it is meanwhile.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ pub(crate) struct Pending {
     pub(crate) streamed: bool,
     /// `None` once the request has ended for its caller, although the server may still be at it.
     pub(crate) answer: Option<Box<dyn Answer>>,
-    pub(crate) text: Rc<Text>,
+    pub(crate) text: Arc<Text>,
     pub(crate) verdict: Arc<Verdict>,
     /// The pool it waits for or runs in.
     pub(crate) pool: usize,
@@ -33,6 +32,8 @@ pub(crate) struct Pending {
     pub(crate) reads: bool,
     /// The search path it runs under, a number of `Paths`.
     pub(crate) path: u32,
+    /// It was sent behind what brings its connection to that path, in the same transaction.
+    pub(crate) switches_path: bool,
     pub(crate) place: Place,
     pub(crate) submitted: Instant,
     /// When it entered the queue it is in.
@@ -85,7 +86,7 @@ impl Pending {
     /// nothing special is known.
     pub(crate) fn new(
         request: Request,
-        text: Rc<Text>,
+        text: Arc<Text>,
         verdict: Arc<Verdict>,
         (cluster, pool): (usize, usize),
         now: Instant,
@@ -107,6 +108,7 @@ impl Pending {
             on_replica: false,
             reads: false,
             path: 0,
+            switches_path: false,
             place: Place::Queued,
             submitted: now,
             queued: now,

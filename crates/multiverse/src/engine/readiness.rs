@@ -33,6 +33,14 @@ impl Readiness {
         }
     }
 
+    /// Has the engine's thread take a turn.
+    pub(crate) fn wake_engine(&self) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &inner.engine {
+            engine.wake_by_ref();
+        }
+    }
+
     /// Exchanges the list for an empty one.
     pub(crate) fn take(&self, tokens: &mut Vec<Token>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

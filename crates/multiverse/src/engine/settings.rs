@@ -19,6 +19,8 @@ pub struct EngineSettings {
     /// How long a server may take to end a statement that is cancelled, and to reset a connection, before the
     /// connection is given up.
     pub patience: Duration,
+    /// How long a server may be out of reach before its connections count as lost, also while they wait for a result.
+    pub dead_after: Duration,
     /// What concerns all clusters. The pools use the interval of recovery checks; the rest is for who calls the engine.
     pub manager: ManagerSettings,
 }
@@ -31,6 +33,7 @@ impl Default for EngineSettings {
             slow_after: Duration::from_millis(5),
             prepared_statements: 256,
             patience: Duration::from_secs(5),
+            dead_after: Duration::from_secs(60),
             manager: ManagerSettings::default(),
         }
     }

@@ -1,10 +1,9 @@
 //! What is known of each SQL text: how long it takes, and what its results look like. Bounded: texts not used for long
 //! are forgotten.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -20,10 +19,11 @@ const WEIGHT: f64 = 0.2;
 pub(crate) struct Text {
     /// Its number, never used for another.
     serial: u64,
-    /// The moving average of the time the server takes for it, in microseconds; negative before the first run.
-    average: Cell<f64>,
+    /// The moving average of the time the server takes for it, in microseconds, as the bits of a double; negative before
+    /// the first run. Only whoever turns the engine uses it.
+    average: AtomicU64,
     /// Descriptions of its results, one per set of formats, that all connections share.
-    columns: RefCell<Vec<Arc<[Column]>>>,
+    columns: Mutex<Vec<Arc<[Column]>>>,
 }
 
 impl Text {
@@ -34,19 +34,24 @@ impl Text {
 
     pub(crate) fn record(&self, duration: Duration) {
         let sample = duration.as_secs_f64() * 1e6;
-        let average = self.average.get();
-        self.average.set(if average < 0.0 { sample } else { average + WEIGHT * (sample - average) });
+        let average = self.average();
+        let average = if average < 0.0 { sample } else { average + WEIGHT * (sample - average) };
+        self.average.store(average.to_bits(), Ordering::Relaxed);
+    }
+
+    fn average(&self) -> f64 {
+        f64::from_bits(self.average.load(Ordering::Relaxed))
     }
 
     /// Whether it has been seen to take less than `limit` on average.
     pub(crate) fn is_faster_than(&self, limit: Duration) -> bool {
-        let average = self.average.get();
+        let average = self.average();
         average >= 0.0 && average < limit.as_secs_f64() * 1e6
     }
 
     /// The description equal to `columns` that all connections share, and whether it is another than `columns`.
     pub(crate) fn share(&self, columns: Arc<[Column]>) -> (Arc<[Column]>, bool) {
-        let mut known = self.columns.borrow_mut();
+        let mut known = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
         if known.iter().any(|shared| Arc::ptr_eq(shared, &columns)) {
             return (columns, false);
         }
@@ -65,14 +70,14 @@ impl Text {
 /// All texts, in two generations: one that is used moves to the younger, and the older is dropped as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
-    young: HashMap<Arc<str>, Rc<Text>, RandomState>,
-    old: HashMap<Arc<str>, Rc<Text>, RandomState>,
+    young: HashMap<Arc<str>, Arc<Text>, RandomState>,
+    old: HashMap<Arc<str>, Arc<Text>, RandomState>,
     serials: u64,
 }
 
 impl Texts {
     /// What is known of a text with these declared parameter types.
-    pub(crate) fn get(&mut self, sql: &Arc<str>, types: &[u32]) -> Rc<Text> {
+    pub(crate) fn get(&mut self, sql: &Arc<str>, types: &[u32]) -> Arc<Text> {
         if types.is_empty() {
             return self.find(sql);
         }
@@ -80,18 +85,27 @@ impl Texts {
         self.find(&format!("{sql}\0{types:?}").into())
     }
 
-    fn find(&mut self, sql: &Arc<str>) -> Rc<Text> {
+    /// Whether a text was used not long ago, so that nothing about it has to be found out first.
+    pub(crate) fn knows(&self, sql: &str) -> bool {
+        self.young.contains_key(sql)
+    }
+
+    fn find(&mut self, sql: &Arc<str>) -> Arc<Text> {
         if let Some(text) = self.young.get(sql) {
-            return Rc::clone(text);
+            return Arc::clone(text);
         }
         let text = self.old.remove(sql).unwrap_or_else(|| {
             self.serials += 1;
-            Rc::new(Text { serial: self.serials, average: Cell::new(-1.0), columns: RefCell::default() })
+            Arc::new(Text {
+                serial: self.serials,
+                average: AtomicU64::new((-1.0_f64).to_bits()),
+                columns: Mutex::default(),
+            })
         });
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(Arc::clone(sql), Rc::clone(&text));
+        self.young.insert(Arc::clone(sql), Arc::clone(&text));
         text
     }
 }

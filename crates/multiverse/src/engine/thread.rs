@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Sleep, sleep_until};
 use wire::ConnectConfig;
 
 use super::core::{Core, Inbox};
 use super::reload::pool_id;
+use super::shared::{Shared, State, Turned};
 use super::{Command, EngineSettings, TurnEnd};
 use crate::config::Clusters;
 use crate::error::Error;
@@ -45,53 +46,63 @@ pub(super) fn plan(clusters: Clusters, settings: &EngineSettings) -> Result<Plan
     Ok(Plan { clusters, connect })
 }
 
+/// The engine's thread, and what its handle needs to reach it.
+pub(super) struct Started {
+    pub(super) commands: UnboundedSender<Command>,
+    pub(super) shared: Shared,
+    pub(super) thread: JoinHandle<()>,
+}
+
 pub(super) fn start(
     clusters: Clusters,
     settings: EngineSettings,
     on_turn_end: TurnEnd,
-) -> Result<(UnboundedSender<Command>, JoinHandle<()>), Error> {
+) -> Result<Started, Error> {
     let refused = |error: std::io::Error| Error::Start(error.into());
     let plan = plan(clusters, &settings)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(refused)?;
     let (sender, commands) = unbounded_channel();
+    let (event_sender, events) = unbounded_channel();
+    let core = Core::new(settings, Router::new(&plan.clusters), event_sender, runtime.handle().clone());
+    let shared = Shared::new(core, Inbox { commands, events });
+    let own = shared.clone();
     let thread = std::thread::Builder::new()
         .name("replicaverse-io".to_owned())
-        .spawn(move || run(runtime, plan, settings, commands, on_turn_end))
+        .spawn(move || run(runtime, &plan, &own, on_turn_end))
         .map_err(refused)?;
-    Ok((sender, thread))
+    Ok(Started { commands: sender, shared, thread })
 }
 
-fn run(
-    runtime: Runtime,
-    plan: Plan,
-    settings: EngineSettings,
-    commands: UnboundedReceiver<Command>,
-    mut on_turn_end: TurnEnd,
-) {
+fn run(runtime: Runtime, plan: &Plan, shared: &Shared, mut on_turn_end: TurnEnd) {
     runtime.block_on(tokio::task::unconstrained(async {
-        let (sender, events) = unbounded_channel();
-        let mut inbox = Inbox { commands, events };
-        let mut core = Core::new(settings, Router::new(&plan.clusters), sender);
-        core.reload(&plan);
+        shared.begin(plan);
         let mut alarm = Alarm::new();
-        poll_fn(|context| {
+        let closed = poll_fn(|context| {
             loop {
-                let turn = core.turn(&mut inbox, context);
-                if std::mem::take(&mut core.has_answered) {
+                let Some(Turned { has_answered, next, closed }) = shared.turn(context) else {
+                    return Poll::Ready(None);
+                };
+                if has_answered {
                     on_turn_end();
                 }
                 // A timer that is due by now asks for another turn.
-                if turn.is_ready() || !alarm.is_due(core.timers.next(), context) {
-                    return turn;
+                if closed.is_some() {
+                    return Poll::Ready(closed);
+                }
+                if !alarm.is_due(next, context) {
+                    return Poll::Pending;
                 }
             }
         })
         .await;
-        core.refuse_rest(&mut inbox.commands);
-        if core.has_answered {
-            on_turn_end();
+        if let Some(State { mut core, mut inbox, .. }) = closed {
+            core.refuse_rest(&mut inbox.commands);
+            if core.has_answered {
+                on_turn_end();
+            }
+            core.cancel_abandoned().await;
+            core.reply_closed();
         }
-        core.reply_closed();
     }));
     runtime.shutdown_timeout(LAST_LOOK_UP);
 }

@@ -17,6 +17,8 @@ const MOST_ATTEMPTS: usize = 8;
 /// The longest pause between attempts while somebody waits, and while nobody does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_PAUSE: Duration = Duration::from_secs(15);
+/// The system counts the time between probes in seconds.
+const SHORTEST_PROBE: Duration = Duration::from_secs(1);
 /// A connection that takes longer to open is not waited for, where there is room behind fast requests.
 const USUAL_TIME: Duration = Duration::from_millis(200);
 /// How long a server is taken at its word that it has no more connections to give.
@@ -68,14 +70,20 @@ pub(crate) fn connect_config(
     }
     config.connect_timeout = Some(pool.create_timeout);
     config.statement_cache_capacity = settings.prepared_statements;
-    // A peer that is gone is noticed within a minute, also where the system's own default is hours.
-    config.keep_alive = KeepAlive {
-        enabled: true,
-        idle: Some(Duration::from_secs(30)),
-        interval: Some(Duration::from_secs(10)),
-        count: Some(3),
-    };
+    config.keep_alive = keep_alive(settings.dead_after);
     Ok(config)
+}
+
+/// Has a peer that is gone noticed in this time, also where the system's own default is hours: half of it passes before
+/// three probes, of which none may be answered.
+fn keep_alive(dead_after: Duration) -> KeepAlive {
+    KeepAlive {
+        enabled: true,
+        idle: Some((dead_after / 2).max(SHORTEST_PROBE)),
+        interval: Some((dead_after / 6).max(SHORTEST_PROBE)),
+        count: Some(3),
+        unacknowledged: Some(dead_after),
+    }
 }
 
 /// `-c search_path=…`, with every name quoted, and spaces and backslashes escaped as the server splits options.
@@ -110,7 +118,7 @@ impl Core {
             pool.growing_until = Some(now + USUAL_TIME);
             let (config, events) = (Arc::clone(&pool.connect), self.events.clone());
             let (generation, text_types) = (pool.generation, Arc::clone(&self.text_types));
-            tokio::spawn(async move {
+            self.runtime.spawn(async move {
                 let result = open(config, text_types).await;
                 // When the engine has ended nobody asks any more.
                 let _ = events.send(Event::Connected { pool: key, generation, result });

@@ -10,6 +10,7 @@ use wire::{Pipeline, TransactionStatus};
 use crate::engine::{ConnectionWaker, Token};
 use crate::request::SessionId;
 use crate::route::{StatementKind, Verdict};
+use crate::session::UNKNOWN;
 
 pub(crate) struct PooledConnection {
     pub(crate) token: Token,
@@ -26,6 +27,8 @@ pub(crate) struct PooledConnection {
     pub(crate) session: Option<SessionId>,
     /// The search path of its session, a number of `Paths`.
     pub(crate) path: u32,
+    /// The path was set within the transaction that is open, and is lost when that is rolled back.
+    pub(crate) has_path_of_transaction: bool,
     pub(crate) change: SessionChange,
     /// Its user may have set another search path than the one that is known.
     pub(crate) has_foreign_path: bool,
@@ -119,6 +122,7 @@ impl PooledConnection {
             is_outdated: false,
             session: None,
             path: 0,
+            has_path_of_transaction: false,
             change: SessionChange::None,
             has_foreign_path: false,
             cancel: CancelState::None,
@@ -173,8 +177,17 @@ impl PooledConnection {
 
     /// Notes what a command tag or the state of the transaction says of the session.
     pub(crate) fn note_status(&mut self, status: TransactionStatus) {
-        if status != TransactionStatus::Idle {
+        if status == TransactionStatus::Idle {
+            self.has_path_of_transaction = false;
+        } else {
             self.note(SessionChange::Transaction);
+        }
+    }
+
+    /// Notes that a transaction, or a part of it, was rolled back.
+    pub(crate) fn note_rollback(&mut self) {
+        if std::mem::take(&mut self.has_path_of_transaction) {
+            self.path = UNKNOWN;
         }
     }
 

@@ -70,12 +70,13 @@ impl Core {
     /// A connection for the first in the queue, taken out of the list of free ones.
     fn choose(&mut self, pool_key: usize, need: Need) -> Option<usize> {
         let (now, depth, slow_after) = (self.now, self.settings.pipeline_depth, self.settings.slow_after);
+        let has_read = self.has_read_sockets;
         loop {
             let pool = self.pools.get_mut(pool_key)?;
             let Some(slot) = pool.take_idle(need.path) else { break };
             let Some(connection) = pool.connections.get_mut(slot) else { continue };
             connection.is_idle = false;
-            let is_fresh = now.saturating_duration_since(connection.since) < TRUSTED_FOR;
+            let is_fresh = has_read && now.saturating_duration_since(connection.since) < TRUSTED_FOR;
             if connection.is_worn_out(now) {
                 self.close_connection(pool_key, slot);
             } else if is_fresh || connection.pipeline.is_silent() {
@@ -119,10 +120,17 @@ impl Core {
         pending.pool = pool_key;
         pool.running += 1;
         let token = connection.token;
+        let (prepare, slow_after) = (pool.settings.prepare, settings.slow_after);
+        pending.switches_path = false;
         let written = if connection.path == pending.path {
-            write(connection, pending, key, pool.settings.prepare, settings.slow_after, *now)
-        } else {
+            write(connection, pending, key, (prepare, slow_after), &[], *now)
+        } else if is_in_transaction || pending.is_simple() || pending.is_unusual() {
             paths.write_switch(connection, key, pending.path, *now)
+        } else {
+            pending.switches_path = true;
+            paths.with_steps(connection.path == 0, pending.path, |steps| {
+                write(connection, pending, key, (prepare, slow_after), steps, *now)
+            })
         };
         if let Err(error) = written {
             pool.running = pool.running.saturating_sub(1);
@@ -142,7 +150,7 @@ impl Core {
         else {
             return Ok(());
         };
-        write(connection, pending, key, prepare, slow_after, now)?;
+        write(connection, pending, key, (prepare, slow_after), &[], now)?;
         self.touch(token);
         Ok(())
     }
@@ -201,20 +209,21 @@ impl Pool {
     }
 }
 
-/// Writes the statement of a request, and the question for the position of the log where it is wanted.
+/// Writes the statement of a request behind the steps that must precede it, and the question for the position of the log
+/// where it is wanted.
 fn write(
     connection: &mut PooledConnection,
     pending: &Pending,
     key: usize,
-    prepare: bool,
-    slow_after: Duration,
+    (prepare, slow_after): (bool, Duration),
+    steps: &[PipelinedStatement<'_>],
     now: Instant,
 ) -> wire::Result<()> {
     debug_assert!(connection.cancel == CancelState::None, "nothing is sent while something is cancelled");
     if pending.is_simple() {
         connection.pipeline.execute_simple(&pending.sql)?;
     } else {
-        connection.pipeline.execute(&PipelinedStatement {
+        let statement = PipelinedStatement {
             // What the engine asks by itself comes too rarely to take a place among the statements kept; under a search
             // path that is not known, a statement kept may mean other tables than it did.
             key: (prepare && !pending.is_own && !connection.has_foreign_path)
@@ -222,10 +231,12 @@ fn write(
             sql: &pending.sql,
             parameter_types: pending.parameters.types(),
             parameters: pending.parameters.section(),
-        })?;
+        };
+        connection.pipeline.execute_after(steps, &statement)?;
     }
     connection.push(Work::Request(key), now);
-    if pending.needs_own_connection(slow_after) {
+    // Under which path the connection is shows when the steps have ended.
+    if !steps.is_empty() || pending.needs_own_connection(slow_after) {
         connection.is_exclusive = true;
     }
     // Whether a transaction is left open is told by the server itself.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::CancelToken;
+
 use super::{CancelState, PooledConnection, Work};
 use crate::engine::{Core, Token};
 use crate::error::Error;
@@ -117,14 +119,20 @@ impl Core {
         }
     }
 
-    /// Tells all servers that the sessions end.
-    pub(crate) fn terminate_all(&mut self) {
+    /// Tells all servers that the sessions end. Returns what it takes to cancel those of them that are at work: a server
+    /// notices that its client has left only when it has something to say.
+    pub(crate) fn terminate_all(&mut self) -> Vec<CancelToken> {
+        let mut at_work = Vec::new();
         for (_, pool) in &mut self.pools {
             pool.is_leaving = true;
             for mut connection in pool.connections.drain() {
+                if !connection.in_flight.is_empty() {
+                    at_work.push(connection.pipeline.cancel_token());
+                }
                 connection.pipeline.terminate();
             }
         }
+        at_work
     }
 
     /// Notes that the server has taken note of a cancellation, whatever came of it.

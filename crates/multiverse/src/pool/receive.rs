@@ -15,6 +15,13 @@ use crate::route::ClusterIndex;
 /// After so many reads the other connections have their turn.
 const MOST_READS: usize = 8;
 
+/// Refusals for something that is not there: a table, function, schema, column, type. A replica may not have replayed
+/// its definition yet.
+const MISSING: [&str; 5] = ["42P01", "42883", "3F000", "42703", "42704"];
+
+/// The command tag of everything that rolls back: ROLLBACK, ROLLBACK TO a savepoint, and COMMIT of what had failed.
+const ROLLED_BACK: &str = "ROLLBACK";
+
 impl Core {
     /// Takes in what a connection has received, until there is nothing more or its rows are not taken.
     pub(crate) fn receive(&mut self, token: Token) {
@@ -80,6 +87,9 @@ impl Core {
             }
             (Work::Request(_), PipelineEvent::Complete) => {
                 connection.note(change_of(connection.pipeline.command_tag()));
+                if connection.pipeline.command_tag() == ROLLED_BACK {
+                    connection.note_rollback();
+                }
                 pending.deliver_columns();
                 if let Some(answer) = &mut pending.answer {
                     answer.result(connection.pipeline.command_tag());
@@ -114,6 +124,7 @@ impl Core {
         exposed: bool,
         taken: std::time::Duration,
     ) {
+        self.note_path(token, key);
         if let Some(connection) = self.connection(token) {
             connection.note_status(status);
         }
@@ -138,6 +149,18 @@ impl Core {
             _ if pending.answer.is_none() => self.drop_answered(key),
             None => self.end(key, Ok(())),
             Some(failure) => self.refused(token, key, failure, status, exposed),
+        }
+    }
+
+    /// A request that brought its connection to its search path has succeeded; one that failed has undone that.
+    fn note_path(&mut self, token: Token, key: usize) {
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let path = pending.path;
+        if std::mem::take(&mut pending.switches_path)
+            && pending.failure.is_none()
+            && let Some(connection) = self.connection(token)
+        {
+            connection.path = path;
         }
     }
 
@@ -188,8 +211,13 @@ impl Core {
             }
             return self.send_again(token, key);
         }
+        let may_move = pending.on_replica && !pending.rerouted && !pending.delivered;
+        if may_move && MISSING.contains(&error.code.as_str()) && pending.session.is_none() && is_outside {
+            return self.redirect_to_primary(key);
+        }
         if error.code == "25006" && pending.session.is_none() && is_outside {
-            if pending.on_replica && !pending.rerouted && !pending.delivered {
+            if may_move {
+                self.router.refused_on_replica(ClusterIndex(pending.cluster), &pending.sql);
                 return self.redirect_to_primary(key);
             }
             if !pending.on_replica && self.is_demoted(token) {
@@ -221,7 +249,6 @@ impl Core {
         pending.rerouted = true;
         pending.on_replica = false;
         let cluster = pending.cluster;
-        self.router.refused_on_replica(ClusterIndex(cluster), &pending.sql);
         let primary =
             self.clusters.get(cluster).and_then(|cluster| cluster.pools.get(cluster.primary)).copied();
         if let (Some(primary), Some(pending)) = (primary, self.requests.get_mut(key)) {

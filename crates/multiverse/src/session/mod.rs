@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::pool::Ticket;
 use crate::request::SessionId;
 use crate::route::{RouteError, RouteOptions};
-pub(crate) use path::Paths;
+pub(crate) use path::{Paths, UNKNOWN};
 
 /// A session of a caller.
 pub(crate) struct PinnedSession {

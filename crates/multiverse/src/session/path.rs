@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
-use wire::PipelinedStatement;
+use wire::{PipelinedStatement, TransactionStatus};
 
 use crate::engine::{Core, Token};
 use crate::error::Error;
 use crate::pool::{PooledConnection, Work};
 use crate::request::BindParameters;
 
+/// The number of a path that is not known. No schema's path has it.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
 /// Back to the path that the connection has by itself.
 const RESET: &str = "RESET search_path";
 /// The schema, where it exists, before the present path, which is the connection's own by now.
@@ -40,6 +42,27 @@ impl Paths {
 
     fn schema(&self, path: u32) -> Option<&Arc<str>> {
         self.schemas.get((path as usize).checked_sub(1)?)
+    }
+
+    /// Hands on the statements that bring a connection to `path`. `is_reset`: it has its own path now.
+    pub(crate) fn with_steps<T>(
+        &self,
+        is_reset: bool,
+        path: u32,
+        act: impl FnOnce(&[PipelinedStatement<'_>]) -> T,
+    ) -> T {
+        let step = |sql, parameter_types, parameters| PipelinedStatement {
+            key: None,
+            sql,
+            parameter_types,
+            parameters,
+        };
+        let none = BindParameters::none();
+        let reset = step(RESET, &[], none.section());
+        let Some(schema) = self.schema(path) else { return act(&[reset]) };
+        let parameters = BindParameters::from_texts(&[Some(schema)]);
+        let prepend = step(PREPEND, &[25], parameters.section());
+        if is_reset { act(&[prepend]) } else { act(&[reset, prepend]) }
     }
 
     /// Writes what brings a free connection to `path`. The request itself is sent only once that has succeeded, as it
@@ -83,6 +106,8 @@ impl Core {
         let Some(connection) = self.connection(token) else { return };
         if failure.is_none() {
             connection.path = path;
+            connection.has_path_of_transaction |=
+                connection.pipeline.transaction_status() != TransactionStatus::Idle;
             if is_wanted && is_last {
                 if let Err(error) = self.send_after_switch(token, key) {
                     self.stop_running(token);

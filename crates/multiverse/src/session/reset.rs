@@ -18,6 +18,9 @@ impl Core {
         let Some(connection) = self.connection(token) else { return };
         let change = std::mem::take(&mut connection.change);
         let is_in_transaction = connection.pipeline.transaction_status() != TransactionStatus::Idle;
+        if is_in_transaction {
+            connection.note_rollback();
+        }
         let statements = [
             is_in_transaction.then_some(ROLLBACK),
             match change {

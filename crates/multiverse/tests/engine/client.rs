@@ -277,6 +277,14 @@ impl Client {
         self
     }
 
+    /// Waits until so many requests are under way and all other connections are free.
+    pub(crate) fn wait_until_running(&self, count: usize) {
+        wait_for("the rest to be free", || {
+            let server = self.server();
+            server.running == count && server.active == count && server.connecting == 0
+        });
+    }
+
     /// Waits until nothing is under way any more.
     pub(crate) fn wait_until_idle(&self) {
         wait_for("all connections to be free", || {

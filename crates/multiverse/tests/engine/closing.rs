@@ -56,6 +56,18 @@ fn dropping_an_engine_closes_it_and_ends_its_thread() {
 }
 
 #[test]
+fn what_runs_when_an_engine_is_dropped_is_cancelled_on_the_server() {
+    let client = Client::with_pool(2);
+    let running = client.submit(Call::new("SELECT pg_sleep(600), 'abandoned'"));
+    wait_for_activity("query LIKE '%abandoned%' AND wait_event = 'PgSleep'");
+    drop(client);
+    assert_eq!(running.wait().unwrap_err().kind(), ErrorKind::Closed);
+    let sessions =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%abandoned%' AND pid <> pg_backend_pid()";
+    wait_for("the statement to end", || cluster().ask(sessions) == "0");
+}
+
+#[test]
 fn an_engine_can_be_dropped_while_it_connects() {
     // An address that answers nothing.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

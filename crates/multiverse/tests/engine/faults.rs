@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use multiverse::{EngineSettings, Error, ErrorKind};
@@ -239,6 +239,26 @@ fn a_connection_over_which_nothing_comes_any_more_is_given_up() {
     assert_eq!(client.value("SELECT 'next'"), "next");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_is_cut_off_is_noticed_while_a_statement_waits_for_it() {
+    let proxy = Proxy::start(cluster().port());
+    let settings = EngineSettings { dead_after: Duration::from_secs(3), ..EngineSettings::default() };
+    let client = Client::start(one_cluster(proxy.port, "postgres", |pool| pool.max = 2), settings).warm_up();
+    let waiting = client.submit(Call::new("SELECT pg_sleep(600), 'cut off'"));
+    wait_for_activity("query LIKE '%cut off%' AND wait_event = 'PgSleep'");
+    client.value("SELECT 'a connection besides'");
+    client.wait_until_running(1);
+    proxy.cut_off();
+    // One statement has arrived and one never will.
+    let unheard = client.submit(Call::new("SELECT 'unheard'"));
+    for call in [waiting, unheard] {
+        let error = call.wait().unwrap_err();
+        assert!(matches!(error, Error::ConnectionLost { .. }), "{error}");
+    }
+    assert_eq!(client.value("SELECT 'next'"), "next");
+}
+
 #[test]
 fn opening_a_connection_to_a_server_that_says_nothing_ends_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -254,6 +274,7 @@ fn opening_a_connection_to_a_server_that_says_nothing_ends_in_time() {
 struct Proxy {
     port: u16,
     silent: Arc<AtomicBool>,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
@@ -266,9 +287,12 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let silent = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&silent);
+        let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let accepted = Arc::clone(&clients);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
+                accepted.lock().unwrap().push(client.try_clone().unwrap());
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let silent = Arc::clone(&shared);
@@ -287,6 +311,16 @@ impl Proxy {
                 }
             }
         });
-        Self { port, silent }
+        Self { port, silent, clients }
+    }
+
+    /// Has the system drop all that comes from the clients there are, without a word, as if a cable had been cut.
+    #[cfg(target_os = "linux")]
+    fn cut_off(&self) {
+        const RETURN: u16 = 6;
+        for client in self.clients.lock().unwrap().iter() {
+            let nothing = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+            socket2::SockRef::from(client).attach_filter(&nothing).unwrap();
+        }
     }
 }

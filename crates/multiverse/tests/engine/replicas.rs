@@ -86,6 +86,24 @@ fn what_a_replica_refuses_runs_on_the_primary_and_goes_there_from_then_on() {
 }
 
 #[test]
+fn what_a_replica_does_not_have_yet_is_read_from_the_primary() {
+    let standby = primary().start_standby("");
+    let client = reading_from(&standby, with_replicas(primary().port(), &[standby.port()]));
+    standby.ask("SELECT pg_wal_replay_pause()");
+    primary().psql("CREATE SCHEMA fresh; CREATE TABLE fresh.rows AS SELECT 7 AS n");
+    let errors = client.metrics().clusters[0].errors;
+    assert_eq!(client.value("SELECT n::text FROM fresh.rows"), "7");
+    assert_eq!(client.metrics().clusters[0].errors, errors);
+    // What is nowhere is an error as before.
+    assert_eq!(client.query("SELECT * FROM fresh.nowhere").unwrap_err().code(), "42P01");
+    standby.ask("SELECT pg_wal_replay_resume()");
+    wait_for("the standby to have it", || !standby.ask("SELECT to_regclass('fresh.rows')").is_empty());
+    let where_read = "SELECT inet_server_port()::text FROM fresh.rows";
+    let port = standby.port().to_string();
+    wait_for("the standby to be read again", || client.value(where_read) == port);
+}
+
+#[test]
 fn a_standby_that_goes_is_left_out_at_once_and_comes_back_by_itself() {
     let mut standby = primary().start_standby("");
     let client = reading_from(&standby, with_replicas(primary().port(), &[standby.port()]));

@@ -153,6 +153,46 @@ fn a_schema_is_looked_at_first_and_only_for_the_request_that_names_it() {
     assert_eq!(failing.unwrap_err().code(), "22012");
     assert_eq!(client.run(home("two")).unwrap().value(), "two");
     assert_eq!(client.value("SELECT name FROM home"), "public");
+    // A statement that fails takes the path it came with back, whatever the path was before.
+    for schema in ["one", "two"] {
+        let failing = Call::new("SELECT 1/0").in_schema(schema);
+        assert_eq!(client.run(failing).unwrap_err().code(), "22012");
+        assert_eq!(client.value("SELECT name FROM home"), "public");
+        assert_eq!(client.run(home("one")).unwrap().value(), "one");
+    }
+    // These cannot run in one transaction with anything else.
+    let unusual = ["VACUUM home", "SELECT 1; SELECT 2", "DO $$ BEGIN COMMIT; END $$"];
+    for (sql, schema) in unusual.into_iter().zip(["two", "one", "two"]) {
+        client.run(Call::new(sql).in_schema(schema)).unwrap();
+    }
+}
+
+#[test]
+fn a_schema_that_was_set_in_a_transaction_is_set_again_after_a_rollback() {
+    cluster().psql(
+        "CREATE SCHEMA rolled; CREATE TABLE rolled.place AS SELECT 'rolled' AS name; \
+         CREATE TABLE public.place AS SELECT 'public' AS name",
+    );
+    let mut clusters = one_cluster(cluster().port(), "postgres", |pool| pool.max = 1);
+    clusters.get_mut("main").unwrap().schemas = vec!["rolled".to_owned()];
+    let client = Client::start(clusters, EngineSettings::default());
+    let session = client.session().unwrap();
+    let call = |sql: &str| client.run(Call::new(sql).in_session(session.id)).unwrap();
+    let place = Call::new("SELECT name FROM place").in_session(session.id);
+    for end in ["ROLLBACK", "COMMIT", "ROLLBACK TO before"] {
+        call("BEGIN");
+        call("SAVEPOINT before");
+        assert_eq!(client.run(place.clone().in_schema("rolled")).unwrap().value(), "rolled");
+        call(end);
+        assert_eq!(client.run(place.clone().in_schema("rolled")).unwrap().value(), "rolled", "{end}");
+        assert_eq!(client.run(place.clone()).unwrap().value(), "public", "{end}");
+    }
+    // Here the rollback comes with the release.
+    assert_eq!(client.run(place.in_schema("rolled")).unwrap().value(), "rolled");
+    client.release(&session);
+    let place = Call::new("SELECT name FROM place");
+    assert_eq!(client.run(place.clone().in_schema("rolled")).unwrap().value(), "rolled");
+    assert_eq!(client.run(place).unwrap().value(), "public");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Generated texts: whatever is put around or into a write, it does not become a read; and no text makes the classifier
 //! fail.
 
+use std::time::{Duration, Instant};
+
 use multiverse::route::{Access, classify};
 
 use crate::database::Database;
@@ -150,6 +152,61 @@ fn no_text_makes_the_classifier_fail() {
         let text: String = (0..sequence.below(14)).map(|_| sequence.pick(&pieces)).collect();
         let verdict = classify(&text);
         assert!(verdict.statements.is_some() || verdict.access == Access::Uncertain, "{text}");
+    }
+}
+
+/// What the fuzz target `classify` does, without a fuzzer: `cargo test --test routing -- --ignored`.
+#[test]
+#[ignore = "runs for three minutes"]
+fn no_mangled_statement_makes_the_classifier_fail_or_take_a_write_for_a_read() {
+    let end = Instant::now() + Duration::from_secs(180);
+    let mut sequence = Sequence(19);
+    let pick = |sequence: &mut Sequence| match sequence.below(3) {
+        0 => sequence.pick(READS).to_owned(),
+        1 => sequence.pick(WRITES).to_owned(),
+        _ => sequence.pick(FORMS).replace("{}", sequence.pick(WRITING_EXPRESSIONS)),
+    };
+    let mut counts = (0, 0);
+    while Instant::now() < end {
+        let mut text = pick(&mut sequence).into_bytes();
+        for _ in 0..=sequence.below(6) {
+            mangle(&mut text, &pick(&mut sequence), &mut sequence);
+        }
+        let sql = String::from_utf8_lossy(&text);
+        let verdict = classify(&sql);
+        assert!(verdict.statements.is_some() || verdict.access != Access::Read, "{sql}");
+        let followed = classify(&format!("{sql}\n; DELETE FROM t"));
+        counts.0 += 1;
+        if let (Some(before), Some(all)) = (verdict.statements, followed.statements)
+            && all == before + 1
+        {
+            counts.1 += 1;
+            assert_ne!(followed.access, Access::Read, "{sql}");
+        }
+    }
+    println!("{} texts, {} of them statements", counts.0, counts.1);
+}
+
+/// Changes, removes, doubles or puts in a few bytes, or a part of another text.
+fn mangle(text: &mut Vec<u8>, other: &str, sequence: &mut Sequence) {
+    const TELLING: &[u8] = b"'\"$;-/*\\()[]{}:,.@%\0\n\xff\xc3EeUuNn&+019 \t_";
+    let from = sequence.below(text.len() + 1);
+    let to = (from + sequence.below(12)).min(text.len());
+    match sequence.below(5) {
+        0 => drop(text.drain(from..to)),
+        1 => text.insert(from, TELLING[sequence.below(TELLING.len())]),
+        2 => {
+            let part = text[from..to].to_vec();
+            let at = sequence.below(text.len() + 1);
+            text.splice(at..at, part);
+        }
+        3 => {
+            let start = sequence.below(other.len() + 1);
+            let length = sequence.below(other.len() - start + 1);
+            text.splice(from..from, other.as_bytes()[start..start + length].iter().copied());
+        }
+        _ if from < text.len() => text[from] = TELLING[sequence.below(TELLING.len())],
+        _ => {}
     }
 }
 

@@ -227,6 +227,9 @@ fn keep_alive(settings: &Settings) -> Result<KeepAlive, ConfigError> {
         idle: seconds(settings, "keepalives_idle")?,
         interval: seconds(settings, "keepalives_interval")?,
         count: number(settings, "keepalives_count")?.filter(|count| *count > 0),
+        unacknowledged: number(settings, "tcp_user_timeout")?
+            .filter(|millis| *millis > 0)
+            .map(|millis| Duration::from_millis(millis.into())),
     })
 }
 

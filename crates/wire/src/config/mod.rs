@@ -112,11 +112,14 @@ pub struct KeepAlive {
     pub interval: Option<Duration>,
     /// Probes lost before the connection counts as dead.
     pub count: Option<u32>,
+    /// How long what was sent may stay unacknowledged before the connection counts as dead; probes are only sent while
+    /// nothing is. Linux and Android have this.
+    pub unacknowledged: Option<Duration>,
 }
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self { enabled: true, idle: None, interval: None, count: None }
+        Self { enabled: true, idle: None, interval: None, count: None, unacknowledged: None }
     }
 }
 

@@ -29,6 +29,7 @@ const PARAMETERS: &[(&str, Option<&str>)] = &[
     ("sslmode", Some("PGSSLMODE")),
     ("sslrootcert", Some("PGSSLROOTCERT")),
     ("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
+    ("tcp_user_timeout", None),
     ("user", Some("PGUSER")),
 ];
 

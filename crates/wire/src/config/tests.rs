@@ -149,7 +149,7 @@ fn every_parameter_takes_effect() {
     let config = parse(
         "host=h application_name=app options='-c a=b' connect_timeout=3 client_encoding=utf-8 sslmode=verify-ca \
          sslrootcert=/roots.crt sslcert=/c.crt sslkey=/c.key channel_binding=require passfile=/passwords \
-         target_session_attrs=prefer-standby keepalives=1 keepalives_idle=4 keepalives_interval=5 keepalives_count=6 \
+         target_session_attrs=prefer-standby keepalives=1 keepalives_idle=4 keepalives_interval=5 keepalives_count=6 tcp_user_timeout=7000 \
          replication=database gssencmode=disable",
     );
     assert_eq!(
@@ -164,8 +164,13 @@ fn every_parameter_takes_effect() {
     assert_eq!(config.target_session_attributes, TargetSessionAttributes::PreferStandby);
     assert_eq!(config.password_file.as_deref(), Some(std::path::Path::new("/passwords")));
     let second = Duration::from_secs(1);
-    let keep_alive =
-        KeepAlive { enabled: true, idle: Some(4 * second), interval: Some(5 * second), count: Some(6) };
+    let keep_alive = KeepAlive {
+        enabled: true,
+        idle: Some(4 * second),
+        interval: Some(5 * second),
+        count: Some(6),
+        unacknowledged: Some(7 * second),
+    };
     assert_eq!(config.keep_alive, keep_alive);
     assert_eq!(config.replication, Some(ReplicationMode::Database));
 

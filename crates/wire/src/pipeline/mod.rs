@@ -65,6 +65,8 @@ pub enum PipelineEvent {
 #[derive(Debug)]
 struct Exchange {
     protocol: Protocol,
+    /// The steps before its statement that have not ended.
+    steps: usize,
     /// `queued_bytes` after it.
     end: u64,
     /// A result has ended, or the request has failed, so ReadyForQuery may come.

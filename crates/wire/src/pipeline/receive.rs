@@ -26,10 +26,7 @@ impl Pipeline {
                     if rows.is_empty() {
                         return Ok(None);
                     }
-                    if self.exchanges.is_empty() {
-                        return Err(self.unexpected("DataRow"));
-                    }
-                    return Ok(Some(PipelineEvent::Rows(rows)));
+                    self.rows(rows)?
                 }
                 Some(b'2') => {
                     if !self.take_frame(|_| Ok(()))? {
@@ -51,11 +48,11 @@ impl Pipeline {
                     if !taken? {
                         return Ok(None);
                     }
-                    Some(self.completed()?)
+                    self.completed()?
                 }
                 Some(_) => match self.state.next_event()? {
                     None => return Ok(None),
-                    Some(Event::Rows(rows)) => Some(PipelineEvent::Rows(rows)),
+                    Some(Event::Rows(rows)) => self.rows(rows)?,
                     Some(Event::Message(message)) => self.take_message(message)?,
                 },
             };
@@ -80,6 +77,7 @@ impl Pipeline {
             BackendMessage::ErrorResponse(error) => self.failed(error).map(Some),
             BackendMessage::ParseComplete => {
                 match self.exchanges.front_mut() {
+                    Some(Exchange { steps: 1.., .. }) => {}
                     Some(Exchange { protocol: Protocol::Extended(run), .. }) if run.parsing => {
                         run.parsed = true
                     }
@@ -93,11 +91,11 @@ impl Pipeline {
             BackendMessage::BindComplete => self.bound(),
             BackendMessage::CommandComplete { tag } => {
                 self.command_tag = tag;
-                self.completed().map(Some)
+                self.completed()
             }
             BackendMessage::EmptyQueryResponse => {
                 self.command_tag.clear();
-                self.completed().map(Some)
+                self.completed()
             }
             BackendMessage::CopyInResponse(_) => {
                 self.refuse_copy_in()?;
@@ -118,9 +116,18 @@ impl Pipeline {
         }
     }
 
+    fn rows(&mut self, rows: RowBatch) -> Result<Option<PipelineEvent>> {
+        match self.exchanges.front() {
+            Some(Exchange { steps: 1.., .. }) => Ok(None),
+            Some(_) => Ok(Some(PipelineEvent::Rows(rows))),
+            None => Err(self.unexpected("DataRow")),
+        }
+    }
+
     /// BindComplete: the statement runs, so its rows may be announced.
     fn bound(&mut self) -> Result<Option<PipelineEvent>> {
         match self.exchanges.front() {
+            Some(Exchange { steps: 1.., .. }) => Ok(None),
             Some(Exchange { protocol: Protocol::Extended(run), .. }) => match &run.columns {
                 RunColumns::Known(columns) => Ok(Some(PipelineEvent::Columns(Arc::clone(columns)))),
                 RunColumns::None => Ok(None),
@@ -156,15 +163,19 @@ impl Pipeline {
         Ok(None)
     }
 
-    fn completed(&mut self) -> Result<PipelineEvent> {
+    fn completed(&mut self) -> Result<Option<PipelineEvent>> {
         match self.exchanges.front_mut() {
+            Some(Exchange { steps: steps @ 1.., .. }) => {
+                *steps -= 1;
+                return Ok(None);
+            }
             Some(exchange) => exchange.is_answered = true,
             None => return Err(self.unexpected("CommandComplete")),
         }
         if matches!(self.command_tag.as_str(), "DISCARD ALL" | "DEALLOCATE ALL") {
             self.statements.clear();
         }
-        Ok(PipelineEvent::Complete)
+        Ok(Some(PipelineEvent::Complete))
     }
 
     fn ready(&mut self, status: TransactionStatus) -> Result<PipelineEvent> {
@@ -192,7 +203,7 @@ impl Pipeline {
         {
             // What was not parsed, or not described, cannot be run again by its name.
             let is_unusable = run.parsing && (!run.parsed || matches!(run.columns, RunColumns::Awaited));
-            is_stale = !run.parsing && error.invalidates_statement();
+            is_stale = !run.parsing && exchange.steps == 0 && error.invalidates_statement();
             if is_unusable || is_stale {
                 self.statements.remove(key);
             }

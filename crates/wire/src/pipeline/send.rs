@@ -33,11 +33,25 @@ impl Pipeline {
     /// # Errors
     /// The statement is longer than the server accepts or holds a zero byte. Nothing was written.
     pub fn execute(&mut self, statement: &PipelinedStatement<'_>) -> Result<()> {
+        self.execute_after(&[], statement)
+    }
+
+    /// Writes one statement with its parameters, and before it steps that run in the same transaction: when one of them
+    /// fails, the statement does not run, and when the statement fails, the steps are undone. Only the results of the
+    /// statement are reported. The keys of steps are not used: they are parsed for this run alone.
+    ///
+    /// # Errors
+    /// As for [`Pipeline::execute`].
+    pub fn execute_after(
+        &mut self,
+        steps: &[PipelinedStatement<'_>],
+        statement: &PipelinedStatement<'_>,
+    ) -> Result<()> {
         if self.statements.has_closing() {
             self.close_statements()?;
         }
         let mark = self.state.mark();
-        let run = match self.write_run(statement) {
+        let run = match self.write_steps(steps).and_then(|()| self.write_run(statement)) {
             Ok(run) => run,
             Err(error) => {
                 self.state.rewind(mark);
@@ -49,7 +63,7 @@ impl Pipeline {
         };
         self.state.outbound.put_slice(EXECUTE_AND_SYNC);
         self.state.begin_request();
-        self.push(mark.length(), Protocol::Extended(run));
+        self.push(mark.length(), Protocol::Extended(run), steps.len());
         Ok(())
     }
 
@@ -60,13 +74,24 @@ impl Pipeline {
     pub fn execute_simple(&mut self, sql: &str) -> Result<()> {
         let mark = self.state.mark();
         self.state.simple_query(sql)?;
-        self.push(mark.length(), Protocol::Simple);
+        self.push(mark.length(), Protocol::Simple, 0);
         Ok(())
     }
 
-    fn push(&mut self, start: usize, protocol: Protocol) {
+    fn push(&mut self, start: usize, protocol: Protocol, steps: usize) {
         self.queued_bytes += (self.state.outbound.len() - start) as u64;
-        self.exchanges.push_back(Exchange { protocol, end: self.queued_bytes, is_answered: false });
+        self.exchanges.push_back(Exchange { protocol, steps, end: self.queued_bytes, is_answered: false });
+    }
+
+    /// Writes statements without a Sync, so that what follows belongs to the same transaction.
+    fn write_steps(&mut self, steps: &[PipelinedStatement<'_>]) -> Result<()> {
+        let outbound = &mut self.state.outbound;
+        for step in steps {
+            frontend::parse("", step.sql, step.parameter_types, outbound)?;
+            frontend::bind_ready("", step.parameters, &[0, 0], outbound)?;
+            frontend::execute(outbound)?;
+        }
+        Ok(())
     }
 
     /// Writes Parse and Describe where they are needed, and Bind.

@@ -155,6 +155,48 @@ mod answers {
     }
 
     #[tokio::test]
+    async fn steps_before_a_statement_share_its_transaction_and_are_not_reported() {
+        let (mut pipeline, _peer) = pipeline();
+        let plain = PipelinedStatement {
+            key: None,
+            sql: "SELECT 0",
+            parameter_types: &[],
+            parameters: &[0, 0, 0, 0],
+        };
+        for key in [None, Some(7), Some(7)] {
+            pipeline.execute_after(&[plain, plain], &PipelinedStatement { key, ..plain }).unwrap();
+        }
+        let syncs = pipeline.state.outbound.windows(5).filter(|bytes| *bytes == b"S\0\0\0\x04").count();
+        assert_eq!(syncs, 3);
+        let step = [
+            message(b'1', b""),
+            message(b'2', b""),
+            message(b'N', b"SNOTICE\0C00000\0Mx\0\0"),
+            message(b'D', b"\0\x02\0\0\0\x011\0\0\0\x012"),
+            message(b'C', b"SELECT 1\0"),
+        ];
+        let steps = [step.concat(), step.concat()].concat();
+        for parsed in [true, true, false] {
+            let bytes = [&steps[..], &answer(parsed)].concat();
+            let mut events = Vec::new();
+            for byte in bytes {
+                pipeline.state.receive(&[byte]);
+                events.extend(names(&mut pipeline).unwrap());
+            }
+            assert_eq!(events, ["columns", "rows", "complete", "ready"]);
+        }
+        // A step that fails is a failure of the whole.
+        pipeline.execute_after(&[plain], &PipelinedStatement { key: Some(7), ..plain }).unwrap();
+        let failure = [message(b'E', b"SERROR\0C26000\0Mx\0\0"), message(b'Z', b"I")].concat();
+        pipeline.state.receive(&failure);
+        let Ok(Some(PipelineEvent::Failed { is_stale, .. })) = pipeline.next_event() else {
+            panic!("it failed")
+        };
+        assert!(!is_stale, "it says nothing of the statement that is kept");
+        assert_eq!(names(&mut pipeline).unwrap(), ["ready"]);
+    }
+
+    #[tokio::test]
     async fn broken_answers_are_errors_and_never_panic_or_hang() {
         let good = [answer(true), answer(false)].concat();
         // A small generator with a fixed seed: the same bytes each time.

@@ -302,3 +302,39 @@ fn requests_out_of_order_are_errors() {
     asked_twice.answer(Authentication::Md5Password([1; 4]), &mut outbound).unwrap();
     assert!(asked_twice.answer(Authentication::CleartextPassword, &mut outbound).is_err());
 }
+
+/// What the fuzz target `protocol` does, without a fuzzer: `cargo test -p wire --lib -- --ignored`.
+#[test]
+#[ignore = "runs for two minutes"]
+fn no_mangled_conversation_makes_the_reader_panic() {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    // A small generator with a fixed seed: the same bytes each time.
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % bound.max(1) as u64) as usize
+    };
+    let whole = conversation();
+    let mut runs = 0;
+    while std::time::Instant::now() < end {
+        let mut bytes = whole.clone();
+        for _ in 0..=below(8) {
+            let from = below(bytes.len() + 1);
+            let to = (from + below(16)).min(bytes.len());
+            match below(4) {
+                0 => drop(bytes.drain(from..to)),
+                1 => bytes.insert(from, below(256) as u8),
+                2 if from < bytes.len() => bytes[from] = [0, 1, 4, 0x7f, 0x80, 0xff, b'D', b'Z'][below(8)],
+                _ => {
+                    let part = bytes[from..to].to_vec();
+                    bytes.splice(from..from, part);
+                }
+            }
+        }
+        crate::fuzzing::read_as_from_a_server(&bytes);
+        runs += 1;
+    }
+    println!("{runs} conversations");
+}

@@ -1,0 +1,114 @@
+//! The state of an engine as its thread and its callers share it. The thread takes turns with it; a caller that has a
+//! single request for an engine at rest carries it out by itself, which saves the way to the thread and back to the
+//! server's socket.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::core::{Core, Inbox};
+use super::thread::Plan;
+use crate::request::Request;
+
+/// Requests under way beside which a caller still carries out its own. With more of them it pays to leave the writing to
+/// the engine's thread, which does it for many requests together.
+const MOST_BESIDE: usize = 1;
+/// The longest parameters that a caller writes by itself.
+const LONGEST_AT_ONCE: usize = 64 << 10;
+
+/// An engine's state, as long as it is open.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Option<State>>>);
+
+pub(super) struct State {
+    pub(super) core: Core,
+    pub(super) inbox: Inbox,
+    /// When the thread takes its next turn, if nothing happens before.
+    alarm: Option<Instant>,
+}
+
+/// What is left to do after a turn, when nobody keeps the state any more.
+pub(super) struct Turned {
+    pub(super) has_answered: bool,
+    /// When the next timer is due.
+    pub(super) next: Option<Instant>,
+    /// The state, if the engine has been closed: nobody else uses it from now on.
+    pub(super) closed: Option<State>,
+}
+
+impl Shared {
+    pub(super) fn new(core: Core, inbox: Inbox) -> Self {
+        Self(Arc::new(Mutex::new(Some(State { core, inbox, alarm: None }))))
+    }
+
+    /// Takes the first configuration into force.
+    pub(super) fn begin(&self, plan: &Plan) {
+        if let Some(state) = self.lock().as_mut() {
+            state.core.reload(plan);
+        }
+    }
+
+    /// Takes a turn on the engine's thread. Gives `None` once the engine has been closed.
+    pub(super) fn turn(&self, context: &mut Context<'_>) -> Option<Turned> {
+        let mut shared = self.lock();
+        let State { core, inbox, alarm } = shared.as_mut()?;
+        let turn = core.turn(inbox, context);
+        let has_answered = std::mem::take(&mut core.has_answered);
+        let next = core.timers.next();
+        *alarm = next;
+        let closed = if turn == Poll::Ready(()) { shared.take() } else { None };
+        Some(Turned { has_answered, next, closed })
+    }
+
+    /// Carries out requests on the caller's thread, where that takes only a moment. Gives them back where it would not.
+    pub(super) fn submit_at_once(&self, requests: Vec<Request>) -> Option<Vec<Request>> {
+        if requests.len() != 1 {
+            return Some(requests);
+        }
+        // Whoever has it is at work, and waited for by nobody.
+        let mut shared = match self.0.try_lock() {
+            Ok(shared) => shared,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Some(requests),
+        };
+        let Some(State { core, inbox, alarm }) = shared.as_mut() else { return Some(requests) };
+        // What was asked before comes first.
+        let is_at_rest = inbox.commands.is_empty() && core.requests.len() <= MOST_BESIDE;
+        if !is_at_rest || !requests.iter().all(|request| core.is_quick(request)) {
+            return Some(requests);
+        }
+        core.submit_at_once(requests);
+        let is_due_sooner = match (core.timers.next(), *alarm) {
+            (Some(next), Some(alarm)) => next < alarm,
+            (next, None) => next.is_some(),
+            (None, Some(_)) => false,
+        };
+        if is_due_sooner || core.has_answered || core.catalogues.is_wanted {
+            core.readiness.wake_engine();
+        }
+        None
+    }
+
+    /// A turn that panicked has ended the thread; what it left is closed with it.
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    /// Whether submitting a request takes only a moment: everything about its text is known.
+    fn is_quick(&self, request: &Request) -> bool {
+        request.parameters.section().len() <= LONGEST_AT_ONCE && self.texts.knows(&request.sql)
+    }
+
+    /// Submits requests and sends what can be sent.
+    fn submit_at_once(&mut self, requests: Vec<Request>) {
+        self.now = Instant::now();
+        self.has_read_sockets = false;
+        for request in requests {
+            self.submit(request);
+        }
+        self.send_what_can_be_sent();
+        self.has_read_sockets = true;
+    }
+}
