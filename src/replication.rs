@@ -97,12 +97,6 @@ impl NativeReplicationManager {
         Ok(self.manager()?.read_routing(&project).name())
     }
 
-    /// The name of the replica that serves the next read of a project.
-    #[napi]
-    pub fn next_read(&self, project: String) -> napi::Result<Option<String>> {
-        Ok(self.manager()?.next_read(&project))
-    }
-
     /// The name of the connected master of a project.
     #[napi]
     pub fn connected_master(&self, project: String) -> napi::Result<Option<String>> {
@@ -113,12 +107,6 @@ impl NativeReplicationManager {
     #[napi]
     pub fn status(&self, project: String) -> napi::Result<String> {
         settle(json(&self.manager()?.status(&project)))
-    }
-
-    /// Makes a replica the master of its project.
-    #[napi]
-    pub fn promote_to_master(&self, project: String, name: String) -> napi::Result<()> {
-        settle(self.manager()?.promote_to_master(&project, &name))
     }
 
     /// Adds a rule.
@@ -206,12 +194,12 @@ impl NativeReplicationManager {
         })
     }
 
-    fn manager(&self) -> napi::Result<&Manager> {
+    pub(crate) fn manager(&self) -> napi::Result<&Manager> {
         self.manager.get().map(Arc::as_ref)
     }
 
     /// Runs an operation of the manager and settles a promise with its outcome.
-    fn run<T, F, O>(&self, env: &Env, operation: O) -> napi::Result<AsyncBlock<T>>
+    pub(crate) fn run<T, F, O>(&self, env: &Env, operation: O) -> napi::Result<AsyncBlock<T>>
     where
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -231,7 +219,7 @@ fn progress_listener(function: ProgressFunction) -> ProgressListener {
     })
 }
 
-fn settle<T>(result: Result<T>) -> napi::Result<T> {
+pub(crate) fn settle<T>(result: Result<T>) -> napi::Result<T> {
     result.map_err(|error| replication_error(&error))
 }
 
@@ -244,6 +232,6 @@ fn parse(what: &str, text: &str) -> napi::Result<serde_json::Value> {
     })
 }
 
-fn json<T: Serialize>(report: &T) -> Result<String> {
+pub(crate) fn json<T: Serialize>(report: &T) -> Result<String> {
     serde_json::to_string(report).map_err(|error| Error::Task(error.to_string()))
 }
