@@ -13,5 +13,5 @@ pub mod replication;
 pub mod schema;
 mod statement_log;
 mod task;
-mod topology;
+pub mod topology;
 mod value;
