@@ -15,4 +15,5 @@ mod rule_observer;
 pub mod schema;
 mod statement_log;
 mod task;
+pub mod topology;
 mod value;

@@ -102,12 +102,6 @@ impl NativeReplicationManager {
         Ok(self.manager()?.read_routing(&project).name())
     }
 
-    /// The name of the replica that serves the next read of a project.
-    #[napi]
-    pub fn next_read(&self, project: String) -> napi::Result<Option<String>> {
-        Ok(self.manager()?.next_read(&project))
-    }
-
     /// The name of the connected master of a project.
     #[napi]
     pub fn connected_master(&self, project: String) -> napi::Result<Option<String>> {
@@ -118,12 +112,6 @@ impl NativeReplicationManager {
     #[napi]
     pub fn status(&self, project: String) -> napi::Result<String> {
         settle(json(&self.manager()?.status(&project)))
-    }
-
-    /// Makes a replica the master of its project.
-    #[napi]
-    pub fn promote_to_master(&self, project: String, name: String) -> napi::Result<()> {
-        settle(self.manager()?.promote_to_master(&project, &name))
     }
 
     /// Adds a rule.
@@ -266,12 +254,12 @@ impl NativeReplicationManager {
         })
     }
 
-    fn manager(&self) -> napi::Result<&Manager> {
+    pub(crate) fn manager(&self) -> napi::Result<&Manager> {
         self.manager.get().map(Arc::as_ref)
     }
 
     /// Runs an operation of the manager and settles a promise with its outcome.
-    fn run<T, F, O>(&self, env: &Env, operation: O) -> napi::Result<AsyncBlock<T>>
+    pub(crate) fn run<T, F, O>(&self, env: &Env, operation: O) -> napi::Result<AsyncBlock<T>>
     where
         T: ToNapiValue + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -291,7 +279,7 @@ fn progress_listener(function: ProgressFunction) -> ProgressListener {
     })
 }
 
-fn settle<T>(result: Result<T>) -> napi::Result<T> {
+pub(crate) fn settle<T>(result: Result<T>) -> napi::Result<T> {
     result.map_err(|error| replication_error(&error))
 }
 
@@ -304,6 +292,6 @@ fn parse(what: &str, text: &str) -> napi::Result<serde_json::Value> {
     })
 }
 
-fn json<T: Serialize>(report: &T) -> Result<String> {
+pub(crate) fn json<T: Serialize>(report: &T) -> Result<String> {
     serde_json::to_string(report).map_err(|error| Error::Task(error.to_string()))
 }

@@ -2,6 +2,6 @@
 export { eventually } from './eventually.mjs';
 export { reservePort } from './free-port.mjs';
 export { startMariadb } from './mariadb.mjs';
-export { startMongo } from './mongodb.mjs';
+export { startMongo, startMongoSecondary } from './mongodb.mjs';
 export { startPostgres } from './postgres.mjs';
 export { startRedis } from './redis.mjs';

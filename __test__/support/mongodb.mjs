@@ -40,13 +40,38 @@ export async function startMongo({ replicaSet = true, database = 'app' } = {}) {
   }
 }
 
+/**
+ * Starts a further member of a replica set, which is never elected, and waits until it is a secondary.
+ * @param {MongoServer} primary
+ * @returns {Promise<MongoServer>}
+ */
+export async function startMongoSecondary(primary) {
+  const { mongod } = await requireServer('mongodb');
+  if (mongod === undefined) throw new Error('a secondary needs a mongod of its own; MONGODB_URI names a server that is running');
+  const folder = await createServerFolder(undefined);
+  const server = new MongoServer({ program: mongod, folder, replicaSet: true, database: primary.database, secondary: true });
+  try {
+    await createDataFolder(folder, undefined);
+    await server.start();
+    const { config } = await primary.command({ replSetGetConfig: 1 });
+    const member = { _id: config.members.length, host: `127.0.0.1:${server.port}`, priority: 0, votes: 0 };
+    await primary.command({ replSetReconfig: { ...config, version: config.version + 1, members: [...config.members, member] } });
+    await eventually(async () => (await server.command({ hello: 1 })).secondary === true, { deadlineMs: 30_000, what: 'a secondary' });
+    return server;
+  } catch (error) {
+    await server.remove();
+    throw error;
+  }
+}
+
 /** A mongod that belongs to this process. */
 export class MongoServer extends ServerOnPort {
   #replicaSet;
+  #secondary;
   #initiated = false;
 
-  /** @param {{program: string, folder: import('./server-folder.mjs').ServerFolder, replicaSet: boolean, database: string}} options */
-  constructor({ program, folder, replicaSet, database }) {
+  /** @param {{program: string, folder: import('./server-folder.mjs').ServerFolder, replicaSet: boolean, database: string, secondary?: boolean}} options */
+  constructor({ program, folder, replicaSet, database, secondary = false }) {
     super({
       name: 'mongod',
       folder,
@@ -56,6 +81,7 @@ export class MongoServer extends ServerOnPort {
       isReady: (port) => answers(directUri(port, database)),
     });
     this.#replicaSet = replicaSet;
+    this.#secondary = secondary;
     this.database = database;
   }
 
@@ -87,7 +113,7 @@ export class MongoServer extends ServerOnPort {
    */
   async start() {
     await super.start();
-    if (!this.#replicaSet) return;
+    if (!this.#replicaSet || this.#secondary) return;
     if (!this.#initiated) await this.#initiate();
     await eventually(async () => (await this.command({ hello: 1 })).isWritablePrimary === true, {
       deadlineMs: 30_000,

@@ -1,6 +1,7 @@
 // Replication: replicas, routing and rules.
 export type { CDCEvent, CDCOperation } from './cdc-events.js';
 export { CDCListener, type CDCListenerConfig, type CDCSource, type CDCStats, type CDCStats as CDCFlushStats } from './cdc-listener.js';
+export { ReplicaService } from './replica-service.js';
 export { ReplicationManager } from './replication-manager.js';
 export { type CompatReport, type ManyToManyRelation, SchemaMapper } from './schema-mapper.js';
 export type { CompatIssue, CompatSeverity } from './schema-mapper-fields.js';
@@ -12,7 +13,10 @@ export {
   type SyncRule,
 } from './sync-engine.js';
 export type { EngineStats, EntitySyncStats, SyncConflict } from './sync-stats.js';
+export { runReplicatorService, type ReplicatorServiceOptions } from './service.js';
+export { scaffoldReplicatorService, type ScaffoldOptions, type ScaffoldResult } from './scaffold.js';
 export type { SyncService } from './synced-entity.js';
+export type { TreeConnection } from './tree-connecting.js';
 export type {
   BatchReport,
   ChangeNotice,
@@ -25,16 +29,21 @@ export type {
   StateReport,
 } from './stream-types.js';
 export type {
+  AutoFailover,
   CaptureMethod,
   CollectionStats,
   ConflictResolution,
   ProjectSource,
+  PromotionOptions,
   ReadRouting,
   ReadRoutingStrategy,
+  ReadServiceOptions,
   ReplicaConfig,
+  ReplicaFeed,
   ReplicaInfo,
   ReplicaRole,
   ReplicationEvents,
+  ReplicationManagerOptions,
   ReplicationMode,
   ReplicationRule,
   ReplicationRuleConfig,

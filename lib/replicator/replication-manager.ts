@@ -4,21 +4,28 @@ import { EventEmitter } from 'node:events';
 import { ReplicaverseError, fromNative, fromNativeSync } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { native } from '../native.js';
-import { EntityService, NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
+import { NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
 import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { jsonOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
 import { ForeignReplica } from './foreign-replica.js';
+import { ReplicaService } from './replica-service.js';
 import { readCursor, readStats } from './reports.js';
 import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
 import type { ChangesOptions, RuleState, SourceChange } from './stream-types.js';
+import { readTopologyEvent } from './topology-events.js';
+import { connectTree, type TreeConnection } from './tree-connecting.js';
 import type {
+  AutoFailover,
   ProjectSource,
+  PromotionOptions,
   ReadRouting,
+  ReadServiceOptions,
   ReplicaConfig,
   ReplicaInfo,
   ReplicationEvents,
+  ReplicationManagerOptions,
   ReplicationRule,
   ReplicationRuleConfig,
   SyncCursor,
@@ -37,15 +44,25 @@ import type {
 export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   readonly #core = new native.NativeReplicationManager();
   readonly #projects: ProjectSource | undefined;
-  readonly #services = new Map<string, Map<string, EntityService>>();
+  readonly #services = new Map<string, Map<string, ReplicaService>>();
 
-  /** @param projectManager where projects must be known, and their schemas are looked up, if given */
-  constructor(projectManager?: ProjectSource) {
+  /**
+   * @param projectManager where projects must be known, and their schemas are looked up, if given
+   * @throws {ReplicaverseError} of kind `Config` for a setting that is malformed
+   */
+  constructor(projectManager?: ProjectSource, { lagIntervalMs }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
     // One event for each change costs too much to be made when nobody listens.
     this.on('newListener', (event) => {
       if (event === 'change') this.#core.tellChanges();
+    });
+    if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
+    // The core holds the function for as long as it lives, and must not keep the manager by it.
+    const manager = new WeakRef(this);
+    this.#core.listen((event) => {
+      const alive = manager.deref();
+      if (alive !== undefined) alive.#happened(event);
     });
   }
 
@@ -63,8 +80,11 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     }
     const given = [schemas, this.#projects?.getProject(project)?.schemas].find((list) => list !== undefined && list.length > 0);
     const entities = given ?? getAllSchemas();
-    const service = new EntityService(await this.#connect(project, config, entities), entities);
-    const services = this.#services.get(project) ?? new Map<string, EntityService>();
+    const service = new ReplicaService(await this.#connect(project, config, entities), entities, {
+      replace: (lost, error, after) => this.#replace(project, lost, error, after),
+      writeToken: () => fromNative(() => this.#core.writeToken(project)),
+    });
+    const services = this.#services.get(project) ?? new Map<string, ReplicaService>();
     this.#services.set(project, services.set(config.name, service));
     this.#tell('replica.added', { project, name: config.name, role: config.role });
   }
@@ -88,13 +108,17 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return fromNativeSync(() => this.#core.readRouting(project)) as ReadRouting;
   }
 
-  /** The service for the next read: a connected slave by strategy, else the master, else null. */
-  resolveReadService(project: string): EntityService | null {
-    return this.#service(project, fromNativeSync(() => this.#core.nextRead(project)));
+  /**
+   * The service for the next read: a connected slave by strategy that is not over its `lagTolerance`, else the master, else
+   * null. With `after`, a slave that is known to have what was written before that token, else the master.
+   */
+  resolveReadService(project: string, { after }: ReadServiceOptions = {}): ReplicaService | null {
+    const service = this.#service(project, fromNativeSync(() => this.#core.nextRead(project, after)));
+    return after === undefined ? service : (service?.readingAfter(after) ?? null);
   }
 
   /** The service of the connected master, or null. */
-  resolveWriteService(project: string): EntityService | null {
+  resolveWriteService(project: string): ReplicaService | null {
     return this.#service(project, fromNativeSync(() => this.#core.connectedMaster(project)));
   }
 
@@ -103,10 +127,25 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return JSON.parse(fromNativeSync(() => this.#core.status(project))) as ReplicaInfo[];
   }
 
-  /** Makes a connected replica the master of its project and the master a slave. */
-  async promoteToMaster(project: string, name: string): Promise<void> {
-    await fromNative(async () => this.#core.promoteToMaster(textOf('project', project), textOf('name', name)));
+  /**
+   * Makes a connected replica the master of its project and the master a slave. Writes through the service of the old master
+   * are refused from here on; those under way are waited for, 5 s at the most, and so is the replica, if its database follows
+   * the master. A standby of PostgreSQL is promoted by `pg_promote`.
+   *
+   * @throws {ReplicaverseError} with code `ERR_REPLICA_BEHIND` when the replica has `lagTolerance: 0` and lacks something,
+   *   unless `force` gives that up; `ERR_PROMOTION` when its database cannot be made a primary. All is as before then.
+   */
+  async promoteToMaster(project: string, name: string, { force = false }: PromotionOptions = {}): Promise<void> {
+    await fromNative(() => this.#core.promoteToMaster(textOf('project', project), textOf('name', name), force));
     this.#tell('replica.promoted', { project, name });
+  }
+
+  /**
+   * Has a master that does not answer replaced by the standby of PostgreSQL that has received the most, provided that no
+   * standby receives from it any more; `null`, as it is unless set, for never. Events: `failover`, `failover.refused`.
+   */
+  setAutoFailover(project: string, failover: AutoFailover | null): void {
+    fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), failover?.after));
   }
 
   /** Adds a rule. */
@@ -217,9 +256,16 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     fromNativeSync(() => this.#core.saveToFile(textOf('path', path)));
   }
 
-  /** Takes over routing and rules from a file that was saved before; a rule that exists is kept as it is. */
-  loadFromFile(path: string): void {
+  /**
+   * Takes over routing and rules from a file that was saved before; a rule that exists is kept as it is. With `connect`, its
+   * replicas are added too. A password that is masked in the file is completed from the whole URI in the variable
+   * `REPLICATOR_<PROJECT>_<REPLICA>_URI`, and `${NAME}` in a URI stands for a variable.
+   */
+  loadFromFile(path: string): void;
+  loadFromFile(path: string, options: { connect: true }): Promise<TreeConnection>;
+  loadFromFile(path: string, options?: { connect: true }): void | Promise<TreeConnection> {
     fromNativeSync(() => this.#core.loadFromFile(textOf('path', path)));
+    return options?.connect === true ? connectTree(this, path) : undefined;
   }
 
   /** Writes the file after every change; now too, unless there is one, which may be about to be loaded. */
@@ -290,7 +336,24 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     else process.emitWarning(error);
   }
 
-  #service(project: string, replica: string | null): EntityService | null {
+  /** Tells of what happened to replicas without anybody asking for it. */
+  #happened(json: string): void {
+    const told = readTopologyEvent(json);
+    this.#tell(told.event, ...told.args);
+    if (told.event !== 'failover') return;
+    const [{ project, newMaster }] = told.args;
+    this.#tell('replica.promoted', { project, name: newMaster });
+  }
+
+  /** The service to read from in place of one whose connection was lost. */
+  #replace(project: string, lost: ReplicaService, error: Error, after: string | undefined): ReplicaService | null {
+    for (const [name, service] of this.#services.get(project) ?? []) {
+      if (service.dialect === lost.dialect) fromNativeSync(() => this.#core.connectionLost(project, name, error.message));
+    }
+    return this.resolveReadService(project, after === undefined ? {} : { after });
+  }
+
+  #service(project: string, replica: string | null): ReplicaService | null {
     return replica === null ? null : (this.#services.get(project)?.get(replica) ?? null);
   }
 }

@@ -25,6 +25,12 @@ export type CaptureMethod = 'auto' | 'log' | 'trigger' | 'poll';
 /** Which version of a row stays when both sides differ. `timestamp`: the one with the later `updatedAt`. */
 export type ConflictResolution = 'source-wins' | 'target-wins' | 'timestamp';
 
+/**
+ * What feeds a slave. `auto`: its database, if that turns out to follow the master. `native`: its database, and without that
+ * the slave is not used. `none`: the application; its lag is not known.
+ */
+export type ReplicaFeed = 'auto' | 'native' | 'none';
+
 /** How a replica is reached and what it is for. */
 export interface ReplicaConfig {
   /** Unique within its project. */
@@ -40,6 +46,32 @@ export interface ReplicaConfig {
   schemaStrategy?: 'validate' | 'update' | 'create' | 'create-drop' | 'none';
   /** Milliseconds behind its master beyond which a slave serves no reads; no limit when not given. */
   lagTolerance?: number;
+  /** What feeds it, if it is a slave; `auto` when not given. */
+  feed?: ReplicaFeed;
+}
+
+/** Settings of a ReplicationManager. */
+export interface ReplicationManagerOptions {
+  /** How often, in milliseconds, the replicas are looked at: whether they answer and how far they are behind; 1000. */
+  lagIntervalMs?: number;
+}
+
+/** Whom a read is sent to. */
+export interface ReadServiceOptions {
+  /** A token of `lastWriteToken`: a replica is chosen that is known to have what was written before it. */
+  after?: string;
+}
+
+/** How a replica is promoted. */
+export interface PromotionOptions {
+  /** Whether what the replica lacks may be lost. */
+  force?: boolean;
+}
+
+/** When a dead master is replaced by a standby without anybody asking for it. */
+export interface AutoFailover {
+  /** Milliseconds without an answer. */
+  after: number;
 }
 
 /** The state of a replica. */
@@ -50,6 +82,8 @@ export interface ReplicaInfo {
   status: 'connected' | 'disconnected' | 'error';
   /** Milliseconds behind its master, where that has been measured. */
   lag?: number;
+  /** Bytes of the master's log that it lacks, where that has been measured. */
+  lagBytes?: number;
   /** How many entities are registered on it. */
   schemasCount: number;
   /** Connections at the most. */
@@ -204,6 +238,23 @@ export interface ReplicationEvents {
   'replica.added': [{ project: string; name: string; role: ReplicaRole }];
   'replica.removed': [{ project: string; name: string }];
   'replica.promoted': [{ project: string; name: string }];
+  /** A replica went away, came back, or became too far behind, or near enough, to serve reads. */
+  'replica.state': [
+    {
+      project: string;
+      name: string;
+      state: 'up' | 'down';
+      status: ReplicaInfo['status'];
+      /** Whether it is too far behind to serve reads. */
+      stale: boolean;
+      lag?: number;
+      error?: string;
+    },
+  ];
+  /** A dead master was replaced. `missingBytes`: what the new one is known to lack, where that can be told. */
+  failover: [{ project: string; newMaster: string; oldMaster: string; missingBytes?: number }];
+  /** A dead master could not be replaced; told once while it is dead. */
+  'failover.refused': [{ project: string; master: string; reason: string }];
   'rule.added': [{ rule: string }];
   'rule.removed': [{ rule: string }];
   'rule.sync.start': [{ rule: string }];

@@ -15,6 +15,7 @@ pub mod log;
 mod mongodb;
 mod mysql;
 mod postgres;
+pub mod progress;
 pub mod record;
 pub mod relation;
 mod rows;

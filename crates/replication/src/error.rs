@@ -45,6 +45,25 @@ pub enum Error {
         /// Its status.
         status: &'static str,
     },
+    /// The replica lacks what the master had, and must not.
+    #[error(
+        "replica \"{replica}\" has lagTolerance 0 and is not promoted: {}; {{force: true}} gives that up",
+        bytes.map_or("it cannot be told what it lacks".to_owned(), |bytes| format!("it is {bytes} bytes behind the master"))
+    )]
+    Behind {
+        /// The name.
+        replica: String,
+        /// How many bytes of log it lacks, where that can be told.
+        bytes: Option<u64>,
+    },
+    /// The replica cannot be made the master.
+    #[error("replica \"{replica}\" is not promoted: {problem}")]
+    Promotion {
+        /// The name.
+        replica: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// The replica went away while it was being connected.
     #[error("replica \"{replica}\" of project \"{project}\" was removed while it was connecting")]
     Removed {
@@ -185,6 +204,8 @@ impl Error {
             Self::NoReplicas(_) => "ERR_NO_REPLICAS",
             Self::UnknownReplica { .. } => "ERR_UNKNOWN_REPLICA",
             Self::NotConnected { .. } => "ERR_NOT_CONNECTED",
+            Self::Behind { .. } => "ERR_REPLICA_BEHIND",
+            Self::Promotion { .. } => "ERR_PROMOTION",
             Self::Removed { .. } => "ERR_REPLICA_REMOVED",
             Self::DuplicateRule(_) => "ERR_DUPLICATE_RULE",
             Self::UnknownRule(_) => "ERR_UNKNOWN_RULE",

@@ -27,5 +27,8 @@ pub use manager::Manager;
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, OnRowError, Rule};
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
-pub use topology::{ReadRouting, ReplicaConfig, ReplicaStatus, Role, State};
+pub use topology::{
+    Feed, Promoted, ReadRouting, ReplicaConfig, ReplicaStatus, Role, State, TopologyEvent, TopologyListener,
+    WriteToken,
+};
 pub use verify::{CollectionVerdict, Repair, Verdict};

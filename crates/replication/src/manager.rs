@@ -16,7 +16,9 @@ use crate::poll::{PollState, poll};
 use crate::rule::{Capture, Mode, Rule};
 use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
-use crate::topology::{ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology};
+use crate::topology::{
+    Fenced, ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology, TopologyListener, Watch,
+};
 use crate::tree::{LoadedTree, Tree};
 use crate::verify::{Repair, Verdict, verify};
 use streams::Stream;
@@ -24,12 +26,17 @@ use streams::Stream;
 /// Replicas of projects and rules between projects. Every call is safe from any thread.
 #[derive(Default)]
 pub struct Manager {
-    state: Mutex<ManagerState>,
+    state: Arc<SharedState>,
 }
 
+/// The state of a manager, which the tasks of its projects share with it.
+pub(crate) type SharedState = Mutex<ManagerState>;
+
 #[derive(Default)]
-struct ManagerState {
-    topology: Topology,
+pub(crate) struct ManagerState {
+    pub(crate) topology: Topology,
+    /// Is told of what happens to replicas by itself.
+    pub(crate) listener: Option<TopologyListener>,
     rules: IndexMap<String, Rule>,
     stats: IndexMap<String, SyncStats>,
     cursors: IndexMap<String, SyncCursor>,
@@ -97,12 +104,13 @@ impl Manager {
             let replica = state.topology.replica_mut(project, name).ok();
             match (connected, replica) {
                 (Ok(dialect), Some(replica)) => {
-                    replica.state = State::Connected;
-                    replica.connection = Some(Arc::clone(&dialect));
+                    replica.connected(Arc::clone(&dialect));
+                    let fence = Arc::clone(&replica.fence);
+                    state.topology.watch(project, || Watch::start(&self.state, project));
                     state
                         .stats
                         .insert(format!("{project}/{name}"), SyncStats::none(format!("{project}/{name}")));
-                    return Ok(dialect);
+                    return Ok(Arc::new(Fenced::new(dialect, fence)));
                 }
                 (Err(error), Some(replica)) => {
                     replica.state = State::Error;
@@ -147,11 +155,6 @@ impl Manager {
         self.state().topology.routing(project)
     }
 
-    /// The name of the replica that serves the next read of a project.
-    pub fn next_read(&self, project: &str) -> Option<String> {
-        self.state().topology.next_read(project)
-    }
-
     /// The name of the connected master of a project.
     pub fn connected_master(&self, project: &str) -> Option<String> {
         self.state().topology.connected_master(project).map(|master| master.config.name.clone())
@@ -160,15 +163,6 @@ impl Manager {
     /// The state of every replica of a project, in the order they were added.
     pub fn status(&self, project: &str) -> Vec<ReplicaStatus> {
         self.state().topology.replicas(project).map(Replica::status).collect()
-    }
-
-    /// Makes a replica the master of its project and the master a slave.
-    ///
-    /// # Errors
-    /// [`Error::NoReplicas`], [`Error::UnknownReplica`] or [`Error::NotConnected`].
-    pub fn promote_to_master(&self, project: &str, name: &str) -> Result<()> {
-        self.state().topology.promote(project, name)?;
-        self.persist()
     }
 
     /// Adds a rule.
@@ -390,16 +384,30 @@ impl Manager {
         }
     }
 
-    fn persist(&self) -> Result<()> {
-        let path = self.state().persist_to.clone();
-        path.map_or(Ok(()), |path| self.save_to_file(&path))
+    pub(crate) fn persist(&self) -> Result<()> {
+        self.state().persist()
     }
 
-    /// The state. A thread that panicked while holding it leaves it whole, because every change is one insertion or
-    /// removal.
-    fn state(&self) -> MutexGuard<'_, ManagerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, ManagerState> {
+        lock(&self.state)
     }
+
+    pub(crate) fn shared(&self) -> &Arc<SharedState> {
+        &self.state
+    }
+}
+
+impl ManagerState {
+    /// Writes the tree file, if it is to be written after every change.
+    pub(crate) fn persist(&self) -> Result<()> {
+        let Some(path) = &self.persist_to else { return Ok(()) };
+        Tree::of(&self.topology, &self.rules).save(path)
+    }
+}
+
+/// The state. A thread that panicked while holding it leaves it whole, because every change is one insertion or removal.
+pub(crate) fn lock(state: &SharedState) -> MutexGuard<'_, ManagerState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn connect(config: ReplicaConfig, schemas: Vec<Arc<EntitySchema>>) -> data::Result<Arc<dyn Dialect>> {

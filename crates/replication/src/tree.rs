@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::rule::Rule;
-use crate::topology::{ReadRouting, Replica, Role, Topology};
+use crate::topology::{Feed, ReadRouting, Replica, Role, Topology};
 
 /// The content of a tree file.
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ struct ReplicaEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_tolerance: Option<u64>,
     schema_strategy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feed: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -83,6 +85,7 @@ fn entry(replica: &Replica) -> ReplicaEntry {
         pool: config.pool.into(),
         lag_tolerance: config.lag_tolerance,
         schema_strategy: config.schema_strategy.name(),
+        feed: (config.feed != Feed::Auto).then(|| config.feed.name()),
     }
 }
 

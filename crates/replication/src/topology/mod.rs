@@ -1,30 +1,62 @@
 //! Which replicas a project has, what they are, and which of them serves a read.
 
+mod event;
+mod failover;
+mod fence;
+mod lag;
+mod observe;
+mod operations;
+mod promote;
 mod replica;
 mod routing;
+mod token;
+mod watch;
 
-pub use replica::{ReplicaConfig, ReplicaStatus, Role, State};
+pub use event::{TopologyEvent, TopologyListener};
+pub use promote::Promoted;
+pub use replica::{Feed, ReplicaConfig, ReplicaStatus, Role, State};
 pub use routing::ReadRouting;
+pub use token::WriteToken;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use data::Dialect;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
+pub(crate) use fence::Fenced;
 pub(crate) use replica::Replica;
+pub(crate) use watch::Watch;
+
+use lag::Timeline;
+
+/// How often the replicas are looked at, unless the application says otherwise.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The projects, their replicas and their read routing.
 #[derive(Default)]
 pub(crate) struct Topology {
     projects: IndexMap<String, Project>,
     routing: IndexMap<String, ReadRouting>,
+    /// After how long a dead master is replaced, in the projects that want that.
+    failover: IndexMap<String, Duration>,
+    interval: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Project {
     replicas: IndexMap<String, Replica>,
     reads: u64,
+    /// Where the log of the master was seen.
+    timeline: Timeline,
+    /// The task that looks at the replicas; there is none without a slave.
+    watch: Option<Watch>,
+    /// Since when the master does not answer.
+    master_gone_at: Option<Instant>,
+    is_promoting: bool,
+    /// Whether it was told that the dead master cannot be replaced.
+    is_refusal_told: bool,
 }
 
 impl Project {
@@ -71,33 +103,54 @@ impl Topology {
     }
 
     /// The name of the replica that serves the next read: a slave by the project's strategy, else the master, else
-    /// none.
-    pub(crate) fn next_read(&mut self, project: &str) -> Option<String> {
+    /// none. With a token, a slave that is known to have the write.
+    pub(crate) fn next_read(&mut self, project: &str, after: Option<&WriteToken>) -> Option<String> {
         let routing = self.routing(project);
         let entry = self.projects.get_mut(project)?;
         let turn = entry.reads;
         entry.reads = entry.reads.wrapping_add(1);
-        let usable: Vec<&Replica> =
-            entry.replicas.values().filter(|replica| replica.is_usable_slave()).collect();
+        let master = entry.master();
+        let master_name = master.map(|master| master.config.name.as_str());
+        let has_write = |replica: &&Replica| after.is_none_or(|token| token.is_seen_by(replica, master_name));
+        let usable = entry.replicas.values().filter(|replica| replica.is_usable_slave());
+        let usable: Vec<&Replica> = usable.filter(has_write).collect();
         let chosen = routing.choose(&usable, turn);
-        let master = || entry.master().filter(|master| master.state == State::Connected);
+        let master = || master.filter(|master| master.state == State::Connected);
         chosen.or_else(master).map(|replica| replica.config.name.clone())
     }
 
-    /// Makes a replica the master and the master a slave.
-    pub(crate) fn promote(&mut self, project: &str, name: &str) -> Result<()> {
-        let replica = self.replica_mut(project, name)?;
-        if replica.state != State::Connected {
-            return Err(Error::NotConnected { replica: name.to_owned(), status: replica.state.name() });
+    /// How often the replicas are looked at.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval.unwrap_or(DEFAULT_INTERVAL)
+    }
+
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = Some(interval);
+    }
+
+    /// Has the replicas of a project looked at by a task, unless that is done or there is no slave.
+    pub(crate) fn watch(&mut self, project: &str, start: impl FnOnce() -> Watch) {
+        let Some(entry) = self.projects.get_mut(project) else { return };
+        if entry.watch.is_none() && entry.replicas.values().any(|replica| replica.config.role == Role::Slave)
+        {
+            entry.watch = Some(start());
         }
-        for (other, replica) in &mut self.project_mut(project)?.replicas {
-            if other == name {
-                replica.config.role = Role::Master;
-            } else if replica.config.role == Role::Master {
-                replica.config.role = Role::Slave;
-            }
+    }
+
+    /// Marks a replica on which a connection was lost; the next looks tell whether it is back. Whether that was news.
+    pub(crate) fn lost(&mut self, project: &str, name: &str, reason: &str) -> Option<TopologyEvent> {
+        let entry = self.projects.get_mut(project)?;
+        let is_watched = entry.watch.is_some();
+        let replica = entry.replicas.get_mut(name)?;
+        // Nothing would ever find out that it is back.
+        if !is_watched || replica.state != State::Connected {
+            return None;
         }
-        Ok(())
+        replica.state = State::Error;
+        replica.error = Some(reason.to_owned());
+        let event = event::Appearance::of(replica).event(project, replica);
+        entry.note_master(Instant::now());
+        Some(event)
     }
 
     pub(crate) fn set_routing(&mut self, project: &str, routing: ReadRouting) {
@@ -122,7 +175,10 @@ impl Topology {
 
     /// Takes every open connection and marks its replica as disconnected.
     pub(crate) fn take_connections(&mut self) -> Vec<Arc<dyn Dialect>> {
-        let replicas = self.projects.values_mut().flat_map(|project| project.replicas.values_mut());
+        let replicas = self.projects.values_mut().flat_map(|project| {
+            project.watch = None;
+            project.replicas.values_mut()
+        });
         replicas.filter_map(Replica::take_connection).collect()
     }
 
@@ -152,7 +208,7 @@ mod tests {
     #[test]
     fn round_robin_visits_every_slave_in_turn() {
         let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave), ("b", Role::Slave)]);
-        let reads: Vec<_> = (0..4).map(|_| topology.next_read("shop").unwrap()).collect();
+        let reads: Vec<_> = (0..4).map(|_| topology.next_read("shop", None).unwrap()).collect();
         assert_eq!(reads, ["a", "b", "a", "b"]);
     }
 
@@ -160,35 +216,35 @@ mod tests {
     fn the_master_serves_reads_when_no_slave_can() {
         let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave)]);
         topology.replica_mut("shop", "a").unwrap().state = State::Error;
-        assert_eq!(topology.next_read("shop").as_deref(), Some("m"));
-        assert_eq!(topology.next_read("nowhere"), None);
+        assert_eq!(topology.next_read("shop", None).as_deref(), Some("m"));
+        assert_eq!(topology.next_read("nowhere", None), None);
     }
 
     #[test]
     fn a_stale_slave_is_passed_over() {
         let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave), ("b", Role::Slave)]);
         let stale = topology.replica_mut("shop", "a").unwrap();
-        (stale.config.lag_tolerance, stale.lag) = (Some(100), Some(101));
-        assert!((0..4).all(|_| topology.next_read("shop").as_deref() == Some("b")));
+        (stale.config.lag_tolerance, stale.standing.lag) = (Some(100), Some(101));
+        assert!((0..4).all(|_| topology.next_read("shop", None).as_deref() == Some("b")));
     }
 
     #[test]
     fn least_lag_takes_the_freshest() {
         let mut topology = topology(&[("a", Role::Slave), ("b", Role::Slave)]);
         topology.set_routing("shop", ReadRouting::LeastLag);
-        topology.replica_mut("shop", "a").unwrap().lag = Some(50);
-        topology.replica_mut("shop", "b").unwrap().lag = Some(5);
-        assert!((0..3).all(|_| topology.next_read("shop").as_deref() == Some("b")));
+        topology.replica_mut("shop", "a").unwrap().standing.lag = Some(50);
+        topology.replica_mut("shop", "b").unwrap().standing.lag = Some(5);
+        assert!((0..3).all(|_| topology.next_read("shop", None).as_deref() == Some("b")));
     }
 
     #[test]
-    fn a_promotion_swaps_the_roles() {
-        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave)]);
-        topology.promote("shop", "a").unwrap();
-        let roles: Vec<_> = topology.replicas("shop").map(|replica| replica.config.role).collect();
-        assert_eq!(roles, [Role::Slave, Role::Master]);
-        topology.promote("shop", "a").unwrap();
-        assert_eq!(topology.connected_master("shop").unwrap().config.name, "a");
+    fn a_read_after_a_write_goes_to_a_slave_that_has_it_else_to_the_master() {
+        let mut topology = topology(&[("m", Role::Master), ("a", Role::Slave), ("b", Role::Slave)]);
+        let token = WriteToken::new("m", data::DialectKind::Postgres, Some(100));
+        assert_eq!(topology.next_read("shop", Some(&token)).as_deref(), Some("m"));
+        topology.replica_mut("shop", "a").unwrap().standing.applied = Some(99);
+        topology.replica_mut("shop", "b").unwrap().standing.applied = Some(100);
+        assert!((0..4).all(|_| topology.next_read("shop", Some(&token)).as_deref() == Some("b")));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! One replica of a project: its configuration, its connection and its state.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use data::{ConnectionConfig, Dialect, DialectKind, EntitySchema, PoolSize, SchemaStrategy};
 use serde::{Deserialize, Serialize};
 
+use super::fence::Fence;
+use super::lag::Standing;
 use crate::error::{Error, Result};
 
 /// Databases that schemas know of and that need a dialect of the application's own.
@@ -42,6 +45,47 @@ impl State {
     }
 }
 
+/// What feeds a slave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Feed {
+    /// Its database, if that turns out to follow the master.
+    #[default]
+    Auto,
+    /// Its database; if it does not follow the master, the slave cannot be used.
+    Native,
+    /// The application; its lag is not known.
+    None,
+}
+
+impl Feed {
+    /// Reads the name that configurations use.
+    ///
+    /// # Errors
+    /// What is wrong, for the field it came from.
+    fn parse(name: &str) -> std::result::Result<Self, String> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "native" => Ok(Self::Native),
+            "none" => Ok(Self::None),
+            "managed" => {
+                Err("'managed' is not part of this version; use a rule from the master's project, or a \
+                              database that follows its master itself with 'native'"
+                    .to_owned())
+            }
+            other => Err(format!("expected auto, native or none, found \"{other}\"")),
+        }
+    }
+
+    /// The name that configurations use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::None => "none",
+        }
+    }
+}
+
 /// How a replica is reached and what it is for.
 #[derive(Clone)]
 pub struct ReplicaConfig {
@@ -59,6 +103,8 @@ pub struct ReplicaConfig {
     pub schema_strategy: SchemaStrategy,
     /// The lag in ms beyond which it serves no reads; `None` is no limit.
     pub lag_tolerance: Option<u64>,
+    /// What feeds it, if it is a slave.
+    pub feed: Feed,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +118,7 @@ struct RawReplica {
     pool: Option<RawPool>,
     schema_strategy: Option<String>,
     lag_tolerance: Option<f64>,
+    feed: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +175,10 @@ impl ReplicaConfig {
                     .map_err(|error| Error::config(place("schemaStrategy"), error.to_string()))?,
             },
             lag_tolerance,
+            feed: match raw.feed {
+                None => Feed::default(),
+                Some(name) => Feed::parse(&name).map_err(|problem| Error::config(place("feed"), problem))?,
+            },
             name,
         })
     }
@@ -193,6 +244,9 @@ pub struct ReplicaStatus {
     /// How far it is behind, in ms, where that has been measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag: Option<u64>,
+    /// How many bytes of the master's log it lacks, where that has been measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
     /// How many entities are registered on it.
     pub schemas_count: usize,
     /// Connections at the most.
@@ -209,21 +263,51 @@ pub(crate) struct Replica {
     pub(crate) state: State,
     pub(crate) connection: Option<Arc<dyn Dialect>>,
     pub(crate) error: Option<String>,
-    /// How far it is behind, in ms, where that has been measured.
-    pub(crate) lag: Option<u64>,
+    /// How far it has come.
+    pub(crate) standing: Standing,
+    /// Refuses writes through its service once another replica has taken its place as the master.
+    pub(crate) fence: Arc<Fence>,
+    /// Since when it is not the master any more, until the new one feeds it.
+    pub(crate) demoted: Option<Instant>,
+    /// How often in a row it did not answer.
+    pub(super) failures: u32,
 }
 
 impl Replica {
     pub(crate) fn connecting(config: ReplicaConfig, schemas: Vec<Arc<EntitySchema>>) -> Self {
-        Self { config, schemas, state: State::Disconnected, connection: None, error: None, lag: None }
+        Self {
+            config,
+            schemas,
+            state: State::Disconnected,
+            connection: None,
+            error: None,
+            standing: Standing::unknown(),
+            fence: Arc::default(),
+            demoted: None,
+            failures: 0,
+        }
+    }
+
+    /// Enters its connection. Until it has been measured, a slave counts as fresh.
+    pub(crate) fn connected(&mut self, dialect: Arc<dyn Dialect>) {
+        self.state = State::Connected;
+        self.connection = Some(dialect);
+        if self.config.role == Role::Slave {
+            self.standing = Standing::fresh();
+        }
     }
 
     pub(crate) fn is_usable_slave(&self) -> bool {
-        let fresh = match (self.config.lag_tolerance, self.lag) {
-            (Some(tolerance), Some(lag)) => lag <= tolerance,
-            _ => true,
+        self.config.role == Role::Slave && self.state == State::Connected && !self.is_stale()
+    }
+
+    /// Whether it is too far behind to serve reads. A master of before is, until the new one feeds it.
+    pub(crate) fn is_stale(&self) -> bool {
+        let is_over = match (self.config.lag_tolerance, self.standing.lag) {
+            (Some(tolerance), Some(lag)) => lag > tolerance,
+            _ => false,
         };
-        self.config.role == Role::Slave && self.state == State::Connected && fresh
+        self.config.role == Role::Slave && (is_over || self.demoted.is_some())
     }
 
     pub(crate) fn take_connection(&mut self) -> Option<Arc<dyn Dialect>> {
@@ -237,7 +321,8 @@ impl Replica {
             role: self.config.role,
             dialect: self.config.dialect.clone(),
             status: self.state,
-            lag: self.lag,
+            lag: self.standing.lag,
+            lag_bytes: self.standing.behind_bytes,
             schemas_count: self.schemas.len(),
             pool_max: self.config.pool.max,
             error: self.error.clone(),
@@ -256,6 +341,7 @@ impl ReplicaConfig {
             pool: PoolSize::default(),
             schema_strategy: SchemaStrategy::default(),
             lag_tolerance: None,
+            feed: Feed::default(),
         }
     }
 }
@@ -285,6 +371,7 @@ mod tests {
             ("pool", json!({"min": 5, "max": 2})),
             ("schemaStrategy", json!("wipe")),
             ("lagTolerance", json!(-1)),
+            ("feed", json!("managed")),
         ] {
             let mut json = base.clone();
             json[field] = value;

@@ -49,7 +49,7 @@ impl ReadRouting {
             Self::RoundRobin => pick(usable, turn),
             Self::Random => pick(usable, RandomState::new().hash_one(turn)),
             Self::LeastLag => {
-                let lag = |replica: &&'a Replica| replica.lag.unwrap_or(u64::MAX);
+                let lag = |replica: &&'a Replica| replica.standing.lag.unwrap_or(u64::MAX);
                 let least = usable.iter().map(lag).min()?;
                 let freshest: Vec<_> =
                     usable.iter().copied().filter(|replica| lag(replica) == least).collect();

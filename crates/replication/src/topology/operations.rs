@@ -1,0 +1,73 @@
+//! What the manager does with live replicas: routing of reads, tokens of writes, the pace of looks, failover.
+
+use std::time::Duration;
+
+use data::progress::end_of_log;
+
+use super::{TopologyListener, WriteToken};
+use crate::error::{Error, Result};
+use crate::manager::Manager;
+
+/// The bounds of the interval between looks, in ms.
+const INTERVALS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
+
+impl Manager {
+    /// The name of the replica that serves the next read of a project; with a token, one that is known to have that write.
+    pub fn next_read(&self, project: &str, after: Option<&WriteToken>) -> Option<String> {
+        self.state().topology.next_read(project, after)
+    }
+
+    /// A token for every write that the master of a project has acknowledged before this call.
+    ///
+    /// # Errors
+    /// [`Error::NoMaster`]; [`Error::Database`].
+    pub async fn write_token(&self, project: &str) -> Result<WriteToken> {
+        let master = {
+            let state = self.state();
+            let master = state.topology.connected_master(project);
+            master.and_then(|master| Some((master.config.name.clone(), master.connection.clone()?)))
+        };
+        let (name, dialect) =
+            master.ok_or_else(|| Error::NoMaster { end: "source", project: project.to_owned() })?;
+        let position = end_of_log(dialect.as_ref())
+            .await
+            .map_err(Error::database_in(format!("the position of replica \"{name}\"")))?;
+        Ok(WriteToken::new(&name, dialect.kind(), position))
+    }
+
+    /// Sets how often replicas are looked at, in ms; 1000 unless set.
+    ///
+    /// # Errors
+    /// [`Error::Config`] unless it is from 10 ms to an hour.
+    pub fn set_lag_interval(&self, millis: u64) -> Result<()> {
+        if !INTERVALS.contains(&millis) {
+            return Err(Error::config(
+                "lagIntervalMs",
+                format!("expected {} to {} ms, found {millis}", INTERVALS.start(), INTERVALS.end()),
+            ));
+        }
+        self.state().topology.set_interval(Duration::from_millis(millis));
+        Ok(())
+    }
+
+    /// Sets after how long a master that does not answer is replaced by a standby; `None` for never, as it is unless set.
+    pub fn set_auto_failover(&self, project: &str, after: Option<Duration>) {
+        self.state().topology.set_failover(project, after);
+    }
+
+    /// Whom to tell of what happens to replicas by itself.
+    pub fn set_topology_listener(&self, listener: TopologyListener) {
+        self.state().listener = Some(listener);
+    }
+
+    /// Says that a connection to a replica was lost in use, so that no further read is sent there until it answers.
+    pub fn connection_lost(&self, project: &str, name: &str, reason: &str) {
+        let (event, listener) = {
+            let mut state = self.state();
+            (state.topology.lost(project, name, reason), state.listener.clone())
+        };
+        if let (Some(event), Some(listener)) = (event, listener) {
+            listener(event);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The promotion of a slave: the old master is fenced and drained, a standby is made a primary, roles are swapped.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use data::progress::{Progress, ServerRole, progress, promote_standby};
+use data::{Dialect, DialectKind};
+
+use super::fence::Fence;
+use super::lag::Standing;
+use super::{Role, State, Topology, unknown_replica};
+use crate::error::{Error, Result};
+use crate::manager::{Manager, SharedState, lock};
+
+/// How long the old master may take to end its writes, and the new one to catch up with them.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long a server may take to say how far it has come.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the new master is asked whether it has caught up.
+const POLL: Duration = Duration::from_millis(20);
+/// Seconds that a standby may take to become a primary.
+const PROMOTION_SECONDS: u32 = 60;
+
+/// How a promotion came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promoted {
+    /// The master before, where there was one.
+    pub old_master: Option<String>,
+    /// Bytes of log that the old master is known to have had and the new one lacks; `None` where they cannot be told.
+    pub missing_bytes: Option<u64>,
+}
+
+/// One server that takes part in a promotion.
+struct Party {
+    name: String,
+    dialect: Option<Arc<dyn Dialect>>,
+    fence: Arc<Fence>,
+}
+
+/// What is known before a promotion.
+pub(super) struct Plan {
+    candidate: Party,
+    master: Option<Party>,
+    /// Whether it must have everything that the master had.
+    is_strict: bool,
+    /// Whether it was a master itself and has not been fed since.
+    is_unfed: bool,
+    /// The last position at which the log of the master was seen.
+    last_known: Option<u64>,
+}
+
+impl Manager {
+    /// Makes a replica the master of its project and the master a slave. The old master takes no writes through this
+    /// library from here on. What it has committed is waited for, 5 s at the most, and a standby is made a primary.
+    /// `None` if the replica is the master already. With `force` what the replica lacks is given up.
+    ///
+    /// # Errors
+    /// [`Error::NoReplicas`], [`Error::UnknownReplica`], [`Error::NotConnected`]; [`Error::Behind`] for a replica with a
+    /// `lagTolerance` of 0; [`Error::Promotion`] where its database cannot be made a primary by us; [`Error::Database`].
+    /// All is as before then.
+    pub async fn promote_to_master(
+        &self,
+        project: &str,
+        name: &str,
+        force: bool,
+    ) -> Result<Option<Promoted>> {
+        let promoted = promote(self.shared(), project, name, force).await?;
+        if promoted.is_some() {
+            self.persist()?;
+        }
+        Ok(promoted)
+    }
+}
+
+/// Promotes a replica; see [`Manager::promote_to_master`].
+pub(super) async fn promote(
+    shared: &Arc<SharedState>,
+    project: &str,
+    name: &str,
+    force: bool,
+) -> Result<Option<Promoted>> {
+    let Some(plan) = lock(shared).topology.begin_promotion(project, name)? else { return Ok(None) };
+    let mut running = Running { shared, project, plan: &plan, succeeded: false };
+    let (missing_bytes, was_standby) = plan.carry_out(force).await?;
+    lock(shared).topology.swap_roles(project, name, was_standby);
+    running.succeeded = true;
+    drop(running);
+    plan.candidate.fence.open();
+    Ok(Some(Promoted { old_master: plan.master.as_ref().map(|master| master.name.clone()), missing_bytes }))
+}
+
+/// A promotion under way. When it fails, or is given up, the old master takes writes again.
+struct Running<'a> {
+    shared: &'a Arc<SharedState>,
+    project: &'a str,
+    plan: &'a Plan,
+    succeeded: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(self.shared).topology.end_promotion(self.project);
+        if let (false, Some(master)) = (self.succeeded, &self.plan.master) {
+            master.fence.open();
+        }
+    }
+}
+
+impl Plan {
+    /// Does what the databases have to do: bytes that are known to be lost, and whether a standby was promoted.
+    async fn carry_out(&self, force: bool) -> Result<(Option<u64>, bool)> {
+        let candidate = self.candidate.dialect.as_ref().ok_or_else(|| self.refuse("it is not connected"))?;
+        if self.is_unfed && !force {
+            return Err(self.refuse(
+                "it was the master before and has not been fed since, so that it lacks what was committed \
+                 meanwhile; make it a standby of the present master first, or give that up with {force: true}",
+            ));
+        }
+        let stands = progress(candidate.as_ref()).await.map_err(self.failed())?;
+        let role = stands.as_ref().map_or(ServerRole::Primary, |stands| stands.role);
+        if role == ServerRole::Replica {
+            return Err(self.refuse(match candidate.kind() {
+                DialectKind::Mongodb => {
+                    "MongoDB elects the primary of a replica set itself; run rs.stepDown() on the present one first"
+                }
+                _ => "it still replicates; run STOP REPLICA, RESET REPLICA ALL and SET GLOBAL read_only = OFF on it first",
+            }));
+        }
+        let missing = self.drain(candidate.as_ref(), stands.as_ref()).await?;
+        let unknown = missing.is_none() && role == ServerRole::Standby;
+        if self.is_strict && !force && (unknown || missing.is_some_and(|bytes| bytes > 0)) {
+            return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
+        }
+        if role != ServerRole::Standby {
+            return Ok((missing, false));
+        }
+        let promoted = promote_standby(candidate.as_ref(), PROMOTION_SECONDS).await.map_err(self.failed())?;
+        if !promoted {
+            return Err(self.refuse("it did not become a primary within 60 s"));
+        }
+        Ok((missing, true))
+    }
+
+    /// Ends the writes of the old master and waits until the candidate has them: how many bytes it lacks then.
+    async fn drain(&self, candidate: &dyn Dialect, stands: Option<&Progress>) -> Result<Option<u64>> {
+        let deadline = Instant::now() + DRAIN;
+        if let Some(master) = &self.master {
+            master.fence.close();
+            // Whoever writes for longer is told so when it commits.
+            let _ = tokio::time::timeout(DRAIN, master.fence.idle()).await;
+            master.fence.end_drain();
+        }
+        if stands.is_none_or(|stands| stands.role == ServerRole::Primary) {
+            return Ok(None);
+        }
+        loop {
+            let master = match self.master.as_ref().and_then(|master| master.dialect.as_ref()) {
+                Some(dialect) => ask(dialect.as_ref()).await,
+                None => None,
+            };
+            let stands = progress(candidate).await.map_err(self.failed())?;
+            let Some(stands) = stands else { return Ok(None) };
+            if master.as_ref().is_some_and(|master| !stands.follows(master)) {
+                return Ok(None);
+            }
+            let answers = master.is_some();
+            let end = master.and_then(|master| master.written).or(self.last_known);
+            let applied = stands.applied.unwrap_or(0);
+            // Of a dead master nothing more can come than what has been received.
+            let goal = if answers { end } else { stands.received.max(stands.applied) };
+            let is_done = goal.is_some_and(|goal| applied >= goal);
+            if is_done || Instant::now() >= deadline {
+                return Ok(end.map(|end| end.saturating_sub(applied)));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn refuse(&self, problem: &str) -> Error {
+        Error::Promotion { replica: self.candidate.name.clone(), problem: problem.to_owned() }
+    }
+
+    fn failed(&self) -> impl FnOnce(data::Error) -> Error {
+        Error::database_in(format!("promotion of replica \"{}\"", self.candidate.name))
+    }
+}
+
+/// What a master says of itself, if it answers in time.
+async fn ask(dialect: &dyn Dialect) -> Option<Progress> {
+    tokio::time::timeout(PATIENCE, progress(dialect)).await.ok()?.ok().flatten()
+}
+
+impl Topology {
+    /// Enters that a replica is being promoted; `None` if it is the master already.
+    fn begin_promotion(&mut self, project: &str, name: &str) -> Result<Option<Plan>> {
+        let entry = self.project_mut(project)?;
+        let replica = entry.replicas.get(name).ok_or_else(|| unknown_replica(project, name))?;
+        if replica.state != State::Connected {
+            return Err(Error::NotConnected { replica: name.to_owned(), status: replica.state.name() });
+        }
+        if replica.config.role == Role::Master {
+            return Ok(None);
+        }
+        if entry.is_promoting {
+            return Err(Error::Promotion {
+                replica: name.to_owned(),
+                problem: "another promotion in this project has not ended yet".to_owned(),
+            });
+        }
+        let party = |replica: &super::Replica| Party {
+            name: replica.config.name.clone(),
+            dialect: replica.connection.clone(),
+            fence: Arc::clone(&replica.fence),
+        };
+        let plan = Plan {
+            candidate: party(replica),
+            master: entry.master().map(party),
+            is_strict: replica.config.lag_tolerance == Some(0),
+            is_unfed: replica.demoted.is_some(),
+            last_known: entry.timeline.end(),
+        };
+        entry.is_promoting = true;
+        Ok(Some(plan))
+    }
+
+    fn end_promotion(&mut self, project: &str) {
+        if let Some(entry) = self.projects.get_mut(project) {
+            entry.is_promoting = false;
+        }
+    }
+
+    /// Makes a replica the master and the master a slave, which is not fed any more if the new master was its standby.
+    fn swap_roles(&mut self, project: &str, name: &str, was_standby: bool) {
+        let Some(entry) = self.projects.get_mut(project) else { return };
+        for (other, replica) in &mut entry.replicas {
+            if other == name {
+                replica.config.role = Role::Master;
+                (replica.standing, replica.demoted) = (Standing::unknown(), None);
+            } else if replica.config.role == Role::Master {
+                replica.config.role = Role::Slave;
+                replica.standing = Standing::unknown();
+                replica.demoted = was_standby.then(Instant::now);
+            }
+        }
+        entry.timeline = super::lag::Timeline::default();
+        entry.master_gone_at = None;
+    }
+}

@@ -1,0 +1,164 @@
+// The dashboard over HTTP: its page, what it shows as JSON, and its events as they happen.
+import { randomBytes } from 'node:crypto';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { configError } from '../errors.js';
+import { act, isAction } from './actions.js';
+import { Activity } from './activity.js';
+import { bringsToken, bringsTokenByHeader, checkBinding, isAddressedHere } from './authorisation.js';
+import { metricsOf } from './metrics.js';
+import { pageOf } from './page.js';
+import type { MonitorConfig, MonitorHandle } from './types.js';
+import { replicasOf, routingOf, rulesOf } from './views.js';
+import { watchManager } from './watching.js';
+
+const DEFAULT_PORT = 14_499;
+const DEFAULT_POLL_MS = 2000;
+const DEFAULT_BUFFER = 200;
+/** How often a stream without events is written to, so that no proxy takes it for dead. */
+const KEEP_ALIVE_MS = 20_000;
+
+/**
+ * Starts the dashboard. It does not keep the manager connected, nor is it ended with it: call `stop`.
+ *
+ * @throws {ReplicaverseError} of kind `Config` for a host that others can reach without a token; an error of Node.js when the
+ *   port is taken.
+ */
+export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle> {
+  const { manager, port = DEFAULT_PORT, host = '127.0.0.1', authToken, pollMs = DEFAULT_POLL_MS, activityBufferSize = DEFAULT_BUFFER } = config;
+  checkBinding(host, authToken);
+  if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
+  const activity = new Activity(activityBufferSize);
+  if (config.onEvent !== undefined) activity.listen(config.onEvent);
+  const dashboard = new Dashboard({ ...config, pollMs }, activity);
+  const server = createServer((request, response) => { dashboard.answer(request, response); });
+  await listening(server, port, host);
+  const unwatch = watchManager(manager, activity, pollMs);
+  const { port: bound } = server.address() as AddressInfo;
+  let stopped: Promise<void> | undefined;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    stop: () => {
+      stopped ??= new Promise((resolve) => {
+        unwatch();
+        server.close(() => { resolve(); });
+        server.closeAllConnections();
+      });
+      return stopped;
+    },
+  };
+}
+
+async function listening(server: Server, port: number, host: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+class Dashboard {
+  readonly #config: MonitorConfig & { pollMs: number };
+  readonly #activity: Activity;
+
+  constructor(config: MonitorConfig & { pollMs: number }, activity: Activity) {
+    this.#config = config;
+    this.#activity = activity;
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? '/', 'http://dashboard');
+    response.setHeader('cache-control', 'no-store');
+    response.setHeader('referrer-policy', 'no-referrer');
+    response.setHeader('x-content-type-options', 'nosniff');
+    const { authToken } = this.#config;
+    if (authToken === undefined ? !isAddressedHere(request) : !bringsToken(request, url, authToken)) {
+      response.setHeader('www-authenticate', 'Bearer');
+      send(response, 401, 'text/plain', 'unauthorized');
+      return;
+    }
+    try {
+      if (request.method === 'POST') this.#act(request, response, url.pathname);
+      else if (request.method === 'GET' || request.method === 'HEAD') this.#show(request, response, url.pathname);
+      else sendJson(response, 405, { error: 'method not allowed' });
+    } catch (error) {
+      sendJson(response, 500, { error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #show(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const { manager } = this.#config;
+    switch (path) {
+      case '/':
+        this.#showPage(response);
+        break;
+      case '/api/health':
+        sendJson(response, 200, { ok: true, ts: Date.now() });
+        break;
+      case '/api/replicas':
+        sendJson(response, 200, replicasOf(manager));
+        break;
+      case '/api/rules':
+        sendJson(response, 200, rulesOf(manager));
+        break;
+      case '/api/routing':
+        sendJson(response, 200, routingOf(manager));
+        break;
+      case '/api/events':
+        sendJson(response, 200, this.#activity.events);
+        break;
+      case '/api/stream':
+        this.#stream(request, response);
+        break;
+      case '/metrics':
+        send(response, 200, 'text/plain; version=0.0.4', metricsOf(manager));
+        break;
+      default:
+        sendJson(response, 404, { error: 'not found' });
+    }
+  }
+
+  #showPage(response: ServerResponse): void {
+    const nonce = randomBytes(16).toString('base64');
+    response.setHeader(
+      'content-security-policy',
+      `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; connect-src 'self'; img-src data:; ` +
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    const { authToken, manager, pollMs } = this.#config;
+    const canAct = authToken !== undefined && manager.promoteToMaster !== undefined;
+    send(response, 200, 'text/html', pageOf({ nonce, pollMs, canAct }));
+  }
+
+  #stream(request: IncomingMessage, response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+    response.write(':connected\n\n');
+    const unlisten = this.#activity.listen((event) => response.write(`data: ${JSON.stringify(event)}\n\n`));
+    const alive = setInterval(() => response.write(':alive\n\n'), KEEP_ALIVE_MS);
+    alive.unref();
+    request.once('close', () => {
+      clearInterval(alive);
+      unlisten();
+    });
+  }
+
+  #act(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const { authToken, manager } = this.#config;
+    if (!isAction(path)) return sendJson(response, 404, { error: 'not found' });
+    if (authToken === undefined || !bringsTokenByHeader(request, authToken)) {
+      return sendJson(response, 403, { error: 'actions need a dashboard with a token, brought by the header Authorization' });
+    }
+    void act(manager, path, request).then(({ status, body }) => { sendJson(response, status, body); });
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  send(response, status, 'application/json', JSON.stringify(body));
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': `${type}; charset=utf-8` });
+  response.end(body);
+}

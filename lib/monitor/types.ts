@@ -1,0 +1,98 @@
+// What the dashboard watches, what it tells, and how it is started.
+import type { PromotionOptions, SyncStats } from '../replicator/types.js';
+
+/** How a replica is, as the dashboard shows it. */
+export type ReplicaState = 'up' | 'down' | 'connecting' | 'unknown';
+
+/** A replica as a manager tells of it: at least its name and its role. */
+export interface MonitoredReplica {
+  name: string;
+  role: 'master' | 'slave';
+  dialect?: string;
+  status?: 'connected' | 'disconnected' | 'error';
+  state?: ReplicaState;
+  /** Milliseconds behind the master. */
+  lag?: number | null;
+  /** Bytes of the master's log that it lacks. */
+  lagBytes?: number;
+  poolMax?: number;
+  error?: string;
+}
+
+/** A rule as a manager tells of it. */
+export interface MonitoredRule {
+  name: string;
+  source: string;
+  target: string;
+  mode: string;
+  collections: string[];
+  conflictResolution: string;
+  enabled: boolean;
+}
+
+/** What the last run of a rule did. */
+export interface RuleRun {
+  inserted: number;
+  updated: number;
+  deleted: number;
+  failed: number;
+  durationMs: number;
+  /** Milliseconds since 1970. */
+  lastRun?: number;
+}
+
+/** What the dashboard needs of a manager: a ReplicationManager has it, and so has what `readTreeManager` gives. */
+export interface MonitoredManager {
+  listProjects?(): string[];
+  getReplicaStatus(project: string): readonly MonitoredReplica[];
+  getReadRouting?(project: string): string;
+  listRules(): readonly MonitoredRule[];
+  getSyncStats?(rule: string): SyncStats | Partial<RuleRun> | undefined;
+  /** Called by the action that runs a rule, which needs a token. */
+  sync?(rule: string): Promise<unknown>;
+  /** Called by the action that promotes a replica, which needs a token. */
+  promoteToMaster?(project: string, name: string, options?: PromotionOptions): Promise<void>;
+  /** The events of a manager that has some. */
+  on?(event: string, listener: (...args: never[]) => void): unknown;
+  off?(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+/** Something that happened, with the moment in milliseconds since 1970. */
+export type ActivityEvent = { ts: number } & (
+  | { type: 'replica.added'; project: string; replica: string; role: string }
+  | { type: 'replica.removed'; project: string; replica: string }
+  | { type: 'replica.promoted'; project: string; replica: string }
+  | { type: 'replica.state'; project: string; replica: string; state: ReplicaState; lag?: number }
+  | { type: 'failover'; project: string; newMaster: string; oldMaster: string; missingBytes?: number }
+  | { type: 'failover.refused'; project: string; master: string; reason: string }
+  | { type: 'rule.added'; rule: string }
+  | { type: 'rule.removed'; rule: string }
+  | { type: 'rule.sync.start'; rule: string }
+  | { type: 'rule.sync.done'; rule: string; stats: RuleRun }
+  | { type: 'error'; message: string; context?: string }
+);
+
+/** How the dashboard is started. */
+export interface MonitorConfig {
+  manager: MonitoredManager;
+  /** 14499; 0 for any that is free. */
+  port?: number;
+  /** `127.0.0.1`. Another than this machine's own needs a token. */
+  host?: string;
+  /** What every request must bring, as `Authorization: Bearer` or as `?token=`. */
+  authToken?: string;
+  /** Milliseconds between two looks at the manager; 2000. */
+  pollMs?: number;
+  /** How many events are kept; 200. */
+  activityBufferSize?: number;
+  /** Called for each event. */
+  onEvent?: (event: ActivityEvent) => void;
+}
+
+/** A dashboard that runs. */
+export interface MonitorHandle {
+  /** Where it is, without the token. */
+  url: string;
+  /** Ends it; open streams are closed. Calling it again does nothing. */
+  stop(): Promise<void>;
+}
