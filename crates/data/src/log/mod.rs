@@ -5,6 +5,7 @@
 //! commits. What it has stored safely it acknowledges, so that the database need not keep it.
 
 mod change;
+pub(crate) mod change_table;
 mod position;
 
 pub use change::{Change, LogEvent, LoggedTransaction, Operation, Unchanged};

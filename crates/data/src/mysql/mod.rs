@@ -6,6 +6,7 @@ mod error;
 mod field;
 mod index;
 mod json;
+mod log;
 mod options;
 mod parameters;
 mod pool;

@@ -29,5 +29,11 @@ macro_rules! behaviours {
                 super::$name(&$crate::database::Database::sqlite_in_memory()).await;
             })*
         }
+        mod mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&$crate::database::Database::mariadb()).await;
+            })*
+        }
     };
 }

@@ -12,17 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::catalog::{self, Described};
+use super::log::MysqlTriggerLog;
 use super::pool::{Link, Pool};
 use super::session::fetch_on;
 use super::syntax::quote;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::Access;
 use crate::table::{ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore};
 use crate::value::{Timestamp, Value};
 use keys::Lookup;
-use scan::MysqlSnapshot;
-use stored::StoredTable;
+pub(super) use scan::MysqlSnapshot;
+pub(super) use stored::StoredTable;
 use write::{Load, Writing};
 
 /// Up to so many estimated rows a table is counted.
@@ -43,11 +45,12 @@ pub(super) struct MysqlStore {
     pool: Pool,
     /// The tables described so far, by name.
     described: Mutex<HashMap<String, Arc<Described>>>,
+    trigger_log: MysqlTriggerLog,
 }
 
 impl MysqlStore {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, described: Mutex::default() }
+        Self { trigger_log: MysqlTriggerLog::new(pool.clone()), pool, described: Mutex::default() }
     }
 
     async fn describe_on(&self, link: &mut Link, name: &str) -> Result<Option<Arc<Described>>> {
@@ -207,5 +210,12 @@ impl TableStore for MysqlStore {
         let mut writing = Writing::begin(link, false).await?;
         let deleted = writing.delete(&stored, keys).await;
         writing.end(deleted).await
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        match kind {
+            LogKind::Log => None,
+            LogKind::Trigger => Some(&self.trigger_log),
+        }
     }
 }

@@ -32,7 +32,7 @@ const WAITING_BATCHES: usize = 2;
 const PATIENCE: u32 = 604_800;
 
 /// A connection in a transaction that sees the database as it was when it began.
-pub(super) struct MysqlSnapshot {
+pub(in crate::mysql) struct MysqlSnapshot {
     pool: Pool,
     link: Arc<Mutex<Link>>,
     /// By which the server knows the connection.
@@ -40,7 +40,7 @@ pub(super) struct MysqlSnapshot {
 }
 
 impl MysqlSnapshot {
-    pub(super) async fn begin(pool: Pool) -> Result<Self> {
+    pub(in crate::mysql) async fn begin(pool: Pool) -> Result<Self> {
         let mut link = pool.connect_apart().await?;
         let number = fetch_on(&mut link, Access::Read, "SELECT CONNECTION_ID()", &[]).await?.into_scalar();
         link.run(&format!(
@@ -51,6 +51,11 @@ impl MysqlSnapshot {
         .await?;
         let number = number.and_then(|number| number.as_integer()).unwrap_or_default();
         Ok(Self { pool, link: Arc::new(Mutex::new(link)), number })
+    }
+
+    /// The connection that sees the view.
+    pub(in crate::mysql) async fn link(&self) -> OwnedMutexGuard<Link> {
+        Arc::clone(&self.link).lock_owned().await
     }
 }
 

@@ -8,7 +8,7 @@ use crate::table::{ColumnType, Form, MomentForm, Row, Table, TableColumn};
 use crate::value::{Timestamp, Value, column_from_json_text, json_text};
 
 /// A table as its user declares it, and how each of its columns is stored.
-pub(super) struct StoredTable<'a> {
+pub(in crate::mysql) struct StoredTable<'a> {
     pub(super) table: &'a Table,
     pub(super) columns: Vec<StoredColumn<'a>>,
 }
@@ -23,7 +23,7 @@ pub(super) struct StoredColumn<'a> {
 
 impl<'a> StoredTable<'a> {
     /// A column that the catalogue does not have counts as stored the way it is declared.
-    pub(super) fn new(table: &'a Table, described: &Described) -> Self {
+    pub(in crate::mysql) fn new(table: &'a Table, described: &Described) -> Self {
         let columns = table.columns.iter().map(|declared| {
             let known = described.columns.iter().find(|own| own.column.name == declared.name);
             StoredColumn {
@@ -47,7 +47,7 @@ impl<'a> StoredTable<'a> {
     }
 
     /// Only the columns of the primary key.
-    pub(super) fn only_key(self) -> Self {
+    pub(in crate::mysql) fn only_key(self) -> Self {
         let Self { table, columns } = self;
         let mut columns: Vec<Option<StoredColumn<'a>>> = columns.into_iter().map(Some).collect();
         let key = table.key.iter().filter_map(|position| columns.get_mut(*position).and_then(Option::take));
@@ -56,7 +56,7 @@ impl<'a> StoredTable<'a> {
 
     /// Brings a fetched row into the declared types. A value that does not fit stays as it is: whoever coerces it later
     /// reports the row.
-    pub(super) fn declare(&self, row: Row) -> Row {
+    pub(in crate::mysql) fn declare(&self, row: Row) -> Row {
         self.columns.iter().zip(row).map(|(column, value)| column.declare(value)).collect()
     }
 }

@@ -1,20 +1,18 @@
 //! The log of changes of a SQLite database: a table that triggers fill.
 //!
 //! SQLite has no log that tells of rows. So triggers on every table that is read record each change in one table of
-//! changes for all readers, in the order in which they happen; see [`triggers`] for what they record, and [`stream`] for
-//! how that becomes transactions. What the library itself writes is recorded like any other change.
+//! changes for all readers, in the order in which they happen; see [`triggers`] for what they record. SQLite
+//! has one writer at a time, so that the changes of two transactions are never mixed. What the library itself writes is recorded like any other change.
 //!
 //! Tables may change meanwhile: the version of the schema is compared at each look, and the triggers are made anew before
 //! anything that was recorded since is handed on. Until then SQLite refuses one thing: to drop a column whose unique index
 //! was dropped just before. A table that is dropped and made anew is lost to its readers.
 
-mod acknowledge;
-mod active;
 mod capture;
 mod layout;
 mod own_tables;
 mod read;
-mod stream;
+mod table;
 mod triggers;
 mod unique;
 
@@ -27,11 +25,11 @@ use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
 use super::store::SqliteSnapshot;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::change_table::{ActiveReaders, TableStream};
 use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
 use crate::value::Value;
-use active::ActiveReaders;
 use own_tables::{CHANGE, READER, StoredReader};
-use stream::SqliteStream;
+use table::SqliteChanges;
 
 /// The table of changes of one database.
 pub(super) struct SqliteLog {
@@ -83,8 +81,8 @@ impl ChangeLog for SqliteLog {
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
         let active = self.active.enter(&reader.name);
-        let stream = SqliteStream::start(Arc::clone(&self.pools), reader, from, active).await?;
-        Ok(Box::new(stream))
+        let table = Arc::new(SqliteChanges::new(Arc::clone(&self.pools)));
+        Ok(Box::new(TableStream::start(table, reader, from, active).await?))
     }
 
     async fn head(&self) -> Result<Position> {

@@ -11,16 +11,12 @@ use super::capture::Source;
 use super::own_tables::{CHANGE, OPERATION_DELETE, OPERATION_INSERT};
 use super::triggers::value_names;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::change_table::{Chunk, EVENT_BYTES, EVENT_CHANGES};
 use crate::log::{Change, LogReader, Operation, Unchanged};
 use crate::rows::{Cell, CellSink};
-use crate::sql::Fetched;
 use crate::table::{Row, Table};
 use crate::value::Value;
 
-/// Changes of an event at the most.
-const EVENT_CHANGES: usize = 500;
-/// Bytes of an event, beyond which it ends.
-const EVENT_BYTES: usize = 1 << 20;
 /// What stands before the values of a change.
 const HEAD_CELLS: usize = 3;
 
@@ -38,14 +34,6 @@ struct ReadLayout {
     keys: usize,
     /// Where the columns of the table stand in the layout.
     columns: Vec<usize>,
-}
-
-/// Some changes, and the number of the last row that was read.
-pub(super) struct Chunk {
-    pub(super) changes: Vec<Change>,
-    pub(super) last: u64,
-    /// Whether there may be more.
-    pub(super) is_cut: bool,
 }
 
 impl ReadLayouts {
@@ -177,9 +165,4 @@ impl CellSink for ChangeRows<'_> {
         }
         Ok(())
     }
-}
-
-/// The first row of an answer.
-pub(super) fn first_row(fetched: Fetched) -> Option<Vec<Value>> {
-    fetched.rows.into_iter().next()
 }

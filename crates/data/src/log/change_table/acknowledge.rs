@@ -1,28 +1,23 @@
-//! Telling the database how far a reader has got, and deleting what no reader needs any more.
+//! Telling the database how far a reader has got, now and then and apart from its stream.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::super::pool::SqlitePools;
-use super::super::session::{ForeignKeys, WriteTransaction, execute_on};
-use super::own_tables::{CHANGE, CONFLICT, READER};
+use super::ChangeTable;
 use crate::error::Result;
-use crate::value::Value;
 
 /// The time between two writes of the position.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Changes after which the position is written before that time.
 const FLUSH_CHANGES: u64 = 10_000;
-/// Changes that are deleted in one transaction.
-const DELETED_AT_ONCE: i64 = 5_000;
 /// How long closing waits for a connection that the application holds.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Writes the position of a reader, apart from its stream, which never waits for the right to write.
-pub(super) struct Acknowledger {
-    pools: Arc<SqlitePools>,
+pub(super) struct Acknowledger<T: ChangeTable> {
+    table: Arc<T>,
     reader: String,
     acknowledged: u64,
     /// What was last written, or is being written.
@@ -31,9 +26,9 @@ pub(super) struct Acknowledger {
     flush: Option<JoinHandle<Result<()>>>,
 }
 
-impl Acknowledger {
-    pub(super) fn new(pools: Arc<SqlitePools>, reader: String) -> Self {
-        Self { pools, reader, acknowledged: 0, flushed: 0, flushed_at: Instant::now(), flush: None }
+impl<T: ChangeTable> Acknowledger<T> {
+    pub(super) fn new(table: Arc<T>, reader: String) -> Self {
+        Self { table, reader, acknowledged: 0, flushed: 0, flushed_at: Instant::now(), flush: None }
     }
 
     /// Everything up to a change is stored.
@@ -52,9 +47,9 @@ impl Acknowledger {
         }
         self.flushed = self.acknowledged;
         self.flushed_at = Instant::now();
-        let (pools, reader, order) = (Arc::clone(&self.pools), self.reader.clone(), self.acknowledged);
+        let (table, reader, order) = (Arc::clone(&self.table), self.reader.clone(), self.acknowledged);
         self.flush = Some(tokio::spawn(async move {
-            let result = write(&pools, &reader, order).await;
+            let result = table.acknowledge(&reader, order).await;
             if let Err(error) = &result {
                 tracing::warn!(%error, "how far the changes were read could not be written; it will be tried again");
             }
@@ -72,7 +67,7 @@ impl Acknowledger {
             if is_written && self.flushed == self.acknowledged || self.acknowledged == 0 {
                 return Ok(());
             }
-            write(&self.pools, &self.reader, self.acknowledged).await
+            self.table.acknowledge(&self.reader, self.acknowledged).await
         };
         match tokio::time::timeout(CLOSE_DEADLINE, last).await {
             Ok(Ok(())) => {}
@@ -81,32 +76,4 @@ impl Acknowledger {
             Err(_) => tracing::debug!("how far the changes were read could not be written in time"),
         }
     }
-}
-
-/// Writes the position of a reader, and deletes the changes that all have read but the last of them.
-async fn write(pools: &SqlitePools, reader: &str, order: u64) -> Result<()> {
-    let order = Value::Int64(i64::try_from(order).unwrap_or(i64::MAX));
-    let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Enforced).await?;
-    let connection = transaction.connection()?;
-    let sql = format!(
-        "UPDATE {READER} SET acknowledged = min(?, (SELECT max(seq) FROM {CHANGE})) \
-         WHERE name = ? AND acknowledged < ?"
-    );
-    execute_on(connection, &sql, &[order.clone(), reader.into(), order]).await?;
-    // Nobody else writes now, so no statement is under way that its notes are needed for.
-    execute_on(connection, &format!("DELETE FROM {CONFLICT}"), &[]).await?;
-    transaction.commit().await?;
-    while delete_some(pools).await? > 0 {}
-    Ok(())
-}
-
-async fn delete_some(pools: &SqlitePools) -> Result<u64> {
-    let sql = format!(
-        "DELETE FROM {CHANGE} WHERE seq < (SELECT min(acknowledged) FROM {READER}) \
-         AND seq < (SELECT min(seq) FROM {CHANGE}) + {DELETED_AT_ONCE}"
-    );
-    let mut transaction = WriteTransaction::begin(pools, ForeignKeys::Enforced).await?;
-    let deleted = execute_on(transaction.connection()?, &sql, &[]).await?;
-    transaction.commit().await?;
-    Ok(deleted)
 }
