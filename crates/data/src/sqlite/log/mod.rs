@@ -86,7 +86,12 @@ impl ChangeLog for SqliteLog {
     }
 
     async fn head(&self) -> Result<Position> {
-        own_tables::head(&mut *self.pools.read().await?).await
+        let connection = &mut *self.pools.read().await?;
+        // Nothing is recorded before there is a reader.
+        if !own_tables::exist(connection).await? {
+            return Ok(Position::at(0));
+        }
+        own_tables::head(connection).await
     }
 
     async fn status(&self, name: &str) -> Result<Option<LogStatus>> {

@@ -1,0 +1,37 @@
+//! Mode cdc from source to target: PostgreSQL's log and SQLite's triggers, to SQLite, PostgreSQL and MongoDB.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
+
+mod basics;
+mod world;
+
+/// Runs each behaviour between every pair of databases.
+#[macro_export]
+macro_rules! between_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite_to_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::sqlite_to_sqlite()).await;
+            })*
+        }
+        mod memory_to_memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::memory_to_memory()).await;
+            })*
+        }
+        mod postgres_to_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::postgres_to_sqlite()).await;
+            })*
+        }
+        mod postgres_to_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::postgres_to_postgres()).await;
+            })*
+        }
+    };
+}
