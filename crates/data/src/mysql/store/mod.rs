@@ -186,12 +186,14 @@ impl TableStore for MysqlStore {
         writing.end(deleted).await
     }
 
-@@@    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
         match kind {
             LogKind::Log => None,
             LogKind::Trigger => Some(&self.trigger_log),
         }
-===    async fn identity(&self) -> Result<String> {
+    }
+
+    async fn identity(&self) -> Result<String> {
         identity::identity(&mut *self.pool.get().await?).await
     }
 
@@ -205,5 +207,5 @@ fn told_time(told: Fetched) -> Result<Timestamp> {
     match told.into_scalar() {
         Some(Value::Timestamp(moment)) => Ok(moment),
         _ => Err(Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")),
-@@@    }
+    }
 }
