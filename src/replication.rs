@@ -180,10 +180,10 @@ impl NativeReplicationManager {
         self.run(env, |manager| async move { manager.stop(&rule).await })
     }
 
-    /// From now on rules that stream tell of every single change.
+    /// Whether rules that stream tell of every single change.
     #[napi]
-    pub fn tell_changes(&self) {
-        self.tells_changes.store(true, Ordering::Relaxed);
+    pub fn tell_changes(&self, wanted: bool) {
+        self.tells_changes.store(wanted, Ordering::Relaxed);
     }
 
     /// The rules that stream.

@@ -42,7 +42,7 @@ export async function* changesOf<T>(
       throwIfAborted(signal);
       const batch = await fromNative(() => feed.next(CHANGES_AT_ONCE));
       throwIfAborted(signal);
-      if (batch === null) return;
+      if (batch === null || batch === undefined) return;
       yield* readChanges<T>(batch.headers, batch.rows);
     }
   } finally {

@@ -53,10 +53,6 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   constructor(projectManager?: ProjectSource, { lagIntervalMs }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
-    // One event for each change costs too much to be made when nobody listens.
-    this.on('newListener', (event) => {
-      if (event === 'change') this.#core.tellChanges();
-    });
     if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
     // The core holds the function for as long as it lives, and must not keep the manager by it.
     const manager = new WeakRef(this);
@@ -195,11 +191,13 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   /**
    * Streams a rule of mode `cdc` until {@link stop}: it catches up, and then applies each transaction of the source as it is
    * committed. Of several processes that start the same rule one streams, and another takes over when it ends. Events:
-   * `state`, `batch`, `lag`, `change`, `error`. A stream keeps the process alive.
+   * `state`, `batch`, `lag`, `error`, and `change` if it is listened to when the stream starts. A stream keeps the process alive.
    *
    * @throws when the rule is unknown, disabled, not of mode `cdc` or already started, or its changes cannot be captured.
    */
   async start(ruleName: string): Promise<void> {
+    // One event for each change costs too much to be made when nobody listens.
+    this.#core.tellChanges(this.listenerCount('change') > 0);
     const listener: StreamListener = {
       state: (report) => this.#tell('state', report),
       batch: (report) => this.#tell('batch', report),

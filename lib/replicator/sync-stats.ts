@@ -42,6 +42,7 @@ export class EntityTally {
       conversions: [],
       conflicts: 0,
       conflictList: [],
+      skips: [],
     };
   }
 
