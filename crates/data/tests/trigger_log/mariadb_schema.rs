@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use data::log::{LogEvent, Operation};
 use data::{Dialect, ErrorKind, Value};
 
 use crate::database::{Database, mariadb};
@@ -18,17 +17,6 @@ async fn follow(statements: &[&str]) -> (Database, Arc<dyn Dialect>, Follower) {
     (db, dialect, follower)
 }
 
-fn columns(follower: &Follower) -> Vec<&str> {
-    follower.changes.last().unwrap().table.columns.iter().map(|column| column.name.as_str()).collect()
-}
-
-fn last_row(follower: &Follower) -> &[Value] {
-    match &follower.changes.last().unwrap().operation {
-        Operation::Insert { row } | Operation::Update { row, .. } => row,
-        other => panic!("{other:?} has no row"),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_column_is_captured_from_the_moment_it_is_added() {
     let (_db, dialect, mut follower) = follow(&[T, "INSERT INTO t VALUES (1, 'a', 1)"]).await;
@@ -38,10 +26,10 @@ async fn a_column_is_captured_from_the_moment_it_is_added() {
         .await;
     run(&dialect, &["INSERT INTO t VALUES (9, 'b', 2, 'gone')", "DELETE FROM t WHERE id = 9"]).await;
     follower.catch_up().await;
-    assert_eq!(columns(&follower), ["id", "a", "b", "c"]);
+    assert_eq!(follower.last_columns(), ["id", "a", "b", "c"]);
     run(&dialect, &["INSERT INTO t VALUES (3, 'c', 3, 'newer')"]).await;
     follower.catch_up().await;
-    assert_eq!(last_row(&follower), [3.into(), "c".into(), 3.0.into(), "newer".into()].map(widened));
+    assert_eq!(follower.last_row(), [3.into(), "c".into(), 3.0.into(), "newer".into()].map(widened));
     assert_eq!(follower.told.last().unwrap(), "+3");
 }
 
@@ -65,29 +53,19 @@ async fn a_dropped_or_renamed_column_is_noticed() {
     follower.read_until(&is_noticed("NOT LIKE '%\"a\"%'")).await;
     run(&dialect, &["INSERT INTO t VALUES (2, 2)"]).await;
     follower.read_to_head().await;
-    assert_eq!(columns(&follower), ["id", "b"]);
+    assert_eq!(follower.last_columns(), ["id", "b"]);
     run(&dialect, &["ALTER TABLE t RENAME COLUMN b TO `new name`"]).await;
     follower.read_until(&is_noticed("LIKE '%\"new name\"%'")).await;
     run(&dialect, &["UPDATE t SET `new name` = 5 WHERE id = 1"]).await;
     follower.read_to_head().await;
-    assert_eq!(columns(&follower), ["id", "new name"]);
-}
-
-async fn loss(follower: &mut Follower) -> data::Error {
-    loop {
-        match follower.next().await {
-            Ok(LogEvent::Idle(_)) => {}
-            Ok(event) => panic!("{event:?}"),
-            Err(error) => break error,
-        }
-    }
+    assert_eq!(follower.last_columns(), ["id", "new name"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_made_anew_is_lost_until_it_is_copied_again() {
     let (_db, dialect, mut follower) = follow(&[T, "INSERT INTO t VALUES (1, 'a', 1)"]).await;
     run(&dialect, &["DROP TABLE t", T, "INSERT INTO t VALUES (2, 'b', 1)"]).await;
-    let error = loss(&mut follower).await;
+    let error = follower.loss().await;
     assert_eq!(error.kind(), ErrorKind::LogLost);
     assert!(error.to_string().contains("table \"t\" was dropped and made anew"), "{error}");
     follower.close().await;
