@@ -91,8 +91,8 @@ async fn ten_thousand_rows_come_in_events_of_bounded_size(db: &Database) {
     let mut follower = Follower::new(&dialect, "r", &["t"]).await;
     run(
         &dialect,
-        &["INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) \
-           SELECT i, 'text' FROM n"],
+        &["INSERT INTO t WITH RECURSIVE d(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 99) \
+           SELECT a.n * 100 + b.n, 'text' FROM d AS a, d AS b"],
     )
     .await;
     follower.catch_up().await;

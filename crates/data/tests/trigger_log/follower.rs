@@ -203,6 +203,30 @@ impl Follower {
         self.changes.push(change);
     }
 
+    /// The names of the columns of the last change.
+    pub(crate) fn last_columns(&self) -> Vec<&str> {
+        self.changes.last().unwrap().table.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// The row of the last change.
+    pub(crate) fn last_row(&self) -> &[Value] {
+        match &self.changes.last().unwrap().operation {
+            Operation::Insert { row } | Operation::Update { row, .. } => row,
+            other => panic!("{other:?} has no row"),
+        }
+    }
+
+    /// The error with which the log ends, before anything else is told.
+    pub(crate) async fn loss(&mut self) -> data::Error {
+        loop {
+            match self.next().await {
+                Ok(LogEvent::Idle(_)) => {}
+                Ok(event) => panic!("{event:?}"),
+                Err(error) => break error,
+            }
+        }
+    }
+
     /// Compares the copies with the tables as they are now.
     pub(crate) async fn compare(&self) {
         for (name, copy) in &self.copies {

@@ -7,6 +7,9 @@ mod capture;
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod database;
 mod follower;
+mod mariadb_order;
+mod mariadb_schema;
+mod mariadb_values;
 mod readers;
 mod sqlite_conflicts;
 mod sqlite_files;

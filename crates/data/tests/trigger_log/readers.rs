@@ -118,13 +118,7 @@ async fn an_unknown_reader_is_told_that_its_log_is_lost(db: &Database) {
     let error = log(&dialect).stream(&unknown, &follower.position).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LogLost);
     log(&dialect).remove(&follower.reader.name).await.unwrap();
-    let error = loop {
-        match follower.next().await {
-            Ok(LogEvent::Idle(_)) => {}
-            Ok(event) => panic!("{event:?}"),
-            Err(error) => break error,
-        }
-    };
+    let error = follower.loss().await;
     assert_eq!(error.kind(), ErrorKind::LogLost);
 }
 

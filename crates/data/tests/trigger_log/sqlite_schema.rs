@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use data::log::{LogEvent, Operation};
-use data::{Dialect, ErrorKind, Value};
+use data::{Dialect, ErrorKind};
 
 use crate::database::Database;
 use crate::follower::{Follower, count, log, reader, run};
@@ -16,17 +15,6 @@ async fn follow(statements: &[&str]) -> (Database, Arc<dyn Dialect>, Follower) {
     (db, dialect, follower)
 }
 
-fn columns(follower: &Follower) -> Vec<&str> {
-    follower.changes.last().unwrap().table.columns.iter().map(|column| column.name.as_str()).collect()
-}
-
-fn last_row(follower: &Follower) -> &[Value] {
-    match &follower.changes.last().unwrap().operation {
-        Operation::Insert { row } | Operation::Update { row, .. } => row,
-        other => panic!("{other:?} has no row"),
-    }
-}
-
 const T: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, b REAL)";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,10 +25,10 @@ async fn a_column_is_captured_from_the_moment_it_is_added() {
     run(&dialect, &[add, "INSERT INTO t VALUES (2, 'b', 2, 'new')", "UPDATE t SET c = 'own' WHERE id = 1"])
         .await;
     follower.catch_up().await;
-    assert_eq!(columns(&follower), ["id", "a", "b", "c"]);
+    assert_eq!(follower.last_columns(), ["id", "a", "b", "c"]);
     run(&dialect, &["INSERT INTO t VALUES (3, 'c', 3, 'newer')"]).await;
     follower.catch_up().await;
-    assert_eq!(last_row(&follower), [3i64.into(), "c".into(), 3.0.into(), "newer".into()]);
+    assert_eq!(follower.last_row(), [3i64.into(), "c".into(), 3.0.into(), "newer".into()]);
     assert_eq!(follower.told.last().unwrap(), "+3");
 }
 
@@ -51,7 +39,7 @@ async fn a_column_that_was_added_while_nobody_read_is_captured() {
     run(&dialect, &["ALTER TABLE t ADD COLUMN c TEXT", "INSERT INTO t VALUES (2, 'b', 2, 'new')"]).await;
     follower.restart(&db.open().await).await;
     follower.catch_up().await;
-    assert_eq!(last_row(&follower), [2i64.into(), "b".into(), 2.0.into(), "new".into()]);
+    assert_eq!(follower.last_row(), [2i64.into(), "b".into(), 2.0.into(), "new".into()]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,8 +51,8 @@ async fn a_captured_column_can_be_dropped() {
     assert!(gone, "what was recorded after the column was dropped has no value of it");
     run(&dialect, &["UPDATE t SET b = 5 WHERE id = 1"]).await;
     follower.read_to_head().await;
-    assert_eq!(columns(&follower), ["id", "b"]);
-    assert_eq!(last_row(&follower), [1i64.into(), 5.0.into()]);
+    assert_eq!(follower.last_columns(), ["id", "b"]);
+    assert_eq!(follower.last_row(), [1i64.into(), 5.0.into()]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,13 +61,13 @@ async fn a_renamed_column_is_captured_under_its_new_name() {
     run(&dialect, &["ALTER TABLE t RENAME COLUMN a TO \"new name\"", "INSERT INTO t VALUES (1, 'a', 1)"])
         .await;
     follower.catch_up().await;
-    assert_eq!(columns(&follower), ["id", "new name", "b"]);
+    assert_eq!(follower.last_columns(), ["id", "new name", "b"]);
     run(&dialect, &["ALTER TABLE t RENAME COLUMN id TO \"key\"", "UPDATE t SET \"key\" = 2"]).await;
     follower.read_to_head().await;
     run(&dialect, &["INSERT INTO t VALUES (3, 'c', 1)"]).await;
     follower.read_to_head().await;
-    assert_eq!(columns(&follower), ["key", "new name", "b"]);
-    assert_eq!(last_row(&follower), [3i64.into(), "c".into(), 1.0.into()]);
+    assert_eq!(follower.last_columns(), ["key", "new name", "b"]);
+    assert_eq!(follower.last_row(), [3i64.into(), "c".into(), 1.0.into()]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,16 +77,6 @@ async fn tables_that_are_not_read_may_change_as_they_like() {
     run(&dialect, &["CREATE INDEX i ON t (a)", "VACUUM", "DROP TABLE other", "DELETE FROM t"]).await;
     follower.catch_up().await;
     assert_eq!(follower.told, ["+1", "-1"]);
-}
-
-async fn loss(follower: &mut Follower) -> data::Error {
-    loop {
-        match follower.next().await {
-            Ok(LogEvent::Idle(_)) => {}
-            Ok(event) => panic!("{event:?}"),
-            Err(error) => break error,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +90,7 @@ async fn a_table_that_is_made_anew_is_lost_until_it_is_copied_again() {
         "INSERT INTO t VALUES (2, 'b')",
     ];
     run(&dialect, &anew).await;
-    let error = loss(&mut follower).await;
+    let error = follower.loss().await;
     assert_eq!(error.kind(), ErrorKind::LogLost);
     assert!(error.to_string().contains("table \"t\" was dropped and made anew"), "{error}");
     follower.close().await;
@@ -132,7 +110,7 @@ async fn a_table_whose_triggers_were_dropped_is_lost() {
     let rows = dialect.execute_query(trigger, Vec::new()).await.unwrap();
     let name = rows[0]["name"].as_text().unwrap();
     run(&dialect, &[&format!("DROP TRIGGER {name}")]).await;
-    assert_eq!(loss(&mut follower).await.kind(), ErrorKind::LogLost);
+    assert_eq!(follower.loss().await.kind(), ErrorKind::LogLost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,13 +137,9 @@ async fn a_unique_index_that_comes_later_replaces_rows_as_well() {
     assert_eq!(follower.told, ["-1", "+2"]);
     follower.close().await;
     run(&dialect, &["CREATE UNIQUE INDEX j ON t (b)", "REPLACE INTO t VALUES (3, 'c', 2)"]).await;
-    let error = loss_at_start(&mut follower).await;
-    assert!(error.to_string().contains("was given a unique index while it was written"), "{error}");
-}
-
-async fn loss_at_start(follower: &mut Follower) -> data::Error {
     follower.start().await;
-    loss(follower).await
+    let error = follower.loss().await;
+    assert!(error.to_string().contains("was given a unique index while it was written"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

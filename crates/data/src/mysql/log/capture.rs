@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
 use crate::value::Value;
 
+/// What the values of changes are called in a statement that names a table of the application, too.
+const VALUES: &str = "replicaverse_recorded";
+
 /// A layout, as it is stored.
 pub(super) struct Source {
     pub(super) id: i64,
@@ -52,6 +55,7 @@ pub(super) async fn add(link: &mut Link, tables: &[String]) -> Result<()> {
         };
         let id = prepare(link, name, &layout).await?;
         create_triggers(link, id, name, &layout).await?;
+        set_current(link, id, true).await?;
     }
     Ok(())
 }
@@ -110,6 +114,7 @@ pub(super) async fn is_verified(link: &mut Link, tables: &[String]) -> Result<bo
 /// Brings the triggers up to tables that the application has changed. Changes up to `seen` were read when the tables were
 /// as the triggers know them.
 pub(super) async fn follow(link: &mut Link, seen: u64) -> Result<()> {
+    drop_left_over(link).await?;
     let captured: Vec<Source> = sources(link).await?.into_iter().filter(|source| source.is_current).collect();
     for source in &captured {
         match Layout::live(link, &source.table).await? {
@@ -128,6 +133,23 @@ pub(super) async fn follow(link: &mut Link, seen: u64) -> Result<()> {
         let is_captured = captured.iter().any(|source| source.table == name);
         if !is_captured && Layout::live(link, &name).await?.is_some() {
             lose_rebuilt(link, &name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops triggers of layouts that do not record any more. Of two layouts of a table, which only a crash leaves, the newer
+/// one stays.
+async fn drop_left_over(link: &mut Link) -> Result<()> {
+    let sources = sources(link).await?;
+    for source in &sources {
+        let is_outdated =
+            |newer: &Source| newer.is_current && newer.table == source.table && newer.id > source.id;
+        if source.is_current && sources.iter().any(is_outdated) {
+            set_current(link, source.id, false).await?;
+        }
+        if !source.is_current || sources.iter().any(is_outdated) {
+            drop_triggers(link, source.id).await?;
         }
     }
     Ok(())
@@ -158,7 +180,11 @@ async fn create_triggers(link: &mut Link, id: i64, table: &str, layout: &Layout)
     for sql in triggers::create(id, table, layout) {
         link.run(&sql).await.map_err(|error| refused(table, error))?;
     }
-    let sql = format!("UPDATE {SOURCE} SET is_current = 1 WHERE id = {id}");
+    Ok(())
+}
+
+async fn set_current(link: &mut Link, source: i64, is_current: bool) -> Result<()> {
+    let sql = format!("UPDATE {SOURCE} SET is_current = {} WHERE id = {source}", u8::from(is_current));
     link.run(&sql).await.map(drop)
 }
 
@@ -173,8 +199,8 @@ fn refused(table: &str, error: Error) -> Error {
 
 /// Stops recording by a layout, which stays to read what was recorded.
 async fn stop(link: &mut Link, source: i64) -> Result<()> {
-    drop_triggers(link, source).await?;
-    link.run(&format!("UPDATE {SOURCE} SET is_current = 0 WHERE id = {source}")).await.map(drop)
+    set_current(link, source, false).await?;
+    drop_triggers(link, source).await
 }
 
 async fn drop_triggers(link: &mut Link, source: i64) -> Result<()> {
@@ -199,9 +225,11 @@ async fn adapt(link: &mut Link, source: &Source, live: &Layout, seen: u64) -> Re
     let id = prepare(link, &source.table, live).await?;
     let table = quote(&source.table);
     link.run(&format!("LOCK TABLES {table} WRITE, {SOURCE} WRITE")).await?;
+    // At no time are there no triggers: whoever dies in between leaves some too many, which are dropped the next time.
     let changed = async {
-        stop(link, source.id).await?;
-        create_triggers(link, id, &source.table, live).await
+        create_triggers(link, id, &source.table, live).await?;
+        set_current(link, id, true).await?;
+        stop(link, source.id).await
     };
     let changed = changed.await;
     link.run("UNLOCK TABLES").await?;
@@ -215,14 +243,19 @@ async fn record_again(link: &mut Link, source: &Source, id: i64, live: &Layout, 
     if source.layout.key != live.key {
         return lose_rebuilt(link, &source.table).await;
     }
+    let table = quote(&source.table);
     let position = |name: &String| source.layout.columns.iter().position(|column| &column.name == name);
     let recorded: Vec<String> =
-        live.key.iter().filter_map(position).map(|position| format!("r.v{position}")).collect();
-    let equal: Vec<String> =
-        live.key.iter().zip(&recorded).map(|(name, value)| format!("{} = {value}", quote(name))).collect();
+        live.key.iter().filter_map(position).map(|position| format!("{VALUES}.v{position}")).collect();
+    let equal: Vec<String> = live
+        .key
+        .iter()
+        .zip(&recorded)
+        .map(|(name, value)| format!("{table}.{} = {value}", quote(name)))
+        .collect();
     let values = values_table(source.id);
     let sql = format!(
-        "SELECT max(c.id) FROM {CHANGE} AS c JOIN {values} AS r ON r.id = c.id \
+        "SELECT max(c.id) FROM {CHANGE} AS c JOIN {values} AS {VALUES} ON {VALUES}.id = c.id \
          WHERE c.seq > ? AND c.source = ? AND c.operation <> '{OPERATION_DELETE}' GROUP BY {}",
         recorded.join(", ")
     );
@@ -230,7 +263,7 @@ async fn record_again(link: &mut Link, source: &Source, id: i64, live: &Layout, 
     for written in rows.into_iter().filter_map(|row| row.into_iter().next()) {
         let written = super::own_tables::order(&written);
         let condition = format!(
-            "EXISTS (SELECT 1 FROM {values} AS r WHERE r.id = {written} AND {})",
+            "EXISTS (SELECT 1 FROM {values} AS {VALUES} WHERE {VALUES}.id = {written} AND {})",
             equal.join(" AND ")
         );
         let [head, row] = triggers::record_again(id, &source.table, live, &condition);

@@ -11,7 +11,7 @@ use super::capture::{self, sources};
 use super::own_tables::{CHANGE, READER, SOURCE, number, order, scalar, values_table};
 use super::read::ReadLayouts;
 use super::sequence::Sequencer;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::{
     ChangeTable, Chunk, DELETED_AT_ONCE, Look, check_mark, lost, lost_table, unknown_reader,
 };
@@ -116,11 +116,18 @@ impl ChangeTable for MysqlChanges {
     }
 
     async fn follow(&self, seen: u64) -> Result<()> {
-        let mut sequencer = Sequencer::begin(&self.pool).await?;
-        sequencer.run().await?;
-        capture::follow(sequencer.link()?, seen).await?;
-        sequencer.run().await?;
-        sequencer.end().await
+        let pool = self.pool.clone();
+        // The server has no transactions for this, so that it goes on if its caller gives up.
+        let following = tokio::spawn(async move {
+            let mut sequencer = Sequencer::begin(&pool).await?;
+            sequencer.run().await?;
+            capture::follow(sequencer.link()?, seen).await?;
+            sequencer.run().await?;
+            sequencer.end().await
+        });
+        following.await.unwrap_or_else(|panic| {
+            Err(Error::new(ErrorKind::Internal, "the triggers could not be made anew").with_source(panic))
+        })
     }
 
     async fn layouts(&self, reader: &LogReader) -> Result<ReadLayouts> {
