@@ -3,7 +3,7 @@
 use data::table::{ColumnChange, ColumnType, RowBatch};
 use data::{ErrorKind, Value};
 
-use super::{Databases, column, keys, rows, sorted, table};
+use super::{Databases, keys, rows, sorted, things};
 
 fn add(name: &str, column_type: ColumnType) -> ColumnChange {
     ColumnChange::Add { name: name.to_owned(), column_type }
@@ -24,12 +24,7 @@ fn retype(name: &str, column_type: ColumnType) -> ColumnChange {
 pub(crate) async fn columns_are_added_dropped_and_renamed_under_their_rows(db: &Databases) {
     let dialect = db.open().await;
     let store = dialect.tables().unwrap();
-    let columns = vec![
-        column("id", ColumnType::Text(None)),
-        column("n", ColumnType::Int64),
-        column("t", ColumnType::Text(None)),
-    ];
-    let created = store.create_like(&table("things", columns, &[0])).await.unwrap();
+    let created = store.create_like(&things("things")).await.unwrap();
     store.insert(&created, &RowBatch::Rows(rows(0..3))).await.unwrap();
     let changes = [remove("t"), rename("n", "odd \"number\""), add("extra", ColumnType::Int64)];
     // Another process may have followed the same changes.
@@ -53,12 +48,7 @@ pub(crate) async fn columns_are_added_dropped_and_renamed_under_their_rows(db: &
 pub(crate) async fn the_values_of_a_column_are_converted_with_its_type(db: &Databases) {
     let dialect = db.open().await;
     let store = dialect.tables().unwrap();
-    let columns = vec![
-        column("id", ColumnType::Text(None)),
-        column("n", ColumnType::Int64),
-        column("t", ColumnType::Text(None)),
-    ];
-    let created = store.create_like(&table("things", columns, &[0])).await.unwrap();
+    let created = store.create_like(&things("things")).await.unwrap();
     store.insert(&created, &RowBatch::Rows(rows(0..2))).await.unwrap();
     // What is read on this connection before the change does not stand in the way after it.
     let mut transaction = store.begin().await.unwrap();

@@ -34,7 +34,7 @@ pub(crate) fn table(name: &str, columns: Vec<TableColumn>, key: &[usize]) -> Tab
 }
 
 /// Text key, number, text.
-fn things(name: &str) -> Table {
+pub(crate) fn things(name: &str) -> Table {
     let columns = vec![
         column("id", ColumnType::Text(None)),
         column("n", ColumnType::Int64),
