@@ -137,6 +137,11 @@ impl World {
         Self { manager, source, target }
     }
 
+    /// The databases of a pair, seen by somebody else.
+    pub(crate) async fn reopened(pair: &Pair) -> Self {
+        Self::new(pair, &[]).await
+    }
+
     /// Runs statements at the source.
     pub(crate) async fn run(&self, statements: &[&str]) {
         run(self.source.as_ref(), statements).await;
