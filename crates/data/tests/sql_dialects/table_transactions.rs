@@ -25,6 +25,7 @@ macro_rules! on_every_database {
     ($($name:ident),* $(,)?) => {
         on_databases!(sqlite, $($name),*);
         on_databases!(postgres, $($name),*);
+        on_databases!(mariadb, $($name),*);
     };
 }
 

@@ -1,29 +1,35 @@
 //! The tables of a MySQL or MariaDB database, as replication sees them.
 
 mod create_like;
+mod described;
+mod identity;
 mod keys;
 mod scan;
 mod stored;
+mod transaction;
 mod write;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::catalog::{self, Described};
-use super::pool::{Link, Pool};
+use super::catalog;
+use super::pool::Pool;
 use super::session::fetch_on;
 use super::syntax::quote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
-use crate::sql::Access;
-use crate::table::{ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore};
+use crate::sql::{Access, Fetched};
+use crate::table::{
+    ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction,
+};
 use crate::value::{Timestamp, Value};
+use described::{DescribedTables, unknown_table};
 use keys::Lookup;
 use scan::MysqlSnapshot;
 use stored::StoredTable;
-use write::{Load, Writing};
+use transaction::StoreTransaction;
+use write::Writing;
 
 /// Up to so many estimated rows a table is counted.
 const COUNTED_ROWS: u64 = 200_000;
@@ -41,38 +47,13 @@ const PRESENT: &str = "SELECT UTC_TIMESTAMP(6)";
 /// The tables of one database.
 pub(super) struct MysqlStore {
     pool: Pool,
-    /// The tables described so far, by name.
-    described: Mutex<HashMap<String, Arc<Described>>>,
+    described: Arc<DescribedTables>,
 }
 
 impl MysqlStore {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, described: Mutex::default() }
+        Self { pool, described: Arc::default() }
     }
-
-    async fn describe_on(&self, link: &mut Link, name: &str) -> Result<Option<Arc<Described>>> {
-        let Some(described) = catalog::describe(link, name).await?.map(Arc::new) else { return Ok(None) };
-        self.lock().insert(described.table.name.clone(), Arc::clone(&described));
-        Ok(Some(described))
-    }
-
-    /// How the columns of a table are stored.
-    async fn stored<'a>(&self, link: &mut Link, table: &'a Table) -> Result<StoredTable<'a>> {
-        let known = self.lock().get(&table.name).cloned();
-        let described = match known {
-            Some(described) => described,
-            None => self.describe_on(link, &table.name).await?.ok_or_else(|| unknown_table(&table.name))?,
-        };
-        Ok(StoredTable::new(table, &described))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Described>>> {
-        self.described.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn unknown_table(name: &str) -> Error {
-    Error::new(ErrorKind::UnknownTable, format!("table \"{name}\" does not exist"))
 }
 
 #[async_trait]
@@ -82,7 +63,7 @@ impl TableStore for MysqlStore {
     }
 
     fn second_digits(&self, table: &Table) -> Vec<Option<u32>> {
-        let known = self.lock().get(&table.name).cloned();
+        let known = self.described.known(&table.name);
         let digits = |name: &str| {
             let column = known.as_ref()?.columns.iter().find(|own| own.column.name == name)?;
             column.second_digits.filter(|digits| *digits < 6)
@@ -95,7 +76,7 @@ impl TableStore for MysqlStore {
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Table>> {
-        let described = self.describe_on(&mut *self.pool.get().await?, name).await?;
+        let described = self.described.describe(&mut *self.pool.get().await?, name).await?;
         Ok(described.map(|described| described.table.clone()))
     }
 
@@ -103,7 +84,7 @@ impl TableStore for MysqlStore {
         source.require_key()?;
         let mut link = self.pool.get().await?;
         create_like::create_like(&mut link, source).await?;
-        let described = self.describe_on(&mut link, &source.name).await?;
+        let described = self.described.describe(&mut link, &source.name).await?;
         described.map(|described| described.table.clone()).ok_or_else(|| unknown_table(&source.name))
     }
 
@@ -134,10 +115,11 @@ impl TableStore for MysqlStore {
             }
             told => told?,
         };
-        match told.into_scalar() {
-            Some(Value::Timestamp(moment)) => Ok(moment),
-            _ => Err(Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")),
-        }
+        told_time(told)
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        told_time(fetch_on(&mut *self.pool.get().await?, Access::Read, PRESENT, &[]).await?)
     }
 
     async fn is_empty(&self, table: &Table, discriminator: Option<&Discriminator>) -> Result<bool> {
@@ -155,7 +137,7 @@ impl TableStore for MysqlStore {
     async fn fetch(&self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
         table.require_key()?;
         let mut link = self.pool.get().await?;
-        let stored = self.stored(&mut link, table).await?;
+        let stored = self.described.stored(&mut link, table).await?;
         let select = format!("SELECT {} FROM {} WHERE ", stored.selection(), quote(&table.name));
         let mut rows = Vec::with_capacity(keys.len());
         for lookup in Lookup::of(&stored, keys, link.server().kind) {
@@ -167,7 +149,7 @@ impl TableStore for MysqlStore {
     }
 
     fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
-        let known = self.lock().get(&target.name).cloned()?;
+        let known = self.described.known(&target.name)?;
         let cuts_seconds = self.second_digits(target).iter().any(Option::is_some);
         let stored = StoredTable::new(target, &known);
         let form = |column: usize, own: &ColumnType| stored.columns.get(column)?.form_of(own);
@@ -176,24 +158,16 @@ impl TableStore for MysqlStore {
 
     async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {
         let mut link = self.pool.get().await?;
-        let stored = self.stored(&mut link, table).await?;
-        let load = Load::insert(&stored);
+        let stored = self.described.stored(&mut link, table).await?;
         let mut writing = Writing::begin(link, true).await?;
-        let written = match batch {
-            RowBatch::Rows(rows) => writing.insert(&load, rows.iter()).await,
-            RowBatch::Packed(packed) => writing.insert_packed(&load, packed).await,
-            RowBatch::PgBinary { .. } => Err(Error::new(
-                ErrorKind::Internal,
-                "tuples of PostgreSQL were handed to MySQL, which does not take them",
-            )),
-        };
+        let written = writing.insert_batch(&stored, batch).await;
         writing.end(written).await
     }
 
     async fn upsert(&self, table: &Table, rows: &[Row]) -> Result<()> {
         table.require_key()?;
         let mut link = self.pool.get().await?;
-        let stored = self.stored(&mut link, table).await?;
+        let stored = self.described.stored(&mut link, table).await?;
         let mut writing = Writing::begin(link, true).await?;
         let written = writing.upsert(&stored, rows).await;
         writing.end(written).await
@@ -202,10 +176,26 @@ impl TableStore for MysqlStore {
     async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
         table.require_key()?;
         let mut link = self.pool.get().await?;
-        let stored = self.stored(&mut link, table).await?;
+        let stored = self.described.stored(&mut link, table).await?;
         // A row that another table still refers to must not vanish beneath it.
         let mut writing = Writing::begin(link, false).await?;
         let deleted = writing.delete(&stored, keys).await;
         writing.end(deleted).await
+    }
+
+    async fn identity(&self) -> Result<String> {
+        identity::identity(&mut *self.pool.get().await?).await
+    }
+
+    async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
+        let link = self.pool.get().await?;
+        Ok(Box::new(StoreTransaction::begin(link, Arc::clone(&self.described)).await?))
+    }
+}
+
+fn told_time(told: Fetched) -> Result<Timestamp> {
+    match told.into_scalar() {
+        Some(Value::Timestamp(moment)) => Ok(moment),
+        _ => Err(Error::new(ErrorKind::Internal, "the server told the time in a form that is not known")),
     }
 }

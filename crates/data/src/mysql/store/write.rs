@@ -8,14 +8,14 @@ use sqlx::mysql::MySqlArguments;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::super::parameters::{add, add_packed, packed_size, size_of, too_long};
-use super::super::pool::Pooled;
+use super::super::pool::{Link, Pooled};
 use super::super::session::{execute_on, fetch_on};
 use super::super::syntax::quote;
 use super::keys::{Lookup, identity};
 use super::stored::{StoredColumn, StoredTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
-use crate::table::{PackedRows, Row};
+use crate::table::{PackedRows, Row, RowBatch};
 use crate::value::Value;
 
 /// Rows of one statement at the most; more are not faster.
@@ -48,24 +48,51 @@ impl Writing {
     }
 
     /// Makes the rows permanent, or undoes them after an error.
-    pub(super) async fn end<T>(mut self, written: Result<T>) -> Result<T> {
-        let last = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    pub(super) async fn end<T>(self, written: Result<T>) -> Result<T> {
+        match written {
+            Ok(written) => self.finish("COMMIT").await.map(|()| written),
+            Err(error) => {
+                if let Err(rollback) = self.roll_back().await {
+                    tracing::debug!(%rollback, "a failed batch ends with its connection");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Undoes what was written.
+    pub(super) async fn roll_back(self) -> Result<()> {
+        self.finish("ROLLBACK").await
+    }
+
+    /// Ends the transaction, and leaves the connection as it was found.
+    async fn finish(mut self, last: &str) -> Result<()> {
         let settings = self.link.server().session_settings();
         let ended = self.link.run(&format!("{last}; SET foreign_key_checks = 1; {settings}")).await;
         self.is_open = ended.is_err();
-        match (written, ended) {
-            (Ok(written), Ok(_)) => Ok(written),
-            (Ok(_), Err(error)) => Err(error),
-            (Err(error), _) => Err(error),
+        ended.map(drop)
+    }
+
+    /// The connection, to run further statements of the transaction on.
+    pub(super) fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// Inserts rows that do not exist yet.
+    pub(super) async fn insert_batch(&mut self, stored: &StoredTable<'_>, batch: &RowBatch) -> Result<()> {
+        let load = Load::insert(stored);
+        match batch {
+            RowBatch::Rows(rows) => self.insert(&load, rows.iter()).await,
+            RowBatch::Packed(packed) => self.insert_packed(&load, packed).await,
+            RowBatch::PgBinary { .. } => Err(Error::new(
+                ErrorKind::Internal,
+                "tuples of PostgreSQL were handed to MySQL, which does not take them",
+            )),
         }
     }
 
     /// Inserts rows as the load says.
-    pub(super) async fn insert<'r>(
-        &mut self,
-        load: &Load<'_>,
-        rows: impl IntoIterator<Item = &'r Row>,
-    ) -> Result<()> {
+    async fn insert<'r>(&mut self, load: &Load<'_>, rows: impl IntoIterator<Item = &'r Row>) -> Result<()> {
         if load.columns.is_empty() {
             return Ok(());
         }
@@ -82,7 +109,7 @@ impl Writing {
     }
 
     /// Inserts rows that only have to be bound.
-    pub(super) async fn insert_packed(&mut self, load: &Load<'_>, packed: &PackedRows) -> Result<()> {
+    async fn insert_packed(&mut self, load: &Load<'_>, packed: &PackedRows) -> Result<()> {
         if packed.width != load.width || packed.width != load.columns.len() {
             return Err(load.wrong_width(packed.width));
         }
@@ -198,7 +225,7 @@ struct Chunk {
 }
 
 /// How rows are written into a table.
-pub(super) struct Load<'a> {
+struct Load<'a> {
     table: String,
     /// The columns that can be written, with their positions.
     columns: Vec<(usize, &'a StoredColumn<'a>)>,
@@ -212,7 +239,7 @@ pub(super) struct Load<'a> {
 
 impl<'a> Load<'a> {
     /// Inserts rows that do not exist yet.
-    pub(super) fn insert(stored: &'a StoredTable<'a>) -> Self {
+    fn insert(stored: &'a StoredTable<'a>) -> Self {
         Self::new(stored, String::new(), true)
     }
 
