@@ -5,6 +5,8 @@
 mod basics;
 mod faults;
 mod feed;
+mod mongodb;
+mod recovery;
 mod streaming;
 mod world;
 
