@@ -1,6 +1,7 @@
 //! MongoDB, on the driver `mongodb`.
 
 mod aggregate;
+mod alter;
 mod apply;
 mod atomic;
 mod bson;

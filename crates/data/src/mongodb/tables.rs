@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mongodb::bson::doc;
 
+use super::alter::alter;
 use super::apply::CollectionTransaction;
 use super::bulk::{Owner, run};
 use super::connect::Connection;
@@ -21,8 +22,8 @@ use super::write;
 use crate::error::Result;
 use crate::schema::Discriminator;
 use crate::table::{
-    ColumnType, Limits, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch, Table, TableColumn, TableStore,
-    TableTransaction,
+    ColumnChange, ColumnType, Limits, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch, Table, TableColumn,
+    TableStore, TableTransaction,
 };
 use crate::value::{Timestamp, Value};
 
@@ -175,6 +176,11 @@ impl TableStore for Tables {
     async fn identity(&self) -> Result<String> {
         self.connection.check_open()?;
         identity(&self.connection).await
+    }
+
+    async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
+        self.connection.check_open()?;
+        alter(&self.connection, table, changes).await
     }
 
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {

@@ -11,6 +11,9 @@ const DUPLICATE_KEY_NAME: &str = "1061";
 /// The number under which a server tells that a column of that name exists.
 const DUPLICATE_COLUMN: &str = "1060";
 
+/// The number under which a server tells that there is no such column or index to drop.
+const CANNOT_DROP: &str = "1091";
+
 /// An error of sqlx as one of ours. `sql` is the statement, from which the table is told where the server does not.
 pub(super) fn mysql_error(error: sqlx::Error, sql: &str) -> Error {
     let kind = match &error {
@@ -38,6 +41,11 @@ pub(super) fn ended_the_transaction(error: &Error) -> bool {
 /// Whether the error only says that an index or column is there already.
 pub(super) fn says_it_exists(error: &Error) -> bool {
     [DUPLICATE_KEY_NAME, DUPLICATE_COLUMN].contains(&error.code())
+}
+
+/// Whether the error only says that there is no such column or index to drop.
+pub(super) fn says_it_is_gone(error: &Error) -> bool {
+    error.code() == CANNOT_DROP
 }
 
 /// Whether the error says that the columns of a foreign key do not fit each other.

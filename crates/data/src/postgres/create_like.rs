@@ -55,13 +55,22 @@ async fn definition(
     not_null: bool,
     is_key: bool,
 ) -> Result<String> {
-    let own_type = match &column.column_type {
+    let own_type = own_type(connection, &column.column_type, is_key).await?;
+    Ok(format!("{} {own_type}{}", quoted(&column.name), if not_null { " NOT NULL" } else { "" }))
+}
+
+/// The type of a column like one of another database.
+pub(super) async fn own_type(
+    connection: &mut Connection,
+    column_type: &ColumnType,
+    is_key: bool,
+) -> Result<String> {
+    Ok(match column_type {
         // jsonb cannot tell a key's types apart as the other database did.
         ColumnType::Any | ColumnType::Json if is_key => "text".to_owned(),
         ColumnType::Native(name) => native_type(connection, name).await?,
         column_type => ddl_type(column_type),
-    };
-    Ok(format!("{} {own_type}{}", quoted(&column.name), if not_null { " NOT NULL" } else { "" }))
+    })
 }
 
 /// A type of the source's own, if this database has one of that name too.

@@ -1,5 +1,6 @@
 //! PostgreSQL and CockroachDB, over our own wire client.
 
+mod alter;
 mod apply;
 mod catalog;
 mod create_like;

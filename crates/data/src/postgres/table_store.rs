@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 use wire::{Connection, QueryResult};
 
+use super::alter;
 use super::apply::{ApplyTransaction, Targets};
 use super::catalog::{self, Described, Relation, quoted};
 use super::create_like;
@@ -21,7 +22,7 @@ use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
-use crate::table::{Limits, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction};
+use crate::table::{ColumnChange, Limits, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction};
 use crate::value::{Timestamp, Value};
 
 /// Up to this size a table is counted; above, only the planner's estimate is used.
@@ -70,9 +71,7 @@ impl PostgresTables {
     async fn connection_to(&self, table: &Table) -> Result<(Pooled, Relation)> {
         let mut connection = self.pool.get().await?;
         let relation = catalog::find(&mut connection, &table.name).await?;
-        let unknown =
-            || Error::new(ErrorKind::UnknownTable, format!("table \"{}\" does not exist", table.name));
-        Ok((connection, relation.ok_or_else(unknown)?))
+        Ok((connection, relation.ok_or_else(|| unknown_table(&table.name))?))
     }
 
     async fn may_skip_triggers(&self, connection: &mut Connection) -> Result<bool> {
@@ -112,6 +111,10 @@ async fn may_skip_triggers(connection: &mut Connection) -> Result<bool> {
         Err(wire::Error::Server(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+fn unknown_table(name: &str) -> Error {
+    Error::new(ErrorKind::UnknownTable, format!("table \"{name}\" does not exist"))
 }
 
 fn told_time(result: &QueryResult) -> Result<Timestamp> {
@@ -195,6 +198,23 @@ impl TableStore for PostgresTables {
 
     async fn identity(&self) -> Result<String> {
         identity::identity(&self.pool, self.kind).await
+    }
+
+    async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
+        let mut connection = self.pool.get().await?;
+        let relation = catalog::find(&mut connection, table).await?.ok_or_else(|| unknown_table(table))?;
+        connection.begin(None, false).await?;
+        let altered = async {
+            // CockroachDB has no such locks, and restarts one of two transactions instead.
+            if self.kind == DialectKind::Postgres {
+                let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", relation.quoted);
+                connection.simple_query(&lock).await?;
+            }
+            alter::alter(&mut connection, &relation, changes).await
+        };
+        let altered = altered.await;
+        end(&mut connection, altered).await?;
+        Ok(self.describe_on(&mut connection, &relation).await?.table.clone())
     }
 
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {

@@ -1,6 +1,6 @@
 //! Transactions on tables: what all databases have in common, and what is MongoDB's own.
 
-use data::table::{ColumnType, RowBatch, RowPatch};
+use data::table::{ColumnChange, ColumnType, RowBatch, RowPatch};
 use data::{ConnectionConfig, DialectKind, ErrorKind, Value};
 use mongodb::bson::{Document, doc};
 
@@ -8,6 +8,7 @@ use crate::support::Server;
 use crate::{fresh, fresh_on, new_database};
 
 #[path = "../table_transactions/mod.rs"]
+#[allow(dead_code, reason = "the module serves other databases as well")]
 mod common;
 
 use common::{Databases, column, keys, rows, sorted, table, thing};
@@ -43,6 +44,7 @@ behaviours!(
     an_identity_is_that_of_the_database_over_any_connection,
     the_clock_of_the_database_goes_forward,
     transactions_follow_each_other_on_one_connection,
+    columns_are_added_dropped_and_renamed_under_their_rows,
 );
 
 fn things() -> data::table::Table {
@@ -122,15 +124,9 @@ async fn a_commit_whose_outcome_is_unknown_is_asked_for_again() {
     let table = store.create_like(&things()).await.unwrap();
     let mut transaction = store.begin().await.unwrap();
     transaction.upsert(&table, &rows(0..2)).await.unwrap();
-    // The driver asks twice by itself.
-    server
-        .fail_next(
-            "unknown-commit",
-            &["commitTransaction"],
-            2,
-            doc! {"errorCode": 91, "closeConnection": false},
-        )
-        .await;
+    // A server that does not answer in time, after which the driver does not ask again by itself.
+    let failure = doc! {"errorCode": 50, "closeConnection": false};
+    server.fail_next("unknown-commit", &["commitTransaction"], 2, failure).await;
     transaction.commit().await.unwrap();
     assert_eq!(store.fetch(&table, &keys(0..9)).await.unwrap().len(), 2);
 }
@@ -162,4 +158,20 @@ async fn patches_reach_fields_with_dots_and_keys_in_either_form() {
     let found = store.fetch(&table, &[vec![hex.into()], vec![other_hex.into()]]).await.unwrap();
     assert_eq!(sorted(found), [row(hex, "$c".into(), 4), row(other_hex, Value::Null, 2)]);
     assert_eq!(database.collection::<Document>("odd").count_documents(doc! {}).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn another_type_of_a_field_changes_nothing_and_a_renamed_key_is_kept() {
+    let (dialect, database) = fresh().await;
+    let store = dialect.tables().unwrap();
+    let table = store.create_like(&things()).await.unwrap();
+    store.insert(&table, &RowBatch::Rows(rows(0..1))).await.unwrap();
+    let changes = [
+        ColumnChange::Retype { name: "n".to_owned(), column_type: ColumnType::Text(Some(3)) },
+        ColumnChange::Rename { from: "id".to_owned(), to: "code".to_owned() },
+    ];
+    let altered = store.alter("things", &changes).await.unwrap();
+    assert_eq!(altered.columns[altered.position("n").unwrap()].column_type, ColumnType::Text(None));
+    let found = database.collection::<Document>("things").find_one(doc! {}).await.unwrap().unwrap();
+    assert_eq!(found, doc! {"_id": "k0", "n": 0_i64, "t": "text 0", "code": "k0"});
 }

@@ -1,7 +1,7 @@
 //! Transactions on tables: what all databases have in common, and what foreign keys add to it.
 
-use data::table::RowBatch;
-use data::{DialectKind, Value};
+use data::table::{ColumnChange, ColumnType, RowBatch};
+use data::{DialectKind, ErrorKind, Value};
 
 #[path = "../table_transactions/mod.rs"]
 mod common;
@@ -45,6 +45,8 @@ on_every_database!(
     transactions_follow_each_other_on_one_connection,
     a_parent_may_be_deleted_before_its_children,
     foreign_keys_count_again_after_a_transaction,
+    columns_are_added_dropped_and_renamed_under_their_rows,
+    the_values_of_a_column_are_converted_with_its_type,
 );
 
 const FAMILY: [&str; 4] = [
@@ -100,6 +102,50 @@ async fn foreign_keys_count_again_after_a_transaction(db: &Databases) {
             drop(transaction);
         }
         let error = dialect.execute_run("DELETE FROM parents WHERE id = 1", Vec::new()).await.unwrap_err();
-        assert_eq!(error.kind(), data::ErrorKind::ForeignKeyViolation, "{error}");
+        assert_eq!(error.kind(), ErrorKind::ForeignKeyViolation, "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_sqlite_table_that_is_made_anew_keeps_all_that_belongs_to_it() {
+    let database = crate::database::Database::sqlite();
+    let dialect = database.open().await;
+    for statement in [
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER NOT NULL DEFAULT 5 CHECK (n <> 0), u TEXT UNIQUE, \
+         twice AS (n || n))",
+        "CREATE TABLE log (n)",
+        "CREATE TABLE child (t INTEGER REFERENCES t (id))",
+        "CREATE INDEX by_n ON t (n)",
+        "CREATE VIEW v AS SELECT n FROM t",
+        "CREATE TRIGGER logs AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.n); END",
+        "INSERT INTO t (n, u) VALUES (1, 'a')",
+        "INSERT INTO child VALUES (1)",
+    ] {
+        dialect.execute_run(statement, Vec::new()).await.unwrap();
+    }
+    let store = dialect.tables().unwrap();
+    let change = ColumnChange::Retype { name: "n".to_owned(), column_type: ColumnType::Text(None) };
+    store.alter("t", &[change]).await.unwrap();
+    dialect.execute_run("INSERT INTO t (u) VALUES ('b')", Vec::new()).await.unwrap();
+    let found = dialect.execute_query("SELECT n, twice FROM t ORDER BY id", Vec::new()).await.unwrap();
+    let texts: Vec<_> = found.iter().map(|row| (row["n"].clone(), row["twice"].clone())).collect();
+    assert_eq!(texts, [("1".into(), "11".into()), ("5".into(), "55".into())]);
+    assert_eq!(dialect.execute_query("SELECT n FROM v", Vec::new()).await.unwrap().len(), 2);
+    assert_eq!(dialect.execute_query("SELECT n FROM log", Vec::new()).await.unwrap().len(), 2);
+    for (statement, kind) in [
+        ("INSERT INTO t (n, u) VALUES ('9', 'b')", ErrorKind::UniqueViolation),
+        ("INSERT INTO t (n) VALUES (NULL)", ErrorKind::NotNullViolation),
+        ("DELETE FROM t WHERE id = 1", ErrorKind::ForeignKeyViolation),
+        ("CREATE INDEX by_n ON t (u)", ErrorKind::Statement),
+    ] {
+        let error = dialect.execute_run(statement, Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{statement}: {error}");
+    }
+    dialect.execute_run("DROP TRIGGER logs", Vec::new()).await.unwrap();
+    dialect.execute_run("DROP VIEW v", Vec::new()).await.unwrap();
+    let drop_columns = |names: [&str; 2]| names.map(|name| ColumnChange::Drop { name: name.to_owned() });
+    assert!(store.alter("t", &drop_columns(["twice", "u"])).await.is_err(), "a unique column stays");
+    assert!(store.describe("t").await.unwrap().unwrap().position("twice").is_some(), "all or nothing");
+    let altered = store.alter("t", &drop_columns(["twice", "n"])).await.unwrap();
+    assert_eq!(altered.columns.len(), 2, "a column goes with its index");
 }

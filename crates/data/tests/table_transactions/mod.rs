@@ -1,5 +1,7 @@
 //! What transactions on tables do, the same for every database: included by the tests of each.
 
+mod alter;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use data::table::{
 };
 use data::{ConnectionConfig, Dialect, ErrorKind, Value, value_from_json};
 use serde_json::json;
+
+pub(crate) use alter::*;
 
 /// Two databases of one server, fresh for a test.
 pub(crate) struct Databases {

@@ -63,7 +63,7 @@ async fn add_missing_columns(link: &mut Link, existing: &Table, source: &Table) 
 }
 
 /// A column that is no key. Text with a length keeps it as far as the row has room.
-fn definition(column: &TableColumn, room: &mut usize, not_null: bool) -> String {
+pub(super) fn definition(column: &TableColumn, room: &mut usize, not_null: bool) -> String {
     let own_type = match &column.column_type {
         ColumnType::Text(Some(longest)) => {
             let bytes = (*longest as usize).saturating_mul(BYTES_OF_CHARACTER) + 2;
@@ -81,7 +81,7 @@ fn definition(column: &TableColumn, room: &mut usize, not_null: bool) -> String 
 }
 
 /// How many characters a text column of the key may have.
-fn key_characters(source: &Table) -> u32 {
+pub(super) fn key_characters(source: &Table) -> u32 {
     let types = source.key.iter().filter_map(|position| source.columns.get(*position));
     let long = types.filter(|column| is_long(&column.column_type)).count();
     let fixed = source.key.len().saturating_sub(long) * FIXED_CHARACTERS;

@@ -1,5 +1,6 @@
 //! The tables of a MySQL or MariaDB database, as replication sees them.
 
+mod alter;
 mod create_like;
 mod described;
 mod identity;
@@ -21,7 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::sql::{Access, Fetched};
 use crate::table::{
-    ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction,
+    ColumnChange, ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore,
+    TableTransaction,
 };
 use crate::value::{Timestamp, Value};
 use described::{DescribedTables, unknown_table};
@@ -185,6 +187,15 @@ impl TableStore for MysqlStore {
 
     async fn identity(&self) -> Result<String> {
         identity::identity(&mut *self.pool.get().await?).await
+    }
+
+    async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
+        let mut link = self.pool.get().await?;
+        let altered = alter::alter(&mut link, table, changes).await;
+        // Also after an error, before which some of the changes may have been made.
+        let described = self.described.describe(&mut link, table).await;
+        altered?;
+        described?.map(|described| described.table.clone()).ok_or_else(|| unknown_table(table))
     }
 
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {

@@ -1,7 +1,9 @@
 //! SQLite's tables as replication sees them.
 
+mod alter;
 mod bulk;
 mod columns;
+mod declaration;
 mod identity;
 mod scan;
 mod transaction;
@@ -22,8 +24,8 @@ use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{
-    ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore,
-    TableTransaction,
+    ColumnChange, ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, Table,
+    TableStore, TableTransaction,
 };
 use crate::value::Value;
 use columns::{declared_type, selected};
@@ -158,6 +160,13 @@ impl TableStore for SqliteStore {
 
     async fn identity(&self) -> Result<String> {
         identity::identity(&mut *self.pools.read().await?, self.name).await
+    }
+
+    async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
+        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Ignored).await?;
+        alter::alter(transaction.connection()?, table, changes).await?;
+        transaction.commit().await?;
+        self.describe_existing(table).await
     }
 
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
