@@ -14,6 +14,7 @@ use super::log::PostgresLog;
 use super::pool::{Pool, Pooled};
 use super::scan::Snapshot;
 use super::stored::StoredTypes;
+use super::trigger_log::TriggerLog;
 use super::types::has_binary_form;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,14 +33,17 @@ pub(super) struct PostgresTables {
     may_skip_triggers: OnceCell<bool>,
     /// The tables described so far, by name.
     described: Mutex<HashMap<String, Arc<Described>>>,
-    /// The log of changes; none on CockroachDB, which has another.
+    /// The logs of changes; none on CockroachDB, which has others.
     log: Option<PostgresLog>,
+    trigger_log: Option<TriggerLog>,
 }
 
 impl PostgresTables {
     pub(super) fn new(pool: Pool, kind: DialectKind) -> Self {
-        let log = (kind == DialectKind::Postgres).then(|| PostgresLog::new(pool.clone()));
-        Self { pool, may_skip_triggers: OnceCell::new(), described: Mutex::default(), log }
+        let is_postgres = kind == DialectKind::Postgres;
+        let log = is_postgres.then(|| PostgresLog::new(pool.clone()));
+        let trigger_log = is_postgres.then(|| TriggerLog::new(pool.clone()));
+        Self { pool, may_skip_triggers: OnceCell::new(), described: Mutex::default(), log, trigger_log }
     }
 
     async fn describe_on(&self, connection: &mut Connection, relation: &Relation) -> Result<Arc<Described>> {
@@ -226,7 +230,7 @@ impl TableStore for PostgresTables {
     fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
         match kind {
             LogKind::Log => self.log.as_ref().map(|log| log as &dyn ChangeLog),
-            LogKind::Trigger => None,
+            LogKind::Trigger => self.trigger_log.as_ref().map(|log| log as &dyn ChangeLog),
         }
     }
 }
