@@ -54,7 +54,9 @@ pub(super) fn decode_column_text(column_type: &ColumnType, text: &str) -> Result
         },
         ColumnType::Int16 | ColumnType::Int32 => text.parse().ok().map(Value::Int32),
         ColumnType::Int64 => text.parse().ok().map(Value::Int64),
-        ColumnType::Float32 | ColumnType::Float64 => text.parse().ok().map(Value::Float),
+        // The server does not always write the fewest digits.
+        ColumnType::Float32 => text.parse().ok().map(decode::single_as_double).map(Value::Float),
+        ColumnType::Float64 => text.parse().ok().map(Value::Float),
         ColumnType::Decimal(_) => Some(Value::Decimal(text.into())),
         ColumnType::Timestamp { .. } => timestamp(text).map(Value::Timestamp),
         ColumnType::Json => return decode::json(text.as_bytes()),

@@ -193,6 +193,36 @@ async fn a_table_whose_columns_changed_is_another_one_from_the_next_change_on() 
 }
 
 #[tokio::test]
+async fn changes_of_a_table_that_was_dropped_since_are_still_delivered() {
+    let source = Source::new("CREATE TABLE t (b text, a int, PRIMARY KEY (a, b))").await;
+    let reader = source.reader(&["t"]).await;
+    let position = source.create(&reader).await.position;
+    source.run("INSERT INTO t VALUES ('x', 1)").await;
+    source.run("DELETE FROM t").await;
+    source.run("DROP TABLE t").await;
+    let mut feed = source.stream(&reader, &position).await;
+    assert_eq!(feed.operations().await, [insert(["x".into(), 1.into()])]);
+    assert_eq!(feed.operations().await, [delete([1.into(), "x".into()])]);
+}
+
+#[tokio::test]
+async fn a_table_with_quotes_and_dots_in_another_schema_keeps_its_name() {
+    let source = Source::new(
+        "CREATE SCHEMA \"My.Schema\"; CREATE TABLE \"My.Schema\".\"a \"\"b\"\".c\" (\"Id'\" int PRIMARY KEY, \"order\" text);
+         CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY)",
+    )
+    .await;
+    let (_, mut feed) = source.feed(&["orders", "sales.orders"]).await;
+    source.run("INSERT INTO sales.orders VALUES (1)").await;
+    source.run("INSERT INTO orders VALUES (2)").await;
+    for (name, id) in [("sales.orders", 1), ("orders", 2)] {
+        let transaction = feed.transaction().await;
+        assert_eq!(transaction.changes[0].table.name, name);
+        assert_eq!(transaction.operations(), [insert([id.into()])]);
+    }
+}
+
+#[tokio::test]
 async fn messages_of_the_application_come_within_and_outside_of_transactions() {
     let source = Source::new("CREATE TABLE t (id int PRIMARY KEY)").await;
     let (_, mut feed) = source.feed(&["t"]).await;

@@ -69,9 +69,37 @@ async fn an_idle_log_is_read_to_its_head_in_a_moment() {
         let idle = feed.idle_until(&head).await;
         assert!(idle >= head);
     }
-    source.run("SET synchronous_commit = off; INSERT INTO t VALUES (1)").await;
+    source.run("SET synchronous_commit = off; INSERT INTO t VALUES (1); RESET synchronous_commit").await;
     let head = source.log().head().await.unwrap();
     assert!(feed.transaction().await.end <= head);
+}
+
+#[tokio::test]
+async fn the_head_is_reached_while_a_transaction_stays_open_and_another_database_is_written() {
+    let source = Source::new("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    let other = Source::new("CREATE TABLE busy (v text)").await;
+    let (_, mut feed) = source.feed(&["t"]).await;
+    let open = source.dialect.begin(None).await.unwrap();
+    open.execute_run("INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 100) i", vec![])
+        .await
+        .unwrap();
+    other.run("INSERT INTO busy SELECT repeat('x', 1000) FROM generate_series(1, 1000)").await;
+    let head = source.log().head().await.unwrap();
+    feed.idle_until(&head).await;
+    open.commit().await.unwrap();
+    assert!(feed.transaction().await.end > head);
+}
+
+#[tokio::test]
+async fn the_head_is_told_to_a_user_whose_transactions_are_read_only() {
+    let source = Source::new("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (_, mut feed) = source.feed(&["t"]).await;
+    let user = format!("reader_{}", source.database);
+    source
+        .run(&format!("CREATE ROLE {user} LOGIN; ALTER ROLE {user} SET default_transaction_read_only = on"))
+        .await;
+    let head = source.as_user(&user).await.log().head().await.unwrap();
+    feed.idle_until(&head).await;
 }
 
 #[tokio::test]

@@ -97,6 +97,8 @@ async fn a_server_without_a_free_slot_or_connection_says_which_setting_to_raise(
     let source = Source::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;
     source.run("SELECT pg_create_physical_replication_slot('taken')").await;
     assert_says(&refused(&source, &["t"]).await, &["max_replication_slots", "restart"]);
+    let left = source.value("SELECT count(*)::int FROM pg_publication").await;
+    assert_eq!(left, data::Value::Int32(0), "nothing is left of the attempt");
     drop(cluster);
     let settings = format!("{SETTINGS}max_wal_senders = 1\n");
     let cluster = Cluster::start(&settings, HBA, |_| {});

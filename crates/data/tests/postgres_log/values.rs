@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data::log::Operation;
 use data::table::{ColumnType, Row, ScanOptions, Table};
 
-use crate::source::{Source, rows};
+use crate::source::{Feed, Source, rows};
 
 /// Types whose binary form is read, with values as SQL expressions.
 const BINARY: &[(&str, &[&str])] = &[
@@ -140,8 +140,8 @@ fn shown(table: &Table, row: &Row) -> Vec<String> {
     row.iter().zip(&table.columns).map(show).collect()
 }
 
-async fn compare(source: &Source, inserts: &[String]) {
-    let (_, mut feed) = source.feed(&["t"]).await;
+/// What a feed delivers of the inserts must be what a scan gives.
+pub(crate) async fn compare(source: &Source, inserts: &[String], mut feed: Feed) {
     let table = source.table("t").await;
     let mut streamed: Vec<Row> = Vec::new();
     for statement in inserts {
@@ -168,19 +168,115 @@ async fn compare(source: &Source, inserts: &[String]) {
     }
 }
 
+/// A table of all types in its own database, and statements that fill it.
+pub(crate) async fn all_types() -> (Source, Vec<String>) {
+    let all: Vec<_> = BINARY.iter().chain(TEXT).copied().collect();
+    let (create, inserts) = statements(&all);
+    (Source::new(&format!("{TYPES} {create}")).await, inserts)
+}
+
 #[tokio::test]
 async fn values_sent_in_binary_are_those_of_a_scan() {
     let (create, inserts) = statements(BINARY);
     let source = Source::new(&create).await;
-    compare(&source, &inserts).await;
+    let (_, feed) = source.feed(&["t"]).await;
+    compare(&source, &inserts, feed).await;
 }
 
 #[tokio::test]
 async fn values_sent_as_text_are_those_of_a_scan() {
-    let all: Vec<_> = BINARY.iter().chain(TEXT).copied().collect();
-    let (create, inserts) = statements(&all);
-    let source = Source::new(&format!("{TYPES} {create}")).await;
-    compare(&source, &inserts).await;
+    let (source, inserts) = all_types().await;
+    let (_, feed) = source.feed(&["t"]).await;
+    compare(&source, &inserts, feed).await;
+}
+
+/// Pseudo-random expressions for values of each of the types that every database has.
+fn random_rows(seed: u64, count: usize) -> Vec<String> {
+    let mut state = seed;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 11
+    };
+    let row = |number: usize| {
+        let (bits, digits, scale) = (next(), next() % 40, next() % 30);
+        let characters = ["a", "'' ", "\\", "\u{e9}", "\u{4e2d}", "\u{1f600}", "\n", "\"", "{", ","];
+        let text: String = (0..next() % 12).map(|_| characters[(next() % 10) as usize]).collect();
+        let numeric: String = (0..=digits).map(|_| char::from(b'0' + (next() % 10) as u8)).collect();
+        let hex: String = (0..next() % 20).map(|_| format!("{:02x}", next() % 256)).collect();
+        let json = text.replace(['\\', '"', '\n'], "");
+        let sign = if bits % 2 == 0 { "-" } else { "" };
+        let micros = (bits % (1 << 58)) as i64 - (1 << 57);
+        let values = [
+            format!("{}::smallint", bits % 32_768),
+            format!("{sign}{}::int", bits % 2_147_483_648),
+            format!("{sign}{bits}::bigint"),
+            format!("'{sign}{}e{}'::float4", bits % 16_777_216, bits % 60 - (bits % 60).min(30)),
+            format!("'{sign}{bits}e-{scale}'::float8"),
+            format!("{sign}{numeric}.{}::numeric", "12345".repeat((scale / 5) as usize)),
+            format!("'{text}'::text"),
+            format!("'\\x{hex}'::bytea"),
+            format!("md5('{number}')::uuid"),
+            format!("date '2000-01-01' + {}", micros % 700_000),
+            format!("time '00:00' + {} * interval '1 microsecond'", bits % 86_400_000_000),
+            format!("timestamp '2000-01-01' + {micros} * interval '1 microsecond'"),
+            format!("timestamptz '2000-01-01' + {micros} * interval '1 microsecond'"),
+            format!(
+                "jsonb_build_object('{json}', {sign}{numeric}, 'l', jsonb_build_array({}, NULL, {sign}0.{numeric}))",
+                bits % 2 == 0
+            ),
+            format!(
+                "('{{\"k\": {sign}{}e{scale}, \"{json}\": [{sign}1.{numeric}E-{scale}]}}')::json",
+                bits % 1000
+            ),
+            format!("ARRAY['{text}', NULL, '{json}']::text[]"),
+            format!("ARRAY[{sign}{bits}, NULL]::bigint[]"),
+        ];
+        let nulled: Vec<_> =
+            values.into_iter().map(|value| if next() % 9 == 0 { "NULL".to_owned() } else { value }).collect();
+        format!("INSERT INTO t VALUES ({number}, {})", nulled.join(", "))
+    };
+    (0..count).map(row).collect()
+}
+
+#[tokio::test]
+async fn random_values_in_binary_and_as_text_are_those_of_a_scan() {
+    let columns = "s smallint, i int, l bigint, f float4, d float8, n numeric, t text, b bytea, u uuid, da date, ti time,
+                   ts timestamp, tz timestamptz, jb jsonb, j json, ta text[], la bigint[]";
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
+    eprintln!("seed {seed}");
+    for further in ["", ", span interval"] {
+        let source = Source::new(&format!("CREATE TABLE t (id int PRIMARY KEY, {columns}{further})")).await;
+        let (_, feed) = source.feed(&["t"]).await;
+        compare(&source, &random_rows(seed, 120), feed).await;
+    }
+}
+
+#[tokio::test]
+async fn keys_of_deleted_and_moved_rows_are_those_of_a_scan() {
+    let keys = "a smallint, b bigint, c numeric, d text, e bytea, f uuid, g date, h timestamptz, i char(4), j mood, k inet, l float4";
+    let source = Source::new(&format!(
+        "{TYPES} CREATE TABLE t ({keys}, v int, PRIMARY KEY (c, a, b, d, e, f, g, h, i, j, k, l))"
+    ))
+    .await;
+    let (_, mut feed) = source.feed(&["t"]).await;
+    let table = source.table("t").await;
+    source
+        .run(
+            "INSERT INTO t VALUES (1, 2, 3.50, 'x''', '\\x00ff', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '0044-03-15 BC', \
+             '2024-02-29 12:34:56.789+01', 'ab', 'so so', '10.0.0.1', 0.1, 0)",
+        )
+        .await;
+    let snapshot = source.store().snapshot().await.unwrap();
+    let before = table.key_of(&rows(&*snapshot, &table, ScanOptions::default()).await[0]);
+    source.run("UPDATE t SET l = 0.2").await;
+    let snapshot = source.store().snapshot().await.unwrap();
+    let after = table.key_of(&rows(&*snapshot, &table, ScanOptions::default()).await[0]);
+    source.run("DELETE FROM t").await;
+    feed.transaction().await;
+    let moved = feed.operations().await;
+    let Operation::Update { old_key, row, .. } = &moved[0] else { panic!("{moved:?}") };
+    assert_eq!((old_key.as_ref(), table.key_of(row)), (Some(&before), after.clone()));
+    assert_eq!(feed.operations().await, [Operation::Delete { key: after }]);
 }
 
 #[tokio::test]

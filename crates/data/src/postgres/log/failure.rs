@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 /// An error in opening a connection of replication.
 pub(super) fn of_connecting(error: Error, user: &str) -> Error {
     match error.code() {
-        "42501" | "28000" if error.to_string().contains("replication") => capture(
+        "42501" => capture(
             format!(
                 "user \"{user}\" may not read the log; run ALTER ROLE {} REPLICATION",
                 super::catalog::quoted(user)
@@ -21,10 +21,12 @@ pub(super) fn of_connecting(error: Error, user: &str) -> Error {
     }
 }
 
-/// An error in creating a slot.
-pub(super) fn of_creating_slot(error: wire::Error) -> Error {
+/// An error in creating a publication or a slot.
+pub(super) fn of_creating(error: wire::Error) -> Error {
     let error = Error::from(error);
     match error.code() {
+        "42710" => Error::new(ErrorKind::Conflict, "another process is opening the log for the same reader")
+            .with_source(error),
         "53400" => capture(
             "every replication slot that the server allows is in use; drop one that is not needed (SELECT \
              pg_drop_replication_slot(...)), or run ALTER SYSTEM SET max_replication_slots with a larger number and \
@@ -42,13 +44,10 @@ pub(super) fn of_creating_slot(error: wire::Error) -> Error {
 pub(super) fn of_streaming(error: wire::Error, name: &str) -> Error {
     let error = Error::from(error);
     match error.code() {
-        // The slot, or the publication, as of the change that is being decoded, does not exist.
-        "42704" => lost(format!("the log of reader \"{name}\" is lost: {error}"), error),
+        // The slot does not exist or was given up; the publication does not exist as of the change that is being decoded;
+        // the log that the slot needs was removed.
+        "42704" | "55000" | "58P01" => lost(format!("the log of reader \"{name}\" is lost: {error}"), error),
         // The log that the slot needs was removed.
-        "58P01" | "XX002" => lost(format!("the log of reader \"{name}\" is lost: {error}"), error),
-        "55000" if error.to_string().contains("slot") => {
-            lost(format!("the log of reader \"{name}\" is lost: {error}"), error)
-        }
         "55006" => Error::new(
             ErrorKind::Conflict,
             format!("another connection reads the log as reader \"{name}\" at present"),

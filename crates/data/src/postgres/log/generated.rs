@@ -150,43 +150,47 @@ pub(super) struct Pending {
 
 /// Puts the computed columns into the rows of changes.
 pub(super) async fn complete(pool: &Pool, pending: &mut [Pending]) -> Result<()> {
-    let mut start = 0;
-    while let Some(first) = pending.get(start) {
-        let logged = Arc::clone(&first.logged);
-        let length = pending[start..].iter().take_while(|other| Arc::ptr_eq(&other.logged, &logged)).count();
+    let mut tables: Vec<(Arc<LoggedTable>, Vec<usize>)> = Vec::new();
+    for (position, Pending { logged, .. }) in pending.iter().enumerate() {
+        if logged.generated.is_none() {
+            continue;
+        }
+        match tables.iter_mut().find(|(known, _)| Arc::ptr_eq(known, logged)) {
+            Some((_, positions)) => positions.push(position),
+            None => tables.push((Arc::clone(logged), vec![position])),
+        }
+    }
+    for (logged, positions) in tables {
         if let Some(generated) = &logged.generated {
             let mut connection = pool.get().await?;
-            complete_run(&mut connection, generated, &logged.table, &mut pending[start..start + length])
-                .await?;
+            complete_table(&mut connection, generated, &logged.table, pending, &positions).await?;
         }
-        start += length;
     }
     Ok(())
 }
 
-/// Completes changes of one table.
-async fn complete_run(
+/// Completes the changes of one table, which stand at these positions.
+async fn complete_table(
     connection: &mut Connection,
     generated: &Generated,
     table: &Arc<Table>,
-    run: &mut [Pending],
+    pending: &mut [Pending],
+    positions: &[usize],
 ) -> Result<()> {
-    let mut rows = Vec::with_capacity(run.len());
-    let mut computed_of = Vec::with_capacity(run.len());
+    let mut rows = Vec::with_capacity(positions.len());
+    let mut computed_of = Vec::with_capacity(positions.len());
     let mut untold = Vec::new();
-    for (position, pending) in run.iter().enumerate() {
-        match &pending.change.operation {
-            Operation::Insert { row } => {
-                rows.push(row);
-                computed_of.push(position);
+    for position in positions {
+        let Some(Pending { change, .. }) = pending.get(*position) else { continue };
+        match &change.operation {
+            Operation::Update { row, unchanged, .. }
+                if generated.inputs.iter().any(|input| unchanged.contains(*input)) =>
+            {
+                untold.push((*position, table.key_of(row)));
             }
-            Operation::Update { row, unchanged, .. } => {
-                if generated.inputs.iter().any(|input| unchanged.contains(*input)) {
-                    untold.push((position, table.key_of(row)));
-                } else {
-                    rows.push(row);
-                    computed_of.push(position);
-                }
+            Operation::Insert { row } | Operation::Update { row, .. } => {
+                rows.push(row);
+                computed_of.push(*position);
             }
             Operation::Delete { .. } | Operation::Truncate => {}
         }
@@ -194,10 +198,10 @@ async fn complete_run(
     let computed =
         if rows.is_empty() { Vec::new() } else { generated.compute(connection, table, &rows).await? };
     for (position, values) in computed_of.into_iter().zip(computed) {
-        set(run, position, &generated.columns, Some(values));
+        set(pending, position, &generated.columns, Some(values));
     }
     if !untold.is_empty() {
-        complete_from_source(connection, generated, table, run, untold).await?;
+        complete_from_source(connection, generated, table, pending, untold).await?;
     }
     Ok(())
 }
@@ -208,7 +212,7 @@ async fn complete_from_source(
     connection: &mut Connection,
     generated: &Generated,
     table: &Table,
-    run: &mut [Pending],
+    pending: &mut [Pending],
     untold: Vec<(usize, Vec<Value>)>,
 ) -> Result<()> {
     let read = Table {
@@ -235,15 +239,15 @@ async fn complete_from_source(
     for (position, key) in untold {
         let found = present.iter().find(|row| row.get(..key.len()) == Some(key.as_slice()));
         let values = found.map(|row| row.get(key.len()..).unwrap_or_default().to_vec());
-        set(run, position, &generated.columns, values);
+        set(pending, position, &generated.columns, values);
     }
     Ok(())
 }
 
 /// Sets the computed columns of a change, or says that they are not known.
-fn set(run: &mut [Pending], position: usize, columns: &[usize], values: Option<Row>) {
-    let Some(pending) = run.get_mut(position) else { return };
-    match (&mut pending.change.operation, values) {
+fn set(pending: &mut [Pending], position: usize, columns: &[usize], values: Option<Row>) {
+    let Some(Pending { change, .. }) = pending.get_mut(position) else { return };
+    match (&mut change.operation, values) {
         (Operation::Insert { row } | Operation::Update { row, .. }, Some(values)) => {
             for (column, value) in columns.iter().zip(values) {
                 if let Some(place) = row.get_mut(*column) {

@@ -1,11 +1,15 @@
 //! The write-ahead log of PostgreSQL as a log of changes: a publication and a replication slot for each reader.
+//!
+//! The log does not tell statements that define things. Rows that vanish with a partition that is dropped, detached or
+//! truncated by itself are not deleted for a reader of its root, and a table that is dropped and created anew is read
+//! from when the reader is opened the next time.
 
 mod assemble;
 mod failure;
 mod generated;
 mod head;
-mod logged_table;
-mod partition;
+pub(super) mod logged_table;
+pub(super) mod partition;
 mod publication;
 mod requirement;
 mod slot;
@@ -60,6 +64,9 @@ impl PostgresLog {
 
 /// The tables of a reader in the catalogue, in the reader's order.
 async fn wanted_tables(connection: &mut Connection, reader: &LogReader) -> Result<Vec<Wanted>> {
+    if reader.tables.is_empty() {
+        return Err(Error::new(ErrorKind::Config, "a reader of the log needs a table at the least"));
+    }
     let mut wanted = Vec::with_capacity(reader.tables.len());
     for table in &reader.tables {
         let Some(relation) = catalog::find(connection, &table.name).await? else {
@@ -94,10 +101,16 @@ impl ChangeLog for PostgresLog {
         if slot.is_some() {
             slot::drop_unused(&mut connection, &reader.name).await?;
         }
+        // It must stand in the log before the slot begins, as the server looks it up as of each change.
         publication.create(&mut connection, standing.as_ref()).await?;
         drop(connection);
-        // The publication must stand in the log before the slot begins, as the server looks it up as of each change.
-        let created = slot::create(&mut exporter, &reader.name, false).await?;
+        let created = match slot::create(&mut exporter, &reader.name, false).await {
+            Ok(created) => created,
+            Err(error) => {
+                publication::drop_existing(&mut *self.pool.get().await?, &reader.name).await?;
+                return Err(error);
+            }
+        };
         Ok(OpenedLog::Created(snapshot::exported(&self.pool, exporter, created).await?))
     }
 

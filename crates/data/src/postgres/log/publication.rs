@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use wire::Connection;
 
+use super::failure;
 use super::requirement::{ForeignOwner, Server, may_create, may_publish, name_parameter};
 use crate::error::Result;
 use crate::postgres::catalog::{Relation, quoted};
@@ -87,7 +88,7 @@ impl Publication<'_> {
         };
         let statement =
             format!("CREATE PUBLICATION {} FOR TABLE {}{roots}", quoted(self.name), self.table_list());
-        connection.simple_query(&statement).await?;
+        connection.simple_query(&statement).await.map_err(failure::of_creating)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use wire::Connection;
 use wire::replication::{CreateSlot, CreatedSlot, SnapshotAction};
 
@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The output plugin that is decoded here.
 const PLUGIN: &str = "pgoutput";
+/// After so long it is told what the creation of a slot waits for.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 /// How long a slot that is to be dropped may stay in use after its connection was told to end.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is tried meanwhile.
@@ -67,10 +69,22 @@ impl SlotState {
     }
 }
 
-/// Creates a slot whose snapshot is exported.
+/// Creates a slot whose snapshot is exported. The server waits for the transactions that are running.
 pub(super) async fn create(connection: &mut Connection, name: &str, temporary: bool) -> Result<CreatedSlot> {
     let slot = CreateSlot { name: name.to_owned(), temporary, snapshot: SnapshotAction::Export };
-    connection.create_replication_slot(&slot).await.map_err(failure::of_creating_slot)
+    let creating = connection.create_replication_slot(&slot);
+    tokio::pin!(creating);
+    let created = match timeout(LONG_WAIT, &mut creating).await {
+        Ok(created) => created,
+        Err(_) => {
+            tracing::warn!(
+                "the log of changes can be opened once every transaction has ended that ran before; \
+                 pg_stat_activity shows them"
+            );
+            creating.await
+        }
+    };
+    created.map_err(failure::of_creating)
 }
 
 /// Drops a slot, if it exists, that nobody reads.

@@ -58,7 +58,7 @@ pub(super) async fn start(
         sender,
     };
     let task = tokio::spawn(receiver.run());
-    Ok(Box::new(PostgresStream { events, acknowledger, task }))
+    Ok(Box::new(PostgresStream { events, acknowledger, task: Some(task) }))
 }
 
 /// Fails unless the log is kept from this position on.
@@ -125,14 +125,23 @@ async fn own_schema(connection: &mut Connection) -> Result<String> {
 struct PostgresStream {
     events: mpsc::Receiver<Result<LogEvent>>,
     acknowledger: Acknowledger,
-    task: JoinHandle<()>,
+    /// Taken once its end was looked at.
+    task: Option<JoinHandle<()>>,
 }
 
 #[async_trait]
 impl ChangeStream for PostgresStream {
     async fn next(&mut self) -> Result<LogEvent> {
-        let over = || Error::new(ErrorKind::Connection, "the stream of changes is over");
-        self.events.recv().await.unwrap_or_else(|| Err(over()))
+        if let Some(event) = self.events.recv().await {
+            return event;
+        }
+        if let Some(task) = self.task.take()
+            && task.await.is_err_and(|error| error.is_panic())
+        {
+            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
     }
 
     fn acknowledge(&mut self, position: &Position) {
@@ -141,8 +150,10 @@ impl ChangeStream for PostgresStream {
 
     async fn close(mut self: Box<Self>) {
         self.events.close();
-        if timeout(CLOSE_TIMEOUT, &mut self.task).await.is_err() {
-            self.task.abort();
+        if let Some(mut task) = self.task.take()
+            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
+        {
+            task.abort();
         }
     }
 }
@@ -210,7 +221,10 @@ impl Receiver {
             }
         };
         let bytes = data.payload.len();
-        let message = self.decoder.decode(data.payload).map_err(wire::Error::from)?;
+        let message = self.decoder.decode(data.payload).map_err(|error| {
+            // Reading it again would come to the same.
+            Error::new(ErrorKind::Internal, format!("the stream of changes cannot be decoded: {error}"))
+        })?;
         match self.assembler.take(message, bytes, self.is_binary, events).await? {
             Taken::Done => Ok(()),
             Taken::NeedsText => {
