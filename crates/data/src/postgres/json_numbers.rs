@@ -60,7 +60,7 @@ fn plain_number(number: &[u8]) -> Option<String> {
             .take_while(|byte| !matches!(byte, b'e' | b'E'))
             .all(|byte| !(b'1'..=b'9').contains(byte))
     };
-    let is_signed_zero = is_negative && is_zero(number);
+    let is_signed_zero = is_negative && number.len() > 1 && is_zero(number);
     if !has_exponent && !is_signed_zero {
         return None;
     }

@@ -22,6 +22,7 @@ mod stored;
 mod syntax;
 mod table_store;
 mod text;
+mod trigger_log;
 mod types;
 
 pub(crate) use decode::decode_tuples;

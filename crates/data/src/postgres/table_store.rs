@@ -17,6 +17,7 @@ use super::log::PostgresLog;
 use super::pool::{Pool, Pooled};
 use super::scan::Snapshot;
 use super::stored::StoredTypes;
+use super::trigger_log::TriggerLog;
 use super::types::has_binary_form;
 use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,13 +39,16 @@ pub(super) struct PostgresTables {
     kind: DialectKind,
     /// The tables that transactions write.
     targets: Arc<Targets>,
-    /// The log of changes; none on CockroachDB, which has another.
+    /// The logs of changes; none on CockroachDB, which has others.
     log: Option<PostgresLog>,
+    trigger_log: Option<TriggerLog>,
 }
 
 impl PostgresTables {
     pub(super) fn new(pool: Pool, kind: DialectKind) -> Self {
-        let log = (kind == DialectKind::Postgres).then(|| PostgresLog::new(pool.clone()));
+        let is_postgres = kind == DialectKind::Postgres;
+        let log = is_postgres.then(|| PostgresLog::new(pool.clone()));
+        let trigger_log = is_postgres.then(|| TriggerLog::new(pool.clone()));
         Self {
             pool,
             may_skip_triggers: OnceCell::new(),
@@ -52,6 +56,7 @@ impl PostgresTables {
             kind,
             targets: Arc::default(),
             log,
+            trigger_log,
         }
     }
 
@@ -287,7 +292,7 @@ impl TableStore for PostgresTables {
     fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
         match kind {
             LogKind::Log => self.log.as_ref().map(|log| log as &dyn ChangeLog),
-            LogKind::Trigger => None,
+            LogKind::Trigger => self.trigger_log.as_ref().map(|log| log as &dyn ChangeLog),
         }
     }
 }

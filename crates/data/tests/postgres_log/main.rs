@@ -8,4 +8,5 @@ mod partition;
 mod position;
 mod refusals;
 mod source;
+mod trigger;
 mod values;

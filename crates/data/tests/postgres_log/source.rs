@@ -101,6 +101,20 @@ impl Source {
         self.store().change_log(LogKind::Log).unwrap()
     }
 
+    pub(crate) fn trigger_log(&self) -> &dyn ChangeLog {
+        self.store().change_log(LogKind::Trigger).unwrap()
+    }
+
+    /// Opens the log of triggers for a reader of these tables and streams it.
+    pub(crate) async fn trigger_feed(&self, tables: &[&str]) -> (LogReader, Feed) {
+        let reader = self.reader(tables).await;
+        let OpenedLog::Created(opened) = self.trigger_log().open(&reader).await.unwrap() else {
+            panic!("the reader is known already")
+        };
+        let stream = self.trigger_log().stream(&reader, &opened.position).await.unwrap();
+        (reader, Feed { stream })
+    }
+
     pub(crate) async fn table(&self, name: &str) -> Arc<Table> {
         Arc::new(self.store().describe(name).await.unwrap().unwrap())
     }

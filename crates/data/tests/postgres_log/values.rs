@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data::log::Operation;
 use data::table::{ColumnType, Row, ScanOptions, Table};
 
-use crate::source::{Source, rows};
+use crate::source::{Feed, Source, rows};
 
 /// Types whose binary form is read, with values as SQL expressions.
 const BINARY: &[(&str, &[&str])] = &[
@@ -140,8 +140,8 @@ fn shown(table: &Table, row: &Row) -> Vec<String> {
     row.iter().zip(&table.columns).map(show).collect()
 }
 
-async fn compare(source: &Source, inserts: &[String]) {
-    let (_, mut feed) = source.feed(&["t"]).await;
+/// What a feed delivers of the inserts must be what a scan gives.
+pub(crate) async fn compare(source: &Source, inserts: &[String], mut feed: Feed) {
     let table = source.table("t").await;
     let mut streamed: Vec<Row> = Vec::new();
     for statement in inserts {
@@ -168,19 +168,26 @@ async fn compare(source: &Source, inserts: &[String]) {
     }
 }
 
+/// A table of all types in its own database, and statements that fill it.
+pub(crate) async fn all_types() -> (Source, Vec<String>) {
+    let all: Vec<_> = BINARY.iter().chain(TEXT).copied().collect();
+    let (create, inserts) = statements(&all);
+    (Source::new(&format!("{TYPES} {create}")).await, inserts)
+}
+
 #[tokio::test]
 async fn values_sent_in_binary_are_those_of_a_scan() {
     let (create, inserts) = statements(BINARY);
     let source = Source::new(&create).await;
-    compare(&source, &inserts).await;
+    let (_, feed) = source.feed(&["t"]).await;
+    compare(&source, &inserts, feed).await;
 }
 
 #[tokio::test]
 async fn values_sent_as_text_are_those_of_a_scan() {
-    let all: Vec<_> = BINARY.iter().chain(TEXT).copied().collect();
-    let (create, inserts) = statements(&all);
-    let source = Source::new(&format!("{TYPES} {create}")).await;
-    compare(&source, &inserts).await;
+    let (source, inserts) = all_types().await;
+    let (_, feed) = source.feed(&["t"]).await;
+    compare(&source, &inserts, feed).await;
 }
 
 /// Pseudo-random expressions for values of each of the types that every database has.
@@ -196,7 +203,7 @@ fn random_rows(seed: u64, count: usize) -> Vec<String> {
         let text: String = (0..next() % 12).map(|_| characters[(next() % 10) as usize]).collect();
         let numeric: String = (0..=digits).map(|_| char::from(b'0' + (next() % 10) as u8)).collect();
         let hex: String = (0..next() % 20).map(|_| format!("{:02x}", next() % 256)).collect();
-        let json = text.replace('\\', "").replace('"', "").replace('\n', "");
+        let json = text.replace(['\\', '"', '\n'], "");
         let sign = if bits % 2 == 0 { "-" } else { "" };
         let micros = (bits % (1 << 58)) as i64 - (1 << 57);
         let values = [
@@ -239,7 +246,8 @@ async fn random_values_in_binary_and_as_text_are_those_of_a_scan() {
     eprintln!("seed {seed}");
     for further in ["", ", span interval"] {
         let source = Source::new(&format!("CREATE TABLE t (id int PRIMARY KEY, {columns}{further})")).await;
-        compare(&source, &random_rows(seed, 120)).await;
+        let (_, feed) = source.feed(&["t"]).await;
+        compare(&source, &random_rows(seed, 120), feed).await;
     }
 }
 

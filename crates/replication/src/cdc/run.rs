@@ -35,7 +35,7 @@ pub(super) struct Session {
     pub(super) routes: Arc<Routes>,
     pub(super) reader: LogReader,
     pub(super) letters: Letters,
-    pub(super) lease: Lease,
+    pub(super) lease: Arc<Lease>,
     pub(super) checkpoint: Checkpoint,
     pub(super) chunks: Vec<Chunk>,
     pub(super) watermarks: Watermarks,
@@ -51,7 +51,7 @@ pub(super) struct Opening {
     /// The name of the reader.
     pub(super) name: String,
     pub(super) control: Arc<ControlTables>,
-    pub(super) lease: Lease,
+    pub(super) lease: Arc<Lease>,
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Option<ProgressListener>,
 }

@@ -161,6 +161,25 @@ impl Runner<'_> {
         let Some(lease) = self.lease(&ready, owner, until).await? else {
             return Ok(Ended::Reached);
         };
+        let lease = Arc::new(lease);
+        let outcome = self.hold(ready, Arc::clone(&lease), head.as_ref(), copies_anew).await;
+        // What had a part in it is gone with the session.
+        if let Some(lease) = Arc::into_inner(lease)
+            && let Err(error) = lease.release().await
+        {
+            tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
+        }
+        outcome
+    }
+
+    /// Runs the rule while this process holds its lease.
+    async fn hold(
+        &self,
+        ready: Ready,
+        lease: Arc<Lease>,
+        head: Option<&Position>,
+        copies_anew: &mut bool,
+    ) -> Result<Ended> {
         if *copies_anew {
             self.forget(&ready).await?;
             *copies_anew = false;
@@ -178,15 +197,11 @@ impl Runner<'_> {
             listener: self.listener.clone(),
         };
         let mut session = Session::open(opening).await?;
-        let outcome = self.stream(&mut session, head.as_ref()).await;
+        let outcome = self.stream(&mut session, head).await;
         if let Err(Error::LogRetention { .. }) = &outcome {
             // The source's disk matters more than a target that can be repaired.
             let removed = session.log()?.remove(&session.reader.name).await;
             removed.map_err(session.in_rule())?;
-        }
-        let Session { lease, .. } = session;
-        if let Err(error) = lease.release().await {
-            tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
         }
         outcome
     }

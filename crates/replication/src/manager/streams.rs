@@ -32,8 +32,9 @@ impl Stream {
     }
 
     fn is_running(&self) -> bool {
+        let has_ended = matches!(self.shared.state().state, RunState::Stopped | RunState::Lost);
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        task.as_ref().is_some_and(|task| !task.is_finished())
+        !has_ended && task.as_ref().is_some_and(|task| !task.is_finished())
     }
 
     /// Stops it and waits for its end.

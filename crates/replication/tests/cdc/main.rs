@@ -3,6 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod basics;
+mod faults;
+mod feed;
+mod mongodb;
+mod recovery;
+mod streaming;
 mod world;
 
 /// Runs each behaviour between every pair of databases.

@@ -12,7 +12,12 @@ use serde_json::{Value as Json, json};
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod support;
 
-use support::Cluster;
+#[path = "../../../data/tests/mongodb/support.rs"]
+#[allow(dead_code, reason = "the module serves other tests as well")]
+mod mongodb_support;
+
+use mongodb_support::Server;
+pub(crate) use support::Cluster;
 
 /// What a test waits for comes well within this time, or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +40,16 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| Cluster::start(SETTINGS, HBA, |_| {}))
 }
 
+/// A cluster of one test's own with further settings.
+pub(crate) fn own_cluster(settings: &str) -> Cluster {
+    Cluster::start(&format!("{SETTINGS}{settings}"), HBA, |_| {})
+}
+
+fn number() -> u32 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
 /// One end of a rule.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -55,18 +70,39 @@ impl Place {
     }
 
     pub(crate) fn postgres() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("cdc_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        cluster().psql(&format!("CREATE DATABASE {name} TEMPLATE template0"));
-        let uri = format!("postgres://postgres@127.0.0.1:{}/{name}", cluster().port());
+        Self::postgres_on(cluster())
+    }
+
+    pub(crate) fn postgres_on(cluster: &Cluster) -> Self {
+        let name = format!("cdc_{}", number());
+        cluster.psql(&format!("CREATE DATABASE {name} TEMPLATE template0"));
+        let uri = format!("postgres://postgres@127.0.0.1:{}/{name}", cluster.port());
         Self { dialect: "postgres", uri, _folder: None }
+    }
+
+    pub(crate) fn mongodb() -> Self {
+        let uri = Server::replica_set().uri(&format!("cdc_{}", number()), "serverSelectionTimeoutMS=5000");
+        Self { dialect: "mongodb", uri, _folder: None }
+    }
+
+    pub(crate) fn standalone_mongodb() -> Self {
+        let uri = Server::standalone().uri(&format!("cdc_{}", number()), "serverSelectionTimeoutMS=5000");
+        Self { dialect: "mongodb", uri, _folder: None }
+    }
+
+    /// Cuts every connection to a database of the cluster of all tests.
+    pub(crate) fn cut_connections(&self) {
+        let database = self.uri.rsplit('/').next().unwrap();
+        cluster().psql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        ));
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
         self.dialect == "postgres"
     }
 
-    fn config(&self, strategy: &str) -> ReplicaConfig {
+    pub(crate) fn config(&self, strategy: &str) -> ReplicaConfig {
         ReplicaConfig::from_json(json!({
             "name": "m", "role": "master", "dialect": self.dialect, "uri": self.uri, "schemaStrategy": strategy,
         }))
@@ -137,6 +173,11 @@ impl World {
         Self { manager, source, target }
     }
 
+    /// The databases of a pair, seen by somebody else.
+    pub(crate) async fn reopened(pair: &Pair) -> Self {
+        Self::new(pair, &[]).await
+    }
+
     /// Runs statements at the source.
     pub(crate) async fn run(&self, statements: &[&str]) {
         run(self.source.as_ref(), statements).await;
@@ -155,6 +196,12 @@ impl World {
     /// The rows of a query at the target, as JSON.
     pub(crate) async fn at_target(&self, query: &str) -> Json {
         rows(self.target.as_ref(), query).await
+    }
+
+    /// Fails unless both ends hold the same rows.
+    pub(crate) async fn assert_verified(&self) {
+        let verdict = self.manager.verify("r").await.unwrap();
+        assert!(verdict.equal, "{verdict:?}");
     }
 
     /// Fails unless a query gives the same at both ends.
@@ -262,10 +309,6 @@ impl CdcObserver for Witness {
 }
 
 impl Witness {
-    pub(crate) fn events(&self, kind: &str) -> Vec<Json> {
-        self.events.lock().unwrap().iter().filter(|event| event["type"] == kind).cloned().collect()
-    }
-
     /// Waits for an event.
     pub(crate) async fn until(&self, what: &str, is_it: impl Fn(&Json) -> bool) {
         let deadline = Instant::now() + PATIENCE;

@@ -15,11 +15,11 @@ use crate::value::Value;
 
 /// A table as it was when the changes that follow were made.
 #[derive(Debug)]
-pub(super) struct LoggedTable {
-    pub(super) table: Arc<Table>,
+pub(in crate::postgres) struct LoggedTable {
+    pub(in crate::postgres) table: Arc<Table>,
     /// For each column of the table, where its values stand in the rows of the stream; `None` for those that the
     /// database computes and the stream leaves out.
-    pub(super) places: Vec<Option<usize>>,
+    pub(in crate::postgres) places: Vec<Option<usize>>,
     /// How the columns that the stream leaves out are computed.
     pub(super) generated: Option<Generated>,
 }
@@ -35,7 +35,7 @@ impl LoggedTable {
     /// already differ; then what the stream says counts.
     ///
     /// `known` is the table as the reader had it before.
-    pub(super) async fn of(
+    pub(in crate::postgres) async fn of(
         connection: &mut Connection,
         relation: &Relation,
         known: &Arc<Table>,

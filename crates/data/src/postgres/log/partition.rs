@@ -16,7 +16,7 @@ const SAMPLED_PER_PART: u64 = 200;
 const MOST_PARTS: u64 = 4096;
 
 /// The last keys of all parts but the last one, from a sample of the table's pages.
-pub(super) async fn split(
+pub(in crate::postgres) async fn split(
     connection: &mut Connection,
     table: &Table,
     rows_per_part: u64,
@@ -60,7 +60,7 @@ pub(super) async fn split(
 }
 
 /// In which part each key lies: as many parts end before it.
-pub(super) async fn locate(
+pub(in crate::postgres) async fn locate(
     connection: &mut Connection,
     table: &Table,
     bounds: &[Vec<Value>],

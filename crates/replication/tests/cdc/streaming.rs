@@ -1,0 +1,123 @@
+//! A rule that is started, stopped, run by several processes, and watched.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use replication::{Error, Manager, RunState};
+use serde_json::json;
+
+use crate::between_databases;
+use crate::world::{PATIENCE, Pair, Place, Witness, World};
+
+const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)";
+const ITEMS: &str = "SELECT id, name FROM items ORDER BY id";
+
+between_databases!(
+    a_rule_that_is_started_applies_changes_as_they_come,
+    a_rule_that_is_stopped_goes_on_when_it_is_started
+);
+
+async fn a_rule_that_is_started_applies_changes_as_they_come(pair: Pair) {
+    let world = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a')"]).await;
+    let witness = Arc::new(Witness::default());
+    world.manager.start("r", Arc::clone(&witness) as _).await.unwrap();
+    world.assert_same(ITEMS).await;
+    assert_eq!(world.manager.running()[0].state, RunState::Streaming);
+    world.run(&["INSERT INTO items VALUES (2, 'b')", "DELETE FROM items WHERE id = 1"]).await;
+    world.until_same(ITEMS).await;
+    witness
+        .until("a deletion is told", |event| event["type"] == "change" && event["operation"] == "delete")
+        .await;
+    witness.until("the lag is told", |event| event["type"] == "lag" && event["lagMs"].is_u64()).await;
+    let again = world.manager.start("r", Arc::clone(&witness) as _).await;
+    assert!(matches!(again, Err(Error::RuleRunning(_))), "{again:?}");
+    // What the stream does is not done again.
+    world.run(&["INSERT INTO items VALUES (3, 'c')"]).await;
+    assert_eq!(world.counts().await, (0, 0, 0, 0, 0));
+    world.assert_same(ITEMS).await;
+    world.manager.stop("r").await.unwrap();
+    witness.until("the end is told", |event| event["type"] == "state" && event["state"] == "stopped").await;
+    assert!(world.manager.running().is_empty());
+    let stats = world.manager.stats("r").unwrap();
+    assert_eq!((stats.details[0].created, stats.details[0].deleted), (3, 1));
+}
+
+async fn a_rule_that_is_stopped_goes_on_when_it_is_started(pair: Pair) {
+    let world = World::new(&pair, &[TABLE]).await;
+    world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+    world.audit(&pair).await;
+    for round in 0..3 {
+        world.run(&[&format!("INSERT INTO items VALUES ({round}, 'while it runs')")]).await;
+        world.until_same(ITEMS).await;
+        world.manager.stop("r").await.unwrap();
+        world.run(&[&format!("INSERT INTO items VALUES ({}, 'while it does not')", round + 10)]).await;
+        world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+        world.until_same(ITEMS).await;
+    }
+    world.manager.stop("r").await.unwrap();
+    assert!(world.assert_no_overlap().await >= 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_managers_one_streams_and_the_other_takes_over() {
+    for pair in [
+        Pair { source: Place::postgres(), target: Place::sqlite() },
+        Pair { source: Place::postgres(), target: Place::postgres() },
+        Pair { source: Place::sqlite(), target: Place::sqlite() },
+    ] {
+        let first = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a')"]).await;
+        first.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+        let second = World::new(&pair, &[]).await;
+        second.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+        assert_eq!(state(&first.manager), RunState::Streaming);
+        assert_eq!(state(&second.manager), RunState::Standby);
+        second.run(&["INSERT INTO items VALUES (2, 'b')"]).await;
+        second.until_same(ITEMS).await;
+        // It dies without a word: its tasks are cut off and its lease runs out.
+        let World { manager, .. } = first;
+        drop(manager);
+        second.run(&["INSERT INTO items VALUES (3, 'c')"]).await;
+        let died = Instant::now();
+        while state(&second.manager) != RunState::Streaming {
+            assert!(died.elapsed() < PATIENCE, "nobody took over");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        second.until_same(ITEMS).await;
+        second.manager.disconnect_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_waits_for_the_process_that_streams() {
+    let pair = Pair::postgres_to_sqlite();
+    let first = World::new(&pair, &[TABLE]).await;
+    first.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+    let second = World::new(&pair, &[]).await;
+    second.run(&["INSERT INTO items VALUES (1, 'a')"]).await;
+    assert_eq!(second.counts().await, (0, 0, 0, 0, 0));
+    second.assert_same(ITEMS).await;
+    first.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_is_removed_leaves_nothing_at_its_source() {
+    for pair in [Pair::postgres_to_sqlite(), Pair::sqlite_to_sqlite()] {
+        let world = World::new(&pair, &[TABLE]).await;
+        world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+        world.manager.remove_rule("r").await.unwrap();
+        let seen = World::reopened(&pair).await;
+        world.manager.disconnect_all().await;
+        assert!(world.manager.removal_failures().is_empty(), "{:?}", world.manager.removal_failures());
+        let query = if pair.source.is_postgres() {
+            "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()
+             UNION ALL SELECT pubname FROM pg_publication"
+        } else {
+            "SELECT name FROM sqlite_schema WHERE name LIKE 'replicaverse%'"
+        };
+        assert_eq!(crate::world::rows(seen.source.as_ref(), query).await, json!([]));
+    }
+}
+
+fn state(manager: &Manager) -> RunState {
+    manager.running()[0].state
+}
