@@ -1,9 +1,9 @@
 // When clusters are looked at, and when they count as down or up again.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ClusterFigures, EngineClient, ServerSign } from '../../../lib/pg-multiverse/engine-client.js';
-import { HealthMonitor, type HealthSettings } from '../../../lib/pg-multiverse/health-monitor.js';
+import type { ClusterFigures, EngineClient, ServerSign } from '../../../dist/pg-multiverse/engine-client.js';
+import { HealthMonitor, type HealthSettings } from '../../../dist/pg-multiverse/health-monitor.js';
 
-const FAILURE = JSON.stringify({ kind: 'Connect', message: 'nobody listens' });
+const FAILURE = JSON.stringify({ kind: 'Connect', message: 'nobody listens', causes: [] });
 
 /** An engine whose clusters are down as a test says. */
 class FakeEngine {
