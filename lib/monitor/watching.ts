@@ -58,8 +58,7 @@ function differences(before: Seen, now: Seen): Told[] {
 
 /** What looking does not show: runs of rules, and failovers. */
 function listen(manager: MonitoredManager, activity: Activity): () => void {
-  const { on, off } = manager;
-  if (on === undefined || off === undefined) return () => undefined;
+  if (!('on' in manager) || !('off' in manager)) return () => undefined;
   const listeners: { [E in 'rule.sync.start' | 'rule.sync.done' | 'failover' | 'failover.refused']: (...args: ReplicationEvents[E]) => void } = {
     'rule.sync.start': ({ rule }) => { activity.tell({ type: 'rule.sync.start', rule }); },
     'rule.sync.done': (stats: SyncStats) => {
@@ -70,9 +69,9 @@ function listen(manager: MonitoredManager, activity: Activity): () => void {
     'failover.refused': (event) => { activity.tell({ type: 'failover.refused', ...event }); },
   };
   const entries = Object.entries(listeners) as [string, (...args: never[]) => void][];
-  for (const [event, listener] of entries) on.call(manager, event, listener);
+  for (const [event, listener] of entries) manager.on?.(event, listener);
   return () => {
-    for (const [event, listener] of entries) off.call(manager, event, listener);
+    for (const [event, listener] of entries) manager.off?.(event, listener);
   };
 }
 
