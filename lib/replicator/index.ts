@@ -44,4 +44,5 @@ export type {
   SyncProgress,
   SyncStats,
   SyncVerdict,
+  TreeFileOptions,
 } from './types.js';
