@@ -1,5 +1,6 @@
 //! Live replicas as JavaScript sees them: routing of reads, tokens of writes, promotion, events.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,12 @@ impl NativeReplicationManager {
             }
         }));
         Ok(())
+    }
+
+    /// Writes the tree file with references to variables in place of URIs that hold a password.
+    #[napi]
+    pub fn save_to_file_with_variables(&self, path: String) -> napi::Result<()> {
+        settle(self.manager()?.save_to_file_with_variables(Path::new(&path)))
     }
 
     /// Says that a connection to a replica was lost in use.

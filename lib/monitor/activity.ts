@@ -20,7 +20,7 @@ export class Activity {
   }
 
   tell(told: Told): void {
-    const event = { ...told, ts: Date.now() } as ActivityEvent;
+    const event: ActivityEvent = { ...told, ts: Date.now() };
     this.#events.push(event);
     if (this.#events.length > this.#size) this.#events.shift();
     for (const listener of this.#listeners) listener(event);

@@ -41,7 +41,10 @@ export interface RuleRun {
   lastRun?: number;
 }
 
-/** What the dashboard needs of a manager: a ReplicationManager has it, and so has what `readTreeManager` gives. */
+/**
+ * What the dashboard needs of a manager: a ReplicationManager has it, and so has what `readTreeManager` gives. Of one that is an
+ * EventEmitter the events are heard too.
+ */
 export interface MonitoredManager {
   listProjects?(): string[];
   getReplicaStatus(project: string): readonly MonitoredReplica[];
@@ -52,9 +55,6 @@ export interface MonitoredManager {
   sync?(rule: string): Promise<unknown>;
   /** Called by the action that promotes a replica, which needs a token. */
   promoteToMaster?(project: string, name: string, options?: PromotionOptions): Promise<void>;
-  /** The events of a manager that has some. */
-  on?(event: string, listener: (...args: never[]) => void): unknown;
-  off?(event: string, listener: (...args: never[]) => void): unknown;
 }
 
 /** Something that happened, with the moment in milliseconds since 1970. */

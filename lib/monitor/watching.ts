@@ -1,4 +1,5 @@
 // Watches a manager: listens to its events, and finds out by looking what it does not tell.
+import { EventEmitter } from 'node:events';
 import type { ReplicationEvents, SyncStats } from '../replicator/types.js';
 import type { Activity, Told } from './activity.js';
 import { type ReplicaView, replicasOf, rulesOf, runOf } from './views.js';
@@ -58,8 +59,7 @@ function differences(before: Seen, now: Seen): Told[] {
 
 /** What looking does not show: runs of rules, and failovers. */
 function listen(manager: MonitoredManager, activity: Activity): () => void {
-  const { on, off } = manager;
-  if (on === undefined || off === undefined) return () => undefined;
+  if (!(manager instanceof EventEmitter)) return () => undefined;
   const listeners: { [E in 'rule.sync.start' | 'rule.sync.done' | 'failover' | 'failover.refused']: (...args: ReplicationEvents[E]) => void } = {
     'rule.sync.start': ({ rule }) => { activity.tell({ type: 'rule.sync.start', rule }); },
     'rule.sync.done': (stats: SyncStats) => {
@@ -69,10 +69,10 @@ function listen(manager: MonitoredManager, activity: Activity): () => void {
     failover: (event) => { activity.tell({ type: 'failover', ...event }); },
     'failover.refused': (event) => { activity.tell({ type: 'failover.refused', ...event }); },
   };
-  const entries = Object.entries(listeners) as [string, (...args: never[]) => void][];
-  for (const [event, listener] of entries) on.call(manager, event, listener);
+  const entries = Object.entries(listeners) as [string, (...args: unknown[]) => void][];
+  for (const [event, listener] of entries) manager.on(event, listener);
   return () => {
-    for (const [event, listener] of entries) off.call(manager, event, listener);
+    for (const [event, listener] of entries) manager.off(event, listener);
   };
 }
 

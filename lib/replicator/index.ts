@@ -55,5 +55,6 @@ export type {
   SyncProgress,
   SyncStats,
   SyncVerdict,
+  TreeFileOptions,
   VerifyOptions,
 } from './types.js';

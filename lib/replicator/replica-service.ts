@@ -98,18 +98,15 @@ export class ReplicaService extends EntityService {
   }
 
   /** Reads here, and while connections are lost at one other replica after the other; each is tried once. */
-  async #read<T>(read: (service: EntityService) => Promise<T>): Promise<T> {
-    const tried = new Set<IDialect>();
-    let service: ReplicaService | null = this;
-    for (;;) {
-      try {
-        return await read(service.#direct);
-      } catch (error) {
-        if (!isLostConnection(error)) throw error;
-        tried.add(service.dialect);
-        service = this.#siblings.replace(service, error, this.#after);
-        if (service === null || tried.has(service.dialect)) throw error;
-      }
+  async #read<T>(read: (service: EntityService) => Promise<T>, tried: ReadonlySet<IDialect> = new Set()): Promise<T> {
+    try {
+      return await read(this.#direct);
+    } catch (error) {
+      if (!isLostConnection(error)) throw error;
+      const next = this.#siblings.replace(this, error, this.#after);
+      const triedNow = new Set(tried).add(this.dialect);
+      if (next === null || triedNow.has(next.dialect)) throw error;
+      return await next.#read(read, triedNow);
     }
   }
 }

@@ -1,7 +1,7 @@
 // Replicas of projects, read routing, and replication rules between projects.
 
 import { EventEmitter } from 'node:events';
-import { ReplicaverseError, fromNative, fromNativeSync } from '../errors.js';
+import { ReplicaverseError, configError, fromNative, fromNativeSync } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { native } from '../native.js';
 import { NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
@@ -32,6 +32,7 @@ import type {
   SyncProgress,
   SyncStats,
   SyncVerdict,
+  TreeFileOptions,
   VerifyOptions,
 } from './types.js';
 
@@ -249,9 +250,17 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return json === null ? undefined : readCursor(json);
   }
 
-  /** Writes replicas, rules and routing to a JSON file, with passwords masked. */
-  saveToFile(path: string): void {
-    fromNativeSync(() => this.#core.saveToFile(textOf('path', path)));
+  /**
+   * Writes replicas, rules and routing to a JSON file. Passwords are masked; with `secrets: 'env'` a URI that holds one is written
+   * as `${REPLICATOR_<PROJECT>_<REPLICA>_URI}` instead.
+   */
+  saveToFile(path: string, { secrets = 'mask' }: TreeFileOptions = {}): void {
+    if (secrets !== 'mask' && secrets !== 'env') throw configError(`secrets: expected mask or env, found "${String(secrets)}"`);
+    const file = textOf('path', path);
+    fromNativeSync(() => {
+      if (secrets === 'env') this.#core.saveToFileWithVariables(file);
+      else this.#core.saveToFile(file);
+    });
   }
 
   /**

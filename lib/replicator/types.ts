@@ -192,6 +192,12 @@ export interface ReplicatorTreeFile {
   routing: Record<string, ReadRouting>;
 }
 
+/** How a tree file is written. */
+export interface TreeFileOptions {
+  /** What stands in place of a URI's password: `***`, or a reference to a variable for the whole URI; `mask` when not given. */
+  secrets?: 'mask' | 'env';
+}
+
 /** How far the copy of a collection has come. */
 export interface SyncProgress {
   rule: string;

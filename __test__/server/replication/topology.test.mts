@@ -166,6 +166,26 @@ describe('the tree file', () => {
     expect(other.listRules()).toMatchObject([{ collections: ['kept'] }]);
   });
 
+  it('brings replicas back with secrets from the environment, and keeps those that were not connected', async () => {
+    const path = join(folder, 'tree.json');
+    await manager.addReplica('my shop', replica('m', 'master'), []);
+    await manager.addReplica('my shop', replica('s', 'slave', { dialect: 'postgres', uri: 'postgres://u:s3cr3t@127.0.0.1:1/d' }), []).catch(() => undefined);
+    manager.saveToFile(path, { secrets: 'env' });
+    expect(await readFile(path, 'utf8')).toContain('"uri": "${REPLICATOR_MY_SHOP_S_URI}"');
+
+    const other = new ReplicationManager();
+    await manager.disconnectAll();
+    const { connected, failed } = await other.loadFromFile(path, { connect: true });
+    expect(connected).toEqual([{ project: 'my shop', name: 'm' }]);
+    expect(failed).toMatchObject([{ project: 'my shop', name: 's', error: { code: 'ERR_CONFIG', message: expect.stringContaining('REPLICATOR_MY_SHOP_S_URI') } }]);
+    other.enableAutoPersist(path);
+    other.setReadRouting('my shop', 'random');
+    expect(Object.keys(JSON.parse(await readFile(path, 'utf8')).replicas['my shop'])).toEqual(['m', 's']);
+    await other.removeReplica('my shop', 's');
+    expect(Object.keys(JSON.parse(await readFile(path, 'utf8')).replicas['my shop'])).toEqual(['m']);
+    await other.disconnectAll();
+  });
+
   it('that is corrupt is refused by name, and leaves the manager as it was', async () => {
     const path = join(folder, 'tree.json');
     await writeFile(path, '{"rules": {');

@@ -19,7 +19,7 @@ use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{
     Fenced, ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Topology, TopologyListener, Watch,
 };
-use crate::tree::{LoadedTree, Tree};
+use crate::tree::{KeptReplicas, LoadedTree, Secrets, Tree};
 use crate::verify::{Repair, Verdict, verify};
 use streams::Stream;
 
@@ -50,6 +50,8 @@ pub(crate) struct ManagerState {
     /// The tasks that remove what rules have left behind, and what they could not remove.
     removals: Vec<tokio::task::JoinHandle<()>>,
     removal_failures: Arc<Mutex<Vec<RemovalFailure>>>,
+    /// Replicas of a loaded file that were not connected; they are written again.
+    kept: KeptReplicas,
 }
 
 impl Manager {
@@ -133,7 +135,14 @@ impl Manager {
     /// # Errors
     /// [`Error::NoReplicas`] or [`Error::UnknownReplica`].
     pub async fn remove_replica(&self, project: &str, name: &str) -> Result<()> {
-        let mut removed = self.state().topology.remove(project, name)?;
+        let (removed, was_kept) = {
+            let mut state = self.state();
+            (state.topology.remove(project, name), state.forget_kept(project, name))
+        };
+        if was_kept && removed.is_err() {
+            return self.persist();
+        }
+        let mut removed = removed?;
         self.state().stats.shift_remove(&format!("{project}/{name}"));
         if let Some(connection) = removed.take_connection() {
             close(&connection).await;
@@ -279,8 +288,15 @@ impl Manager {
     /// # Errors
     /// [`Error::TreeFile`].
     pub fn save_to_file(&self, path: &Path) -> Result<()> {
-        let state = self.state();
-        Tree::of(&state.topology, &state.rules).save(path)
+        self.state().tree(Secrets::Masked).save(path)
+    }
+
+    /// As [`save_to_file`](Self::save_to_file), with a URI that holds a password written as a reference to a variable.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`].
+    pub fn save_to_file_with_variables(&self, path: &Path) -> Result<()> {
+        self.state().tree(Secrets::Variables).save(path)
     }
 
     /// Takes over routing and rules from a file. A rule that exists is kept as it is.
@@ -293,6 +309,9 @@ impl Manager {
             let mut state = self.state();
             for (project, routing) in loaded.routing {
                 state.topology.set_routing(&project, routing);
+            }
+            for (project, replicas) in loaded.replicas {
+                state.kept.entry(project).or_default().extend(replicas);
             }
             for rule in loaded.rules {
                 state.rules.entry(rule.name.clone()).or_insert(rule);
@@ -401,7 +420,21 @@ impl ManagerState {
     /// Writes the tree file, if it is to be written after every change.
     pub(crate) fn persist(&self) -> Result<()> {
         let Some(path) = &self.persist_to else { return Ok(()) };
-        Tree::of(&self.topology, &self.rules).save(path)
+        self.tree(Secrets::Masked).save(path)
+    }
+
+    /// A replica that is removed is not to come back by the file. Whether the file had it.
+    fn forget_kept(&mut self, project: &str, name: &str) -> bool {
+        let Some(replicas) = self.kept.get_mut(project) else { return false };
+        let was_kept = replicas.shift_remove(name).is_some();
+        if replicas.is_empty() {
+            self.kept.shift_remove(project);
+        }
+        was_kept
+    }
+
+    fn tree(&self, secrets: Secrets) -> Tree<'_> {
+        Tree::of(&self.topology, &self.kept, &self.rules, secrets)
     }
 }
 

@@ -14,9 +14,28 @@ use crate::topology::{Feed, ReadRouting, Replica, Role, Topology};
 /// The content of a tree file.
 #[derive(Serialize)]
 pub(crate) struct Tree<'a> {
-    replicas: IndexMap<&'a str, IndexMap<&'a str, ReplicaEntry>>,
+    replicas: IndexMap<&'a str, IndexMap<&'a str, Entry<'a>>>,
     rules: IndexMap<&'a str, &'a Rule>,
     routing: IndexMap<&'a str, &'static str>,
+}
+
+/// What a tree file says of replicas that were not connected, by project and name.
+pub(crate) type KeptReplicas = IndexMap<String, IndexMap<String, serde_json::Value>>;
+
+/// What stands in place of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// `***`.
+    Masked,
+    /// A reference to a variable that holds the whole URI.
+    Variables,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Entered(ReplicaEntry),
+    Kept(&'a serde_json::Value),
 }
 
 #[derive(Serialize)]
@@ -46,14 +65,27 @@ impl From<PoolSize> for PoolEntry {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn of(topology: &'a Topology, rules: &'a IndexMap<String, Rule>) -> Self {
-        let replicas_of = |project: &'a String| {
-            let entries =
-                topology.replicas(project).map(|replica| (replica.config.name.as_str(), entry(replica)));
-            (project.as_str(), entries.collect())
-        };
+    pub(crate) fn of(
+        topology: &'a Topology,
+        kept: &'a KeptReplicas,
+        rules: &'a IndexMap<String, Rule>,
+        secrets: Secrets,
+    ) -> Self {
+        let mut replicas: IndexMap<&'a str, IndexMap<&'a str, Entry<'a>>> = IndexMap::new();
+        for project in topology.projects() {
+            let entered = topology.replicas(project).map(|replica| {
+                (replica.config.name.as_str(), Entry::Entered(entry(project, replica, secrets)))
+            });
+            replicas.insert(project, entered.collect());
+        }
+        for (project, names) in kept {
+            let entries = replicas.entry(project).or_default();
+            for (name, entry) in names {
+                entries.entry(name).or_insert(Entry::Kept(entry));
+            }
+        }
         Self {
-            replicas: topology.projects().map(replicas_of).collect(),
+            replicas,
             rules: rules.iter().map(|(name, rule)| (name.as_str(), rule)).collect(),
             routing: topology
                 .routings()
@@ -76,12 +108,17 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn entry(replica: &Replica) -> ReplicaEntry {
+fn entry(project: &str, replica: &Replica, secrets: Secrets) -> ReplicaEntry {
     let config = &replica.config;
+    let masked = mask_password(&config.uri);
+    let uri = match secrets {
+        Secrets::Variables if masked != config.uri => format!("${{{}}}", uri_variable(project, &config.name)),
+        _ => masked,
+    };
     ReplicaEntry {
         role: config.role,
         dialect: config.dialect.clone(),
-        uri: mask_password(&config.uri),
+        uri,
         pool: config.pool.into(),
         lag_tolerance: config.lag_tolerance,
         schema_strategy: config.schema_strategy.name(),
@@ -89,15 +126,33 @@ fn entry(replica: &Replica) -> ReplicaEntry {
     }
 }
 
-/// What a tree file gives back: the rules and the routing. Replicas are not restored, as their passwords are masked.
+/// The variable that holds the URI of a replica: capitals, and anything else than letters and digits as one `_`.
+fn uri_variable(project: &str, name: &str) -> String {
+    let part = |text: &str| {
+        text.chars().fold(String::new(), |mut part, letter| {
+            if letter.is_ascii_alphanumeric() {
+                part.push(letter.to_ascii_uppercase());
+            } else if !part.ends_with('_') {
+                part.push('_');
+            }
+            part
+        })
+    };
+    format!("REPLICATOR_{}_{}_URI", part(project), part(name))
+}
+
+/// What a tree file gives back: the rules and the routing, and replicas as they stand there, as their passwords are masked.
 #[derive(Debug)]
 pub(crate) struct LoadedTree {
     pub(crate) rules: Vec<Rule>,
     pub(crate) routing: Vec<(String, ReadRouting)>,
+    pub(crate) replicas: KeptReplicas,
 }
 
 #[derive(Deserialize)]
 struct RawTree {
+    #[serde(default)]
+    replicas: KeptReplicas,
     #[serde(default)]
     rules: IndexMap<String, serde_json::Value>,
     #[serde(default)]
@@ -123,7 +178,11 @@ impl LoadedTree {
         let routing = raw.routing.into_iter().map(|(project, strategy)| {
             ReadRouting::parse(&strategy).map(|routing| (project, routing)).map_err(invalid)
         });
-        Ok(Self { rules: rules.collect::<Result<_>>()?, routing: routing.collect::<Result<_>>()? })
+        Ok(Self {
+            rules: rules.collect::<Result<_>>()?,
+            routing: routing.collect::<Result<_>>()?,
+            replicas: raw.replicas,
+        })
     }
 }
 
@@ -237,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_rules_and_routing_but_no_password() {
+    fn a_file_keeps_rules_routing_and_replicas_that_were_not_connected_but_no_password() {
         let mut topology = Topology::default();
         let mut config = crate::topology::ReplicaConfig::for_tests("m", Role::Master);
         config.uri = "postgres://u:secret@h/db".to_owned();
@@ -247,12 +306,24 @@ mod tests {
         let rules = IndexMap::from([("r".to_owned(), Rule::from_json(rule).unwrap())]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/tree.json");
-        Tree::of(&topology, &rules).save(&path).unwrap();
+        let kept = KeptReplicas::from([(
+            "shop".to_owned(),
+            IndexMap::from([
+                ("m".to_owned(), serde_json::json!({})),
+                ("n".to_owned(), serde_json::json!({"uri": "n.db"})),
+            ]),
+        )]);
+        Tree::of(&topology, &kept, &rules, Secrets::Masked).save(&path).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("postgres://u:***@h/db") && !text.contains("secret"));
         assert!(text.starts_with("{\n  \"replicas\": {\n    \"shop\""), "{text}");
         let loaded = LoadedTree::read(&path).unwrap();
         assert_eq!(loaded.rules, [rules["r"].clone()]);
         assert_eq!(loaded.routing, [("shop".to_owned(), ReadRouting::LeastLag)]);
+        assert_eq!(loaded.replicas["shop"]["m"]["role"], "master");
+        assert_eq!(loaded.replicas["shop"]["n"]["uri"], "n.db");
+        Tree::of(&topology, &kept, &rules, Secrets::Variables).save(&path).unwrap();
+        let loaded = LoadedTree::read(&path).unwrap();
+        assert_eq!(loaded.replicas["shop"]["m"]["uri"], "${REPLICATOR_SHOP_M_URI}");
     }
 }

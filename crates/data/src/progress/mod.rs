@@ -48,8 +48,8 @@ pub struct Progress {
     pub cluster: Option<String>,
     /// The names under which others are fed from this database, and of a subscriber those under which it is fed.
     pub feeds: Vec<String>,
-    /// Whether positions count bytes, so that their difference is an amount of data.
-    pub counts_bytes: bool,
+    /// How many of the low bits of a position count bytes of one log file; 0 where none do.
+    pub byte_bits: u32,
 }
 
 impl Progress {
@@ -66,8 +66,14 @@ impl Progress {
             server: None,
             cluster: None,
             feeds: Vec::new(),
-            counts_bytes: false,
+            byte_bits: 0,
         }
+    }
+
+    /// How many bytes are between two positions; `None` where they do not tell.
+    pub fn bytes_between(&self, from: u64, to: u64) -> Option<u64> {
+        let file_of = |position: u64| position.checked_shr(self.byte_bits).unwrap_or(0);
+        (self.byte_bits > 0 && (to <= from || file_of(from) == file_of(to))).then(|| to.saturating_sub(from))
     }
 
     /// Whether its positions are those of the log of this database, as far as both tell.

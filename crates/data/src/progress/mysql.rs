@@ -18,7 +18,7 @@ pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
         let written = log.and_then(|log| place(&log, &["File"], &["Position"]));
         let id = first_of(database, &["SELECT @@server_id AS id"]).await?;
         let cluster = id.and_then(|row| integer(&row, "id")).map(|id| id.to_string());
-        return Ok(Progress { written, cluster, counts_bytes: true, ..Progress::of(ServerRole::Primary) });
+        return Ok(Progress { written, cluster, byte_bits: PLACE_BITS, ..Progress::of(ServerRole::Primary) });
     };
     let runs = |names: &[&str]| text(&row, names) == Some("Yes");
     let own_lag = number(&row, &["Seconds_Behind_Source", "Seconds_Behind_Master"]);
@@ -38,7 +38,7 @@ pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
         receiving: runs(&["Replica_IO_Running", "Slave_IO_Running"])
             && runs(&["Replica_SQL_Running", "Slave_SQL_Running"]),
         own_lag: own_lag.and_then(|seconds| u64::try_from(seconds).ok()).map(|seconds| seconds * 1000),
-        counts_bytes: true,
+        byte_bits: PLACE_BITS,
         ..Progress::of(ServerRole::Replica)
     })
 }
@@ -88,5 +88,10 @@ mod tests {
         assert!(at("binlog.000010", 4) > at("binlog.000009", 1 << 30));
         assert!(at("my.host-bin.000009", 5) > at("binlog.000009", 4));
         assert_eq!(at("binlog", 4), None);
+        let replica = Progress { byte_bits: PLACE_BITS, ..Progress::of(ServerRole::Replica) };
+        let bytes = |from: Option<u64>, to: Option<u64>| replica.bytes_between(from.unwrap(), to.unwrap());
+        assert_eq!(bytes(at("binlog.000009", 4), at("binlog.000009", 9)), Some(5));
+        assert_eq!(bytes(at("binlog.000009", 900), at("binlog.000010", 4)), None);
+        assert_eq!(bytes(at("binlog.000010", 4), at("binlog.000009", 900)), Some(0));
     }
 }

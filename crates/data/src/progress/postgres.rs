@@ -42,7 +42,7 @@ pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
         now: integer(row, "now"),
         cluster: row.get("cluster").and_then(Value::as_text).map(str::to_owned),
         feeds: names(row, "slots"),
-        counts_bytes: true,
+        byte_bits: u64::BITS,
         ..Progress::of(ServerRole::Primary)
     };
     if flag(row, "standby") {

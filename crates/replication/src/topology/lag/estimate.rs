@@ -76,7 +76,7 @@ impl Standing {
             return;
         };
         let end = timeline.end();
-        self.behind_bytes = end.filter(|_| slave.counts_bytes).map(|end| end.saturating_sub(applied));
+        self.behind_bytes = end.and_then(|end| slave.bytes_between(applied, end));
         let missing = missing_for(applied, slave, sighting, timeline);
         self.lag = Some(missing.max(self.cut_off_for(slave, sighting)));
     }
@@ -139,7 +139,7 @@ mod tests {
             server: None,
             cluster: None,
             feeds: Vec::new(),
-            counts_bytes: true,
+            byte_bits: 64,
         }
     }
 

@@ -1,0 +1,94 @@
+// The scaffolded service as a process of its own: it reconnects the tree, runs its rules, and ends in order.
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createIsolatedDialect, readTreeManager, scaffoldMonitorService, scaffoldReplicatorService } from 'replicaverse';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { eventually } from '../../support/index.mjs';
+
+const PACKAGE = fileURLToPath(new URL('../../..', import.meta.url));
+
+let folder: string;
+let running: ChildProcess[];
+beforeEach(async () => {
+  running = [];
+  folder = await mkdtemp(join(tmpdir(), 'replicaverse-service-'));
+  await mkdir(join(folder, 'node_modules'));
+  await mkdir(join(folder, '.mostajs'));
+  await symlink(PACKAGE, join(folder, 'node_modules', 'replicaverse'), 'dir');
+  const replica = (name: string): object => ({ role: 'master', dialect: 'sqlite', uri: join(folder, `${name}.db`), pool: { min: 1, max: 2 } });
+  const rule = { source: 'p', target: 'q', mode: 'snapshot', collections: ['*'], conflictResolution: 'source-wins', enabled: true };
+  const tree = { replicas: { p: { m: replica('source') }, q: { m: { ...replica('target'), uri: '${TARGET_FILE}' } } }, rules: { copy: rule }, routing: {} };
+  await writeFile(join(folder, '.mostajs', 'replicator-tree.json'), JSON.stringify(tree));
+  await writeFile(join(folder, '.mostajs', 'config.env'), `TARGET_FILE=${join(folder, 'target.db')}\n`);
+  await change('source', 'CREATE TABLE things (id INTEGER PRIMARY KEY)', 'INSERT INTO things VALUES (1)');
+});
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  await rm(folder, { recursive: true });
+});
+
+async function change(name: string, ...statements: string[]): Promise<void> {
+  const dialect = await createIsolatedDialect({ dialect: 'sqlite', uri: join(folder, `${name}.db`), schemaStrategy: 'none' });
+  for (const statement of statements) await dialect.executeRun(statement);
+  await dialect.disconnect();
+}
+
+async function rowsOfTarget(): Promise<unknown[]> {
+  const dialect = await createIsolatedDialect({ dialect: 'sqlite', uri: join(folder, 'target.db'), schemaStrategy: 'none' });
+  try {
+    return await dialect.executeQuery('SELECT id FROM things ORDER BY id');
+  } finally {
+    await dialect.disconnect();
+  }
+}
+
+function start(file: string, args: string[] = [], environment: Record<string, string> = {}): { child: ChildProcess; output: () => string } {
+  const child = spawn(process.execPath, [file, ...args], { cwd: folder, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.push(child);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+  return { child, output: () => text };
+}
+
+it('runs every rule at its interval, sees what is new, tells the dashboard, and ends with 0 on SIGTERM', async () => {
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '50' });
+  await eventually(() => output().includes('sync copy: created=1 updated=0 deleted=0 errors=0'), { deadlineMs: 30_000, what: output() });
+  await change('source', 'INSERT INTO things VALUES (2)', 'CREATE TABLE others (id INTEGER PRIMARY KEY)', 'INSERT INTO others VALUES (7)');
+  await eventually(async () => (await rowsOfTarget()).length === 2);
+  const tree = join(folder, '.mostajs', 'replicator-tree.json');
+  const manager = readTreeManager({ tree });
+  await eventually(() => manager.getReplicaStatus('p')[0]?.status === 'connected');
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).toContain('shutting down (SIGTERM)');
+  expect(existsSync(`${tree}.status.json`)).toBe(false);
+});
+
+it('with --once ends after one pass, quietly if asked, and with 1 when something failed', async () => {
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const first = start(path, ['--once'], { REPLICATOR_QUIET: '1' });
+  expect(await once(first.child, 'exit')).toEqual([0, null]);
+  expect([first.output(), await rowsOfTarget()]).toEqual(['', [{ id: 1 }]]);
+  const second = start(path, ['--once'], { TARGET_FILE: join(folder, 'no', 'such', 'folder', 'x.db'), REPLICATOR_LOG: 'json' });
+  expect(await once(second.child, 'exit')).toEqual([1, null]);
+  const errors = second.output().trim().split('\n').map((line) => JSON.parse(line) as { level: string; message: string });
+  expect(errors).toContainEqual(expect.objectContaining({ level: 'error', message: expect.stringContaining('replica q/m:') }));
+});
+
+it('the scaffolded dashboard shows the tree file and ends on SIGTERM', async () => {
+  const { path } = scaffoldMonitorService({ projectDir: folder });
+  const { child, output } = start(path, [], { MONITOR_PORT: '0', MONITOR_TOKEN: 'secret-of-the-test' });
+  const url = await eventually(() => /http:\S+/.exec(output())?.[0], { deadlineMs: 30_000 });
+  const answer = await fetch(`${url}/api/replicas`, { headers: { authorization: 'Bearer secret-of-the-test' } });
+  expect(await answer.json()).toMatchObject({ p: [{ name: 'm', role: 'master', state: 'unknown' }] });
+  expect(output()).not.toContain('secret-of-the-test');
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+});
