@@ -51,9 +51,8 @@ impl SchemaChange {
 
 impl Drop for SchemaChange {
     fn drop(&mut self) {
-        if let Some(link) = self.link.as_deref_mut() {
-            link.break_off();
-        }
+        // Given back to the pool, it would keep the lock until it is used again.
+        drop(self.link.take().map(Pooled::take));
     }
 }
 

@@ -285,7 +285,14 @@ impl Session {
         let settled = applier.settle(transaction.as_mut()).await;
         let work = applier.work;
         settled.map_err(self.in_rule())?;
-        self.stop_on_failures(&work)?;
+        if let Err(refused) = self.stop_on_failures(&work) {
+            if batch.transactions > 1 && !self.shared.goes_one_by_one() {
+                // Those before the one that is refused are to be applied.
+                self.shared.go_one_by_one();
+                return Err(Error::Retry(refused.to_string()));
+            }
+            return Err(refused);
+        }
         let next = Checkpoint { from: self.checkpoint.position.order, applied_at: Timestamp::now(), ..next };
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
         next.store(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;

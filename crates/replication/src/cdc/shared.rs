@@ -1,5 +1,6 @@
 //! What a run of a rule shares with whoever watches or stops it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data::Timestamp;
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     /// Up to where in the log everything has been applied.
     reached: watch::Sender<Option<Position>>,
     stop: watch::Sender<bool>,
+    /// Whether each transaction of the source is applied by itself, so that one that fails takes no other along.
+    one_by_one: AtomicBool,
     /// The state, for who waits for one.
     states: watch::Sender<RunState>,
 }
@@ -47,6 +50,7 @@ impl Shared {
             status: Mutex::new(status),
             reached: watch::Sender::new(None),
             stop: watch::Sender::new(false),
+            one_by_one: AtomicBool::new(false),
             states: watch::Sender::new(RunState::Starting),
         })
     }
@@ -58,6 +62,15 @@ impl Shared {
 
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// From now on each transaction of the source is applied by itself.
+    pub(super) fn go_one_by_one(&self) {
+        self.one_by_one.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn goes_one_by_one(&self) -> bool {
+        self.one_by_one.load(Ordering::Relaxed)
     }
 
     /// Waits until the run is asked to end.

@@ -111,7 +111,7 @@ impl Session {
                 self.take(run, event.map_err(self.in_rule())?).await?;
                 continue;
             }
-            if !run.batch.is_full() {
+            if !run.batch.is_full() && !self.shared.goes_one_by_one() {
                 let more = match pump.next_ready() {
                     Some(event) => Some(event),
                     None => tokio::time::timeout(LINGER, pump.next()).await.ok(),
