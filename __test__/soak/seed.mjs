@@ -79,7 +79,7 @@ export async function runSeed({ seed, source, target, durationMs = 4000, kills =
   const workload = new Workload(uri, new Random(random.below(2 ** 32)));
   const working = workload.run();
   const killed = [];
-  let batches = 0;
+  let batches;
   try {
     replicator.start();
     await target.startAudit();
