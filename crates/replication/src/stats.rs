@@ -71,6 +71,7 @@ pub struct CollectionStats {
     /// The first of the rows that could not be written.
     pub failures: Vec<Failure>,
     /// The first of the rows of a rule of mode `cdc` that were left alone although they differ, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skips: Vec<Failure>,
     /// The conversions that gave something up.
     pub conversions: Vec<Conversion>,

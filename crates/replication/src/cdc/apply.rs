@@ -281,6 +281,10 @@ impl<'a> Applier<'a> {
             let existing = Existing::fetch(transaction, mapping, &keys).await?;
             let Some(stats) = self.work.stats.get_mut(route.stats) else { return Ok(()) };
             deletes.retain(|(key, source_key, at)| {
+                // Which entity a row was of is only known at the target.
+                if existing.row(key).is_some_and(|own| !mapping.is_of_entity(own)) {
+                    return false;
+                }
                 let kept = existing.row(key).and_then(|own| keeps_deleted_row(&route.collection, own, *at));
                 kept.is_none_or(|reason| {
                     stats.skip(key_text(source_key), reason);

@@ -28,6 +28,9 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// minute.
 const MOST_DOCUMENT_CHANGES: u64 = 20_000;
 
+/// How many changes of rows are kept to be told of when they are committed; of a larger batch they are told before.
+const MOST_TOLD: usize = 10_000;
+
 /// What has been read and is not committed at the target.
 pub(super) struct Batch {
     /// What waits to be written, for each collection.
@@ -160,6 +163,10 @@ impl Session {
             Operation::Truncate => &[],
         });
         for junction in self.routes.junctions_of(&table.name) {
+            let parent = self.routes.list.get(junction.route).map(|route| route.captured.name.as_str());
+            if parent.is_some_and(|parent| self.watermarks.have_copied(parent, &current.position)) {
+                continue;
+            }
             let parents = match &operation {
                 Operation::Insert { row } => vec![junction.parent_of_row(&table, row)],
                 Operation::Update { old_key, row, .. } => vec![
@@ -184,6 +191,9 @@ impl Session {
         while let Some((index, route)) = routes.next() {
             if self.shared.wants_changes() {
                 batch.told.push(self.told(route.label(), &table, &operation, current.committed_at));
+                if batch.told.len() >= MOST_TOLD {
+                    batch.told.drain(..).for_each(|event| self.shared.tell(event));
+                }
             }
             let Some(changes) = batch.changes.get_mut(index) else { continue };
             let layout = route.layout(&table);
@@ -295,7 +305,7 @@ impl Session {
         }
         let next = Checkpoint { from: self.checkpoint.position.order, applied_at: Timestamp::now(), ..next };
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
-        next.store(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;
+        next.advance(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;
         transaction.commit().await.map_err(in_rule())?;
         self.letters.committed();
         self.shared.applied(next.committed_at);

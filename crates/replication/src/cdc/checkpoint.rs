@@ -1,7 +1,7 @@
 //! How far a reader's changes have been applied: one row on the target, written in the transaction that applies them.
 
 use data::log::Position;
-use data::table::{Row, Table, TableTransaction};
+use data::table::{Row, RowPatch, Table, TableTransaction};
 use data::{Result, Timestamp, Value};
 
 use super::control_tables::{Fields, row_of, signed};
@@ -51,6 +51,21 @@ impl Checkpoint {
     /// Writes it.
     pub(super) async fn store(&self, transaction: &mut dyn TableTransaction, table: &Table) -> Result<()> {
         transaction.upsert(table, &[self.row(table)]).await
+    }
+
+    /// Writes how far the reader has come; the rest stays as it is stored.
+    pub(super) async fn advance(&self, transaction: &mut dyn TableTransaction, table: &Table) -> Result<()> {
+        let row = self.row(table);
+        let moves = |name: &str| !matches!(name, "rule" | "tables");
+        let values = table
+            .columns
+            .iter()
+            .zip(row)
+            .enumerate()
+            .filter(|(position, (column, _))| moves(&column.name) && !table.key.contains(position));
+        let values = values.map(|(position, (_, value))| (position, value)).collect();
+        let patch = RowPatch { key: vec![Value::from(self.reader.as_str())], values };
+        transaction.patch(table, &[patch]).await.map(drop)
     }
 
     /// Whether another one found in its place was written by the same process at the same point.

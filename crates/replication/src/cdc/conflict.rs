@@ -13,7 +13,6 @@ use crate::snapshot::{Collection, Mapping, canonical_key, moment};
 const OWN_ROW_WINS: &str = "the target holds another version of the row, which wins";
 const OWN_ROW_IS_NEWER: &str = "the target holds a newer version of the row";
 const NEWER_THAN_DELETE: &str = "the target holds a version of the row that is newer than its deletion";
-const OTHER_ENTITY: &str = "a row of another entity has this primary key at the target";
 
 /// Rows of the target, by their keys.
 pub(super) struct Existing(HashMap<String, Row>);
@@ -61,9 +60,6 @@ pub(super) fn keeps_deleted_row(
     deleted_at: Timestamp,
 ) -> Option<&'static str> {
     let mapping = &collection.mapping;
-    if !mapping.is_of_entity(own) {
-        return Some(OTHER_ENTITY);
-    }
     let updated_at = mapping.target.position(UPDATED_AT).and_then(|position| own.get(position));
     let is_newer = updated_at.and_then(moment).is_some_and(|updated_at| updated_at > deleted_at);
     (collection.resolution == ConflictResolution::Timestamp && is_newer).then_some(NEWER_THAN_DELETE)

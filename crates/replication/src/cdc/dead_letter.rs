@@ -149,14 +149,14 @@ pub(super) struct Letters {
     /// The collection of each.
     known: HashMap<String, String>,
     /// What the transaction at hand has added and removed.
-    added: Vec<(String, String)>,
+    added: HashMap<String, String>,
     removed: Vec<String>,
 }
 
 impl Letters {
     /// Of a reader that has none yet.
     pub(super) fn none(reader: &str) -> Self {
-        Self { reader: reader.to_owned(), known: HashMap::new(), added: Vec::new(), removed: Vec::new() }
+        Self { reader: reader.to_owned(), known: HashMap::new(), added: HashMap::new(), removed: Vec::new() }
     }
 
     /// Finds those that there are.
@@ -182,7 +182,7 @@ impl Letters {
 
     /// Whether a row may have a letter.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.known.contains_key(id) || self.added.iter().any(|(added, _)| added == id)
+        self.known.contains_key(id) || self.added.contains_key(id)
     }
 
     /// Writes letters.
@@ -213,7 +213,9 @@ impl Letters {
         }
         let keys: Vec<_> = ids.iter().map(|id| vec![Value::from(id.as_str())]).collect();
         transaction.delete(table, &keys).await?;
-        self.added.retain(|(added, _)| !ids.contains(added));
+        for id in &ids {
+            self.added.remove(id);
+        }
         self.removed.extend(ids);
         Ok(())
     }
@@ -226,7 +228,7 @@ impl Letters {
         collection: &str,
     ) -> Result<()> {
         let letters = self.known.iter();
-        let letters = letters.chain(self.added.iter().map(|(id, own)| (id, own)));
+        let letters = letters.chain(&self.added);
         let ids = letters.filter(|(_, own)| *own == collection).map(|(id, _)| id.clone()).collect();
         self.remove(transaction, table, ids).await
     }
@@ -236,7 +238,7 @@ impl Letters {
         for id in self.removed.drain(..) {
             self.known.remove(&id);
         }
-        self.known.extend(self.added.drain(..));
+        self.known.extend(self.added.drain());
     }
 
     /// The transaction was undone.

@@ -119,7 +119,8 @@ pub enum CdcEvent {
     },
 }
 
-/// Watches a running rule. It is called from the task that runs the rule and must not block.
+/// Watches a running rule. It is called from the task that runs the rule and must not block. A change is told when it was
+/// committed, and of a very large transaction before; one that is applied again is told again.
 pub trait CdcObserver: Send + Sync {
     /// Is told what happened.
     fn on(&self, event: CdcEvent);

@@ -78,8 +78,8 @@ pub(crate) fn log_kind(rule: &Rule, source: &End) -> Result<LogKind> {
     found.ok_or_else(|| Error::UnsupportedCapture { rule: rule.name.clone(), capture: rule.capture.name() })
 }
 
-/// Waits until a run of this process has come as far as the log of its source stands now; whether it has, as it may end
-/// before.
+/// Waits until a run of this process has come as far as the log of its source stands now; whether it has, as it may end or
+/// give way to another process before.
 pub(crate) async fn catch_up_with(shared: &Shared, rule: &Rule, (source, _): Ends) -> Result<bool> {
     let kind = log_kind(rule, &source)?;
     let head = log_of(&source, kind)?.head().await.map_err(Error::database_in("source log"))?;
@@ -87,7 +87,7 @@ pub(crate) async fn catch_up_with(shared: &Shared, rule: &Rule, (source, _): End
     let has_reached = |at: &Option<Position>| at.as_ref().is_some_and(|at| at.order >= head.order);
     tokio::select! {
         waited = reached.wait_for(has_reached) => Ok(waited.is_ok()),
-        () = shared.ended() => Ok(has_reached(&shared.reached().borrow())),
+        () = shared.gave_way() => Ok(has_reached(&shared.reached().borrow())),
     }
 }
 

@@ -121,10 +121,11 @@ impl Shared {
         drop(self.states.subscribe().wait_for(has_begun).await);
     }
 
-    /// Waits until the run has ended.
-    pub(super) async fn ended(&self) {
-        let has_ended = |state: &RunState| matches!(state, RunState::Stopped | RunState::Lost);
-        drop(self.states.subscribe().wait_for(has_ended).await);
+    /// Waits until another process runs the rule, or this run has ended.
+    pub(super) async fn gave_way(&self) {
+        let gave_way =
+            |state: &RunState| matches!(state, RunState::Standby | RunState::Stopped | RunState::Lost);
+        drop(self.states.subscribe().wait_for(gave_way).await);
     }
 
     pub(crate) fn tell(&self, event: CdcEvent) {

@@ -52,6 +52,11 @@ impl Watermarks {
         self.largest.is_some_and(|largest| position.order > largest)
     }
 
+    /// Whether every row of a table was copied at this position or behind it.
+    pub(super) fn have_copied(&self, table: &str, position: &Position) -> bool {
+        self.tables.get(table).is_some_and(|marks| marks.positions.iter().all(|mark| position.order <= *mark))
+    }
+
     /// Leaves out what the copy has seen of the changes of a transaction whose commit lies at a position.
     pub(super) async fn unseen(
         &self,

@@ -1,7 +1,7 @@
 //! Rules of mode `cdc` in the manager: streamed from start to stop, caught up by `sync`, copied anew, and removed.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
@@ -174,15 +174,12 @@ impl Manager {
         listener: Option<ProgressListener>,
         details: &mut Vec<CollectionStats>,
     ) -> Result<()> {
-        while let Some(stream) = self.running_stream(&rule.name) {
-            if catch_up_with(&stream.shared, rule, self.ends(rule)?).await? {
-                // What it does is counted as its own.
-                details.extend(
-                    stream.shared.stats().iter().map(|stats| CollectionStats::new(&stats.collection)),
-                );
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Some(stream) = self.running_stream(&rule.name)
+            && catch_up_with(&stream.shared, rule, self.ends(rule)?).await?
+        {
+            // What it does is counted as its own.
+            details.extend(stream.shared.stats().iter().map(|stats| CollectionStats::new(&stats.collection)));
+            return Ok(());
         }
         let shared = Shared::new(&rule.name, None);
         let ends = || self.ends(rule);

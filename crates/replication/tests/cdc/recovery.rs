@@ -47,11 +47,6 @@ async fn fault_1_an_idle_rule_lets_the_source_forget_its_log() {
     let pair = Pair::postgres_to_sqlite();
     let world =
         World::new(&pair, &[TABLE, "CREATE SCHEMA other", "CREATE TABLE other.busy (id BIGINT)"]).await;
-    // Tables of other schemas are none of the rule's.
-    world.manager.remove_rule("r").await.unwrap();
-    let rule =
-        json!({"name": "r", "source": "source", "target": "target", "mode": "cdc", "collections": ["items"]});
-    world.manager.add_rule(replication::Rule::from_json(rule).unwrap()).unwrap();
     world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
     let confirmed = "SELECT CAST(confirmed_flush_lsn - '0/0' AS BIGINT) AS at FROM pg_replication_slots
                      WHERE database = current_database()";
@@ -73,7 +68,8 @@ async fn fault_6_a_slot_that_was_invalidated_is_a_typed_error_and_resync_repairs
     let limits = "max_slot_wal_keep_size = 1MB\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n";
     let cluster = own_cluster(limits);
     let pair = Pair { source: Place::postgres_on(&cluster), target: Place::sqlite() };
-    let world = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a'), (2, 'b')"]).await;
+    let fill = "INSERT INTO items VALUES (1, 'a'), (2, 'b')";
+    let world = World::with(&pair, &[TABLE, fill], json!({"collections": ["items"]})).await;
     world.sync().await;
     run(world.target.as_ref(), &["INSERT INTO items VALUES (99, 'only here')"]).await;
     let lost = "SELECT wal_status FROM pg_replication_slots WHERE database = current_database()";
