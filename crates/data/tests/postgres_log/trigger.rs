@@ -196,12 +196,12 @@ async fn what_every_reader_has_acknowledged_is_deleted_and_the_last_reader_leave
     .await;
     source.trigger_log().remove(&first.name).await.unwrap();
     let triggers =
-        "SELECT string_agg(tgrelid::regclass::text, ' ') FROM pg_trigger WHERE tgname LIKE 'repl%'";
+        "SELECT string_agg(tgrelid::regclass::text, ' ') FROM pg_trigger WHERE tgname LIKE 'replicaverse%'";
     assert_eq!(source.value(triggers).await, Value::from("a a"), "nobody wants the triggers of b");
     source.trigger_log().remove(&second.name).await.unwrap();
     source.trigger_log().remove(&second.name).await.unwrap();
-    let left = "SELECT (SELECT count(*) FROM pg_class WHERE relname LIKE 'repl%')::int + (SELECT count(*) FROM pg_proc WHERE \
-                proname LIKE 'repl%')::int + (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'repl%')::int";
+    let left = "SELECT (SELECT count(*) FROM pg_class WHERE relname LIKE 'replicaverse%')::int + (SELECT count(*) FROM pg_proc WHERE \
+                proname LIKE 'replicaverse%')::int + (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'replicaverse%')::int";
     assert_eq!(source.value(left).await, Value::Int32(0));
     assert_eq!(source.trigger_log().status(&second.name).await.unwrap(), None);
 }

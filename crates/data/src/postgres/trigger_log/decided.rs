@@ -1,28 +1,29 @@
 //! Up to which number every change is known: its transaction has ended, so that nothing can appear before it any more.
 //!
-//! Numbers are given when rows are changed, and appear when transactions end, so that they appear out of order. A number
-//! was given to a transaction that had begun by then. So once every transaction has ended that had begun when a number
-//! was the last one, all up to it are decided: what does not appear then was rolled back.
+//! Numbers are given when rows are changed, and appear when transactions end, so that they appear out of order. Whoever is
+//! given a number holds a lock on the table of changes before, and until its transaction has ended and can be seen. So
+//! once none of those holds the lock any more that held it when a number was the last one, all up to it are decided:
+//! what does not appear then was rolled back. The transactions of a snapshot would not do in place of the locks, as it
+//! does not tell of those that began after the last one that ended.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use wire::{Connection, Param};
 
 use super::objects::Objects;
 use super::value;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// Whether all numbers appear is looked up for so many at the most.
 const LOOKED_UP: u64 = 10_000;
 /// So many barriers are kept at the most.
 const MOST_BARRIERS: usize = 64;
 
-/// A number that was the last one while these transactions were the latest.
-#[derive(Debug, Clone, Copy)]
+/// A number that was the last one while these transactions were writing changes.
+#[derive(Debug)]
 struct Barrier {
     number: u64,
-    /// The first transaction that had not begun.
-    next_transaction: u64,
+    writers: HashSet<String>,
 }
 
 /// The numbers that are decided, and those that are waited for.
@@ -44,22 +45,18 @@ impl Decided {
             self.barriers.clear();
             return Ok(position);
         }
-        // The order matters: the transactions are looked at after the number.
-        let sql =
-            "SELECT txid_snapshot_xmin(s) || ' ' || txid_snapshot_xmax(s) FROM txid_current_snapshot() AS s";
-        let unknown =
-            || Error::new(ErrorKind::Internal, "the server told its transactions in an unknown form");
-        let text = value(connection, sql, &[]).await?.ok_or_else(unknown)?;
-        let (oldest, next) = text.split_once(' ').ok_or_else(unknown)?;
-        let oldest: u64 = oldest.parse().map_err(|_| unknown())?;
-        let next_transaction: u64 = next.parse().map_err(|_| unknown())?;
+        // The order matters: the writers are looked at after the number.
+        let writers = writers(connection, objects).await?;
+        for barrier in &mut self.barriers {
+            barrier.writers.retain(|writer| writers.contains(writer));
+        }
         if self.barriers.back().is_none_or(|last| last.number < number) && self.barriers.len() < MOST_BARRIERS
         {
-            self.barriers.push_back(Barrier { number, next_transaction });
+            self.barriers.push_back(Barrier { number, writers });
         }
         let mut decided = position;
-        while let Some(barrier) = self.barriers.front().copied()
-            && barrier.next_transaction <= oldest
+        while let Some(barrier) = self.barriers.front()
+            && barrier.writers.is_empty()
         {
             decided = decided.max(barrier.number);
             self.barriers.pop_front();
@@ -88,4 +85,15 @@ impl Decided {
         let number = value(connection, &sql, &parameters).await?;
         Ok(number.and_then(|number| number.parse().ok()).unwrap_or(position))
     }
+}
+
+/// The transactions that have written changes and have not ended, prepared ones included.
+async fn writers(connection: &mut Connection, objects: &Objects) -> Result<HashSet<String>> {
+    let sql = "
+        SELECT virtualtransaction FROM pg_locks
+        WHERE locktype = 'relation' AND relation = $1::text::regclass AND mode = 'RowExclusiveLock' AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND pid IS DISTINCT FROM pg_backend_pid()";
+    let result = connection.query(sql, &[Param::text(objects.changes())]).await?;
+    result.rows.iter().map(|row| Ok(row.get_str(0)?.unwrap_or_default().to_owned())).collect()
 }
