@@ -156,6 +156,7 @@ describe('a dead master', () => {
     await primary.kill();
     await eventually(() => refusals.length > 0, { deadlineMs: 20_000 });
     expect(refusals[0]?.reason).toMatch(/no connected standby/);
+    manager.setAutoFailover('p', null);
     await Promise.all(primary.standbys.map((standby) => standby.start()));
     await eventually(() => manager.getReplicaStatus('p').filter(({ status }) => status === 'connected').length === 2);
     await expect(manager.promoteToMaster('p', 'standby_1')).rejects.toMatchObject({ code: 'ERR_REPLICA_BEHIND' });
