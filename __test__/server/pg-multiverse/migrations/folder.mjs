@@ -48,7 +48,7 @@ export async function withMigrations(servers, config, use) {
 /** @param {Record<string, { uri: string, schemas: string[], max?: number }>} servers */
 export function clustersOf(servers) {
   return Object.fromEntries(
-    Object.entries(servers).map(([id, { uri, schemas, max = 5 }]) => [id, { schemas, primary: addressOf(uri), connectionPool: { min: 0, max } }]),
+    Object.entries(servers).map(([id, { uri, schemas, max = 5 }], at) => [id, { schemas, primary: addressOf(uri), connectionPool: { min: 0, max }, priority: 100 - at }]),
   );
 }
 
