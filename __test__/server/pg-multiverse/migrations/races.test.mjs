@@ -1,7 +1,8 @@
 // Several runners at one time.
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { PgMultiverse } from 'replicaverse/pg-multiverse';
 import { eventually, startPostgres } from '../../../support/index.mjs';
-import { migration, withMigrations } from './folder.mjs';
+import { clustersOf, migration, silent, withMigrations } from './folder.mjs';
 
 /** @type {Awaited<ReturnType<typeof startPostgres>>} */
 let server;
@@ -28,14 +29,20 @@ it('two migrators never race, nor deadlock on CREATE INDEX CONCURRENTLY', async 
     ran.push('column');
     await query('ALTER TABLE items ADD COLUMN at timestamptz');
   });
-  const runner = () =>
-    withMigrations(clusters, { createSchemas: true }, async (db) => {
+  const runners = /** @type {PgMultiverse[]} */ ([]);
+  try {
+    for (let runner = 0; runner < RUNNERS; runner += 1) {
+      const db = new PgMultiverse({ enableMigrations: true, migrations: { migrationsPath: '/nonexistent', logger: silent, createSchemas: true } });
+      await db.initialize(clustersOf(clusters));
       for (const each of [table, index, column]) db.addMigration(each);
-      return db.migrate();
-    });
-  const statuses = await Promise.all(Array.from({ length: RUNNERS }, runner));
+      runners.push(db);
+    }
+    const statuses = await Promise.all(runners.map((db) => db.migrate()));
+    for (const status of statuses) expect(status).toMatchObject({ appliedMigrations: 3, pendingMigrations: 0, failedMigrations: 0 });
+  } finally {
+    await Promise.all(runners.map((db) => db.close()));
+  }
   expect(ran).toEqual(['table', 'index', 'column']);
-  for (const status of statuses) expect(status).toMatchObject({ appliedMigrations: 3, pendingMigrations: 0, failedMigrations: 0 });
   await withMigrations(clusters, {}, async (db) => {
     const { rows } = await db.query('SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = $1::regclass', ['app.items_name']);
     expect(rows).toEqual([{ valid: true }]);

@@ -22,6 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
     SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings \
     WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')";
+/// Drops the portal of the statement before it, which would keep its snapshot until the transaction ends, and has none
+/// itself.
+const DROP_SNAPSHOT: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
 const NAME: &str = "SELECT pg_catalog.set_config('application_name', $1, true)";
 const TRY: &str = "SELECT pg_catalog.pg_try_advisory_xact_lock($1::int4, $2::int4)::text";
 const HOLDER: &str = "SELECT a.pid::text, a.usename::text, a.application_name, a.client_addr::text, \
@@ -74,7 +77,7 @@ impl ClusterLock {
     /// Makes sure that the lock is still held.
     pub(crate) async fn check(&self) -> Result<(), Error> {
         let cluster = || self.database.cluster().to_string();
-        match self.database.run("SELECT 1", &[]).await {
+        match self.database.run(DROP_SNAPSHOT, &[]).await {
             Ok(_) => Ok(()),
             Err(source) => Err(Error::LockLost { cluster: cluster(), source }),
         }
@@ -99,6 +102,7 @@ async fn try_lock(database: &Database, key: &str, runner: &str) -> Result<bool, 
     let name = format!("migrations: {runner}");
     database.query(WHAT, NAME, &[Some(&name)]).await?;
     let rows = database.query(WHAT, TRY, &[Some(SPACE), Some(key)]).await?;
+    database.query(WHAT, DROP_SNAPSHOT, &[]).await?;
     Ok(first(&rows) == Some("true"))
 }
 
