@@ -30,6 +30,7 @@ export type ErrorKind =
   | 'Capture'
   | 'LogLost'
   | 'Stopped'
+  | 'Migration'
   | 'Unsupported'
   | 'Closed'
   | 'Internal';

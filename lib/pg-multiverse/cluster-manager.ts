@@ -8,6 +8,7 @@ import { type ClusterFigures, EngineClient } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
 import { HealthMonitor } from './health-monitor.js';
 import { type ClusterHealth, type SystemMetrics, systemMetrics } from './metrics.js';
+import { MIGRATION_TARGET, type MigrationTarget } from './migrations/migration-runs.js';
 import { PooledClient } from './pooled-client.js';
 import { QueryRunner, readNumber } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
@@ -199,6 +200,11 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     running.monitor.stop();
     await running.engine.close();
     this.#tell('closed');
+  }
+
+  /** @internal What migrations run on. */
+  [MIGRATION_TARGET](): MigrationTarget {
+    return this.#require();
   }
 
   #require(): Running {

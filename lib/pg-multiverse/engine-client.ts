@@ -1,5 +1,5 @@
 // The way to the native engine: requests are gathered and sent together, outcomes are settled a few milliseconds at a time.
-import type { NativeMultiverse } from '../../native.js';
+import type { NativeMigrator, NativeMultiverse } from '../../native.js';
 import { closedError, configError } from '../errors.js';
 import { native } from '../native.js';
 import { errorOfThrown } from './failures.js';
@@ -250,6 +250,12 @@ export class EngineClient implements EndListener {
   /** Asks every server for a sign of life. */
   async health(): Promise<ServerSign[]> {
     return JSON.parse(await this.#ask(() => this.#engine.health())) as ServerSign[];
+  }
+
+  /** Prepares migrations on this engine's connections. */
+  migrator(settings: string, migrations: string, host: (text: string) => Promise<string>): NativeMigrator {
+    if (this.#closing !== undefined) throw closedError('the connection pool is closed');
+    return new native.NativeMigrator(this.#engine, settings, migrations, host);
   }
 
   /** Closes all connections; queries on their way fail. */

@@ -56,7 +56,7 @@ const FIELDS = [
 ] as const;
 
 /** The fields of the server's message. */
-type ServerReport = { length: number } & { [field in (typeof FIELDS)[number]]?: string | null };
+export type ServerReport = { length: number } & { [field in (typeof FIELDS)[number]]?: string | null };
 
 /** What the native core tells of a failure; see src/multiverse/failure.rs. */
 interface Failure {

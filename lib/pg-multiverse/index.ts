@@ -5,6 +5,7 @@ export { ClusterManager, type ClusterManagerEvents, type ClusterState } from './
 export { ConnectionPool, type ConnectionPoolEvents, type ConnectionPoolMetrics, type ServerPoolConfig } from './connection-pool.js';
 export { DatabaseError } from './failures.js';
 export type { ClusterHealth, ClusterMetrics, SystemMetrics } from './metrics.js';
+export * from './migrations/index.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
 export { type ClientQueryOptions, PooledClient } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';

@@ -6,6 +6,10 @@ import { ClusterManager, type ClusterManagerEvents } from './cluster-manager.js'
 import type { ClusterManagerConfig, ClustersConfig, SchemaOptions, ValidationResult } from './config-types.js';
 import { checkClusters, ClusterFile } from './cluster-file.js';
 import type { ClusterHealth, SystemMetrics } from './metrics.js';
+import { MigrationManager } from './migrations/migration-manager.js';
+import type { NewMigration } from './migrations/migration-folder.js';
+import { MIGRATION_TARGET, type MigrationTarget } from './migrations/migration-runs.js';
+import type { Migration, MigrationConfig, MigrationExecutionOptions, MigrationRollbackOptions, MigrationStatus } from './migrations/types.js';
 import type { PooledClient } from './pooled-client.js';
 import type { QueryStream } from './query-stream.js';
 import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
@@ -17,6 +21,10 @@ export interface MultiClusterConfig {
   cluster?: ClusterManagerConfig;
   /** Whether `getMetrics` tells figures; it does by default. */
   enableMetrics?: boolean;
+  /** Whether `initialize` loads migrations; it does not by default. */
+  enableMigrations?: boolean;
+  /** What concerns migrations. */
+  migrations?: MigrationConfig;
   /** A JSON file with the clusters. It is watched: a change is applied while queries run. */
   configPath?: string;
 }
@@ -51,6 +59,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   #file: ClusterFile | undefined = undefined;
   #clusters: ClustersConfig | undefined = undefined;
   #isInitializing = false;
+  #migrations: MigrationManager | undefined = undefined;
 
   constructor(config: MultiClusterConfig = {}) {
     super();
@@ -85,17 +94,27 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     this.#isInitializing = true;
     try {
       const chosen = clusters ?? (await this.#loadFile());
+      await this.#loadMigrations();
       await this.#manager.initialize(chosen);
       this.#clusters = chosen;
       this.#file?.watch();
     } catch (error) {
       this.#file?.close();
       this.#file = undefined;
+      this.#migrations = undefined;
       throw error;
     } finally {
       this.#isInitializing = false;
     }
     this.#tell('initialized', { clusters: Object.keys(this.#clusters), schemas: schemasOf(this.#clusters) });
+  }
+
+  /** Before anything is connected to: a file that cannot be loaded stops everything. */
+  async #loadMigrations(): Promise<void> {
+    if (this.#config.enableMigrations !== true) return;
+    const migrations = new MigrationManager(this, this.#config.migrations);
+    await migrations.initialize();
+    this.#migrations = migrations;
   }
 
   async #loadFile(): Promise<ClustersConfig> {
@@ -171,6 +190,57 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     return this.#manager.healthCheck();
   }
 
+  /**
+   * Applies pending migrations.
+   *
+   * @throws a {@link MigrationError} with the failures, unless `continueOnError` passes them over.
+   */
+  async migrate(options?: MigrationExecutionOptions): Promise<MigrationStatus> {
+    return this.#requireMigrations().migrate(options);
+  }
+
+  /** Takes migrations back: the last at each schema, or all after a version. */
+  async rollback(options?: MigrationRollbackOptions): Promise<MigrationStatus> {
+    return this.#requireMigrations().rollback(options);
+  }
+
+  /** Counts what is applied and pending. */
+  async getMigrationStatus(): Promise<MigrationStatus> {
+    return this.#requireMigrations().getStatus();
+  }
+
+  /** Makes a file for a new migration; gives its path. */
+  async createMigration(name: string, options: NewMigration): Promise<string> {
+    return this.#requireMigrations().createMigration(name, options);
+  }
+
+  /** All migrations in the order of their versions. */
+  getMigrations(): Migration[] {
+    return this.#requireMigrations().getMigrations();
+  }
+
+  /** Adds a migration, in place of one of the same version. */
+  addMigration(migration: Migration): void {
+    this.#requireMigrations().addMigration(migration);
+  }
+
+  /** The manager of migrations, which tells of each of them; `undefined` where they are not enabled. */
+  getMigrationManager(): MigrationManager | undefined {
+    return this.#migrations;
+  }
+
+  /** @internal What migrations run on. */
+  [MIGRATION_TARGET](): MigrationTarget {
+    this.#require();
+    return this.#manager[MIGRATION_TARGET]();
+  }
+
+  #requireMigrations(): MigrationManager {
+    this.#require();
+    if (this.#migrations === undefined) throw configError('Migrations not enabled. Set enableMigrations: true in config.');
+    return this.#migrations;
+  }
+
   /** What is wrong with the configuration in force, and what is doubtful. */
   validateConfig(): ValidationResult {
     return checkClusters(this.#require());
@@ -182,7 +252,10 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     this.#clusters = undefined;
     this.#file?.close();
     this.#file = undefined;
+    const migrations = this.#migrations;
+    this.#migrations = undefined;
     await this.#manager.close();
+    await migrations?.close();
     this.#tell('closed');
   }
 

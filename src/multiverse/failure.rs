@@ -72,6 +72,12 @@ pub(super) fn malformed_text() -> String {
     })
 }
 
+/// The fields of a server's error as JSON.
+pub(super) fn server_report(error: &ServerError) -> serde_json::Value {
+    // Text and numbers always have a JSON form.
+    serde_json::to_value(Report::of(error)).unwrap_or_default()
+}
+
 fn written(failure: &Failure<'_>) -> String {
     // Text, numbers and lists of text always have a JSON form.
     serde_json::to_string(failure).unwrap_or_default()

@@ -6,6 +6,7 @@
 mod answer;
 mod cell;
 mod failure;
+pub mod migration;
 mod outbox;
 mod pack;
 mod parcel;
@@ -44,7 +45,7 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 /// Clusters, their pools, and queries on their way. Configurations come, and reports leave, as JSON text.
 #[napi]
 pub struct NativeMultiverse {
-    engine: Engine,
+    engine: Arc<Engine>,
     outbox: Arc<Outbox>,
     definitions: Mutex<Definitions>,
     written: Arc<Written>,
@@ -74,7 +75,7 @@ impl NativeMultiverse {
         let engine = Engine::start(clusters, settings, Box::new(move || flushed.flush()))
             .map_err(|error| failed(&error))?;
         let (definitions, streams) = (Mutex::default(), Mutex::default());
-        Ok(Self { engine, outbox, definitions, written: Arc::default(), streams })
+        Ok(Self { engine: Arc::new(engine), outbox, definitions, written: Arc::default(), streams })
     }
 
     /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns.
@@ -85,6 +86,11 @@ impl NativeMultiverse {
         let submissions = read.map_err(|error| napi::Error::from_reason(error.to_string()))?;
         self.engine.submit(submissions.into_iter().map(|submission| self.request(submission)).collect());
         Ok(())
+    }
+
+    /// The engine, for what else runs on its connections.
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     fn request(&self, submission: Submission) -> Request {

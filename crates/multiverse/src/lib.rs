@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod health;
 mod metrics;
+pub mod migration;
 mod pool;
 mod request;
 pub mod route;

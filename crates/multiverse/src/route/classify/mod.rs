@@ -11,6 +11,7 @@ mod statement;
 mod tree;
 
 use indexmap::IndexSet;
+use pg_query::protobuf::ParseResult;
 
 use self::collect::{Collector, Findings};
 use crate::route::verdict::{Access, StatementKind, Verdict};
@@ -27,6 +28,18 @@ const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 160 << 10 } else { 16
 
 /// The stack that is needed whatever the text.
 const LEAST_STACK: usize = 768 << 10;
+
+/// Reads the syntax tree of a text; `None` if it is not SQL, or nested so deeply that it is not parsed. The tree is read and
+/// dropped where the stack is deep enough for it.
+pub(crate) fn with_syntax_tree<T: Send>(sql: &str, read: impl FnOnce(ParseResult) -> T + Send) -> Option<T> {
+    let depth = nesting::depth_bound(sql).filter(|depth| *depth <= DEEPEST && sql.len() <= LONGEST)?;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(LEAST_STACK + depth * STACK_PER_LEVEL)
+            .spawn_scoped(scope, || parse::parse(sql, 0).map(read));
+        thread.ok().and_then(|thread| thread.join().ok()).flatten()
+    })
+}
 
 /// Tells what a text is.
 #[must_use]

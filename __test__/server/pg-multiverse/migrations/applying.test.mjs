@@ -1,0 +1,214 @@
+// Applying migrations on several clusters and taking them back: what is recorded, told and refused.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startPostgres } from '../../../support/index.mjs';
+import { migration, silent, withMigrations } from './folder.mjs';
+
+/** @type {Awaited<ReturnType<typeof startPostgres>>} */
+let server;
+/** @type {Record<string, { uri: string, schemas: string[] }>} */
+let clusters;
+let number = 0;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.remove());
+
+beforeEach(async () => {
+  number += 1;
+  const make = (/** @type {string} */ name) => server.createDatabase(`${name}_${number}`);
+  const [eu, us] = [await make('eu'), await make('us')];
+  clusters = { eu: { uri: eu, schemas: ['app', 'billing'] }, us: { uri: us, schemas: ['app'] } };
+});
+
+/**
+ * @param {any[]} migrations
+ * @param {(db: any, manager: any) => Promise<any>} use
+ * @param {object} [config]
+ */
+const run = (migrations, use, config = {}) =>
+  withMigrations(clusters, { createSchemas: true, ...config }, async (db, manager) => {
+    for (const each of migrations) db.addMigration(each);
+    return use(db, manager);
+  });
+
+const rows = async (/** @type {any} */ db, /** @type {string} */ clusterId, /** @type {string} */ sql, /** @type {unknown[]} */ values = []) =>
+  (await db.query(sql, values, { clusterId, operation: 'write' })).rows;
+
+describe('migrations', () => {
+  it('run in each schema of each cluster, in their order, and are recorded there', async () => {
+    const seen = /** @type {string[]} */ ([]);
+    const first = migration('20260101000000_first', async (context) => {
+      seen.push(`${context.version} ${context.schema}@${context.cluster}`);
+      await context.query('CREATE TABLE items (id int)');
+      const { rows: paths } = await context.query('SELECT $1::text AS given, current_schema() AS schema', ['x']);
+      expect(paths).toEqual([{ given: 'x', schema: context.schema }]);
+    }, { targetSchemas: ['app', 'billing'] });
+    const second = migration('20260102000000_second', 'CREATE TABLE orders ()', { targetClusters: ['us'] });
+    await run([second, first], async (db) => {
+      const status = await db.migrate();
+      expect(seen).toEqual(['app@eu', 'billing@eu', 'app@us'].map((place) => `20260101000000_first ${place}`));
+      expect(status).toEqual({
+        totalMigrations: 2,
+        appliedMigrations: 4,
+        pendingMigrations: 0,
+        failedMigrations: 0,
+        bySchema: {
+          app: { applied: 3, pending: 0, failed: 0, lastApplied: '20260102000000_second' },
+          billing: { applied: 1, pending: 0, failed: 0, lastApplied: '20260101000000_first' },
+        },
+        byCluster: {
+          eu: { applied: 2, pending: 0, failed: 0, lastApplied: '20260101000000_first' },
+          us: { applied: 2, pending: 0, failed: 0, lastApplied: '20260102000000_second' },
+        },
+      });
+      const recorded = await rows(db, 'us', 'SELECT version, name, schema_name, cluster_id, batch FROM public.pg_multiverse_migrations ORDER BY version');
+      expect(recorded).toEqual([
+        { version: '20260101000000_first', name: 'first', schema_name: 'app', cluster_id: 'us', batch: 1 },
+        { version: '20260102000000_second', name: 'second', schema_name: 'app', cluster_id: 'us', batch: 1 },
+      ]);
+      expect(await rows(db, 'eu', "SELECT table_schema FROM information_schema.tables WHERE table_name = 'items' ORDER BY 1")).toEqual([{ table_schema: 'app' }, { table_schema: 'billing' }]);
+      expect(await rows(db, 'eu', 'SELECT 1 FROM pg_multiverse_migration_locks')).toEqual([]);
+      await db.migrate();
+      expect(seen).toHaveLength(3);
+    });
+  });
+
+  it('are taken back last first, and tell what happens', async () => {
+    const down = /** @type {string[]} */ ([]);
+    const reversible = (/** @type {string} */ version) => migration(version, 'SELECT 1', { targetSchemas: ['billing'], down: async (/** @type {any} */ { version: taken }) => void down.push(taken) });
+    await run([reversible('1_a'), reversible('2_b'), reversible('3_c')], async (db, manager) => {
+      const told = /** @type {any[]} */ ([]);
+      for (const event of ['migrationStarted', 'migrationCompleted', 'rollbackStarted', 'rollbackCompleted']) manager.on(event, (/** @type {any} */ { version }) => told.push(`${event} ${version}`));
+      await db.migrate({ targetVersion: '2_b' });
+      expect(told).toEqual(['migrationStarted 1_a', 'migrationCompleted 1_a', 'migrationStarted 2_b', 'migrationCompleted 2_b']);
+      await db.migrate();
+      await db.rollback();
+      expect(down).toEqual(['3_c']);
+      const status = await db.rollback({ targetVersion: '0' });
+      expect(down).toEqual(['3_c', '2_b', '1_a']);
+      expect(status.bySchema.billing).toEqual({ applied: 0, pending: 3, failed: 0 });
+      expect(told.slice(-2)).toEqual(['rollbackStarted 1_a', 'rollbackCompleted 1_a']);
+    });
+  });
+
+  it('that fail leave nothing behind, and the call rejects with what they threw', async () => {
+    const boom = new Error('boom');
+    const failing = migration('2_b', async (context) => {
+      await context.query('CREATE TABLE left_behind ()');
+      throw boom;
+    }, { targetSchemas: ['billing'] });
+    const refused = migration('1_a', 'CREATE TABLE t (id int); SELECT * FROM nowhere', { targetSchemas: ['billing'] });
+    await run([failing], async (db, manager) => {
+      const told = /** @type {any[]} */ ([]);
+      manager.on('migrationFailed', (/** @type {any} */ event) => told.push(event.error));
+      const error = await db.migrate().catch((/** @type {any} */ thrown) => thrown);
+      expect(error).toMatchObject({ name: 'MigrationError', code: 'ERR_MIGRATION_FAILED', failures: [{ version: '2_b', name: 'b', schema: 'billing', cluster: 'eu' }] });
+      expect(error.failures[0].error).toBe(boom);
+      expect(error.cause).toBe(boom);
+      expect(told).toEqual([boom]);
+      expect(await rows(db, 'eu', "SELECT to_regclass('billing.left_behind') AS found")).toEqual([{ found: null }]);
+      expect((await db.getMigrationStatus()).failedMigrations).toBe(1);
+    });
+    await run([refused], async (db) => {
+      const error = await db.migrate().catch((/** @type {any} */ thrown) => thrown);
+      expect(error.failures[0].error).toMatchObject({ code: '42P01' });
+    });
+  });
+
+  it('go on over a failure if they may, and the failed one is applied later', async () => {
+    let isBroken = true;
+    const second = migration('2_b', async (context) => void (await context.query(isBroken ? 'nonsense' : 'SELECT 1')), { targetSchemas: ['billing'] });
+    const others = ['1_a', '3_c'].map((version) => migration(version, 'SELECT 1', { targetSchemas: ['billing'] }));
+    const dependent = migration('4_d', 'SELECT 1', { targetSchemas: ['billing'], dependencies: ['2_b'] });
+    await run([...others, second, dependent], async (db) => {
+      const status = await db.migrate({ continueOnError: true });
+      expect(status).toMatchObject({ appliedMigrations: 2, pendingMigrations: 2, failedMigrations: 1 });
+      isBroken = false;
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 4, pendingMigrations: 0, failedMigrations: 0 });
+    });
+  });
+
+  it('are refused out of order, without their dependencies, and in circles', async () => {
+    const one = (/** @type {string} */ version, more = {}) => migration(version, 'SELECT 1', { targetSchemas: ['billing'], ...more });
+    await run([one('2_b')], (db) => db.migrate());
+    await run([one('1_a'), one('2_b')], (db) => expect(db.migrate()).rejects.toThrow('Migration 1_a is out of order on billing@eu: 2_b was applied before it'));
+    await run([one('1_a'), one('2_b')], async (db) => expect((await db.migrate()).appliedMigrations).toBe(2), { allowOutOfOrder: true });
+    await run([one('2_b'), one('3_c', { dependencies: ['0_x'] })], (db) => expect(db.migrate()).rejects.toThrow('Migration 3_c depends on missing migration: 0_x'));
+    await run([one('2_b'), one('5_e', { dependencies: ['4_d'] }), one('4_d')], (db) => expect(db.migrate({ targetVersion: '2_b' })).resolves.toBeDefined());
+    const circle = [one('6_f', { dependencies: ['7_g'] }), one('7_g', { dependencies: ['6_f'] })];
+    await run(circle, (db) => expect(db.migrate()).rejects.toMatchObject({ code: 'ERR_MIGRATION_DEPENDENCY', message: expect.stringContaining('6_f -> 7_g -> 6_f') }));
+  });
+
+  it('wait for dependencies on other clusters when they run side by side', async () => {
+    const order = /** @type {string[]} */ ([]);
+    const slow = migration('1_a', async ({ cluster, query }) => {
+      await query('SELECT pg_sleep(0.2)');
+      order.push(`1_a ${cluster}`);
+    });
+    const late = migration('2_b', async ({ cluster }) => void order.push(`2_b ${cluster}`), { targetSchemas: ['billing'], dependencies: ['1_a'] });
+    await run([slow, late], (db) => db.migrate({ parallel: true, maxParallel: 4 }));
+    expect(order.slice(0, 2).sort()).toEqual(['1_a eu', '1_a us']);
+    expect(order[2]).toBe('2_b eu');
+  });
+
+  it('show their plan in a dry run and change nothing but the control tables', async () => {
+    await run([migration('1_a', 'CREATE TABLE t ()')], async (db) => {
+      const { plan, pendingMigrations } = await db.migrate({ dryRun: true });
+      expect(pendingMigrations).toBe(2);
+      expect(plan).toEqual(['eu', 'us'].map((cluster) => ({ version: '1_a', name: 'a', schema: 'app', cluster, direction: 'up', transaction: true })));
+      expect(await rows(db, 'us', "SELECT to_regclass('public.pg_multiverse_migrations')::text AS table, to_regnamespace('app') AS schema")).toEqual([{ table: 'pg_multiverse_migrations', schema: null }]);
+    });
+  });
+
+  it('are applied on all clusters or on none if they are atomic', async () => {
+    const atomic = (/** @type {(context: any) => Promise<void>} */ up) => migration('1_a', up, { atomic: true });
+    await run([atomic(async ({ cluster, query }) => void (await query(cluster === 'us' ? 'SELECT * FROM nowhere' : 'CREATE TABLE t ()')))], async (db) => {
+      await expect(db.migrate()).rejects.toMatchObject({ failures: [{ cluster: 'eu' }, { cluster: 'us' }] });
+      expect(await rows(db, 'eu', "SELECT to_regclass('app.t') AS found")).toEqual([{ found: null }]);
+    });
+    await run([atomic(async ({ query }) => void (await query('CREATE TABLE t ()')))], async (db) => {
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 2, failedMigrations: 0 });
+      for (const cluster of ['eu', 'us']) expect(await rows(db, cluster, 'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()')).toEqual([]);
+    });
+  });
+
+  it('that a runner had prepared when it died are settled as the deciding cluster says', async () => {
+    const atomic = migration('1_a', 'CREATE TABLE t ()', { atomic: true });
+    const later = migration('2_b', async ({ query, cluster }) => void (await query(cluster === 'us' ? 'CREATE TABLE u ()' : 'SELECT 1')), { atomic: true });
+    await run([atomic], (db) => db.migrate());
+    await run([atomic, later], async (db) => {
+      // The second cluster prepared and the first never committed: the transaction must be rolled back.
+      const hash = async (/** @type {string} */ text) => (await rows(db, 'us', "SELECT left(encode(sha256($1::bytea), 'hex'), 16) AS hash", [Buffer.from(text)]))[0].hash;
+      const [table, decider, version] = [await hash('pg_multiverse_migrations'), await hash('eu'), await hash('2_b')];
+      const client = await db.getConnection({ clusterId: 'us' });
+      await client.query(`BEGIN; CREATE TABLE app.u (); PREPARE TRANSACTION 'replicaverse-migration:${table}:${decider}:up:${version}:1'`);
+      client.release();
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 4 });
+      expect(await rows(db, 'us', 'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()')).toEqual([]);
+    });
+  });
+
+  it('are marked, and begin from a baseline, without running', async () => {
+    const ran = /** @type {string[]} */ ([]);
+    const one = (/** @type {string} */ version) => migration(version, async () => void ran.push(version), { targetSchemas: ['billing'] });
+    await run([one('1_a'), one('2_b'), one('3_c')], async (db, manager) => {
+      expect(await manager.baseline({ version: '2_b' })).toMatchObject({ appliedMigrations: 2, pendingMigrations: 1 });
+      await db.migrate();
+      expect(ran).toEqual(['3_c']);
+      expect(await manager.mark({ version: '3_c', as: 'pending' })).toMatchObject({ appliedMigrations: 2, pendingMigrations: 1 });
+    });
+  });
+
+  it('are refused where they are not enabled, not complete, or for names that nobody has', async () => {
+    await run([], async (db) => {
+      expect(() => db.addMigration({ ...migration('1_a', ''), version: '' })).toThrow('Migration version is required');
+      expect(() => db.addMigration({ ...migration('1_a', ''), targetSchemas: [] })).toThrow('Migration must target at least one schema');
+      expect(() => db.addMigration({ ...migration('1_a', ''), down: undefined })).toThrow('Migration down function is required');
+      await expect(db.migrate({ targetSchemas: ['x'] })).rejects.toThrow('No cluster configured for schema: x');
+      await expect(db.migrate({ targetClusters: ['x'] })).rejects.toThrow('Cluster not found: x');
+    });
+    await expect(run([], async () => undefined, { lockTimout: 5 })).rejects.toThrow('migrations.lockTimout: there is no such option');
+    await expect(run([], async () => undefined, { logger: silent })).resolves.toBeUndefined();
+  });
+});

@@ -1,0 +1,137 @@
+// Migrations outside of a transaction: what is known when they stop half-way, and how they go on.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { eventually, startPostgres } from '../../../support/index.mjs';
+import { migration, withFolder, withMigrations } from './folder.mjs';
+
+/** @type {Awaited<ReturnType<typeof startPostgres>>} */
+let server;
+/** @type {Record<string, { uri: string, schemas: string[] }>} */
+let clusters;
+let number = 0;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.remove());
+beforeEach(async () => {
+  number += 1;
+  clusters = { main: { uri: await server.createDatabase(`outside_${number}`), schemas: ['public'] } };
+});
+
+const one = (/** @type {any} */ up, more = {}) => migration('1_a', up, { targetSchemas: ['public'], ...more });
+const tables = async (/** @type {any} */ db) =>
+  (await db.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 't_' ORDER BY 1", [], { operation: 'write' })).rows.map((/** @type {any} */ row) => row.tablename);
+
+it('a function that begins and commits itself keeps what it committed, and is known to be half-done', async () => {
+  let isBroken = true;
+  const own = one(async (/** @type {any} */ { query }) => {
+    await query('CREATE TABLE IF NOT EXISTS t1 ()');
+    await query('BEGIN');
+    await query('CREATE TABLE IF NOT EXISTS t2 ()');
+    await query('COMMIT');
+    await query('BEGIN');
+    await query('CREATE TABLE t3 ()');
+    if (isBroken) throw new Error('half-way');
+    await query('COMMIT');
+  });
+  await withMigrations(clusters, {}, async (db, manager) => {
+    db.addMigration(own);
+    await expect(db.migrate()).rejects.toThrow('half-way');
+    expect(await tables(db)).toEqual(['t1', 't2']);
+    expect(await manager.getStates()).toMatchObject([{ version: '1_a', state: 'broken', message: expect.stringContaining('half-way') }]);
+    await expect(db.migrate()).rejects.toMatchObject({ code: 'ERR_MIGRATION_HALF_DONE', message: expect.stringContaining('--resume') });
+    isBroken = false;
+    expect(await db.migrate({ resume: true })).toMatchObject({ appliedMigrations: 1, failedMigrations: 0 });
+    expect(await tables(db)).toEqual(['t1', 't2', 't3']);
+  });
+});
+
+it('a migration that is one transaction cannot leave it', async () => {
+  await withMigrations(clusters, {}, async (db) => {
+    db.addMigration(one('VACUUM', { atomic: true, targetSchemas: ['public'] }));
+    expect(await db.migrate()).toMatchObject({ appliedMigrations: 1 });
+  });
+});
+
+it('SQL without a transaction goes on after the last statement that has run', async () => {
+  const file = (/** @type {string} */ third) => `-- schemas: public
+-- no-transaction
+-- up
+CREATE TABLE t1 (a int);
+INSERT INTO t1 VALUES (1), (1);
+CREATE UNIQUE INDEX CONCURRENTLY t1_a ON t1 (a);
+${third}
+`;
+  const migrate = (/** @type {string} */ third, options = {}) =>
+    withFolder({ '1_a.sql': file(third) }, (migrationsPath) => withMigrations(clusters, { migrationsPath, validateChecksums: false }, (db) => db.migrate(options)));
+  const error = await migrate('CREATE TABLE t2 ();').catch((thrown) => thrown);
+  expect(error.failures[0].error.message).toContain('1_a.sql:6: could not create unique index');
+  await withMigrations(clusters, {}, async (db) => {
+    expect((await db.query('SELECT statement, state FROM replicaverse_migration_state')).rows).toEqual([{ statement: 2, state: 'broken' }]);
+    await db.query('DELETE FROM t1 WHERE ctid NOT IN (SELECT min(ctid) FROM t1)');
+  });
+  expect(await migrate('CREATE TABLE t2 ();', { resume: true })).toMatchObject({ appliedMigrations: 1 });
+  await withMigrations(clusters, {}, async (db) => {
+    expect(await tables(db)).toEqual(['t1', 't2']);
+    expect((await db.query('SELECT count(*)::int AS rows FROM t1')).rows).toEqual([{ rows: 1 }]);
+    expect((await db.query("SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = 't1_a'::regclass")).rows).toEqual([{ valid: true }]);
+  });
+});
+
+it('SQL is tried out statement by statement and rolled back', async () => {
+  const files = { '1_a.sql': '-- schemas: public\nCREATE TABLE t1 ();', '2_b.sql': '-- schemas: public\n-- no-transaction\nVACUUM;' };
+  await withFolder(files, (migrationsPath) =>
+    withMigrations(clusters, { migrationsPath }, async (db) => {
+      const { plan } = await db.migrate({ dryRun: 'execute' });
+      expect(plan?.map(({ version, executed }) => [version, executed])).toEqual([['1_a', true], ['2_b', false]]);
+      expect(await tables(db)).toEqual([]);
+    }),
+  );
+  await withFolder({ '1_a.sql': '-- schemas: public\n\nCREATE TABLE t1 (a nonsense);' }, (migrationsPath) =>
+    withMigrations(clusters, { migrationsPath }, (db) => expect(db.migrate({ dryRun: 'execute' })).rejects.toThrow('1_a.sql:3: type "nonsense" does not exist')),
+  );
+});
+
+it('what a person found out settles a migration that stopped half-way', async () => {
+  await withMigrations(clusters, {}, async (db, manager) => {
+    db.addMigration(one(async (/** @type {any} */ { query }) => void (await query('nonsense')), { transaction: false }));
+    await expect(db.migrate()).rejects.toThrow('syntax error');
+    await expect(manager.repair()).rejects.toThrow('say what it is');
+    expect(await manager.repair({ as: 'pending' })).toMatchObject({ pendingMigrations: 1, failedMigrations: 0 });
+    await expect(db.migrate()).rejects.toThrow('syntax error');
+    expect(await manager.repair({ as: 'applied' })).toMatchObject({ appliedMigrations: 1, failedMigrations: 0 });
+  });
+});
+
+// Waits where a test wants it to. It is no function of its arguments alone, but an index needs one that says so.
+const GATE = `CREATE TABLE stop (at text); CREATE FUNCTION gate(at text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+  BEGIN IF EXISTS (SELECT FROM stop AS s WHERE s.at = gate.at) THEN PERFORM pg_sleep(60); END IF; RETURN 1; END $$`;
+
+it('a runner that is killed at any statement leaves what one command continues', async () => {
+  const program = fileURLToPath(new URL('killed-runner.mjs', import.meta.url));
+  const steps = [1, 2, 3].map((step) => {
+    const statements = [`CREATE TABLE t${step} AS SELECT gate('${step}.1') AS a`, `INSERT INTO t${step} SELECT gate('${step}.2')`, `CREATE INDEX CONCURRENTLY i${step} ON t${step} ((a + gate('${step}.3')))`];
+    return [`${step}_step.sql`, `-- schemas: public\n${step === 2 ? '' : '-- no-transaction\n'}-- up\n${statements.slice(0, step === 2 ? 2 : 3).join(';\n')};\n`];
+  });
+  await withFolder(Object.fromEntries(steps), async (migrationsPath) => {
+    for (const stop of ['1.1', '1.2', '1.3', '2.1', '2.2', '3.1', '3.2', '3.3']) {
+      const uri = await server.createDatabase(`killed_${stop.replace('.', '_')}`);
+      await withMigrations({ main: { uri, schemas: ['public'] } }, { migrationsPath }, async (db) => {
+        await db.query(GATE);
+        await db.query('INSERT INTO stop VALUES ($1)', [stop]);
+        const child = spawn(process.execPath, [program, uri, migrationsPath], { stdio: 'ignore' });
+        const ended = new Promise((resolve) => child.on('exit', resolve));
+        const sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        await eventually(async () => (await db.query(sleeping)).rows.length === 1, { deadlineMs: 30_000, what: `statement ${stop} to run` });
+        child.kill('SIGKILL');
+        await ended;
+        await db.query('TRUNCATE stop');
+        expect(await db.migrate({ resume: true })).toMatchObject({ appliedMigrations: 3, pendingMigrations: 0, failedMigrations: 0 });
+        for (const step of [1, 2, 3]) expect((await db.query(`SELECT count(*)::int AS rows FROM t${step}`)).rows).toEqual([{ rows: 2 }]);
+        const { rows } = await db.query("SELECT count(*)::int AS valid FROM pg_index WHERE indisvalid AND indexrelid::regclass::text IN ('i1', 'i3')");
+        expect(rows).toEqual([{ valid: 2 }]);
+      });
+    }
+  });
+}, 180_000);

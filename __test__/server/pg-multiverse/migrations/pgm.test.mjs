@@ -1,0 +1,111 @@
+// The command pgm as a process: its output, its exit codes, and that it always ends.
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startPostgres } from '../../../support/index.mjs';
+import { addressOf } from '../clients.mjs';
+import { withFolder } from './folder.mjs';
+
+const PGM = fileURLToPath(new URL('../../../../dist/cli/pgm.js', import.meta.url));
+
+/** @type {Awaited<ReturnType<typeof startPostgres>>} */
+let server;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.remove());
+
+/**
+ * @param {string} cwd
+ * @param {string[]} args
+ * @param {Record<string, string>} [env]
+ * @returns {Promise<{ code: number | null, output: string, errors: string }>}
+ */
+function pgm(cwd, args, env = {}) {
+  const child = spawn(process.execPath, [PGM, ...args], { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [output, errors] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, output, errors })));
+}
+
+it('makes, applies, tells of and takes back migrations', async () => {
+  await withFolder({}, async (folder) => {
+    const { password, ...address } = addressOf(await server.createDatabase('pgm'));
+    const config = { clusters: { main: { schemas: ['public'], primary: { ...address, port: '${DB_PORT}', password: '${DB_PASSWORD}' } } }, migrations: { migrationsPath: './changes' } };
+    await writeFile(join(folder, 'pgm.config.json'), JSON.stringify(config));
+    const env = { DB_PORT: String(address.port), DB_PASSWORD: password };
+    const run = (/** @type {string[]} */ ...args) => pgm(folder, args, env);
+
+    const missing = await run('create', 'first');
+    expect(missing).toMatchObject({ code: 1, errors: '❌ --schemas is required\n' });
+    const created = await run('create', 'first', '--schemas', 'public', '--sql');
+    const path = /^✅ Migration created: (.*)\n$/.exec(created.output)?.[1] ?? '';
+    const version = /(\d{14}_first)\.sql$/.exec(path)?.[1] ?? '';
+    await writeFile(path, `${await readFile(path, 'utf8')}`.replace('-- up\n', '-- up\nCREATE TABLE t ();\n').replace('-- down\n', '-- down\nDROP TABLE t;\n'));
+
+    expect(await run('list')).toEqual({ code: 0, output: `📋 Available Migrations:\n  ${version} - first\n`, errors: '' });
+    const dry = await run('migrate', '--dry-run');
+    expect(dry.output).toContain(`1. ${version} on public@main`);
+    expect(dry.output).toContain('DRY RUN');
+    expect((await run('status', '--check')).code).toBe(1);
+
+    const migrated = await run('migrate');
+    expect(migrated).toMatchObject({ code: 0, errors: '' });
+    expect(migrated.output.replace(/\(\d+ ms\)/, '(5 ms)')).toBe(
+      `🚀 Starting migration process...\n  ✓ applied ${version} on public@main (5 ms)\n\n📊 Migration Status:\n  Total migrations: 1\n  Applied: 1\n  Pending: 0\n  Failed: 0\n\n✅ Migration process completed\n`,
+    );
+    const status = await run('status');
+    expect(status.output).toContain('📊 Migration Status:\n  Total migrations: 1\n  Applied: 1\n  Pending: 0\n  Failed: 0\n');
+    expect(status.output).toContain(`    Last applied: ${version}\n`);
+    const json = JSON.parse((await run('status', '--json')).output);
+    expect(json).toMatchObject({ appliedMigrations: 1, migrations: [{ version, state: 'applied' }] });
+    expect(await run('status', '--check')).toMatchObject({ code: 0 });
+
+    const back = await run('rollback', '--steps', '1');
+    expect(back.output).toContain('Rollback process completed');
+    expect(back).toMatchObject({ code: 0, errors: '' });
+    expect((await run('doctor')).code).toBe(0);
+    expect(JSON.stringify([migrated, status, back])).not.toContain(password);
+  });
+});
+
+it('fails with the reason, and as JSON if that was asked for', async () => {
+  await withFolder({ '1_a.sql': '-- schemas: public\nSELECT nonsense;' }, async (folder) => {
+    const config = { main: { schemas: ['public'], primary: addressOf(await server.createDatabase('pgm_failing')) } };
+    await writeFile(join(folder, 'clusters.json'), JSON.stringify(config));
+    const plain = await pgm(folder, ['migrate', '-c', 'clusters.json', '-m', '.']);
+    expect(plain.code).toBe(1);
+    expect(plain.errors).toContain('❌ 1_a on public@main: 1_a.sql:2: column "nonsense" does not exist');
+    expect(plain.errors).toContain('❌ Migration failed: ');
+    const json = await pgm(folder, ['migrate', '-c', 'clusters.json', '-m', '.', '--json']);
+    expect(JSON.parse(json.output)).toMatchObject({ error: { code: 'ERR_MIGRATION_FAILED', failures: [{ version: '1_a', schema: 'public', cluster: 'main' }] } });
+  });
+});
+
+it('refuses wrong arguments, names what is missing, and helps', async () => {
+  await withFolder({ 'bad.json': '{"main": {"primary": {"password": "${NOT_SET_ANYWHERE}"}}}', '1_a.js': 'const = 1' }, async (folder) => {
+    expect((await pgm(folder, ['migrate', '--nonsense'])).code).toBe(2);
+    expect((await pgm(folder, ['rollback', '--steps', 'x'])).code).toBe(2);
+    expect(await pgm(folder, ['status', '-c', 'bad.json'])).toMatchObject({ code: 1, errors: expect.stringContaining('NOT_SET_ANYWHERE is not set') });
+    expect(await pgm(folder, ['list', '-m', '.'])).toMatchObject({ code: 1, errors: expect.stringContaining('Failed to load migration 1_a.js:1') });
+    const help = await pgm(folder, ['--help']);
+    expect(help).toMatchObject({ code: 0, errors: '' });
+    expect(help.output).toContain('Examples:');
+    expect((await pgm(folder, ['completion', 'bash'])).output).toContain('complete -F _pgm pgm');
+    expect((await pgm(folder, ['init'])).code).toBe(0);
+    expect((await pgm(folder, ['init'])).code).toBe(1);
+  });
+});
+
+it('colours its output only where it is asked to', async () => {
+  await withFolder({ '1_a.sql': '-- schemas: public\nSELECT 1;' }, async (folder) => {
+    const config = { main: { schemas: ['public'], primary: addressOf(await server.createDatabase('pgm_colours')) } };
+    await writeFile(join(folder, 'clusters.json'), JSON.stringify(config));
+    const run = (/** @type {Record<string, string>} */ env) => pgm(folder, ['migrate', '-c', 'clusters.json', '-m', '.'], env);
+    expect((await run({ FORCE_COLOR: '1' })).output).toContain('\u001b[32m✓\u001b[0m');
+    expect((await run({})).output).not.toContain('\u001b[');
+  });
+});

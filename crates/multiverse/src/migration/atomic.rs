@@ -1,0 +1,167 @@
+//! Migrations that are applied on all of their clusters or on none, by two-phase commit.
+//!
+//! One cluster decides: its transaction is committed while those of the others are prepared, and its history tells
+//! whoever finds a prepared transaction after a crash what was decided.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::apply::{Task, Workshop};
+use super::database::{Database, failed, text};
+use super::error::Error;
+use super::host::Direction;
+use super::script_session::{ScriptSession, arrange};
+use super::settings::Settings;
+
+/// Transactions of ours begin so.
+const PREFIX: &str = "replicaverse-migration";
+
+/// The transaction of one cluster.
+struct Branch<'t> {
+    database: Arc<Database>,
+    tasks: Vec<(Task<'t>, Arc<ScriptSession>)>,
+}
+
+impl Workshop<'_> {
+    /// Carries out tasks of one migration together.
+    pub(crate) async fn carry_out_together(&self, tasks: &[Task<'_>]) -> Result<(), Error> {
+        let mut branches = Vec::new();
+        let outcome = match self.run_branches(tasks, &mut branches).await {
+            Ok(()) => self.commit_branches(&branches, tasks).await,
+            Err(error) => Err(error),
+        };
+        for branch in branches {
+            match &outcome {
+                Ok(()) => self.give_back(branch.database),
+                Err(error) => {
+                    for (task, session) in &branch.tasks {
+                        self.note_failure(session, *task, error).await;
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Runs all tasks; those of one cluster share a transaction.
+    async fn run_branches<'t>(
+        &self,
+        tasks: &[Task<'t>],
+        branches: &mut Vec<Branch<'t>>,
+    ) -> Result<(), Error> {
+        for task in tasks {
+            let known = branches.iter().position(|branch| *branch.database.cluster() == task.place.cluster);
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    let (database, _) = self.take(&task.place.cluster).await?;
+                    branches.push(Branch { database, tasks: Vec::new() });
+                    branches.len() - 1
+                }
+            };
+            let Some(branch) = branches.get_mut(at) else { continue };
+            let control = self.controls.get(&task.place.cluster);
+            let control = control.ok_or_else(|| Error::Invalid("no control tables".to_owned()))?;
+            let session = self.script_session(&branch.database, control, *task, false);
+            let is_first = branch.tasks.is_empty();
+            branch.tasks.push((*task, Arc::clone(&session)));
+            let start = Instant::now();
+            if is_first {
+                self.begin(&session, *task).await?;
+            } else {
+                session
+                    .database
+                    .query("preparing the session", "SET LOCAL search_path TO DEFAULT", &[])
+                    .await?;
+                let arranged = arrange(&session.database, task.place, session.limits, true).await;
+                arranged.map_err(|source| failed("preparing the session", source))?;
+            }
+            self.run_body(&session, *task).await?;
+            self.record(&session, *task, start).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_branches(&self, branches: &[Branch<'_>], tasks: &[Task<'_>]) -> Result<(), Error> {
+        let (Some((decider, others)), Some(task)) = (branches.split_first(), tasks.first()) else {
+            return Ok(());
+        };
+        let name = transaction_name(self.settings, *task, &decider.database);
+        let literal = format!("'{name}'");
+        for (number, branch) in others.iter().enumerate() {
+            let sql = format!("PREPARE TRANSACTION {literal}");
+            if let Err(error) = branch.database.query("preparing to commit", &sql, &[]).await {
+                let prepared = others.get(..number).unwrap_or_default();
+                self.end_prepared(prepared, "ROLLBACK PREPARED", &literal).await.ok();
+                return Err(error);
+            }
+        }
+        if let Err(error) = decider.database.query("committing", "COMMIT", &[]).await {
+            // Only a refusal is certain to have rolled back; else the next run looks.
+            if error.server_error().is_some() {
+                self.end_prepared(others, "ROLLBACK PREPARED", &literal).await.ok();
+            }
+            return Err(error);
+        }
+        self.end_prepared(others, "COMMIT PREPARED", &literal).await
+    }
+
+    async fn end_prepared(&self, branches: &[Branch<'_>], command: &str, literal: &str) -> Result<(), Error> {
+        let sql = format!("{command} {literal}");
+        for branch in branches {
+            branch.database.query("ending a prepared transaction", &sql, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the transactions that a runner prepared on a cluster before it died, as the deciding cluster's history says.
+    pub(crate) async fn settle_prepared(&self, cluster: &Arc<str>) -> Result<(), Error> {
+        const SQL: &str = "SELECT gid FROM pg_catalog.pg_prepared_xacts \
+            WHERE database = pg_catalog.current_database() AND pg_catalog.starts_with(gid, $1) ORDER BY gid";
+        let (database, _) = self.take(cluster).await?;
+        let what = "looking for prepared transactions";
+        let prefix = format!("{PREFIX}:{}:", short_hash(&self.settings.migrations_table));
+        let rows = database.query(what, SQL, &[Some(&prefix)]).await?;
+        for row in &rows {
+            let name = text(row, 0);
+            let command =
+                if self.was_committed(name).await? { "COMMIT PREPARED" } else { "ROLLBACK PREPARED" };
+            let sql = format!("{command} '{}'", name.replace('\'', "''"));
+            database.query("ending a prepared transaction", &sql, &[]).await?;
+        }
+        self.give_back(database);
+        Ok(())
+    }
+
+    async fn was_committed(&self, name: &str) -> Result<bool, Error> {
+        let parts: Vec<&str> = name.split(':').collect();
+        let [_, _, decider, direction, version, _] = *parts.as_slice() else { return Ok(false) };
+        let known = self.settings.clusters.iter().find(|cluster| short_hash(&cluster.id) == decider);
+        let Some(known) = known else {
+            return Err(Error::Invalid(format!(
+                "the prepared transaction {name} was decided on a cluster that is not configured"
+            )));
+        };
+        let (database, control) = self.take(&Arc::from(known.id.as_str())).await?;
+        let sql = format!("SELECT DISTINCT version FROM {} WHERE cluster_id = $1", control.history);
+        let rows = database.query("reading the history", &sql, &[Some(&known.id)]).await?;
+        self.give_back(database);
+        let applied: HashSet<String> = rows.iter().map(|row| short_hash(text(row, 0))).collect();
+        Ok(applied.contains(version) == (direction == "up"))
+    }
+}
+
+/// The name of a prepared transaction, from which can be read where and what was decided.
+fn transaction_name(settings: &Settings, task: Task<'_>, decider: &Database) -> String {
+    let direction = if task.direction == Direction::Up { "up" } else { "down" };
+    let [table, cluster, version] =
+        [&settings.migrations_table, &**decider.cluster(), &task.migration.version].map(short_hash);
+    format!("{PREFIX}:{table}:{cluster}:{direction}:{version}:{}", decider.session().process_id)
+}
+
+/// Names may be longer than the name of a transaction, and hold any sign.
+fn short_hash(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

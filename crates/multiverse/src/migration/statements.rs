@@ -1,0 +1,201 @@
+//! The statements of a text: where each begins, and whether it can be part of a transaction.
+
+use pg_query::protobuf::node::Node;
+
+use crate::route::with_syntax_tree;
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    /// The line on which it begins, counted from 1.
+    pub(crate) line: usize,
+}
+
+impl Statement {
+    /// Its first words, for messages.
+    pub(crate) fn beginning(&self) -> String {
+        let words: Vec<_> = words(&self.text).take(4).collect();
+        format!("{} (line {})", words.join(" "), self.line)
+    }
+}
+
+/// The statements of a text, without comments before them. A text that is not SQL is one statement, which the server will
+/// refuse.
+pub(crate) fn split(sql: &str) -> Vec<Statement> {
+    let parts = pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]);
+    let statements = parts.into_iter().filter_map(|part| {
+        let text = after_comments(part);
+        let start = (text.as_ptr() as usize).checked_sub(sql.as_ptr() as usize)?;
+        let line = sql.get(..start)?.matches('\n').count() + 1;
+        (!text.is_empty()).then(|| Statement { text: text.trim_end().to_owned(), line })
+    });
+    statements.collect()
+}
+
+/// Whether a text ends the transaction it runs in, begins one of its own, or cannot run in any.
+#[must_use]
+pub fn leaves_transaction(sql: &str) -> bool {
+    split(sql)
+        .iter()
+        .any(|statement| transaction_control(&statement.text).is_some() || stands_alone(&statement.text))
+}
+
+/// What a statement does to transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    Begins,
+    Ends,
+}
+
+/// What a statement does to transactions; nothing if it only sets a savepoint or goes back to one.
+pub(crate) fn transaction_control(statement: &str) -> Option<Control> {
+    let words: Vec<String> = words(statement).take(4).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["BEGIN", ..] | ["START", "TRANSACTION", ..] => Some(Control::Begins),
+        ["ROLLBACK", "TO", ..] | ["ROLLBACK", "WORK" | "TRANSACTION", "TO", ..] => None,
+        ["COMMIT" | "END" | "ROLLBACK" | "ABORT", ..] | ["PREPARE", "TRANSACTION", ..] => Some(Control::Ends),
+        _ => None,
+    }
+}
+
+/// Whether the server refuses a statement within a transaction.
+pub(crate) fn stands_alone(statement: &str) -> bool {
+    let words: Vec<String> = words(statement).take(64).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let is_concurrent = words.contains(&"CONCURRENTLY");
+    match *words.as_slice() {
+        ["CREATE", "INDEX" | "UNIQUE", ..] | ["DROP", "INDEX", ..] => is_concurrent,
+        ["REINDEX", ..] => {
+            is_concurrent || words.iter().any(|word| matches!(*word, "DATABASE" | "SYSTEM" | "SCHEMA"))
+        }
+        ["ALTER", "TABLE", ..] => is_concurrent && words.contains(&"DETACH"),
+        ["ALTER", "DATABASE", ..] => words.contains(&"TABLESPACE"),
+        ["VACUUM", ..] | ["ALTER", "SYSTEM", ..] | ["CLUSTER"] => true,
+        ["CREATE" | "DROP", "DATABASE" | "TABLESPACE" | "SUBSCRIPTION", ..] => true,
+        _ => false,
+    }
+}
+
+/// The name of the index that a statement makes without blocking writes, as SQL writes it, on the search path.
+pub(crate) fn concurrent_index(statement: &str) -> Option<String> {
+    let index = with_syntax_tree(statement, |tree| match tree.stmts.into_iter().next()?.stmt?.node? {
+        Node::IndexStmt(index) => Some(index),
+        _ => None,
+    });
+    let index = index.flatten().filter(|index| index.concurrent && !index.idxname.is_empty())?;
+    // An index is made in the schema of its table.
+    let schema = index.relation.map(|table| table.schemaname).filter(|schema| !schema.is_empty());
+    let name = super::database::quoted(&index.idxname);
+    Some(schema.map_or(name.clone(), |schema| format!("{}.{name}", super::database::quoted(&schema))))
+}
+
+/// The text without blanks and comments before it.
+fn after_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let after = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n').map_or("", |(_, after)| after)
+        } else if rest.starts_with("/*") {
+            after_block_comment(rest)
+        } else if let Some(after) = rest.strip_prefix(';') {
+            after
+        } else {
+            return rest;
+        };
+        rest = after.trim_start();
+    }
+}
+
+/// Comments in `/* */` may hold others.
+fn after_block_comment(text: &str) -> &str {
+    let (mut depth, mut rest) = (0_usize, text);
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("/*") {
+            (depth, rest) = (depth + 1, after);
+        } else if let Some(after) = rest.strip_prefix("*/") {
+            (depth, rest) = (depth - 1, after);
+            if depth == 0 {
+                return rest;
+            }
+        } else {
+            let mut characters = rest.chars();
+            characters.next();
+            rest = characters.as_str();
+        }
+    }
+    rest
+}
+
+/// The words of a statement in capitals, without names in quotes, values and signs.
+fn words(statement: &str) -> impl Iterator<Item = String> {
+    let mut rest = statement;
+    std::iter::from_fn(move || {
+        loop {
+            rest = after_comments(rest);
+            let first = rest.chars().next()?;
+            if first == '\'' || first == '"' {
+                let mut parts = rest.splitn(3, first);
+                rest = parts.nth(2).unwrap_or_default();
+                continue;
+            }
+            let end =
+                rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end.max(first.len_utf8()));
+            rest = after;
+            if end > 0 {
+                return Some(word.to_uppercase());
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_or_cannot_join_a_transaction_is_told() {
+        for sql in [
+            "CREATE INDEX CONCURRENTLY i ON t (a)",
+            "create unique index /* now */ concurrently i ON t (a)",
+            "-- first\nDROP INDEX CONCURRENTLY IF EXISTS i",
+            "SELECT 1; COMMIT; SELECT 2",
+            "begin",
+            "VACUUM t",
+            "REINDEX (VERBOSE) TABLE CONCURRENTLY t",
+            "ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+            "ROLLBACK",
+        ] {
+            assert!(leaves_transaction(sql), "{sql}");
+        }
+        for sql in [
+            "CREATE INDEX i ON t (a)",
+            "CREATE INDEX \"concurrently\" ON t (a)",
+            "INSERT INTO t VALUES ('COMMIT; VACUUM')",
+            "SAVEPOINT a; ROLLBACK TO a",
+            "DO $$ BEGIN PERFORM 1; END $$",
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END",
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+            "",
+        ] {
+            assert!(!leaves_transaction(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_built_concurrently_is_named() {
+        let name = |sql| concurrent_index(sql);
+        assert_eq!(name("CREATE INDEX CONCURRENTLY \"A b\" ON s.t (a)").as_deref(), Some("\"s\".\"A b\""));
+        assert_eq!(name("CREATE INDEX CONCURRENTLY a ON t (a)").as_deref(), Some("\"a\""));
+        assert_eq!(name("CREATE INDEX a ON t (a)"), None);
+    }
+
+    #[test]
+    fn statements_know_their_lines() {
+        let found = split("-- one\nSELECT 1;\n\n/* two */ SELECT ';';\n");
+        let found: Vec<_> = found.iter().map(|each| (each.text.as_str(), each.line)).collect();
+        assert_eq!(found, [("SELECT 1", 2), ("SELECT ';'", 4)]);
+    }
+}

@@ -1,0 +1,65 @@
+// The configuration of pgm: clusters and migrations from a file of JSON, JavaScript or TypeScript.
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, resolve } from 'node:path';
+import { configError } from '../../errors.js';
+import type { ClustersConfig } from '../../pg-multiverse/config-types.js';
+import { moduleLoader } from '../../pg-multiverse/migrations/migration-file.js';
+import type { MigrationConfig } from '../../pg-multiverse/migrations/types.js';
+
+/** The files that are looked for where none is named. */
+export const CONFIG_FILES = ['pgm.config.json', 'pgm.config.ts', 'pgm.config.mjs', 'pgm.config.cjs', 'pgm.config.js'];
+
+/** What a file says. */
+export interface PgmConfig {
+  clusters: ClustersConfig;
+  migrations: MigrationConfig;
+}
+
+/**
+ * Reads the configuration; without a file, there are no clusters. A path of migrations in it is meant from its folder.
+ *
+ * @throws {ReplicaverseError} of kind `Config` for a file that cannot be read, or a variable that is not set.
+ */
+export async function readConfig(named: string | undefined, migrationsPath: string | undefined): Promise<PgmConfig> {
+  const path = named ?? process.env.PGM_CONFIG ?? CONFIG_FILES.find((file) => existsSync(file));
+  const config = path === undefined ? { clusters: {}, migrations: {} } : await readFrom(resolve(path));
+  if (migrationsPath !== undefined) config.migrations.migrationsPath = resolve(migrationsPath);
+  return config;
+}
+
+async function readFrom(path: string): Promise<PgmConfig> {
+  const read = withVariables(await contentOf(path)) as Partial<PgmConfig> & ClustersConfig;
+  if (typeof read !== 'object' || read === null) throw configError(`${path}: expected an object of clusters`);
+  const isWrapped = typeof read.clusters === 'object' && !('primary' in read.clusters);
+  const clusters = (isWrapped ? read.clusters : read) as ClustersConfig;
+  const migrations = { ...(isWrapped ? read.migrations : undefined) };
+  if (migrations.migrationsPath !== undefined) migrations.migrationsPath = resolve(dirname(path), migrations.migrationsPath);
+  return { clusters, migrations };
+}
+
+async function contentOf(path: string): Promise<unknown> {
+  try {
+    if (extname(path) === '.json') return JSON.parse(await readFile(path, 'utf8')) as unknown;
+    const load = await moduleLoader();
+    const module = (await load(path)) as { default?: unknown };
+    return module.default ?? module;
+  } catch (error) {
+    throw configError(`Failed to load config from ${path}: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
+}
+
+/** Texts with `${NAME}` or `${NAME:-default}` in place of which the variable of the environment is put; ports may be such. */
+function withVariables(value: unknown, key = ''): unknown {
+  if (typeof value === 'string') {
+    const text = value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_, name: string, fallback?: string) => {
+      const found = process.env[name] ?? fallback;
+      if (found === undefined) throw configError(`the environment variable ${name} is not set`);
+      return found;
+    });
+    return key === 'port' && text !== value ? Number(text) : text;
+  }
+  if (Array.isArray(value)) return value.map((each) => withVariables(each));
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withVariables(each, name)]));
+}
