@@ -9,6 +9,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
 import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
+import { RowCalls } from './row-calls.js';
 import { statementPrinter } from './statement-printing.js';
 import { type Access, TransactionScope } from './transaction-flow.js';
 import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
@@ -108,6 +109,7 @@ export class NativeBackedDialect extends TransactionalSession {
   /** @internal */
   protected readonly entities = new EntityHandles();
   #session: NativeDialect | null = null;
+  #rowCalls: RowCalls | undefined;
   #dialectType: DialectType | null = null;
   #tablePrefix = '';
 
@@ -122,6 +124,7 @@ export class NativeBackedDialect extends TransactionalSession {
     dialect.entities.add(schemas);
     dialect.#session = session;
     dialect.#dialectType = session.dialectType as DialectType;
+    dialect.#rowCalls = rowCallsOf(session);
     return dialect;
   }
 
@@ -170,6 +173,8 @@ export class NativeBackedDialect extends TransactionalSession {
     const print = flagOf('showSql', config) ? statementPrinter(printing) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
+    // What is printed says what each call has done.
+    this.#rowCalls = print === undefined ? rowCallsOf(this.#session) : undefined;
     this.#tablePrefix = settings.tablePrefix ?? '';
   }
 
@@ -177,10 +182,12 @@ export class NativeBackedDialect extends TransactionalSession {
   async disconnect(): Promise<void> {
     const session = this.#session;
     if (session === null) return;
+    this.#rowCalls?.flush();
     try {
       await fromNative(() => session.disconnect());
     } finally {
       this.#session = null;
+      this.#rowCalls = undefined;
     }
   }
 
@@ -195,14 +202,25 @@ export class NativeBackedDialect extends TransactionalSession {
   }
 
   /** @internal */
+  protected rowCalls(access: Access): RowCalls | undefined {
+    return this.#rowCalls === undefined || TransactionScope.around(this, access) !== undefined ? undefined : this.#rowCalls;
+  }
+
+  /** @internal */
   protected surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined } {
     return { database: this, enclosing: TransactionScope.around(this, 'write') };
   }
 
   #connected(): NativeDialect {
     if (this.#session === null) throw closedError('the dialect is not connected');
+    this.#rowCalls?.flush();
     return this.#session;
   }
+}
+
+/** Only a file is read and written in less time than it takes to hand a call to another thread. */
+function rowCallsOf(session: NativeDialect): RowCalls | undefined {
+  return session.dialectType === 'sqlite' ? new RowCalls(session) : undefined;
 }
 
 /**
@@ -276,6 +294,11 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
   protected session(): NativeDialect {
     this.scope.used();
     return this.#session;
+  }
+
+  /** Within a transaction, calls are carried out in their order. */
+  protected rowCalls(): undefined {
+    return undefined;
   }
 }
 

@@ -324,8 +324,23 @@ pub trait Dialect: Send + Sync + 'static {
     /// Starts a transaction pinned to one connection; within a transaction, a savepoint.
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>>;
 
+    /// Has the operations on single rows that this thread carries out from now on share a transaction, where the database
+    /// answers such operations at once. `writes` says which of them: those that insert a row, or those that read one.
+    /// An operation that is not finished by its first step is not part of it.
+    fn share_transaction(&self, writes: bool) -> Option<Box<dyn SharedTransaction + '_>> {
+        let _ = writes;
+        None
+    }
+
     /// The tables beneath the entities, for replication. A transaction has none of its own.
     fn tables(&self) -> Option<&dyn TableStore>;
+}
+
+/// A transaction that operations of one thread share. Dropped before its end, it is rolled back.
+pub trait SharedTransaction {
+    /// Makes permanent what the operations wrote; whether that could be done. Else none of it was, as if they had not been
+    /// carried out; those that failed have failed for their own reasons.
+    fn end(self: Box<Self>) -> bool;
 }
 
 /// A transaction: every operation of the dialect, on one connection.
