@@ -9,7 +9,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
 import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
-import { RowCalls } from './row-calls.js';
+import { RowCreations } from './row-creations.js';
 import { statementPrinter } from './statement-printing.js';
 import { type Access, TransactionScope } from './transaction-flow.js';
 import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
@@ -109,7 +109,7 @@ export class NativeBackedDialect extends TransactionalSession {
   /** @internal */
   protected readonly entities = new EntityHandles();
   #session: NativeDialect | null = null;
-  #rowCalls: RowCalls | undefined;
+  #rowCreations: RowCreations | undefined;
   #dialectType: DialectType | null = null;
   #tablePrefix = '';
 
@@ -124,7 +124,7 @@ export class NativeBackedDialect extends TransactionalSession {
     dialect.entities.add(schemas);
     dialect.#session = session;
     dialect.#dialectType = session.dialectType as DialectType;
-    dialect.#rowCalls = rowCallsOf(session);
+    dialect.#rowCreations = rowCreationsOf(session);
     return dialect;
   }
 
@@ -173,8 +173,8 @@ export class NativeBackedDialect extends TransactionalSession {
     const print = flagOf('showSql', config) ? statementPrinter(printing) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
-    // What is printed says what each call has done.
-    this.#rowCalls = print === undefined ? rowCallsOf(this.#session) : undefined;
+    // What is printed is what each call has done, before it is answered.
+    this.#rowCreations = print === undefined ? rowCreationsOf(this.#session) : undefined;
     this.#tablePrefix = settings.tablePrefix ?? '';
   }
 
@@ -182,12 +182,12 @@ export class NativeBackedDialect extends TransactionalSession {
   async disconnect(): Promise<void> {
     const session = this.#session;
     if (session === null) return;
-    this.#rowCalls?.flush();
+    this.#rowCreations?.flush();
     try {
       await fromNative(() => session.disconnect());
     } finally {
       this.#session = null;
-      this.#rowCalls = undefined;
+      this.#rowCreations = undefined;
     }
   }
 
@@ -202,8 +202,8 @@ export class NativeBackedDialect extends TransactionalSession {
   }
 
   /** @internal */
-  protected rowCalls(access: Access): RowCalls | undefined {
-    return this.#rowCalls === undefined || TransactionScope.around(this, access) !== undefined ? undefined : this.#rowCalls;
+  protected rowCreations(): RowCreations | undefined {
+    return TransactionScope.around(this, 'write') === undefined ? this.#rowCreations : undefined;
   }
 
   /** @internal */
@@ -213,14 +213,14 @@ export class NativeBackedDialect extends TransactionalSession {
 
   #connected(): NativeDialect {
     if (this.#session === null) throw closedError('the dialect is not connected');
-    this.#rowCalls?.flush();
+    this.#rowCreations?.flush();
     return this.#session;
   }
 }
 
-/** Only a file is read and written in less time than it takes to hand a call to another thread. */
-function rowCallsOf(session: NativeDialect): RowCalls | undefined {
-  return session.dialectType === 'sqlite' ? new RowCalls(session) : undefined;
+/** Only a file is written in less time than it takes to hand a call to another thread. */
+function rowCreationsOf(session: NativeDialect): RowCreations | undefined {
+  return session.dialectType === 'sqlite' ? new RowCreations(session) : undefined;
 }
 
 /**
@@ -296,8 +296,8 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
     return this.#session;
   }
 
-  /** Within a transaction, calls are carried out in their order. */
-  protected rowCalls(): undefined {
+  /** Its rows are part of a transaction already. */
+  protected rowCreations(): undefined {
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
 import { collectRows, rowsOf } from './row-batches.js';
-import type { RowCalls } from './row-calls.js';
+import type { RowCreations } from './row-creations.js';
 import { tableListQuery } from './table-list.js';
 import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
@@ -30,11 +30,11 @@ export abstract class NativeSession {
   protected abstract session(access: Access): NativeDialect;
 
   /**
-   * What carries out calls for single rows, where the database answers them at once.
+   * What writes rows that are created at the same time together, where that can be done.
    *
    * @internal
    */
-  protected abstract rowCalls(access: Access): RowCalls | undefined;
+  protected abstract rowCreations(): RowCreations | undefined;
 
   /**
    * The entities that the connection knows.
@@ -80,16 +80,9 @@ export abstract class NativeSession {
     id: EntityIdentity,
     options?: QueryOptions,
   ): Promise<T | null> {
-    const calls = options === undefined || options === null ? this.rowCalls('read') : undefined;
-    const text = encodeValue(id, 'id');
-    if (calls !== undefined) {
-      try {
-        return (await calls.find(this.entities.of(schema), text)) as T | null;
-      } catch (thrown) {
-        throw errorFromNative(thrown);
-      }
-    }
-    const row = this.#atOnce('read', (session) => session.findById(this.entities.of(schema), text, encodeOptions(options)));
+    const row = this.#atOnce('read', (session) =>
+      session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options)),
+    );
     return decodeRow(typeof row === 'string' ? row : await row);
   }
 
@@ -135,10 +128,10 @@ export abstract class NativeSession {
   /** Inserts a row and gives it as stored. */
   async create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T> {
     const text = encodeRecord(data, 'data');
-    const calls = text.length <= LARGEST_SHARED ? this.rowCalls('write') : undefined;
-    if (calls !== undefined) {
+    const creations = text.length <= LARGEST_SHARED ? this.rowCreations() : undefined;
+    if (creations !== undefined) {
       try {
-        return (await calls.create(this.entities.of(schema), text)) as T;
+        return (await creations.create(this.entities.of(schema), text)) as T;
       } catch (thrown) {
         throw errorFromNative(thrown);
       }

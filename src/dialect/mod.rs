@@ -1,7 +1,7 @@
 //! A connected database, or one transaction on it, as a JavaScript class.
 
 pub mod batches;
-mod each_row;
+mod create_each;
 mod operations;
 mod relations;
 mod rows;

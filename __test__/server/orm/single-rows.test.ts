@@ -1,5 +1,4 @@
 // Single rows that are written and read at the same time: each as if it were alone.
-import { EntityService } from 'replicaverse';
 import type { EntityDeclaration, IDialect } from 'replicaverse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
@@ -162,16 +161,5 @@ describe('on sqlite', () => {
     const again = await database.connect([author], config);
     expect(await again.count(author)).toBe(COUNT);
     await expect(db.findById(author, 'z1')).rejects.toMatchObject({ kind: 'Closed' });
-  });
-
-  test('a service that awaits one call after the other lets timers run', async () => {
-    const db = await database.connect([author], { tablePrefix: 'turns_' });
-    const service = new EntityService(db, [author]);
-    await service.create('Author', { id: '1', name: 'Ada' });
-    let hasFired = false;
-    setTimeout(() => (hasFired = true), 1);
-    const deadline = performance.now() + 10_000;
-    while (!hasFired && performance.now() < deadline) await service.findById('Author', '1');
-    expect(hasFired).toBe(true);
   });
 });

@@ -324,11 +324,9 @@ pub trait Dialect: Send + Sync + 'static {
     /// Starts a transaction pinned to one connection; within a transaction, a savepoint.
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>>;
 
-    /// Has the operations on single rows that this thread carries out from now on share a transaction, where the database
-    /// answers such operations at once. `writes` says which of them: those that insert a row, or those that read one.
-    /// An operation that is not finished by its first step is not part of it.
-    fn share_transaction(&self, writes: bool) -> Option<Box<dyn SharedTransaction + '_>> {
-        let _ = writes;
+    /// Has the rows that this thread creates from now on share a transaction, where the database writes a row at once. A creation
+    /// that is not finished by its first step is not part of it.
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
         None
     }
 
@@ -336,10 +334,9 @@ pub trait Dialect: Send + Sync + 'static {
     fn tables(&self) -> Option<&dyn TableStore>;
 }
 
-/// A transaction that operations of one thread share. Dropped before its end, it is rolled back.
+/// A transaction that the rows share which one thread creates. Dropped before its end, it is rolled back.
 pub trait SharedTransaction {
-    /// Makes permanent what the operations wrote; whether that could be done. Else none of it was, as if they had not been
-    /// carried out; those that failed have failed for their own reasons.
+    /// Makes the rows permanent; whether that could be done. Else none of them was, as if they had not been created.
     fn end(self: Box<Self>) -> bool;
 }
 

@@ -325,8 +325,8 @@ impl Dialect for SqlDialect {
         Ok(Arc::new(self.within(session)))
     }
 
-    fn share_transaction(&self, writes: bool) -> Option<Box<dyn SharedTransaction + '_>> {
-        self.session.share_transaction(writes)
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        self.session.share_transaction()
     }
 
     fn tables(&self) -> Option<&dyn TableStore> {

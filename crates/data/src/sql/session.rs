@@ -108,8 +108,8 @@ pub(crate) trait SqlSession: Send + Sync + 'static {
         self.fetch(access, sql, params).await?.hand_on(rows)
     }
 
-    /// Has statements of one row that this thread runs from now on share a transaction, where they are answered at once.
-    fn share_transaction(&self, _writes: bool) -> Option<Box<dyn SharedTransaction + '_>> {
+    /// Has the single rows that this thread inserts from now on share a transaction, where that is done at once.
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
         None
     }
 

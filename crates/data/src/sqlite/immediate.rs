@@ -99,14 +99,13 @@ impl ImmediateConnection {
     }
 
     /// Has the statements that this thread runs from now on share a transaction.
-    pub(super) fn share_transaction(&self, writes: bool) -> Option<Sharing<'_>> {
-        if writes && self.log_pages.load(Ordering::Relaxed) >= MOST_LOG_PAGES {
+    pub(super) fn share_transaction(&self) -> Option<Sharing<'_>> {
+        if self.log_pages.load(Ordering::Relaxed) >= MOST_LOG_PAGES {
             return None;
         }
         let mut slot = self.slot.try_lock().ok()?;
         let Immediate { connection, shared } = self.open(&mut slot)?;
-        let begin = if writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        if shared.is_some() || connection.run(begin).is_err() {
+        if shared.is_some() || connection.run("BEGIN IMMEDIATE").is_err() {
             return None;
         }
         *shared = Some(Shared { thread: thread_id(), is_broken: false });

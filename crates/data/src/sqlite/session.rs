@@ -84,8 +84,8 @@ impl SqlSession for SqliteSession {
         end(&mut connection, access, result).await
     }
 
-    fn share_transaction(&self, writes: bool) -> Option<Box<dyn SharedTransaction + '_>> {
-        let shared = self.pools.immediate()?.share_transaction(writes)?;
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        let shared = self.pools.immediate()?.share_transaction()?;
         Some(Box::new(shared))
     }
 

@@ -1,4 +1,4 @@
-//! Operations on single rows that share a transaction on SQLite.
+//! Rows that share a transaction as they are created, on SQLite.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn create(dialect: &dyn Dialect, id: &str) -> data::Result<data::Record> {
 async fn rows_are_there_for_others_when_their_transaction_has_ended() {
     let db = Database::sqlite();
     let (dialect, other) = two(&db).await;
-    let shared = dialect.share_transaction(true).unwrap();
+    let shared = dialect.share_transaction().unwrap();
     for id in ["1", "2"] {
         create(&*dialect, id).await.unwrap();
     }
@@ -42,7 +42,7 @@ async fn rows_are_there_for_others_when_their_transaction_has_ended() {
 async fn a_row_that_is_refused_leaves_the_others() {
     let db = Database::sqlite();
     let (dialect, other) = two(&db).await;
-    let shared = dialect.share_transaction(true).unwrap();
+    let shared = dialect.share_transaction().unwrap();
     create(&*dialect, "1").await.unwrap();
     assert_eq!(create(&*dialect, "1").await.unwrap_err().kind(), ErrorKind::UniqueViolation);
     create(&*dialect, "2").await.unwrap();
@@ -54,7 +54,7 @@ async fn a_row_that_is_refused_leaves_the_others() {
 async fn what_is_dropped_before_its_end_is_undone() {
     let db = Database::sqlite();
     let (dialect, other) = two(&db).await;
-    let shared = dialect.share_transaction(true).unwrap();
+    let shared = dialect.share_transaction().unwrap();
     create(&*dialect, "1").await.unwrap();
     drop(shared);
     assert_eq!((count(&*dialect).await, count(&*other).await), (0, 0));
@@ -69,7 +69,7 @@ async fn a_statement_that_rolls_back_is_told_at_the_end() {
     let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON people WHEN NEW.id = '2' \
                    BEGIN SELECT RAISE(ROLLBACK, 'refused'); END";
     dialect.execute_run(trigger, Vec::new()).await.unwrap();
-    let shared = dialect.share_transaction(true).unwrap();
+    let shared = dialect.share_transaction().unwrap();
     create(&*dialect, "1").await.unwrap();
     create(&*dialect, "2").await.unwrap_err();
     assert!(!shared.end());
@@ -80,24 +80,24 @@ async fn a_statement_that_rolls_back_is_told_at_the_end() {
 async fn a_transaction_belongs_to_one_thread() {
     let db = Database::sqlite();
     let (dialect, other) = two(&db).await;
-    let shared = dialect.share_transaction(true).unwrap();
+    let shared = dialect.share_transaction().unwrap();
     create(&*dialect, "1").await.unwrap();
     let another = Arc::clone(&dialect);
-    let is_alone = std::thread::spawn(move || another.share_transaction(true).is_none());
+    let is_alone = std::thread::spawn(move || another.share_transaction().is_none());
     assert!(is_alone.join().unwrap());
-    assert!(other.share_transaction(true).is_none(), "only one connection writes");
+    assert!(other.share_transaction().is_none(), "only one connection writes");
     assert!(shared.end());
-    assert!(other.share_transaction(true).unwrap().end());
+    assert!(other.share_transaction().unwrap().end());
 }
 
 #[tokio::test]
 async fn a_database_that_answers_later_shares_nothing() {
     let memory =
         data::connect(&data::ConnectionConfig::new(data::DialectKind::Sqlite, ":memory:")).await.unwrap();
-    assert!(memory.share_transaction(true).is_none());
+    assert!(memory.share_transaction().is_none());
     let db = Database::sqlite();
     let (dialect, _) = two(&db).await;
     let transaction = dialect.begin(None).await.unwrap();
-    assert!(transaction.share_transaction(false).is_none());
+    assert!(transaction.share_transaction().is_none());
     transaction.rollback().await.unwrap();
 }

@@ -1,13 +1,12 @@
-//! Many operations on single rows in one call, which share a transaction where they are answered at once.
+//! Many rows created in one call, each for itself, in a transaction that they share where they are written at once.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use data::record::identity_filter;
 use data::relation::Entity;
-use data::{Dialect, Error, ErrorKind, FindOptions, Record, Value};
+use data::{Dialect, Error, ErrorKind, Value};
 use napi::Env;
 use napi::bindgen_prelude::{Array, AsyncBlockBuilder};
 use napi_derive::napi;
@@ -18,10 +17,10 @@ use crate::schema::NativeSchema;
 use crate::task::without_panic;
 use crate::value::{RowText, read_list};
 
-/// An operation that gives the text of one row.
+/// The creation of a row, which gives its text.
 type RowFuture = Pin<Box<dyn Future<Output = data::Result<RowText>> + Send>>;
 
-/// What came of an operation.
+/// What came of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// The next of the rows.
@@ -46,7 +45,7 @@ impl Outcome {
     }
 }
 
-/// What came of several operations.
+/// What came of several creations.
 #[derive(Default)]
 struct Outcomes {
     each: Vec<Outcome>,
@@ -57,22 +56,9 @@ struct Outcomes {
 
 #[napi]
 impl NativeDialect {
-    /// The rows of these ids, which are a list. Gives what came of each as a text of one letter for each: `r` a row or none,
-    /// which is the next in the list that the second text holds; `f` an error, the next of the third; `p` a promise, the next
-    /// of the fourth; `u` nothing has happened.
-    #[napi(ts_return_type = "[string, string, string[], Promise<string>[]]")]
-    pub fn find_each<'env>(
-        &self,
-        env: &'env Env,
-        schema: &NativeSchema,
-        ids: String,
-    ) -> napi::Result<Array<'env>> {
-        let entity = &schema.entity;
-        let operation = |dialect: Arc<dyn Dialect>, id| row_of_id(entity.clone(), dialect, id);
-        self.each_row(&ids, false, operation)?.to_array(env)
-    }
-
-    /// Inserts these records, which are a list, each for itself. Gives what came of each as `findEach` does.
+    /// Inserts these records, which are a list, each for itself. Gives what came of each as a text of one letter for each: `r`
+    /// a row, which is the next in the list that the second text holds; `f` an error, the next of the third; `p` a promise,
+    /// the next of the fourth; `u` nothing has happened.
     #[napi(ts_return_type = "[string, string, string[], Promise<string>[]]")]
     pub fn create_each<'env>(
         &self,
@@ -80,35 +66,21 @@ impl NativeDialect {
         schema: &NativeSchema,
         records: String,
     ) -> napi::Result<Array<'env>> {
-        let entity = &schema.entity;
-        let operation = |dialect: Arc<dyn Dialect>, record| created_row(entity.clone(), dialect, record);
-        self.each_row(&records, true, operation)?.to_array(env)
-    }
-
-    /// Takes the first step of an operation with each item of a list, on this thread.
-    fn each_row<F>(
-        &self,
-        items: &str,
-        writes: bool,
-        operation: impl Fn(Arc<dyn Dialect>, Value) -> F,
-    ) -> napi::Result<Outcomes>
-    where
-        F: Future<Output = data::Result<RowText>> + Send + 'static,
-    {
-        let items = read_list(Some(items)).map_err(|error| js_error(&error))?;
+        let records = read_list(Some(&records)).map_err(|error| js_error(&error))?;
         let dialect = self.session.get()?.dialect();
-        let shared = dialect.share_transaction(writes);
+        let shared = schema.entity.share_transaction(&*dialect);
         let mut outcomes = Outcomes::default();
         {
             let _entered = self.session.runtime().enter();
-            for item in items {
-                outcomes.add(Box::pin(without_panic(operation(Arc::clone(&dialect), item))));
+            for record in records {
+                let created = created_row(schema.entity.clone(), Arc::clone(&dialect), record);
+                outcomes.add(Box::pin(without_panic(created)));
             }
         }
         if shared.is_some_and(|shared| !shared.end()) {
             outcomes.undo();
         }
-        Ok(outcomes)
+        outcomes.to_array(env)
     }
 }
 
@@ -159,23 +131,13 @@ impl Outcomes {
     }
 }
 
-/// The row of an id.
-async fn row_of_id(entity: Entity, dialect: Arc<dyn Dialect>, id: Value) -> data::Result<RowText> {
-    let filter = identity_filter(entity.schema(), &id)?;
-    let options = FindOptions { limit: Some(1), ..FindOptions::default() };
-    let mut row = RowText::default();
-    entity.find_into(&*dialect, &filter, &options, &mut row).await?;
-    Ok(row)
-}
-
 /// The row that a record became.
 async fn created_row(entity: Entity, dialect: Arc<dyn Dialect>, record: Value) -> data::Result<RowText> {
     let Value::Object(record) = record else {
         let found = record.type_name();
         return Err(Error::new(ErrorKind::Value, format!("expected a record, found {found}")));
     };
-    let record: Record = *record;
     let mut row = RowText::default();
-    entity.create_into(&*dialect, record, &mut row).await?;
+    entity.create_into(&*dialect, *record, &mut row).await?;
     Ok(row)
 }
