@@ -127,7 +127,7 @@ export function fromNativeSync<T>(operation: () => T): T {
 }
 
 /** The error to throw in place of one of the native addon; anything else is given back unchanged. */
-function errorFromNative(thrown: unknown): unknown {
+export function errorFromNative(thrown: unknown): unknown {
   if (!(thrown instanceof Error) || !thrown.message.startsWith(NATIVE_REASON)) return thrown;
   const { message, kind, code, retryable, causes, report } = JSON.parse(thrown.message) as NativeReason;
   const fields = Object.entries(report ?? {}).filter(([, value]) => value !== null);

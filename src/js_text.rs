@@ -7,7 +7,7 @@ use napi::{Status, sys};
 /// The highest byte in the UTF-8 of the characters that are one byte each.
 const ONE_BYTE: u8 = 0xc3;
 /// The highest byte of ASCII.
-const ASCII: u8 = 0x7f;
+pub(crate) const ASCII: u8 = 0x7f;
 
 /// A text that was converted.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ import type { AggregateStage, DalFilter, DeletedOption, EntityIdentity, EntityRe
 import type { OrmRequest, OrmResponse } from '../types/request.js';
 import type { EntityDeclaration, EntitySchema } from '../types/schema.js';
 import { deleteKnown, updateKnown } from './bulk-writes.js';
-import { completeSchema, getAllSchemas } from './registry.js';
+import { completeSchema, registeredSchemas } from './registry.js';
 import { BaseRepository } from './repository.js';
 import { answer } from './request-answering.js';
 import { WriteEmitter } from './service-events.js';
@@ -209,7 +209,7 @@ export class EntityService extends WriteEmitter {
   }
 
   #known(): ReadonlyMap<string, EntitySchema> {
-    return this.#schemas ?? byName(getAllSchemas());
+    return this.#schemas ?? registeredSchemas();
   }
 
   #updated<T>(entity: string, id: EntityIdentity, row: T | null): T | null {

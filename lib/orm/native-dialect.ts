@@ -9,6 +9,7 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { flagOf, nativeConfig } from './connection-config.js';
 import { EntityHandles } from './entity-handles.js';
 import { NativeSession } from './native-session.js';
+import { RowCreations } from './row-creations.js';
 import { statementPrinter } from './statement-printing.js';
 import { type Access, TransactionScope } from './transaction-flow.js';
 import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
@@ -108,6 +109,7 @@ export class NativeBackedDialect extends TransactionalSession {
   /** @internal */
   protected readonly entities = new EntityHandles();
   #session: NativeDialect | null = null;
+  #rowCreations: RowCreations | undefined;
   #dialectType: DialectType | null = null;
   #tablePrefix = '';
 
@@ -122,6 +124,7 @@ export class NativeBackedDialect extends TransactionalSession {
     dialect.entities.add(schemas);
     dialect.#session = session;
     dialect.#dialectType = session.dialectType as DialectType;
+    dialect.#rowCreations = rowCreationsOf(session);
     return dialect;
   }
 
@@ -170,6 +173,8 @@ export class NativeBackedDialect extends TransactionalSession {
     const print = flagOf('showSql', config) ? statementPrinter(printing) : undefined;
     this.#session = await fromNative(() => native.openDialect(settings, print));
     this.#dialectType = this.#session.dialectType as DialectType;
+    // What is printed is what each call has done, before it is answered.
+    this.#rowCreations = print === undefined ? rowCreationsOf(this.#session) : undefined;
     this.#tablePrefix = settings.tablePrefix ?? '';
   }
 
@@ -177,10 +182,12 @@ export class NativeBackedDialect extends TransactionalSession {
   async disconnect(): Promise<void> {
     const session = this.#session;
     if (session === null) return;
+    this.#rowCreations?.flush();
     try {
       await fromNative(() => session.disconnect());
     } finally {
       this.#session = null;
+      this.#rowCreations = undefined;
     }
   }
 
@@ -195,14 +202,25 @@ export class NativeBackedDialect extends TransactionalSession {
   }
 
   /** @internal */
+  protected rowCreations(): RowCreations | undefined {
+    return TransactionScope.around(this, 'write') === undefined ? this.#rowCreations : undefined;
+  }
+
+  /** @internal */
   protected surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined } {
     return { database: this, enclosing: TransactionScope.around(this, 'write') };
   }
 
   #connected(): NativeDialect {
     if (this.#session === null) throw closedError('the dialect is not connected');
+    this.#rowCreations?.flush();
     return this.#session;
   }
+}
+
+/** Only a file is written in less time than it takes to hand a call to another thread. */
+function rowCreationsOf(session: NativeDialect): RowCreations | undefined {
+  return session.dialectType === 'sqlite' ? new RowCreations(session) : undefined;
 }
 
 /**
@@ -276,6 +294,11 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
   protected session(): NativeDialect {
     this.scope.used();
     return this.#session;
+  }
+
+  /** Its rows are part of a transaction already. */
+  protected rowCreations(): undefined {
+    return undefined;
   }
 }
 

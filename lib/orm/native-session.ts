@@ -1,5 +1,5 @@
 // The operations that a connected database and a transaction on it share, carried out by the native core.
-import { fromNative, fromNativeAtOnce, ReplicaverseError, schemaError } from '../errors.js';
+import { errorFromNative, fromNative, fromNativeAtOnce, ReplicaverseError, schemaError } from '../errors.js';
 import type { NativeDialect, NativeSchema } from '../../native.js';
 import type { DialectType } from '../types/connection.js';
 import type { RunResult, TransactionOptions } from '../types/dialect.js';
@@ -8,11 +8,15 @@ import type { EntityDeclaration } from '../types/schema.js';
 import { encodeId, textOf, textsOf } from './arguments.js';
 import type { EntityHandles } from './entity-handles.js';
 import { nativeSchema } from './native-schema.js';
-import { collectRows } from './row-batches.js';
+import { collectRows, rowsOf } from './row-batches.js';
+import type { RowCreations } from './row-creations.js';
 import { tableListQuery } from './table-list.js';
 import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
 import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
+
+/** Characters of a record beyond which it is created by itself. */
+const LARGEST_SHARED = 16 * 1024;
 
 /** A database or a transaction, seen as rows of entities. Every method rejects with a `ReplicaverseError`. */
 export abstract class NativeSession {
@@ -24,6 +28,13 @@ export abstract class NativeSession {
    * @internal
    */
   protected abstract session(access: Access): NativeDialect;
+
+  /**
+   * What writes rows that are created at the same time together, where that can be done.
+   *
+   * @internal
+   */
+  protected abstract rowCreations(): RowCreations | undefined;
 
   /**
    * The entities that the connection knows.
@@ -53,7 +64,8 @@ export abstract class NativeSession {
   async find<T = EntityRecord>(schema: EntityDeclaration, filter?: DalFilter, options?: QueryOptions): Promise<T[]> {
     const handle = this.entities.of(schema);
     const found = await this.#read((session) => session.find(handle, encodeFilter(filter), encodeOptions(options)));
-    return typeof found === 'string' ? decodeRows(found) : fromNative(() => collectRows<T>(found));
+    if (typeof found === 'string' || Array.isArray(found)) return rowsOf(found);
+    return fromNative(() => collectRows<T>(found));
   }
 
   /** The first row that passes the filter, `null` if there is none. */
@@ -68,10 +80,10 @@ export abstract class NativeSession {
     id: EntityIdentity,
     options?: QueryOptions,
   ): Promise<T | null> {
-    const text = this.#atOnce('read', (session) =>
+    const row = this.#atOnce('read', (session) =>
       session.findById(this.entities.of(schema), encodeValue(id, 'id'), encodeOptions(options)),
     );
-    return decodeRow(typeof text === 'string' ? text : await text);
+    return decodeRow(typeof row === 'string' ? row : await row);
   }
 
   /**
@@ -115,8 +127,17 @@ export abstract class NativeSession {
 
   /** Inserts a row and gives it as stored. */
   async create<T = EntityRecord>(schema: EntityDeclaration, data: object): Promise<T> {
-    const text = this.#atOnce('write', (session) => session.create(this.entities.of(schema), encodeRecord(data, 'data')));
-    return decodeRow<T>(typeof text === 'string' ? text : await text) as T;
+    const text = encodeRecord(data, 'data');
+    const creations = text.length <= LARGEST_SHARED ? this.rowCreations() : undefined;
+    if (creations !== undefined) {
+      try {
+        return (await creations.create(this.entities.of(schema), text)) as T;
+      } catch (thrown) {
+        throw errorFromNative(thrown);
+      }
+    }
+    const row = this.#atOnce('write', (session) => session.create(this.entities.of(schema), text));
+    return decodeRow<T>(typeof row === 'string' ? row : await row) as T;
   }
 
   /** Changes the row of an id and gives it as stored, `null` if there is none. `id` in the data is passed over. */

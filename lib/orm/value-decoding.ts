@@ -1,7 +1,5 @@
 // Rows from the native core's JSON text: one JSON.parse, then only the columns that it did not get right.
 
-import { buildRows } from './row-building.js';
-
 /** How a column is finished after JSON.parse (see src/value/mod.rs). */
 type Finish = 'date' | 'number' | 'bytes' | 'tagged';
 
@@ -9,13 +7,6 @@ type Finish = 'date' | 'number' | 'bytes' | 'tagged';
 interface Records {
   rows: Row[];
   columns?: Record<string, Finish>;
-}
-
-/** Rows that have the same columns, column by column. */
-interface Columns {
-  names: string[];
-  values: unknown[][];
-  finish?: (Finish | null)[];
 }
 
 type Row = Record<string, unknown>;
@@ -29,9 +20,7 @@ const FINISHERS: Readonly<Record<Finish, (content: unknown) => unknown>> = {
 
 /** The rows of a text that the core wrote. */
 export function decodeRows<T>(text: string): T[] {
-  const parsed = JSON.parse(text) as Records | Columns;
-  if ('values' in parsed) return rowsOfColumns(parsed) as T[];
-  const { rows, columns } = parsed;
+  const { rows, columns } = JSON.parse(text) as Records;
   if (columns !== undefined) {
     for (const [name, finish] of Object.entries(columns)) finishColumn(rows, name, FINISHERS[finish]);
   }
@@ -40,7 +29,11 @@ export function decodeRows<T>(text: string): T[] {
 
 /** The row of a text that the core wrote of a single one, `null` if there is none. */
 export function decodeRow<T>(text: string): T | null {
-  const parsed = JSON.parse(text) as unknown[];
+  return finishRow<T>(JSON.parse(text) as unknown[]);
+}
+
+/** The row of the list that stands for it, `null` if there is none. */
+export function finishRow<T>(parsed: readonly unknown[]): T | null {
   if (parsed.length === 0) return null;
   const row = parsed[0] as Row;
   for (let at = 1; at < parsed.length; at += 2) {
@@ -48,20 +41,6 @@ export function decodeRow<T>(text: string): T | null {
     row[name] = FINISHERS[parsed[at + 1] as Finish](row[name]);
   }
   return row as T;
-}
-
-function rowsOfColumns({ names, values, finish = [] }: Columns): object[] {
-  for (const [at, name] of finish.entries()) {
-    const column = values[at];
-    if (name !== null && column !== undefined) finishValues(column, FINISHERS[name]);
-  }
-  return buildRows(names, values);
-}
-
-function finishValues(column: unknown[], finish: (content: unknown) => unknown): void {
-  for (let row = 0; row < column.length; row++) {
-    if (column[row] !== null) column[row] = finish(column[row]);
-  }
 }
 
 function finishColumn(rows: Row[], name: string, finish: (content: unknown) => unknown): void {
@@ -88,7 +67,7 @@ function finishBytes(content: unknown): unknown {
 }
 
 /** Replaces tags at any depth, in place. */
-function finishTagged(content: unknown): unknown {
+export function finishTagged(content: unknown): unknown {
   if (typeof content !== 'object' || content === null) return content;
   if (Array.isArray(content)) return finishItems(content);
   const [key, ...others] = Object.keys(content);

@@ -41,11 +41,6 @@ export function localDay(days: number): Date | number {
   return inTrueYear(new Date(year, clock.getUTCMonth(), clock.getUTCDate()), year);
 }
 
-/** A timestamp with time zone, from milliseconds since 1970. The infinities stay numbers. */
-export function instant(time: number): Date | number {
-  return isFinite(time) ? new Date(time) : time;
-}
-
 /** The constructor takes the years 0 to 99 for those of the twentieth century. */
 function inTrueYear(date: Date, year: number): Date {
   if (year >= 0 && year < 100) date.setFullYear(year);

@@ -1,5 +1,6 @@
 // Rows from packed cells: objects of one shape, made by code that is generated for that shape.
-import { instant, localDay, localTime } from './local-time.js';
+import { instant } from '../instant.js';
+import { localDay, localTime } from './local-time.js';
 import { Packing, type ShapeColumn } from './shapes.js';
 import type { TypeParser } from './value-parsers.js';
 

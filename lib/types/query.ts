@@ -49,7 +49,7 @@ export interface QueryOptions {
   sort?: Record<string, SortDirection>;
   /** How many rows to pass over. */
   skip?: number;
-  /** How many rows to return at the most. */
+  /** How many rows to return at the most; 0 is no limit, as in MongoDB. */
   limit?: number;
   /** The fields to return; `id` always is. */
   select?: readonly string[];

@@ -1,4 +1,4 @@
-//! The rows of a read that are more than one text.
+//! The rows of a read that are more than one batch.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,19 +11,18 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::js_error;
-use crate::js_text::JsText;
 use crate::task::{promise_of, without_panic};
-use crate::value::{Batch, RowWriter, row_batches};
+use crate::value::{Batch, RowWriter, SomeRows, row_batches};
 
-/// The rows of a read, text by text.
+/// The rows of a read, batch by batch.
 #[napi]
 pub struct NativeRowBatches {
     batches: Arc<Mutex<Batches>>,
 }
 
 struct Batches {
-    /// The first text, until it is taken.
-    first: Option<JsText>,
+    /// The first batch, until it is taken.
+    first: Option<SomeRows>,
     receiver: UnboundedReceiver<Batch>,
     /// Whether the last one has been taken.
     is_whole: bool,
@@ -35,8 +34,10 @@ impl NativeRowBatches {
     ///
     /// # Errors
     /// The read has failed. What was returned before stands, but there are other rows.
-    #[napi(ts_return_type = "string | null | Promise<string | null>")]
-    pub fn next(&self, env: &Env) -> napi::Result<Either<Option<JsText>, AsyncBlock<Option<JsText>>>> {
+    #[napi(
+        ts_return_type = "string | [string, ArrayBuffer, ...string[]] | null | Promise<string | [string, ArrayBuffer, ...string[]] | null>"
+    )]
+    pub fn next(&self, env: &Env) -> napi::Result<Either<Option<SomeRows>, AsyncBlock<Option<SomeRows>>>> {
         let ready = self.batches.try_lock().ok().and_then(|mut batches| batches.take_ready());
         if let Some(ready) = ready {
             return ready.map(Either::A).map_err(|error| js_error(&error));
@@ -47,7 +48,7 @@ impl NativeRowBatches {
 }
 
 impl Batches {
-    fn take_ready(&mut self) -> Option<Result<Option<JsText>>> {
+    fn take_ready(&mut self) -> Option<Result<Option<SomeRows>>> {
         if self.first.is_some() || self.is_whole {
             return Some(Ok(self.first.take()));
         }
@@ -55,7 +56,7 @@ impl Batches {
         Some(self.taken(Some(batch)))
     }
 
-    async fn take(&mut self) -> Result<Option<JsText>> {
+    async fn take(&mut self) -> Result<Option<SomeRows>> {
         if self.is_whole {
             return Ok(None);
         }
@@ -63,12 +64,12 @@ impl Batches {
         self.taken(batch)
     }
 
-    fn taken(&mut self, batch: Option<Batch>) -> Result<Option<JsText>> {
+    fn taken(&mut self, batch: Option<Batch>) -> Result<Option<SomeRows>> {
         match batch {
-            Some(Batch::Rows(text)) => Ok(Some(text)),
-            Some(Batch::Last(text)) => {
+            Some(Batch::Rows(rows)) => Ok(Some(rows)),
+            Some(Batch::Last(rows)) => {
                 self.is_whole = true;
-                Ok(Some(text))
+                Ok(Some(rows))
             }
             Some(Batch::Failed(error)) => Err(error),
             None => Err(Error::new(ErrorKind::Closed, "the read was given up before its end")),
@@ -76,8 +77,8 @@ impl Batches {
     }
 }
 
-/// Has rows read by a task of its own: the text of all of them if they are few, else the batches.
-pub(super) async fn read_rows<F, O>(read: O) -> Result<Either<JsText, NativeRowBatches>>
+/// Has rows read by a task of its own: all of them if they are one batch, else the batches.
+pub(super) async fn read_rows<F, O>(read: O) -> Result<Either<SomeRows, NativeRowBatches>>
 where
     F: Future<Output = Result<RowWriter>> + Send + 'static,
     O: FnOnce(RowWriter) -> F,
@@ -94,7 +95,7 @@ where
     });
     let mut batches = Batches { first: None, receiver, is_whole: false };
     match batches.take().await? {
-        Some(text) if batches.is_whole => Ok(Either::A(text)),
+        Some(rows) if batches.is_whole => Ok(Either::A(rows)),
         first => {
             batches.first = first;
             Ok(Either::B(NativeRowBatches { batches: Arc::new(Mutex::new(batches)) }))
@@ -108,14 +109,15 @@ mod tests {
 
     use super::*;
 
-    fn one_byte(text: Option<JsText>) -> String {
-        match text {
-            Some(JsText::OneByte(text)) => text.into_iter().map(char::from).collect(),
-            other => panic!("{other:?}"),
+    /// How many rows of one text there are, and how long the texts are together.
+    fn counted(rows: &SomeRows) -> (usize, usize) {
+        match rows {
+            Either::B(packed) => packed.counted(),
+            Either::A(text) => panic!("{text:?}"),
         }
     }
 
-    /// Some rows, of which there are more than one text.
+    /// Some rows, of which there are more than one batch.
     fn many(rows: &mut RowWriter) -> Result<()> {
         rows.columns(&["text"])?;
         (0..4).try_for_each(|_| {
@@ -125,26 +127,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn few_rows_are_one_text() {
+    async fn few_rows_are_one_batch() {
         let read = |mut rows: RowWriter| async move { rows.columns(&["id"]).map(|()| rows) };
-        let Either::A(text) = read_rows(read).await.unwrap() else { panic!("there are batches") };
-        assert_eq!(one_byte(Some(text)), r#"{"names":["id"],"values":[[]]}"#);
+        let Either::A(rows) = read_rows(read).await.unwrap() else { panic!("there are batches") };
+        assert_eq!(counted(&rows), (0, 0));
     }
 
     #[tokio::test]
     async fn many_rows_are_batches_with_an_end() {
         let read = |mut rows: RowWriter| async move { many(&mut rows).map(|()| rows) };
-        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one text") };
+        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one batch") };
         let mut batches = batches.batches.lock().await;
-        let mut texts = 0;
-        while let Some(text) = match batches.take_ready() {
+        let mut taken = 0;
+        while let Some(rows) = match batches.take_ready() {
             Some(ready) => ready.unwrap(),
             None => batches.take().await.unwrap(),
         } {
-            assert!(one_byte(Some(text)).starts_with(r#"{"names":["text"],"values":[["xx"#));
-            texts += 1;
+            assert_eq!(counted(&rows), (1, 100_000));
+            taken += 1;
         }
-        assert_eq!(texts, 4);
+        assert_eq!(taken, 4);
         assert!(matches!(batches.take_ready(), Some(Ok(None))));
     }
 
@@ -154,7 +156,7 @@ mod tests {
             many(&mut rows)?;
             Err(Error::new(ErrorKind::Connection, "the server is gone"))
         };
-        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one text") };
+        let Either::B(batches) = read_rows(read).await.unwrap() else { panic!("there is one batch") };
         let mut batches = batches.batches.lock().await;
         let error = loop {
             match batches.take_ready() {
@@ -162,7 +164,7 @@ mod tests {
                 Some(Ok(None)) => panic!("the rows have an end"),
                 Some(Err(error)) => break error,
                 None => match batches.take().await {
-                    Ok(text) => assert!(text.is_some(), "the rows have an end"),
+                    Ok(rows) => assert!(rows.is_some(), "the rows have an end"),
                     Err(error) => break error,
                 },
             }

@@ -1,6 +1,7 @@
 //! A connected database, or one transaction on it, as a JavaScript class.
 
 pub mod batches;
+mod create_each;
 mod operations;
 mod relations;
 mod rows;

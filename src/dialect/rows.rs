@@ -9,19 +9,21 @@ use super::batches::{NativeRowBatches, read_rows};
 use super::{NativeDialect, js_count};
 use crate::js_text::JsText;
 use crate::schema::NativeSchema;
-use crate::value::{RowText, RowWriter, read_filter, read_options, read_record, read_value, write_row};
+use crate::value::{
+    RowText, RowWriter, SomeRows, read_filter, read_options, read_record, read_value, write_row,
+};
 
 #[napi]
 impl NativeDialect {
     /// The rows that pass the filter: all of them if they are few.
-    #[napi(ts_return_type = "Promise<string | NativeRowBatches>")]
+    #[napi(ts_return_type = "Promise<string | [string, ArrayBuffer, ...string[]] | NativeRowBatches>")]
     pub fn find(
         &self,
         env: &Env,
         schema: &NativeSchema,
         filter: Option<String>,
         options: Option<String>,
-    ) -> napi::Result<AsyncBlock<Either<JsText, NativeRowBatches>>> {
+    ) -> napi::Result<AsyncBlock<Either<SomeRows, NativeRowBatches>>> {
         let entity = schema.entity.clone();
         let statements = self.statements.clone();
         self.run(env, |dialect| async move {

@@ -6,36 +6,15 @@ use serde::Serialize;
 use super::finish::{Finish, is_exact};
 use super::write::{Bare, Tagged};
 
-/// What a value is to whoever reads the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// NULL.
-    Null,
-    /// `JSON.parse` gets it right.
-    Plain,
-    /// So it does, and it is a number.
-    PlainNumber,
-    /// It is finished so.
-    Finished(Finish),
-}
-
-impl Kind {
-    pub(super) fn of(cell: Cell<'_>) -> Self {
-        match cell {
-            Cell::Null => Self::Null,
-            Cell::Bool(_) | Cell::Text(_) | Cell::Decimal(_) | Cell::Json(_) => Self::Plain,
-            Cell::Integer(number) if !is_exact(number) => Self::Finished(Finish::Number),
-            Cell::Float(number) if !number.is_finite() => Self::Finished(Finish::Number),
-            Cell::Integer(_) | Cell::Float(_) => Self::PlainNumber,
-            Cell::Bytes(_) => Self::Finished(Finish::Bytes),
-            Cell::Timestamp(_) => Self::Finished(Finish::Date),
-            Cell::Value(value) => match (Finish::of(value), value) {
-                (Some(finish), _) => Self::Finished(finish),
-                (None, Value::Null) => Self::Null,
-                (None, Value::Int32(_) | Value::Int64(_) | Value::Float(_)) => Self::PlainNumber,
-                (None, _) => Self::Plain,
-            },
-        }
+/// How a value is finished, if `JSON.parse` alone does not get it right.
+pub(super) fn finish_of_cell(cell: Cell<'_>) -> Option<Finish> {
+    match cell {
+        Cell::Integer(number) if !is_exact(number) => Some(Finish::Number),
+        Cell::Float(number) if !number.is_finite() => Some(Finish::Number),
+        Cell::Bytes(_) => Some(Finish::Bytes),
+        Cell::Timestamp(_) => Some(Finish::Date),
+        Cell::Value(value) => Finish::of(value),
+        _ => None,
     }
 }
 

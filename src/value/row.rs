@@ -2,15 +2,17 @@
 
 use data::{Cell, CellSink, Record, Result, RowSink};
 
-use super::cell::{Kind, push_cell, push_string};
+use super::cell::{finish_of_cell, push_cell, push_string};
 use super::finish::Finish;
 use crate::js_text::{JsText, Part, highest};
 
 /// Takes one row; those that follow it are passed over.
 #[derive(Default)]
 pub(crate) struct RowText {
-    /// Each name in quotes, with what stands before it.
-    names: Vec<Vec<u8>>,
+    /// The names in quotes, each with what stands before it.
+    names: Vec<u8>,
+    /// Where each name ends.
+    ends: Vec<usize>,
     text: Vec<u8>,
     finish: Vec<u8>,
     /// Which column comes next.
@@ -30,17 +32,33 @@ pub(crate) fn write_row(record: Option<&Record>) -> JsText {
 impl RowText {
     /// The text of what came.
     pub(crate) fn finish(self) -> JsText {
-        if !self.is_whole {
-            return JsText::of(&[Part::ascii("[]")]);
+        JsText::of(&self.parts())
+    }
+
+    /// The text of several, as a list.
+    pub(crate) fn list(rows: &[Self]) -> JsText {
+        let mut parts = Vec::with_capacity(rows.len() * 5 + 2);
+        parts.push(Part::ascii("["));
+        for (at, row) in rows.iter().enumerate() {
+            parts.push(Part::ascii(if at == 0 { "" } else { "," }));
+            parts.extend(row.parts());
         }
+        parts.push(Part::ascii("]"));
+        JsText::of(&parts)
+    }
+
+    fn parts(&self) -> [Part<'_>; 4] {
         let part = |bytes| Part { bytes, highest: highest(bytes) };
-        JsText::of(&[Part::ascii("["), part(&self.text), part(&self.finish), Part::ascii("]")])
+        // Nothing was finished where there is no row.
+        [Part::ascii("["), part(&self.text), part(&self.finish), Part::ascii("]")]
     }
 
     fn take(&mut self, record: &Record) {
+        let mut quoted = Vec::new();
         record.iter().enumerate().for_each(|(at, (name, value))| {
-            let name = quoted(at, name);
-            self.push(&name, Cell::from(value));
+            quoted.clear();
+            push_name(at, name, &mut quoted);
+            self.push(&quoted, Cell::from(value));
         });
         self.end();
     }
@@ -49,9 +67,9 @@ impl RowText {
     fn push(&mut self, name: &[u8], cell: Cell<'_>) {
         self.text.extend_from_slice(name);
         self.text.push(b':');
-        let kind = Kind::of(cell);
-        push_cell(cell, kind == Kind::Finished(Finish::Tagged), &mut self.text);
-        if let Kind::Finished(finish) = kind {
+        let finish = finish_of_cell(cell);
+        push_cell(cell, finish == Some(Finish::Tagged), &mut self.text);
+        if let Some(finish) = finish {
             self.finish.push(b',');
             self.finish.extend_from_slice(name.get(1..).unwrap_or_default());
             self.finish.push(b',');
@@ -65,26 +83,35 @@ impl RowText {
     }
 }
 
-fn quoted(at: usize, name: &str) -> Vec<u8> {
-    let mut quoted = Vec::with_capacity(name.len() + 3);
+fn push_name(at: usize, name: &str, quoted: &mut Vec<u8>) {
     quoted.push(if at == 0 { b'{' } else { b',' });
-    push_string(name, &mut quoted);
-    quoted
+    push_string(name, quoted);
 }
 
 impl CellSink for RowText {
     fn columns(&mut self, names: &[&str]) -> Result<()> {
-        self.names = names.iter().enumerate().map(|(at, name)| quoted(at, name)).collect();
+        self.names.clear();
+        self.ends.clear();
+        // An ordinary row is no longer than this, so that the text is not moved while it grows.
+        self.text.reserve(512);
+        for (at, name) in names.iter().enumerate() {
+            push_name(at, name, &mut self.names);
+            self.ends.push(self.names.len());
+        }
         Ok(())
     }
 
     fn cell(&mut self, cell: Cell<'_>) {
         let at = self.next;
         self.next += 1;
-        if !self.is_whole
-            && let Some(name) = self.names.get_mut(at).map(std::mem::take)
-        {
-            self.push(&name, cell);
+        if self.is_whole {
+            return;
+        }
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before).copied()).unwrap_or(0);
+        if let Some(end) = self.ends.get(at).copied() {
+            let names = std::mem::take(&mut self.names);
+            self.push(names.get(start..end).unwrap_or_default(), cell);
+            self.names = names;
         }
     }
 
@@ -136,6 +163,18 @@ mod tests {
             cells.end_row().unwrap();
         }
         assert_eq!(text_of(cells.finish()), expected);
+    }
+
+    #[test]
+    fn several_rows_are_a_list() {
+        let row = |text: &str| {
+            let mut row = RowText::default();
+            row.record(Record::from_iter([("id".to_owned(), Value::from(text))])).unwrap();
+            row
+        };
+        let rows = [row("Łódź"), RowText::default(), row("b")];
+        assert_eq!(text_of(RowText::list(&rows)), r#"[[{"id":"Łódź"}],[],[{"id":"b"}]]"#);
+        assert_eq!(text_of(RowText::list(&[])), "[]");
     }
 
     #[test]

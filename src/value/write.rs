@@ -177,9 +177,14 @@ fn serialize_moment<S: Serializer>(moment: Timestamp, serializer: S) -> Result<S
     match moment {
         Timestamp::INFINITY => serializer.serialize_str("Infinity"),
         Timestamp::NEG_INFINITY => serializer.serialize_str("-Infinity"),
-        _ if moment.millis().abs() <= MAX_DATE_MS => serializer.serialize_i64(moment.millis()),
+        _ if is_date(moment) => serializer.serialize_i64(moment.millis()),
         _ => serializer.serialize_str(&moment.to_iso()),
     }
+}
+
+/// Whether JavaScript's dates reach this moment.
+pub(super) fn is_date(moment: Timestamp) -> bool {
+    moment.millis().abs() <= MAX_DATE_MS
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ describe.each(DIALECTS)('on %s', (dialect) => {
       ]);
       expect((await db.find(person, {}, { sort: { id: 1 }, skip: 3 })).map(({ id }) => id)).toEqual(['4', '5']);
       expect((await db.find(person, {}, { sort: { id: 1 }, skip: 1, limit: 2 })).map(({ id }) => id)).toEqual(['2', '3']);
+      expect((await db.find(person, {}, { sort: { id: 1 }, skip: 1, limit: 0 })).map(({ id }) => id)).toEqual(['2', '3', '4', '5']);
       const [first] = await db.find(person, { id: '1' }, { exclude: ['age', 'createdAt'] });
       expect(Object.keys(first!)).not.toContain('age');
       expect(first).toMatchObject({ id: '1', name: 'Ada' });

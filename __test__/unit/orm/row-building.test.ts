@@ -1,6 +1,12 @@
 // Rows from columns.
 import { expect, test } from 'vitest';
-import { buildRows } from '../../../dist/orm/row-building.js';
+import { rowBuilderOf } from '../../../dist/orm/row-building.js';
+
+function buildRows(names: readonly string[], columns: readonly (readonly unknown[])[]): object[] {
+  const rows: object[] = [];
+  rowBuilderOf(JSON.stringify(names))(columns, columns[0]?.length ?? 0, rows);
+  return rows;
+}
 
 test('rows have the values of their columns, in the order of the names', () => {
   const rows = buildRows(['b', 'a'], [
@@ -30,4 +36,10 @@ test('any name is a property of its own, also one that looks like code or a prot
 test('no rows and no columns are no rows', () => {
   expect(buildRows(['a'], [[]])).toEqual([]);
   expect(buildRows([], [])).toEqual([]);
+});
+
+test('rows come after those that the list holds', () => {
+  const rows: unknown[] = [{ a: 0 }];
+  rowBuilderOf('["a"]')([[1, 2]], 2, rows);
+  expect(rows).toEqual([{ a: 0 }, { a: 1 }, { a: 2 }]);
 });

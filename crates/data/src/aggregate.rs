@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Direction, FieldPath, Filter, FindOptions};
+use crate::filter::{Direction, FieldPath, Filter, FindOptions, parse_count};
 use crate::record::including_deleted;
 use crate::schema::EntitySchema;
 use crate::value::{Object, Value};
@@ -115,7 +115,7 @@ fn parse_stage(stage: &Value) -> Result<Stage> {
         ("$match", Value::Object(filter)) => Ok(Stage::Match(Filter::parse(filter)?)),
         ("$group", Value::Object(group)) => Ok(Stage::Group(parse_group(group)?)),
         ("$sort", Value::Object(_)) => Ok(Stage::Sort(read_options("sort", content)?.sort)),
-        ("$limit", _) => Ok(Stage::Limit(read_options("limit", content)?.limit.unwrap_or_default())),
+        ("$limit", _) => Ok(Stage::Limit(parse_count("limit", content)?)),
         ("$match" | "$group" | "$sort", other) => Err(stage_error(name, "an object", other)),
         _ => Err(Error::new(
             ErrorKind::Filter,

@@ -324,8 +324,20 @@ pub trait Dialect: Send + Sync + 'static {
     /// Starts a transaction pinned to one connection; within a transaction, a savepoint.
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>>;
 
+    /// Has the rows that this thread creates from now on share a transaction, where the database writes a row at once. A creation
+    /// that is not finished by its first step is not part of it.
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        None
+    }
+
     /// The tables beneath the entities, for replication. A transaction has none of its own.
     fn tables(&self) -> Option<&dyn TableStore>;
+}
+
+/// A transaction that the rows share which one thread creates. Dropped before its end, it is rolled back.
+pub trait SharedTransaction {
+    /// Makes the rows permanent; whether that could be done. Else none of them was, as if they had not been created.
+    fn end(self: Box<Self>) -> bool;
 }
 
 /// A transaction: every operation of the dialect, on one connection.

@@ -28,7 +28,7 @@ mod value;
 pub use aggregate::{Accumulator, Group, GroupKey, Pipeline, Stage};
 pub use config::{ConnectionConfig, PoolSize, SchemaStrategy};
 pub use connect::connect;
-pub use dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
+pub use dialect::{Dialect, DialectKind, Isolation, SharedTransaction, Transaction, Upserted};
 pub use error::{DatabaseReport, Error, ErrorKind, Result};
 pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
 pub use record::Record;

@@ -3,6 +3,7 @@
 mod options;
 mod parse;
 
+pub(crate) use options::parse_count;
 pub use options::{Direction, FindOptions};
 
 use std::fmt;

@@ -32,7 +32,8 @@ pub struct FindOptions {
 }
 
 impl FindOptions {
-    /// Reads options from their JavaScript form; keys that are not options are passed over.
+    /// Reads options from their JavaScript form; keys that are not options are passed over. A limit of 0 is none, as MongoDB
+    /// has it.
     ///
     /// # Errors
     /// [`ErrorKind::Filter`] naming the option.
@@ -43,7 +44,9 @@ impl FindOptions {
                 (_, Value::Null) => {}
                 ("sort", Value::Object(sort)) => options.sort = parse_sort(sort)?,
                 ("skip", value) => options.skip = Some(parse_count("skip", value)?),
-                ("limit", value) => options.limit = Some(parse_count("limit", value)?),
+                ("limit", value) => {
+                    options.limit = Some(parse_count("limit", value)?).filter(|limit| *limit > 0)
+                }
                 ("select", value) => options.select = parse_names("select", value)?,
                 ("exclude", value) => options.exclude = parse_names("exclude", value)?,
                 ("includeDeleted", Value::Bool(flag)) => options.include_deleted = *flag,
@@ -84,7 +87,7 @@ fn parse_sort(sort: &Object) -> Result<IndexMap<String, Direction>> {
         .collect()
 }
 
-fn parse_count(name: &str, value: &Value) -> Result<u64> {
+pub(crate) fn parse_count(name: &str, value: &Value) -> Result<u64> {
     let whole = value.as_f64().filter(|number| *number >= 0.0 && number.fract() == 0.0 && *number <= 1e15);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the filter bounds it")]
     whole.map(|number| number as u64).ok_or_else(|| option_error(name, "a whole number from 0", value))

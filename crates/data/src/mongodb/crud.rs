@@ -62,7 +62,7 @@ impl MongoDialect {
         let query = compile(&fields, &filter)?;
         let sort = sort_document(&fields, &options.sort)?;
         let projection = projection(&fields, options)?;
-        // A limit of 0 is no limit to MongoDB.
+        // To MongoDB this would be no limit.
         if options.limit == Some(0) {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use super::schemas::Schemas;
 use super::unit::atomically;
 use super::works::{Create, Delete, Update, Upsert};
 use super::write::Writer;
-use crate::dialect::{Dialect, Upserted};
+use crate::dialect::{Dialect, SharedTransaction, Upserted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
@@ -144,6 +144,15 @@ impl Entity {
             return dialect.create_into(&self.schema, record, row).await;
         }
         row.record(self.create(dialect, record).await?)
+    }
+
+    /// As [`Dialect::share_transaction`], for rows of this entity. Those that are read again for their eager relations, after
+    /// they were written, share none.
+    pub fn share_transaction<'d>(&self, dialect: &'d dyn Dialect) -> Option<Box<dyn SharedTransaction + 'd>> {
+        if self.schema.relations.values().any(|relation| relation.eager) {
+            return None;
+        }
+        dialect.share_transaction()
     }
 
     /// Changes the row of an id, together with the rows that relations with cascade `persist` or `merge` hold; with

@@ -12,7 +12,7 @@ use super::statement::Statement;
 use super::syntax::SqlSyntax;
 use crate::aggregate::Pipeline;
 use crate::config::{ConnectionConfig, SchemaStrategy};
-use crate::dialect::{Dialect, DialectKind, Isolation, Transaction, Upserted};
+use crate::dialect::{Dialect, DialectKind, Isolation, SharedTransaction, Transaction, Upserted};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Filter, FindOptions};
 use crate::record::{Record, identity_filter};
@@ -323,6 +323,10 @@ impl Dialect for SqlDialect {
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>> {
         let session = self.session.begin(isolation).await?;
         Ok(Arc::new(self.within(session)))
+    }
+
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        self.session.share_transaction()
     }
 
     fn tables(&self) -> Option<&dyn TableStore> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 
-use crate::dialect::Isolation;
+use crate::dialect::{Isolation, SharedTransaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
 use crate::rows::{Cell, CellSink};
@@ -106,6 +106,11 @@ pub(crate) trait SqlSession: Send + Sync + 'static {
         rows: &mut dyn CellSink,
     ) -> Result<()> {
         self.fetch(access, sql, params).await?.hand_on(rows)
+    }
+
+    /// Has the single rows that this thread inserts from now on share a transaction, where that is done at once.
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        None
     }
 
     /// Runs a statement; how many rows it changed.

@@ -13,7 +13,10 @@ pub(crate) struct Statement {
 
 impl Statement {
     pub(crate) fn new(syntax: &'static dyn SqlSyntax, text: &str) -> Self {
-        Self { text: text.to_owned(), params: Vec::new(), syntax }
+        // Most statements are no longer, and so never moved while they grow.
+        let mut buffer = String::with_capacity(512);
+        buffer.push_str(text);
+        Self { text: buffer, params: Vec::new(), syntax }
     }
 
     /// The syntax that it is written in.

@@ -11,10 +11,10 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Executor, Sqlite};
 
 use super::error::sqlite_error;
-use super::immediate::ImmediateConnections;
+use super::immediate::ImmediateConnection;
 use super::location::{Location, Mode};
 use super::moment;
-use super::raw::QUOTED_TEXT;
+use super::raw::{self, QUOTED_TEXT};
 use crate::config::PoolSize;
 use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 
@@ -37,7 +37,7 @@ pub(super) struct SqlitePools {
     /// How to open a further connection that reads; `None` for a database in memory, which has one connection.
     reader: Option<SqliteConnectOptions>,
     /// What answers at once, where there is a file that may be written.
-    immediate: Option<ImmediateConnections>,
+    immediate: Option<ImmediateConnection>,
     /// How long an operation waits for a connection. A statement that writes outside an open transaction of the same
     /// dialect waits as long for its end, since only one connection writes.
     acquire_timeout: Duration,
@@ -46,6 +46,7 @@ pub(super) struct SqlitePools {
 impl SqlitePools {
     /// Opens the database, and creates the file where that is wanted.
     pub(super) async fn open(location: &Location, size: PoolSize, acquire_timeout: Duration) -> Result<Self> {
+        raw::count_no_memory();
         match location {
             Location::Memory => Self::in_memory(acquire_timeout).await,
             Location::File { path, mode, immutable } => {
@@ -72,7 +73,7 @@ impl SqlitePools {
                     options.pragma("cache_size", WRITE_CACHE).pragma("wal_autocheckpoint", WRITE_AHEAD);
                 let write = pool(1, acquire_timeout).connect_with(options).await.map_err(place)?;
                 let at_once = *mode != Mode::ReadOnly && !immutable;
-                let immediate = at_once.then(|| ImmediateConnections::new(path));
+                let immediate = at_once.then(|| ImmediateConnection::new(path));
                 Ok(Self { read, write, reader: Some(reader), immediate, acquire_timeout })
             }
         }
@@ -87,7 +88,7 @@ impl SqlitePools {
     }
 
     /// What answers statements of one row at once.
-    pub(super) fn immediate(&self) -> Option<&ImmediateConnections> {
+    pub(super) fn immediate(&self) -> Option<&ImmediateConnection> {
         self.immediate.as_ref()
     }
 
@@ -195,7 +196,7 @@ pub(super) async fn enforce_foreign_keys(
 async fn set_flag(connection: &mut SqliteConnection, option: c_int, on: bool) -> Result<(), sqlx::Error> {
     let mut handle = connection.lock_handle().await?;
     // SAFETY: the handle is locked, and so valid and ours alone.
-    if unsafe { super::raw::set_flag(handle.as_raw_handle(), option, on) } {
+    if unsafe { raw::set_flag(handle.as_raw_handle(), option, on) } {
         return Ok(());
     }
     Err(sqlx::Error::Configuration(format!("SQLite refuses to set its option {option}").into()))

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::ptr::{NonNull, null, null_mut};
+use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use libsqlite3_sys as ffi;
@@ -22,6 +23,23 @@ use crate::value::{Value, json_text};
 pub(super) const QUOTED_TEXT: [c_int; 2] = [ffi::SQLITE_DBCONFIG_DQS_DML, ffi::SQLITE_DBCONFIG_DQS_DDL];
 /// Statements that stay prepared. A constant of 0 would not compile.
 const PREPARED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// What a connection may keep in memory, in KiB because it is negative. Rows by keys that come in no order touch the whole
+/// index again and again, which would be read from the file all the time with SQLite's 2,000 KiB.
+const CACHE_SIZE: &str = "PRAGMA cache_size = -16000";
+
+/// Has SQLite not count the memory that it takes, for which it would lock a mutex that all connections share with each
+/// piece. It obeys only before its first use in the process.
+pub(super) fn count_no_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: SQLite refuses the call once it is in use. The option takes one int.
+        let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int) };
+        if code != ffi::SQLITE_OK {
+            tracing::debug!(code, "SQLite counts its memory");
+        }
+    });
+}
 
 /// What came of a statement.
 pub(super) enum Step {
@@ -72,15 +90,13 @@ unsafe impl Send for RawConnection {}
 
 impl RawConnection {
     /// Opens a file that exists, with foreign keys enforced.
-    pub(super) fn open(path: &Path, writes: bool) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.to_str().and_then(|path| CString::new(path).ok());
         let name = name.ok_or_else(|| Error::new(ErrorKind::Config, "sqlite: the path is no UTF-8 text"))?;
-        let mode = if writes { ffi::SQLITE_OPEN_READWRITE } else { ffi::SQLITE_OPEN_READONLY };
+        let mode = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_NOMUTEX;
         let mut handle = null_mut();
         // SAFETY: the name is a C string, and SQLite writes a handle even where it fails, unless memory is short.
-        let code = unsafe {
-            ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, mode | ffi::SQLITE_OPEN_NOMUTEX, null())
-        };
+        let code = unsafe { ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, mode, null()) };
         let database =
             NonNull::new(handle).ok_or_else(|| Error::new(ErrorKind::Connection, "sqlite: out of memory"))?;
         let mut connection = Self { database, statements: LruCache::new(PREPARED) };
@@ -93,10 +109,13 @@ impl RawConnection {
         if !names_are_names {
             return Err(last_error(database));
         }
-        for pragma in
-            ["PRAGMA foreign_keys = ON", "PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 0"]
-        {
-            connection.fetch(pragma, &[], usize::MAX, &mut Collected::default())?;
+        for pragma in [
+            "PRAGMA foreign_keys = ON",
+            "PRAGMA synchronous = NORMAL",
+            "PRAGMA wal_autocheckpoint = 0",
+            CACHE_SIZE,
+        ] {
+            connection.run(pragma)?;
         }
         Ok(connection)
     }
@@ -118,7 +137,8 @@ impl RawConnection {
         unsafe { ffi::sqlite3_wal_hook(self.database.as_ptr(), Some(committed), pages) };
     }
 
-    /// Runs a statement to its end. After an error or [`Step::TooLarge`] nothing has been written.
+    /// Runs a statement to its end. After [`Step::TooLarge`], and after an error outside of a transaction, nothing has been
+    /// written once [`undo`](Self::undo) was called.
     pub(super) fn fetch(
         &mut self,
         sql: &str,
@@ -126,22 +146,51 @@ impl RawConnection {
         most_bytes: usize,
         rows: &mut dyn CellSink,
     ) -> Result<Step> {
-        if !self.statements.contains(sql) {
-            let statement = Statement::prepare(self.database, sql)?;
-            self.statements.push(sql.to_owned(), statement);
-        }
-        let Some(statement) = self.statements.get_mut(sql) else {
-            return Err(Error::new(ErrorKind::Internal, "a statement was not kept"));
-        };
-        let outcome = statement.run(self.database, params, most_bytes, rows);
+        let database = self.database;
+        let statement =
+            self.statements.try_get_or_insert_mut_ref(sql, || Statement::prepare(database, sql))?;
+        let outcome = statement.run(database, params, most_bytes, rows);
         statement.reset();
-        let is_broken = !matches!(outcome, Ok(Step::Done | Step::TooLarge));
-        // SAFETY: the handle is open.
-        if is_broken && unsafe { ffi::sqlite3_get_autocommit(self.database.as_ptr()) } == 0 {
-            let mut none = Collected::default();
-            Statement::prepare(self.database, "ROLLBACK")?.run(self.database, &[], usize::MAX, &mut none)?;
-        }
         outcome
+    }
+
+    /// Runs a statement that has neither parameters nor rows.
+    pub(super) fn run(&mut self, sql: &'static str) -> Result<()> {
+        match self.fetch(sql, &[], usize::MAX, &mut Collected::default())? {
+            Step::Broken(error) => Err(error),
+            Step::Done | Step::TooLarge => Ok(()),
+        }
+    }
+
+    /// Rolls back, if anything is open.
+    pub(super) fn undo(&mut self) {
+        if self.is_in_transaction()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::debug!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// Whether a transaction is open.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        // SAFETY: the handle is open.
+        unsafe { ffi::sqlite3_get_autocommit(self.database.as_ptr()) == 0 }
+    }
+
+    /// Whether the transaction has written a row that refers to another that is not there yet.
+    pub(super) fn defers_references(&self) -> bool {
+        let (mut unresolved, mut unused) = (0, 0);
+        // SAFETY: the handle is open, and both places can be written to.
+        let code = unsafe {
+            ffi::sqlite3_db_status(
+                self.database.as_ptr(),
+                ffi::SQLITE_DBSTATUS_DEFERRED_FKS,
+                &raw mut unresolved,
+                &raw mut unused,
+                0,
+            )
+        };
+        code != ffi::SQLITE_OK || unresolved != 0
     }
 
     fn check(&self, code: c_int) -> Result<()> {

@@ -15,7 +15,7 @@ use super::error::sqlite_error;
 use super::pool::{SqlitePools, enforce_foreign_keys};
 use super::raw::stream_rows;
 use super::value::{arguments, fetched};
-use crate::dialect::Isolation;
+use crate::dialect::{Isolation, SharedTransaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rows::CellSink;
 use crate::sql::{Access, Collected, Fetched, LiveColumns, Pinned, PinnedSession, SqlSession};
@@ -82,6 +82,11 @@ impl SqlSession for SqliteSession {
         let mut connection = self.connection(access, sql).await?;
         let result = stream_as(&mut connection, access, sql, params, rows).await;
         end(&mut connection, access, result).await
+    }
+
+    fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {
+        let shared = self.pools.immediate()?.share_transaction()?;
+        Some(Box::new(shared))
     }
 
     async fn execute(&self, access: Access, sql: &str, params: &[Value]) -> Result<u64> {

@@ -22,6 +22,7 @@ mod postgres_values;
 mod reads;
 mod schema_strategy;
 mod search;
+mod shared_transactions;
 mod sqlite_files;
 mod sqlite_tables;
 mod statements;

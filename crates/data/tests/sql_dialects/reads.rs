@@ -42,7 +42,7 @@ async fn rows_are_skipped_with_and_without_a_limit(db: &Database) {
         (json!({"sort": {"id": 1}, "skip": 1}), vec!["2", "3"]),
         (json!({"sort": {"id": 1}, "skip": 1, "limit": 1}), vec!["2"]),
         (json!({"sort": {"id": 1}, "limit": 2}), vec!["1", "2"]),
-        (json!({"limit": 0}), vec![]),
+        (json!({"sort": {"id": 1}, "skip": 1, "limit": 0}), vec!["2", "3"]),
         (json!({"skip": 9}), vec![]),
     ] {
         let rows = dialect.find(&person, &Filter::everything(), &options(given.clone())).await.unwrap();
