@@ -72,7 +72,11 @@ impl Session {
         let mut checkpoint = stored.clone();
         match log_of(&source, kind)?.status(&name).await.map_err(in_rule())? {
             // A checkpoint without a log is of no use.
-            None => checkpoint = None,
+            None => {
+                if checkpoint.take().is_some() {
+                    shared.tell_of_lost_log();
+                }
+            }
             Some(LogStatus { lost: Some(reason), .. }) if checkpoint.is_some() => {
                 return Err(Error::LogLost { rule: rule.name, reason });
             }

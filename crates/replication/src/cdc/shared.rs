@@ -8,6 +8,7 @@ use data::log::Position;
 use tokio::sync::watch;
 
 use super::event::{CdcEvent, CdcObserver, RuleState, RunState};
+use crate::error::Error;
 use crate::stats::{CollectionStats, millis_now};
 
 /// A run of a rule, seen from outside.
@@ -126,6 +127,18 @@ impl Shared {
         let gave_way =
             |state: &RunState| matches!(state, RunState::Standby | RunState::Stopped | RunState::Lost);
         drop(self.states.subscribe().wait_for(gave_way).await);
+    }
+
+    /// Tells that the log has vanished, and that the tables are synchronised anew for that.
+    pub(super) fn tell_of_lost_log(&self) {
+        let reason = "it is gone from the source; the tables are synchronised anew".to_owned();
+        let error = Error::LogLost { rule: self.rule.clone(), reason };
+        self.tell(CdcEvent::Error {
+            rule: self.rule.clone(),
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            retryable: true,
+        });
     }
 
     pub(crate) fn tell(&self, event: CdcEvent) {
