@@ -1,4 +1,4 @@
-// A process that streams a rule until it is killed.
+// A process that streams a rule until it is killed, and writes a dot for each batch that it has applied.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReplicationManager } from 'replicaverse';
 import { TABLES } from './workload.mjs';
@@ -13,6 +13,9 @@ manager.on('error', (error) => {
 });
 manager.on('state', ({ state, reason }) => {
   process.stderr.write(`state ${state} ${reason ?? ''}\n`);
+});
+manager.on('batch', () => {
+  process.stdout.write('.');
 });
 await connect('source', 'postgres', source);
 await connect('target', target.dialect, target.uri);

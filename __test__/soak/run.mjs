@@ -13,7 +13,8 @@ after each seed.
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
   --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given
-  --duration MS    of each workload, 4000 when not given
+  --pause MS       the longest time between a batch that was applied and the next kill, 500 when not given
+  --kills N        in each seed, 4 when not given
   --help           this text`;
 
 const { values } = parseArgs({
@@ -21,7 +22,8 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '20' },
     first: { type: 'string', default: '1' },
     target: { type: 'string' },
-    duration: { type: 'string', default: '4000' },
+    pause: { type: 'string', default: '500' },
+    kills: { type: 'string', default: '4' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -41,7 +43,7 @@ if (values.help) {
       let committed = 0;
       const first = Number(values.first);
       for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-        const report = await runSeed({ seed, source, target, durationMs: Number(values.duration) });
+        const report = await runSeed({ seed, source, target, pauseMs: Number(values.pause), kills: Number(values.kills) });
         committed += report.committed;
         console.log(`${kind} seed ${String(seed)}: equal after ${String(report.committed)} transactions; killed ${report.kills.join(', ')}`);
       }

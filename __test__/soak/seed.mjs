@@ -12,6 +12,7 @@ import { SCHEMA, TABLES, Workload } from './workload.mjs';
 
 const REPLICATOR = fileURLToPath(new URL('replicator-process.mjs', import.meta.url));
 const SETTLE_MS = 60_000;
+const LONGEST_WAIT_MS = 8_000;
 
 /**
  * @typedef {object} SeedReport
@@ -26,6 +27,7 @@ class Replicator {
   /** @type {import('node:child_process').ChildProcess | undefined} */
   #child;
   #log = '';
+  #batches = 0;
 
   /** @param {() => import('./replicator-process.mjs').Ends} ends */
   constructor(ends) {
@@ -33,7 +35,10 @@ class Replicator {
   }
 
   start() {
-    const child = spawn(process.execPath, [REPLICATOR, JSON.stringify(this.ends())], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [REPLICATOR, JSON.stringify(this.ends())], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.on('data', (/** @type {Buffer} */ dots) => {
+      this.#batches += dots.length;
+    });
     child.stderr.on('data', (/** @type {Buffer} */ text) => {
       this.#log = (this.#log + text.toString()).slice(-4000);
     });
@@ -46,6 +51,12 @@ class Replicator {
     const gone = once(child, 'exit');
     child.kill('SIGKILL');
     await gone;
+  }
+
+  /** Waits until something has been applied since now; a server that is down, or a lease that has not run out, may keep it from that. */
+  async applied() {
+    const before = this.#batches;
+    await eventually(() => this.#batches > before, { deadlineMs: LONGEST_WAIT_MS }).catch(() => undefined);
   }
 
   /** What it said last. */
@@ -63,12 +74,12 @@ class Replicator {
  * @param {number} options.seed
  * @param {Awaited<ReturnType<typeof import('../support/index.mjs').startPostgres>>} options.source
  * @param {import('./targets.mjs').Target} options.target
- * @param {number} [options.durationMs] of the workload
+ * @param {number} [options.pauseMs] the longest time between a batch that was applied and the next kill
  * @param {number} [options.kills]
  * @returns {Promise<SeedReport>}
  * @throws {Error} when source and target differ in the end, naming the first difference, or when something was applied twice
  */
-export async function runSeed({ seed, source, target, durationMs = 4000, kills = 4 }) {
+export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }) {
   const random = new Random(seed);
   const database = `soak_${String(process.pid)}_${String(seed)}`;
   await source.createDatabase(database);
@@ -84,7 +95,8 @@ export async function runSeed({ seed, source, target, durationMs = 4000, kills =
     replicator.start();
     await target.startAudit();
     for (let number = 0; number < kills; number += 1) {
-      await delay((durationMs / (kills + 1)) * (0.3 + random.next()));
+      await replicator.applied();
+      await delay(pauseMs * random.next());
       const victim = random.pick(target.kill ? ['process', 'process', 'source', 'target'] : ['process', 'process', 'source']);
       killed.push(victim);
       if (victim === 'target') await target.kill?.();
@@ -95,7 +107,7 @@ export async function runSeed({ seed, source, target, durationMs = 4000, kills =
         replicator.start();
       }
     }
-    await delay(durationMs / (kills + 1));
+    await replicator.applied();
     workload.stop();
     await working;
     await settle(source, database, target, seed, killed, replicator);
