@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod basics;
+mod crashes;
 mod faults;
 mod feed;
 mod mongodb;
