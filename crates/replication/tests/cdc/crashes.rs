@@ -69,7 +69,7 @@ async fn survives(pair: Pair, seed: u64) {
     }
     let last = writer.sync().await;
     assert_eq!(last.errors, 0, "{last:?}");
-    if pair.target.dialect == "mongodb" {
+    if matches!(pair.target.dialect, "mongodb" | "mariadb") {
         writer.assert_verified().await;
     } else {
         writer.assert_same(ITEMS).await;
@@ -90,6 +90,13 @@ async fn a_sqlite_target_equals_its_source_after_crashes() {
     for seed in 3..=4 {
         survives(Pair::postgres_to_sqlite(), seed).await;
         survives(Pair::sqlite_to_sqlite(), seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mariadb_target_equals_its_source_after_crashes() {
+    for seed in 7..=8 {
+        survives(Pair::postgres_to_mariadb(), seed).await;
     }
 }
 

@@ -33,6 +33,12 @@ macro_rules! between_databases {
                 super::$name($crate::world::Pair::postgres_to_sqlite()).await;
             })*
         }
+        mod postgres_to_mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::postgres_to_mariadb()).await;
+            })*
+        }
         mod postgres_to_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
