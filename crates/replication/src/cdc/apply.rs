@@ -13,6 +13,8 @@ use super::event::RowOperation;
 use super::isolate::{Call, Outcome, Prepared, count, write_rows};
 use super::prepare::Ready;
 use super::routes::{Route, Routes};
+use crate::error::Error;
+use crate::rule::{OnRowError, Rule};
 use crate::snapshot::key_text;
 use crate::stats::CollectionStats;
 
@@ -41,6 +43,20 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn none(routes: &Routes) -> Self {
         Self { stats: routes.no_stats(), refused: IndexMap::new() }
+    }
+
+    /// Fails if rows were refused for good and the rule is to stop then.
+    pub(super) fn check(&self, rule: &Rule) -> crate::error::Result<()> {
+        let failed = self.stats.iter().find_map(|stats| Some((stats, stats.failures.first()?)));
+        match failed.filter(|_| rule.on_row_error == OnRowError::Stop) {
+            Some((stats, failure)) => Err(Error::RowRefused {
+                rule: rule.name.clone(),
+                collection: stats.collection.clone(),
+                key: failure.key.clone(),
+                reason: failure.reason.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use super::isolate::count;
 use super::routes::Routes;
 use super::run::{Session, check_fence};
 use crate::error::{Error, Result};
-use crate::rule::OnRowError;
 use crate::snapshot::key_text;
 
 /// How many changes are held before they are written.
@@ -295,7 +294,7 @@ impl Session {
         let settled = applier.settle(transaction.as_mut()).await;
         let work = applier.work;
         settled.map_err(self.in_rule())?;
-        self.stop_on_failures(&work)?;
+        work.check(&self.rule)?;
         let next = Checkpoint { from: self.checkpoint.position.order, applied_at: Timestamp::now(), ..next };
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
         next.advance(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;
@@ -324,19 +323,6 @@ impl Session {
         });
         batch.told.drain(..).for_each(|event| self.shared.tell(event));
         self.shared.add(work.stats);
-    }
-
-    pub(super) fn stop_on_failures(&self, work: &Work) -> Result<()> {
-        let failed = work.stats.iter().find_map(|stats| Some((stats, stats.failures.first()?)));
-        match failed.filter(|_| self.rule.on_row_error == OnRowError::Stop) {
-            Some((stats, failure)) => Err(Error::RowRefused {
-                rule: self.rule.name.clone(),
-                collection: stats.collection.clone(),
-                key: failure.key.clone(),
-                reason: failure.reason.clone(),
-            }),
-            None => Ok(()),
-        }
     }
 }
 
