@@ -304,6 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_refused_rows_and_of_a_large_log_is_kept_and_checked() {
+        let json = json!({
+            "name": "r", "source": "a", "target": "b", "mode": "cdc", "collections": ["*"],
+            "onRowError": "stop", "maxRetainedBytes": 1_000_000
+        });
+        let rule = Rule::from_json(json.clone()).unwrap();
+        assert_eq!((rule.on_row_error, rule.max_retained_bytes), (OnRowError::Stop, Some(1_000_000)));
+        let saved = serde_json::to_value(&rule).unwrap();
+        assert_eq!(Rule::from_json(saved).unwrap(), rule);
+        for (field, value) in [("onRowError", json!("ignore")), ("maxRetainedBytes", json!(0))] {
+            let mut json = json.clone();
+            json[field] = value;
+            let message = Rule::from_json(json).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("rule \"r\".{field}")), "{message}");
+        }
+    }
+
+    #[test]
     fn the_newest_row_wins_under_a_bidirectional_rule_that_says_nothing_else() {
         let rule = |mode: &str| {
             let json = json!({"name": "r", "source": "a", "target": "b", "mode": mode, "collections": ["*"]});

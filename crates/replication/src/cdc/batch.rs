@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use data::Timestamp;
 use data::log::{Change, LoggedTransaction, Operation, Position};
-use data::table::{ScanOptions, Table, TableTransaction};
-use data::{Timestamp, Value};
+use data::table::{Table, TableTransaction};
 use tokio::time::Instant;
 
 use super::apply::{Applier, Work};
@@ -15,7 +15,6 @@ use super::isolate::count;
 use super::routes::Routes;
 use super::run::{Session, check_fence};
 use crate::error::{Error, Result};
-use crate::rule::OnRowError;
 use crate::snapshot::key_text;
 
 /// How many changes are held before they are written.
@@ -243,7 +242,7 @@ impl Session {
         Ok(())
     }
 
-    async fn begin_fenced(&self) -> Result<Box<dyn TableTransaction>> {
+    pub(super) async fn begin_fenced(&self) -> Result<Box<dyn TableTransaction>> {
         if self.lease.is_lost() {
             return Err(Error::LeaseLost(self.rule.name.clone()));
         }
@@ -295,7 +294,7 @@ impl Session {
         let settled = applier.settle(transaction.as_mut()).await;
         let work = applier.work;
         settled.map_err(self.in_rule())?;
-        if let Err(refused) = self.stop_on_failures(&work) {
+        if let Err(refused) = work.check(&self.rule) {
             if batch.transactions > 1 && !self.shared.goes_one_by_one() {
                 // Those before the one that is refused are to be applied.
                 self.shared.go_one_by_one();
@@ -331,71 +330,6 @@ impl Session {
         });
         batch.told.drain(..).for_each(|event| self.shared.tell(event));
         self.shared.add(work.stats);
-    }
-
-    pub(super) fn stop_on_failures(&self, work: &Work) -> Result<()> {
-        let failed = work.stats.iter().find_map(|stats| Some((stats, stats.failures.first()?)));
-        match failed.filter(|_| self.rule.on_row_error == OnRowError::Stop) {
-            Some((stats, failure)) => Err(Error::RowRefused {
-                rule: self.rule.name.clone(),
-                collection: stats.collection.clone(),
-                key: failure.key.clone(),
-                reason: failure.reason.clone(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Deletes the rows of some parts of a table, which had been copied when it was truncated; those of the others were
-    /// copied later.
-    async fn empty_parts(&self, table: &Table, parts: &[usize]) -> Result<()> {
-        for (_, route) in self.routes.of_table(&table.name) {
-            let mapping = &route.collection.mapping;
-            let emptied = async {
-                let target = route.collection.target.tables()?;
-                let snapshot = target.snapshot().await?;
-                let options = ScanOptions {
-                    keys_only: true,
-                    discriminator: mapping.target_discriminator.clone(),
-                    ..ScanOptions::default()
-                };
-                let mut batches = snapshot.scan(std::sync::Arc::clone(&mapping.target), options).await?;
-                let log = self.source.tables()?.change_log(self.kind);
-                let mut gone: Vec<Vec<Value>> = Vec::new();
-                while let Some(batch) = batches.recv().await {
-                    let keys: Vec<_> = batch?
-                        .into_rows()?
-                        .into_iter()
-                        .filter_map(|key| Some((mapping.source_key(&key)?, key)))
-                        .collect();
-                    let source_keys: Vec<_> = keys.iter().map(|(source_key, _)| source_key.clone()).collect();
-                    let Some(log) = log else { break };
-                    let found = self.watermarks.parts_of(log, table, &source_keys).await?;
-                    let old = keys.into_iter().zip(found).filter(|(_, part)| parts.contains(part));
-                    gone.extend(old.map(|((_, key), _)| key));
-                }
-                drop(batches);
-                drop(snapshot);
-                if gone.is_empty() { Ok(0) } else { target.delete(&mapping.target, &gone).await }
-            };
-            emptied.await.map_err(self.in_rule())?;
-        }
-        Ok(())
-    }
-
-    /// All rows have lost their links at once: their tables are copied again.
-    async fn truncated_junction(&self, table: &Table) -> Result<String> {
-        let mut checkpoint = self.checkpoint.clone();
-        for junction in self.routes.junctions_of(&table.name) {
-            if let Some(route) = self.routes.list.get(junction.route) {
-                checkpoint.tables.shift_remove(&route.captured.name);
-            }
-        }
-        let mut transaction = self.begin_fenced().await?;
-        let stored = checkpoint.store(transaction.as_mut(), &self.control.checkpoint).await;
-        stored.map_err(self.in_rule())?;
-        transaction.commit().await.map_err(self.in_rule())?;
-        Ok(format!("table \"{}\" was truncated", table.name))
     }
 }
 

@@ -18,7 +18,7 @@ use super::event::RowOperation;
 use super::isolate::{Call, Prepared, count, write_rows};
 use super::routes::{Route, Routes};
 use crate::error::{Error, Result};
-use crate::rule::{OnRowError, Rule};
+use crate::rule::Rule;
 use crate::snapshot::{End, Passage, ProgressListener, Reporter, canonical_key};
 use crate::stats::CollectionStats;
 
@@ -189,7 +189,7 @@ impl Copy {
             }
         }
         applier.settle(transaction.as_mut()).await.map_err(in_table())?;
-        self.check_refused(&applier.work)?;
+        applier.work.check(&self.rule)?;
         chunk.position.get_or_insert_with(|| self.position.clone());
         chunk.is_copied = true;
         let stats = applier.work.stats;
@@ -228,19 +228,6 @@ impl Copy {
         let transaction = tables.begin().await.map_err(in_table())?;
         *chunk = begun;
         Ok(transaction)
-    }
-
-    fn check_refused(&self, work: &Work) -> Result<()> {
-        let failed = work.stats.iter().find_map(|stats| Some((stats, stats.failures.first()?)));
-        match failed.filter(|_| self.rule.on_row_error == OnRowError::Stop) {
-            Some((stats, failure)) => Err(Error::RowRefused {
-                rule: self.rule.name.clone(),
-                collection: stats.collection.clone(),
-                key: failure.key.clone(),
-                reason: failure.reason.clone(),
-            }),
-            None => Ok(()),
-        }
     }
 }
 

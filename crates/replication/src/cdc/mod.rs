@@ -21,6 +21,7 @@ mod isolate;
 mod lease;
 mod monitor;
 mod orphans;
+mod prepare;
 mod pump;
 mod removal;
 mod routes;
@@ -30,6 +31,7 @@ mod schema_change;
 mod settle;
 mod shared;
 mod stream;
+mod truncation;
 mod typed_json;
 mod watermark;
 

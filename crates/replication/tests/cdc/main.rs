@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod basics;
+mod crashes;
 mod faults;
 mod feed;
 mod mongodb;
@@ -30,6 +31,12 @@ macro_rules! between_databases {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name($crate::world::Pair::postgres_to_sqlite()).await;
+            })*
+        }
+        mod postgres_to_mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::postgres_to_mariadb()).await;
             })*
         }
         mod postgres_to_postgres {

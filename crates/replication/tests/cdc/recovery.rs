@@ -45,8 +45,8 @@ async fn insert(world: &World, id: i32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_1_an_idle_rule_lets_the_source_forget_its_log() {
     let pair = Pair::postgres_to_sqlite();
-    let world =
-        World::new(&pair, &[TABLE, "CREATE SCHEMA other", "CREATE TABLE other.busy (id BIGINT)"]).await;
+    let others = ["CREATE SCHEMA other", "CREATE TABLE other.busy (id BIGINT)", TABLE];
+    let world = World::with(&pair, &others, json!({"collections": ["items"]})).await;
     world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
     let confirmed = "SELECT CAST(confirmed_flush_lsn - '0/0' AS BIGINT) AS at FROM pg_replication_slots
                      WHERE database = current_database()";

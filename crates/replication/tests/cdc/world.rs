@@ -16,6 +16,11 @@ mod support;
 #[allow(dead_code, reason = "the module serves other tests as well")]
 mod mongodb_support;
 
+#[path = "../../../data/tests/sql_dialects/mariadb_server.rs"]
+#[allow(dead_code, reason = "the module serves other tests as well")]
+mod mariadb_server;
+
+use mariadb_server::MariadbServer;
 use mongodb_support::Server;
 pub(crate) use support::Cluster;
 
@@ -85,6 +90,15 @@ impl Place {
         Self { dialect: "mongodb", uri, _folder: None }
     }
 
+    pub(crate) fn mariadb() -> Self {
+        static SERVER: OnceLock<MariadbServer> = OnceLock::new();
+        let server = SERVER.get_or_init(MariadbServer::start);
+        let name = format!("cdc_{}", number());
+        server.sql(&format!("CREATE DATABASE {name}"));
+        let uri = format!("mariadb://root@127.0.0.1:{}/{name}", server.port());
+        Self { dialect: "mariadb", uri, _folder: None }
+    }
+
     pub(crate) fn standalone_mongodb() -> Self {
         let uri = Server::standalone().uri(&format!("cdc_{}", number()), "serverSelectionTimeoutMS=5000");
         Self { dialect: "mongodb", uri, _folder: None }
@@ -128,6 +142,10 @@ impl Pair {
 
     pub(crate) fn postgres_to_sqlite() -> Self {
         Self { source: Place::postgres(), target: Place::sqlite() }
+    }
+
+    pub(crate) fn postgres_to_mariadb() -> Self {
+        Self { source: Place::postgres(), target: Place::mariadb() }
     }
 
     pub(crate) fn postgres_to_postgres() -> Self {
@@ -237,6 +255,13 @@ impl World {
                 "CREATE TRIGGER audit AFTER UPDATE ON replicaverse_checkpoint FOR EACH ROW
                      WHEN (OLD.position IS DISTINCT FROM NEW.position) EXECUTE FUNCTION audit()",
                 "ALTER TABLE replicaverse_checkpoint ENABLE ALWAYS TRIGGER audit",
+            ]
+        } else if pair.target.dialect == "mariadb" {
+            &[
+                "CREATE TABLE audit (n BIGINT AUTO_INCREMENT PRIMARY KEY, a BIGINT, b BIGINT)",
+                "CREATE TRIGGER audit AFTER UPDATE ON replicaverse_checkpoint FOR EACH ROW
+                     INSERT INTO audit (a, b) SELECT NEW.from_position, NEW.position FROM DUAL
+                     WHERE OLD.position <> NEW.position",
             ]
         } else {
             &[
