@@ -90,6 +90,7 @@ describe('on sqlite', () => {
 
   test('a row can refer to one that was created before in the same turn', async () => {
     const db = await database.connect([author, book]);
+    expect([await db.count(author), await db.count(book)]).toEqual([0, 0]);
     const [, first, , second] = await Promise.all([
       db.create(author, { id: '1', name: 'Ada' }),
       db.create(book, { id: 'a', title: 'Notes', author: '1' }),
