@@ -47,7 +47,7 @@ it('a function that begins and commits itself keeps what it committed, and is kn
   });
 });
 
-it('a migration that is one transaction cannot leave it', async () => {
+it('an atomic migration that has but one place may run what stands alone', async () => {
   await withMigrations(clusters, {}, async (db) => {
     db.addMigration(one('VACUUM', { atomic: true, targetSchemas: ['public'] }));
     expect(await db.migrate()).toMatchObject({ appliedMigrations: 1 });

@@ -41,7 +41,7 @@ impl Control {
         if !creates {
             return Ok(history.exists.then_some(control));
         }
-        if !settings.auto_create_migrations_table && !(history.exists && locks.exists) {
+        if !(settings.auto_create_migrations_table || history.exists && locks.exists) {
             return Err(Error::Invalid(format!(
                 "cluster {} lacks the control table {} or {}, and autoCreateMigrationsTable is off",
                 database.cluster(),

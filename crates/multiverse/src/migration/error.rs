@@ -49,13 +49,13 @@ pub enum Error {
     )]
     Changed {
         /// The migration.
-        version: String,
+        version: Box<str>,
         /// The file it stands in, or what it was given as.
-        file: String,
+        file: Box<str>,
         /// The checksum in the history.
-        recorded: String,
+        recorded: Box<str>,
         /// The checksum now.
-        found: String,
+        found: Box<str>,
         /// Where it was applied.
         place: Place,
     },

@@ -130,10 +130,10 @@ impl History {
                     }
                     _ => {
                         return Err(Error::Changed {
-                            version: applied.version.clone(),
-                            file: migration.label().to_owned(),
-                            recorded: adopted.unwrap_or(&applied.checksum).to_owned(),
-                            found: checksum::of_migration(migration),
+                            version: applied.version.as_str().into(),
+                            file: migration.label().into(),
+                            recorded: adopted.unwrap_or(&applied.checksum).into(),
+                            found: checksum::of_migration(migration).into(),
                             place: place.clone(),
                         });
                     }
