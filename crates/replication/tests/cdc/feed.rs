@@ -1,7 +1,8 @@
 //! Changes that an application reads itself.
 
+use data::{Record, json_from_value};
 use replication::RowOperation;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::between_databases;
 use crate::world::{Pair, World};
@@ -25,7 +26,7 @@ async fn changes_come_in_their_order(pair: Pair) {
     while changes.len() < 4 {
         changes.extend(feed.next(2).await.unwrap());
     }
-    let seen: Vec<_> = changes.iter().map(|change| (change.operation, json!(change.key))).collect();
+    let seen: Vec<_> = changes.iter().map(|change| (change.operation, plain(&change.key))).collect();
     let key = |id: i64| json!({"id": id});
     assert_eq!(
         seen,
@@ -36,10 +37,14 @@ async fn changes_come_in_their_order(pair: Pair) {
             (RowOperation::Delete, key(1)),
         ]
     );
-    assert_eq!(json!(changes[0].row), json!({"id": 2, "name": "b"}));
-    assert_eq!(json!(changes[2].old_key), key(2));
+    assert_eq!(changes[0].row.as_ref().map(plain), Some(json!({"id": 2, "name": "b"})));
+    assert_eq!(changes[2].old_key.as_ref().map(plain), Some(key(2)));
     assert_eq!(changes[3].row, None);
     feed.close().await.unwrap();
+}
+
+fn plain(record: &Record) -> Json {
+    record.iter().map(|(name, value)| (name.clone(), json_from_value(value))).collect()
 }
 
 async fn a_feed_that_is_closed_leaves_no_reader(pair: Pair) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::EntitySchema;
-use replication::{Manager, Rule};
+use replication::{Manager, Repair, Rule};
 use serde_json::json;
 
 use crate::world::{Pair, Place, World, run, totals};
@@ -107,7 +107,7 @@ async fn lists_of_documents_follow_the_rows_of_a_junction() {
     }
     let stats = manager.sync("r", None).await.unwrap();
     assert_eq!(totals(&stats), (4, 0, 0, 0, 0), "{stats:?}");
-    assert!(manager.verify("r").await.unwrap().equal);
+    assert!(manager.verify("r", Repair::None).await.unwrap().equal);
     let changes = [
         link("b2", "t1"),
         link("b1", "t2"),
@@ -121,6 +121,6 @@ async fn lists_of_documents_follow_the_rows_of_a_junction() {
         run(at_source.as_ref(), &[change]).await;
     }
     manager.sync("r", None).await.unwrap();
-    let verdict = manager.verify("r").await.unwrap();
+    let verdict = manager.verify("r", Repair::None).await.unwrap();
     assert!(verdict.equal, "{verdict:?}");
 }

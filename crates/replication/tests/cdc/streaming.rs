@@ -107,7 +107,8 @@ async fn a_rule_that_is_removed_leaves_nothing_at_its_source() {
         world.manager.remove_rule("r").await.unwrap();
         let seen = World::reopened(&pair).await;
         world.manager.disconnect_all().await;
-        assert!(world.manager.removal_failures().is_empty(), "{:?}", world.manager.removal_failures());
+        let failures = world.manager.take_removal_failures();
+        assert!(failures.is_empty(), "{failures:?}");
         let query = if pair.source.is_postgres() {
             "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()
              UNION ALL SELECT pubname FROM pg_publication"

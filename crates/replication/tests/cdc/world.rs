@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use data::{Dialect, json_from_value};
-use replication::{CdcEvent, CdcObserver, Manager, ReplicaConfig, Rule, SyncStats};
+use replication::{CdcEvent, CdcObserver, Manager, Repair, ReplicaConfig, Rule, SyncStats};
 use serde_json::{Value as Json, json};
 
 #[path = "../../../wire/tests/support/mod.rs"]
@@ -218,7 +218,7 @@ impl World {
 
     /// Fails unless both ends hold the same rows.
     pub(crate) async fn assert_verified(&self) {
-        let verdict = self.manager.verify("r").await.unwrap();
+        let verdict = self.manager.verify("r", Repair::None).await.unwrap();
         assert!(verdict.equal, "{verdict:?}");
     }
 
