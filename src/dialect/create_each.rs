@@ -80,7 +80,7 @@ impl NativeDialect {
         if shared.is_some_and(|shared| !shared.end()) {
             outcomes.undo();
         }
-        outcomes.to_array(env)
+        outcomes.into_array(env)
     }
 }
 
@@ -112,7 +112,7 @@ impl Outcomes {
         }
     }
 
-    fn to_array(self, env: &Env) -> napi::Result<Array<'_>> {
+    fn into_array(self, env: &Env) -> napi::Result<Array<'_>> {
         let mut outcomes = env.create_array(4)?;
         outcomes.set(0, self.each.into_iter().map(Outcome::letter).collect::<String>())?;
         outcomes.set(1, RowText::list(&self.rows))?;
