@@ -1,5 +1,6 @@
 // SIGKILL for the replicating process, the source and the target at random moments of a random workload: afterwards both ends
-// are equal, and nothing was applied twice. `npm run soak` runs more seeds.
+// are equal, and nothing was applied twice. `npm run soak` runs more seeds. The targets take turns in waiting for leases to run
+// out, so that they are tested at the same time.
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { startPostgres } from '../../support/index.mjs';
 
 const SEEDS = [1, 2, 3, 4, 5];
 
-describe.each(TARGETS)('a crash on the way to %s', (kind) => {
+describe.concurrent.each(TARGETS)('a crash on the way to %s', (kind) => {
   it(
     '2. No change is lost or applied twice on resume',
     async () => {

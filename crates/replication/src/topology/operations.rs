@@ -1,10 +1,10 @@
 //! What the manager does with live replicas: routing of reads, tokens of writes, the pace of looks, failover.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data::progress::end_of_log;
 
-use super::{TopologyListener, WriteToken};
+use super::{Topology, TopologyListener, WriteToken};
 use crate::error::{Error, Result};
 use crate::manager::Manager;
 
@@ -32,6 +32,9 @@ impl Manager {
         let position = end_of_log(dialect.as_ref())
             .await
             .map_err(Error::database_in(format!("the position of replica \"{name}\"")))?;
+        if let Some(position) = position {
+            self.state().topology.reached(project, &name, position);
+        }
         Ok(WriteToken::new(&name, dialect.kind(), position))
     }
 
@@ -68,6 +71,16 @@ impl Manager {
         };
         if let (Some(event), Some(listener)) = (event, listener) {
             listener(event);
+        }
+    }
+}
+
+impl Topology {
+    /// Notes that the log of a master has reached a position, so that a standby that lacks it is known to.
+    fn reached(&mut self, project: &str, master: &str, position: u64) {
+        let Some(entry) = self.projects.get_mut(project) else { return };
+        if entry.master().is_some_and(|known| known.config.name == master) {
+            entry.timeline.reached(position, Instant::now());
         }
     }
 }

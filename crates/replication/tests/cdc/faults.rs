@@ -142,12 +142,18 @@ async fn a_rule_that_stops_at_a_refused_row_loses_nothing() {
     )
     .await;
     world.sync().await;
-    world.run(&["INSERT INTO items VALUES (1, 'good')", "INSERT INTO items VALUES (2, 'bad')"]).await;
+    world.run(&["INSERT INTO items VALUES (1, 'before')"]).await;
+    world.run(&["INSERT INTO items VALUES (2, 'bad'), (3, 'good')"]).await;
     let error = world.manager.sync("r", None).await.unwrap_err();
     assert!(matches!(&error, Error::RowRefused { key, .. } if key == "2"), "{error}");
+    assert_eq!(world.at_target(ITEMS).await, json!([{"id": 1, "name": "before"}]));
     run(
         world.target.as_ref(),
-        &["DROP TABLE items", "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)"],
+        &[
+            "DROP TABLE items",
+            "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)",
+            "INSERT INTO items VALUES (1, 'before')",
+        ],
     )
     .await;
     world.sync().await;

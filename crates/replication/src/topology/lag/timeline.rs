@@ -36,6 +36,8 @@ impl Timeline {
     pub(crate) fn saw(&mut self, position: u64, now: Instant) {
         match self.samples.back_mut() {
             Some(last) if last.position == position => last.last_seen = now,
+            // A look that was overtaken by a later one.
+            Some(last) if last.position > position && now < last.last_seen => return,
             Some(last) if last.position > position => {
                 self.samples.clear();
                 self.samples.push_back(Sample { position, first_seen: now, last_seen: now });
@@ -44,6 +46,13 @@ impl Timeline {
         }
         if self.samples.len() > MOST_SAMPLES {
             self.thin_out();
+        }
+    }
+
+    /// Notes that the log has reached a position, which may have been asked for before the last look.
+    pub(crate) fn reached(&mut self, position: u64, now: Instant) {
+        if self.end().is_none_or(|end| end < position) {
+            self.saw(position, now);
         }
     }
 
