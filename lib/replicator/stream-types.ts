@@ -17,7 +17,7 @@ export interface StateReport {
 
 /** A rule that was started, as it stands. */
 export interface RuleState extends StateReport {
-  /** Up to where in the source's log the target is, in the source's own form, once that is known. */
+  /** Up to where in the source's log the target is, as a number that grows along it, once that is known. */
   position?: string;
   /** Milliseconds by which the target is behind, once that has been measured. */
   lag?: number;
@@ -81,7 +81,7 @@ export interface SourceChange<T = Record<string, unknown>> {
   row?: T;
   /** Columns of large values that an update left as they were and whose values the log does not tell. */
   unchanged?: string[];
-  /** Where its transaction lies in the source's log, in the source's own form. */
+  /** Where its transaction lies in the source's log, as a number that grows along it. */
   position: string;
   /** When its transaction was committed, by the clock of the source. */
   committedAt: Date;
