@@ -15,7 +15,9 @@ export async function subscribe(server, source) {
   const name = `peer_${randomBytes(4).toString('hex')}`;
   await server.createDatabase(name);
   await server.psql(SCHEMA, name);
-  await server.psql(`CREATE PUBLICATION ${name} FOR TABLE ${TABLE}; SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`, source);
+  // A slot cannot be made in a transaction that has written.
+  await server.psql(`CREATE PUBLICATION ${name} FOR TABLE ${TABLE}`, source);
+  await server.psql(`SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`, source);
   const connection = `dbname=${source} host=${server.host} port=${String(server.port)} user=${server.user} password=${server.password}`;
   await server.psql(
     `CREATE SUBSCRIPTION ${name} CONNECTION '${connection}' PUBLICATION ${name}
