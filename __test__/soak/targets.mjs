@@ -112,10 +112,6 @@ async function mariadbTarget() {
 /** @returns {Promise<Target>} */
 async function mongoTarget() {
   const server = await startMongo();
-  // The server ends the transaction of a process that was killed only after this time, a minute by default. Until then its rows
-  // are locked.
-  const endSoon = () => server.command({ setParameter: 1, transactionLifetimeLimitSeconds: 3 }, 'admin');
-  await endSoon();
   let number = 0;
   /** @type {MongoAudit | undefined} */
   let audit;
@@ -128,10 +124,7 @@ async function mongoTarget() {
   };
   return {
     config: () => ({ dialect: 'mongodb', uri: uri() }),
-    kill: async () => {
-      await restart(server);
-      await endSoon();
-    },
+    kill: () => restart(server),
     rows: async (table) => {
       const client = new MongoClient(server.uri, { serverSelectionTimeoutMS: 2000, promoteLongs: true });
       try {

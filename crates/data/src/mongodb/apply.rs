@@ -17,7 +17,7 @@ use super::connect::Connection;
 use super::cursor::each_document;
 use super::error::driver_error;
 use super::scan::{Decoder, Unknown};
-use super::transaction::{commit, start};
+use super::transaction::{commit, name_of, start, start_within};
 use super::write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
@@ -69,6 +69,15 @@ impl CollectionTransaction {
 
     fn owner(&self) -> Owner {
         if self.session.is_some() { Owner::Caller } else { Owner::Call }
+    }
+
+    /// Which of the rows' keys of 24 hexadecimal digits belong to documents whose `_id` is that text.
+    async fn text_keys(&mut self, table: &Table, rows: &[Row]) -> Result<HashSet<String>> {
+        let mut found = HashSet::new();
+        if let Some(query) = write::text_keys_query(table, rows) {
+            self.read(table, query, |document| write::note_text_key(document, &mut found)).await?;
+        }
+        Ok(found)
     }
 
     /// Runs the commands of a call.
@@ -156,7 +165,7 @@ impl Session {
     async fn bring_back(&mut self, connection: &Connection) -> Result<()> {
         // The server has done this already; only the driver's own bookkeeping is left to end.
         drop(self.session.abort_transaction().await);
-        self.session = start(connection, None).await?;
+        start_within(&mut self.session, None).await?;
         self.begun = Some(Instant::now());
         for done in &self.done {
             match done {
@@ -227,6 +236,10 @@ impl TableTransaction for CollectionTransaction {
         self.session.is_some()
     }
 
+    fn session(&self) -> Option<String> {
+        self.session.as_ref().and_then(|session| name_of(&session.session))
+    }
+
     /// Documents that are changed after they were read collide with the changes of others.
     async fn fetch(&mut self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
         let decoder = Decoder::new(table, Unknown::Ignore)?;
@@ -241,16 +254,18 @@ impl TableTransaction for CollectionTransaction {
 
     async fn insert(&mut self, table: &Table, batch: &RowBatch) -> Result<()> {
         let rows = write::decoded(batch)?;
+        if !self.text_keys(table, rows).await?.is_empty() {
+            // Under the same text as an object id they would stand beside those.
+            let message = "documents with the same key exist, whose keys are text";
+            return Err(Error::new(ErrorKind::UniqueViolation, message));
+        }
         let commands = write::inserts(&self.connection, self.owner(), table, rows)?;
         let written = self.write("insert", table, commands).await;
         written.map(drop).map_err(|failed| write::in_row(failed, table, rows))
     }
 
     async fn upsert(&mut self, table: &Table, rows: &[Row]) -> Result<()> {
-        let mut text_keys = HashSet::new();
-        if let Some(query) = write::text_keys_query(table, rows) {
-            self.read(table, query, |document| write::note_text_key(document, &mut text_keys)).await?;
-        }
+        let text_keys = self.text_keys(table, rows).await?;
         let commands = write::replacements(&self.connection, self.owner(), table, rows, &text_keys)?;
         let written = self.write("update", table, commands).await;
         written.map(drop).map_err(|failed| write::in_row(failed, table, rows))

@@ -18,6 +18,7 @@ use super::infer::describe;
 use super::key::Layout;
 use super::scan::{CollectionReader, Decoder, Unknown, entity_query};
 use super::schema::create_collection;
+use super::transaction::end_sessions;
 use super::write;
 use crate::error::Result;
 use crate::schema::Discriminator;
@@ -186,6 +187,11 @@ impl TableStore for Tables {
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
         self.connection.check_open()?;
         Ok(Box::new(CollectionTransaction::begin(Arc::clone(&self.connection)).await?))
+    }
+
+    async fn end_sessions(&self, sessions: &[String]) -> Result<()> {
+        self.connection.check_open()?;
+        end_sessions(&self.connection, sessions).await
     }
 }
 

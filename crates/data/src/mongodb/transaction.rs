@@ -1,6 +1,7 @@
 //! Sessions: the transaction that pins one, and its loan to a single operation at a time.
 
 use mongodb::ClientSession;
+use mongodb::bson::{Bson, Uuid, doc};
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
 use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
@@ -124,15 +125,41 @@ impl<'a> Loan<'a> {
 
 /// A session with a transaction started on it.
 pub(super) async fn start(connection: &Connection, isolation: Option<Isolation>) -> Result<ClientSession> {
+    let mut session = connection.client().start_session().await.map_err(|error| driver_error(&error))?;
+    start_within(&mut session, isolation).await?;
+    Ok(session)
+}
+
+/// Starts a transaction on a session that has none.
+pub(super) async fn start_within(session: &mut ClientSession, isolation: Option<Isolation>) -> Result<()> {
     let mut options = TransactionOptions::default();
     options.write_concern = Some(WriteConcern::majority());
     options.read_concern = isolation.map(|isolation| match isolation {
         Isolation::ReadCommitted => ReadConcern::majority(),
         Isolation::RepeatableRead | Isolation::Serializable => ReadConcern::snapshot(),
     });
-    let mut session = connection.client().start_session().await.map_err(|error| driver_error(&error))?;
-    session.start_transaction().with_options(options).await.map_err(|error| driver_error(&error))?;
-    Ok(session)
+    session.start_transaction().with_options(options).await.map_err(|error| driver_error(&error))
+}
+
+/// The UUID under which the server knows a session.
+pub(super) fn name_of(session: &ClientSession) -> Option<String> {
+    match session.id().get("id") {
+        Some(Bson::Binary(id)) => id.to_uuid().ok().map(|id| id.to_string()),
+        _ => None,
+    }
+}
+
+/// Ends the transactions that sessions hold open. A server keeps them, and what they have locked, for a minute after
+/// their client has died.
+pub(super) async fn end_sessions(connection: &Connection, names: &[String]) -> Result<()> {
+    let ids = names.iter().filter_map(|name| Uuid::parse_str(name).ok());
+    let sessions: Vec<_> = ids.map(|id| doc! {"id": id}).collect();
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let admin = connection.client().database("admin");
+    let ended = admin.run_command(doc! {"killSessions": sessions}).await;
+    ended.map(drop).map_err(|error| driver_error(&error))
 }
 
 /// Commits; where the outcome stays unknown, for example because the primary changed, it is asked for again.

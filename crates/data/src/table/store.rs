@@ -214,6 +214,12 @@ pub trait TableStore: Send + Sync {
         Err(no_changes("the target of captured changes"))
     }
 
+    /// Ends what sessions of clients that have died still hold open at the server; those that it does not know are
+    /// passed over.
+    async fn end_sessions(&self, _sessions: &[String]) -> Result<()> {
+        Ok(())
+    }
+
     /// Changes the columns of a table, all of them or none where the database has that, and describes it.
     async fn alter(&self, table: &str, changes: &[ColumnChange]) -> Result<Table> {
         let _ = (table, changes);

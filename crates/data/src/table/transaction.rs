@@ -27,6 +27,12 @@ pub trait TableTransaction: Send {
         true
     }
 
+    /// Names the session of the transaction, where the server keeps that, and its locks, although the client has died.
+    /// [`end_sessions`](super::TableStore::end_sessions) takes the name.
+    fn session(&self) -> Option<String> {
+        None
+    }
+
     /// The rows with these keys, in any order. Nobody else changes them before the end of the transaction.
     async fn fetch(&mut self, table: &Table, keys: &[Vec<Value>]) -> Result<Vec<Row>>;
 

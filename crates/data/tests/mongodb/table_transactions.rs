@@ -175,3 +175,28 @@ async fn another_type_of_a_field_changes_nothing_and_a_renamed_key_is_kept() {
     let found = database.collection::<Document>("things").find_one(doc! {}).await.unwrap().unwrap();
     assert_eq!(found, doc! {"_id": "k0", "n": 0_i64, "t": "text 0", "code": "k0"});
 }
+
+/// A client that is gone without a word leaves its transaction open at the server, as one does that stands still here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_client_has_locked_is_free_once_its_session_is_ended() {
+    let (dialect, _) = fresh().await;
+    let store = dialect.tables().unwrap();
+    let things = store.create_like(&things()).await.unwrap();
+    let row = |n| vec![Value::from("a"), Value::Int64(n), Value::from("t")];
+    store.upsert(&things, &[row(1)]).await.unwrap();
+    let mut dead = store.begin().await.unwrap();
+    dead.upsert(&things, &[row(2)]).await.unwrap();
+
+    let mut next = store.begin().await.unwrap();
+    let error = next.upsert(&things, &[row(3)]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    next.rollback().await.unwrap();
+
+    let unknown = "6f9619ff-8b86-d011-b42d-00cf4fc964ff".to_owned();
+    store.end_sessions(&[unknown, dead.session().unwrap()]).await.unwrap();
+    let mut next = store.begin().await.unwrap();
+    next.upsert(&things, &[row(3)]).await.unwrap();
+    next.commit().await.unwrap();
+    assert!(dead.commit().await.is_err());
+    assert_eq!(store.fetch(&things, &[vec![Value::from("a")]]).await.unwrap(), [row(3)]);
+}

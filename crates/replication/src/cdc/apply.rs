@@ -10,7 +10,7 @@ use super::conflict::Existing;
 use super::control_tables::ControlTables;
 use super::dead_letter::{Content, DeadLetter, Letters};
 use super::event::RowOperation;
-use super::isolate::{Call, Outcome, Prepared, count, write_rows};
+use super::isolate::{Call, Outcome, Prepared, count, write_rows, write_whole};
 use super::prepare::Ready;
 use super::routes::{Route, Routes};
 use crate::error::Error;
@@ -114,7 +114,7 @@ impl<'a> Applier<'a> {
             self.delete(transaction, index, route, std::mem::take(&mut ready.deletes)).await?;
         }
         for (index, (route, (_, ready))) in routes.list.iter().zip(ready).enumerate() {
-            self.write(transaction, index, route, Call::Upsert, ready.upserts).await?;
+            self.write(transaction, index, route, ready.upserts).await?;
             self.patch(transaction, index, route, ready.patches).await?;
         }
         if self.work.refused.len() > WAITING_REFUSED {
@@ -143,10 +143,10 @@ impl<'a> Applier<'a> {
         transaction: &mut dyn TableTransaction,
         index: usize,
         route: &Route,
-        call: Call,
         rows: Vec<Prepared>,
     ) -> Result<()> {
-        let outcome = write_rows(transaction, &route.collection.mapping.target, call, rows).await?;
+        let target = &route.collection.mapping.target;
+        let outcome = write_whole(transaction, target, &route.takes_inserts, rows).await?;
         self.count_written(route, &outcome.done);
         self.refuse_all(index, RowOperation::Update, outcome.refused);
         Ok(())
@@ -173,7 +173,7 @@ impl<'a> Applier<'a> {
             let lost = missing.into_iter().map(|row| (row.source_key, true)).collect();
             let mut ready = Ready::default();
             self.complete(index, route, lost, &mut ready).await?;
-            self.write(transaction, index, route, Call::Upsert, ready.upserts).await?;
+            self.write(transaction, index, route, ready.upserts).await?;
         }
         self.count_written(route, &done);
         Ok(())

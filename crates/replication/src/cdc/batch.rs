@@ -192,6 +192,7 @@ impl Session {
                 batch.told.push(self.told(route.label(), &table, &operation, current.committed_at));
                 if batch.told.len() >= MOST_TOLD {
                     batch.told.drain(..).for_each(|event| self.shared.tell(event));
+                    self.shared.heard().await;
                 }
             }
             let Some(changes) = batch.changes.get_mut(index) else { continue };
@@ -246,8 +247,7 @@ impl Session {
         if self.lease.is_lost() {
             return Err(Error::LeaseLost(self.rule.name.clone()));
         }
-        let tables = self.target.tables().map_err(self.in_rule())?;
-        let mut transaction = tables.begin().await.map_err(self.in_rule())?;
+        let mut transaction = self.lease.begin().await.map_err(self.in_rule())?;
         check_fence(&self.rule.name, transaction.as_mut(), &self.control, &self.checkpoint).await?;
         Ok(transaction)
     }

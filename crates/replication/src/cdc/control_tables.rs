@@ -99,7 +99,10 @@ fn definitions() -> [Table; 4] {
                 ("copied", Int64),
             ],
         ),
-        table("replicaverse_lease", &[("owner", text()), ("epoch", Int64), ("expires_at", Int64)]),
+        table(
+            "replicaverse_lease",
+            &[("owner", text()), ("epoch", Int64), ("expires_at", Int64), ("sessions", text())],
+        ),
     ]
 }
 

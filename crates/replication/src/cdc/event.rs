@@ -1,5 +1,6 @@
 //! What a running rule tells whoever watches it.
 
+use async_trait::async_trait;
 use serde::Serialize;
 
 /// What a rule of mode `cdc` is doing.
@@ -121,9 +122,13 @@ pub enum CdcEvent {
 
 /// Watches a running rule. It is called from the task that runs the rule and must not block. A change is told when it was
 /// committed, and of a very large transaction before; one that is applied again is told again.
+#[async_trait]
 pub trait CdcObserver: Send + Sync {
     /// Is told what happened.
     fn on(&self, event: CdcEvent);
+
+    /// Waits until it has dealt with so much of what it was told that it can be told more; the rule goes on after that.
+    async fn ready(&self) {}
 
     /// Whether it wants to know of every row.
     fn wants_changes(&self) -> bool {

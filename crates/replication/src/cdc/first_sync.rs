@@ -15,7 +15,8 @@ use super::conflict::{Existing, keeps_own_row};
 use super::control_tables::ControlTables;
 use super::dead_letter::Letters;
 use super::event::RowOperation;
-use super::isolate::{Call, Prepared, count, write_rows};
+use super::isolate::{Prepared, count, write_whole};
+use super::lease::Lease;
 use super::routes::{Route, Routes};
 use crate::error::{Error, Result};
 use crate::rule::Rule;
@@ -35,6 +36,7 @@ struct Copy {
     target: End,
     reader: String,
     control: Arc<ControlTables>,
+    lease: Arc<Lease>,
     routes: Arc<Routes>,
     /// Where in the log the view lies.
     position: Position,
@@ -49,6 +51,7 @@ pub(super) struct CopyPlan<'a> {
     pub(super) target: &'a End,
     pub(super) reader: &'a str,
     pub(super) control: &'a Arc<ControlTables>,
+    pub(super) lease: &'a Arc<Lease>,
     pub(super) routes: &'a Arc<Routes>,
     pub(super) chunks: &'a [Chunk],
     pub(super) listener: Option<ProgressListener>,
@@ -81,6 +84,7 @@ pub(super) async fn copy_chunks(
         target: plan.target.clone(),
         reader: plan.reader.to_owned(),
         control: Arc::clone(plan.control),
+        lease: Arc::clone(plan.lease),
         routes: Arc::clone(plan.routes),
         position: view.position,
         reporters,
@@ -210,8 +214,7 @@ impl Copy {
         let name = chunk.table.clone();
         let in_table = || Error::database_in(format!("table \"{name}\""));
         let table = &self.control.chunk;
-        let tables = self.target.tables().map_err(in_table())?;
-        let mut transaction = tables.begin().await.map_err(in_table())?;
+        let mut transaction = self.lease.begin().await.map_err(in_table())?;
         let own =
             is_to_be_copied(transaction.as_mut(), table, &self.reader, chunk).await.map_err(in_table())?;
         if !own {
@@ -225,7 +228,7 @@ impl Copy {
             store_chunks(transaction.as_mut(), table, &self.reader, std::slice::from_ref(&begun)).await;
         stored.map_err(in_table())?;
         transaction.commit().await.map_err(in_table())?;
-        let transaction = tables.begin().await.map_err(in_table())?;
+        let transaction = self.lease.begin().await.map_err(in_table())?;
         *chunk = begun;
         Ok(transaction)
     }
@@ -267,14 +270,14 @@ impl Applier<'_> {
         }
         let rows = self.converted(index, route, batch.into_rows()?);
         if collection.fresh {
-            let outcome = write_rows(transaction, &mapping.target, Call::Upsert, rows).await?;
+            let outcome = write_whole(transaction, &mapping.target, &route.takes_inserts, rows).await?;
             self.copied(index, route, outcome.done, outcome.refused);
             return Ok(());
         }
         let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
         let existing = Existing::fetch(transaction, mapping, &keys).await?;
         let rows = self.differing(index, route, rows, &existing);
-        let outcome = write_rows(transaction, &mapping.target, Call::Upsert, rows).await?;
+        let outcome = write_whole(transaction, &mapping.target, &route.takes_inserts, rows).await?;
         self.copied(index, route, outcome.done, outcome.refused);
         Ok(())
     }

@@ -31,8 +31,7 @@ impl Session {
         if letters.is_empty() {
             return Ok(());
         }
-        let tables = self.target.tables().map_err(in_rule())?;
-        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
         check_fence(&self.rule.name, transaction.as_mut(), &self.control, &self.checkpoint).await?;
         let mut work = Work::none(&self.routes);
         let (mut healed, mut refused) = (Vec::new(), Vec::new());

@@ -1,7 +1,9 @@
 //! Writing rows within a transaction and, if some are refused, finding them by halving. A refused call leaves nothing, and
 //! the transaction goes on.
 
-use data::table::{Row, RowPatch, Table, TableTransaction};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use data::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
 use data::{Error, Result, Value};
 
 /// A row on its way to the target.
@@ -45,7 +47,7 @@ pub(super) enum Call {
 /// What became of rows.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// Those that were written.
+    /// Those that were written; of some only the key is left.
     pub(super) done: Vec<Prepared>,
     /// How many rows there were to be changed or deleted, where the target tells.
     pub(super) rows: u64,
@@ -83,6 +85,46 @@ pub(super) async fn write_rows(
         }
     }
     Ok(outcome)
+}
+
+/// Writes whole rows. Those that the target is thought not to have are inserted, which costs a fraction; once that proves
+/// wrong, `takes_inserts` is cleared, and they are upserted as the others are.
+///
+/// # Errors
+/// What does not concern single rows.
+pub(super) async fn write_whole(
+    transaction: &mut dyn TableTransaction,
+    table: &Table,
+    takes_inserts: &AtomicBool,
+    rows: Vec<Prepared>,
+) -> Result<Outcome> {
+    let inserts = takes_inserts.load(Ordering::Relaxed);
+    let (mut new, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| inserts && row.is_new);
+    // A new row may have taken a value of a unique index that another row has given up.
+    let mut outcome = write_rows(transaction, table, Call::Upsert, others).await?;
+    if new.is_empty() {
+        return Ok(outcome);
+    }
+    let batch = RowBatch::Rows(new.iter_mut().map(|row| std::mem::take(&mut row.row)).collect());
+    match transaction.insert(table, &batch).await {
+        Ok(()) => {
+            outcome.rows += count(new.len());
+            outcome.done.append(&mut new);
+            Ok(outcome)
+        }
+        Err(error) if !error.kind().is_row_level() => Err(error),
+        Err(_) => {
+            takes_inserts.store(false, Ordering::Relaxed);
+            for (row, taken) in new.iter_mut().zip(batch.into_rows()?) {
+                row.row = taken;
+            }
+            let upserted = write_rows(transaction, table, Call::Upsert, new).await?;
+            outcome.rows += upserted.rows;
+            outcome.done.extend(upserted.done);
+            outcome.refused.extend(upserted.refused);
+            Ok(outcome)
+        }
+    }
 }
 
 async fn write_once(

@@ -1,7 +1,9 @@
-//! Measuring beside a stream how far the target is behind, and how much of the log the source keeps for it.
+//! Measuring beside a stream how far the target is behind, and how much of the log the source keeps for it; and looking for
+//! tables that were created meanwhile.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use data::Timestamp;
@@ -9,7 +11,7 @@ use data::log::{LogKind, Position};
 use tokio::task::JoinHandle;
 
 use super::event::CdcEvent;
-use super::run::log_of;
+use super::run::{Session, log_of};
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::rule::Rule;
@@ -19,6 +21,8 @@ use crate::snapshot::End;
 const LAG_MEASURED: Duration = Duration::from_secs(1);
 /// How many measurements of the lag come to one of what the log keeps.
 const LAGS_PER_GUARD: u32 = 10;
+/// How many measurements of the lag come to one look at the tables of the source.
+const LAGS_PER_LISTING: u32 = 3;
 /// At how many percent of what may be kept there is a warning.
 const WARNED_AT: u64 = 80;
 /// No log has kept too much.
@@ -26,10 +30,18 @@ const NOT_EXCEEDED: u64 = 0;
 
 /// Measures until it is dropped.
 pub(super) struct Monitor {
-    /// The bytes that were kept when they were too many.
-    exceeded: Arc<AtomicU64>,
+    findings: Arc<Findings>,
     most: u64,
     task: JoinHandle<()>,
+}
+
+/// What a stream is to hear of.
+#[derive(Default)]
+struct Findings {
+    /// The bytes that were kept when they were too many.
+    exceeded: AtomicU64,
+    /// Whether the source has tables that the rule does not read yet, and should.
+    has_new_tables: AtomicBool,
 }
 
 impl Monitor {
@@ -37,33 +49,32 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Error::LogRetention`], [`Error::LogLost`].
-    pub(super) async fn start(
-        rule: &Rule,
-        source: &End,
-        kind: LogKind,
-        reader: &str,
-        shared: &Arc<Shared>,
-    ) -> Result<Self> {
-        let exceeded = Arc::new(AtomicU64::new(NOT_EXCEEDED));
+    pub(super) async fn start(rule: &Rule, session: &Session, shared: &Arc<Shared>) -> Result<Self> {
+        let findings = Arc::new(Findings::default());
         let gauge = Gauge {
             most: rule.max_retained_bytes,
             rule: rule.name.clone(),
-            source: source.clone(),
-            kind,
-            reader: reader.to_owned(),
+            source: session.source.clone(),
+            kind: session.kind,
+            reader: session.reader.name.clone(),
             shared: Arc::clone(shared),
-            exceeded: Arc::clone(&exceeded),
+            known_tables: session.known_tables.clone(),
+            findings: Arc::clone(&findings),
         };
         gauge.guard().await?;
         let task = tokio::spawn(gauge.measure());
-        let monitor = Self { exceeded, most: rule.max_retained_bytes.unwrap_or(u64::MAX), task };
+        let monitor = Self { findings, most: rule.max_retained_bytes.unwrap_or(u64::MAX), task };
         monitor.check(&rule.name)?;
         Ok(monitor)
     }
 
-    /// Fails if the source keeps more of its log than it may.
+    /// Fails if the source keeps more of its log than it may, or if the rule is to be planned anew for tables that were
+    /// created.
     pub(super) fn check(&self, rule: &str) -> Result<()> {
-        match self.exceeded.load(Ordering::Relaxed) {
+        if self.findings.has_new_tables.load(Ordering::Relaxed) {
+            return Err(Error::Retry("the source has new tables".to_owned()));
+        }
+        match self.findings.exceeded.load(Ordering::Relaxed) {
             NOT_EXCEEDED => Ok(()),
             retained => Err(Error::LogRetention { rule: rule.to_owned(), retained, most: self.most }),
         }
@@ -84,7 +95,8 @@ struct Gauge {
     kind: LogKind,
     reader: String,
     shared: Arc<Shared>,
-    exceeded: Arc<AtomicU64>,
+    known_tables: Option<HashSet<String>>,
+    findings: Arc<Findings>,
 }
 
 impl Gauge {
@@ -97,11 +109,37 @@ impl Gauge {
                 // The stream itself will say what is wrong.
                 tracing::debug!(rule = self.rule, "the log's size could not be measured");
             }
+            // A source that cannot be asked is asked again.
+            if round % LAGS_PER_LISTING == 0 && self.has_new_tables().await.unwrap_or(false) {
+                self.findings.has_new_tables.store(true, Ordering::Relaxed);
+            }
             let Some(lag_ms) = self.lag(&mut caught_up_at).await else { continue };
             self.shared.measured(Some(lag_ms), None);
             let retained_bytes = self.shared.state().retained_bytes.unwrap_or(0);
             self.shared.tell(CdcEvent::Lag { rule: self.rule.clone(), lag_ms, retained_bytes });
         }
+    }
+
+    /// Whether there are new tables that the rule can read. One without a primary key is left out by the run, and told of,
+    /// instead of ending it.
+    async fn has_new_tables(&self) -> data::Result<bool> {
+        let Some(known) = &self.known_tables else { return Ok(false) };
+        let tables = self.source.tables()?;
+        for name in tables.list_tables().await? {
+            if known.contains(&name) || self.shared.leaves_out(&name) {
+                continue;
+            }
+            let Some(table) = tables.describe(&name).await? else { continue };
+            let Err(error) = table.require_key() else { return Ok(true) };
+            self.shared.leave_out(&name);
+            self.shared.tell(CdcEvent::Error {
+                rule: self.rule.clone(),
+                code: error.code().to_owned(),
+                message: format!("a new table of the source is left out of rule \"{}\": {error}", self.rule),
+                retryable: true,
+            });
+        }
+        Ok(false)
     }
 
     async fn lag(&self, caught_up_at: &mut Option<Timestamp>) -> Option<u64> {
@@ -128,7 +166,7 @@ impl Gauge {
         self.shared.measured(None, Some(retained));
         let Some(most) = self.most else { return Ok(()) };
         if retained > most {
-            self.exceeded.store(retained, Ordering::Relaxed);
+            self.findings.exceeded.store(retained, Ordering::Relaxed);
         } else if retained > most / 100 * WARNED_AT {
             self.shared.tell(CdcEvent::Error {
                 rule: self.rule.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use data::Value;
 use data::log::LogReader;
@@ -9,7 +10,7 @@ use data::table::{Row, Table};
 
 use crate::error::{Error, Result};
 use crate::rule::Rule;
-use crate::snapshot::{Collection, CollectionPlan, End, parents_first, prepare_one, resolve};
+use crate::snapshot::{Collection, CollectionPlan, End, parents_first, prepare_one};
 use crate::stats::CollectionStats;
 
 /// A collection of the rule with the table whose changes make its rows.
@@ -20,6 +21,8 @@ pub(super) struct Route {
     pub(super) captured: Arc<Table>,
     /// Where its stats stand.
     pub(super) stats: usize,
+    /// Whether the target has proved so far not to have the rows that the source inserts.
+    pub(super) takes_inserts: AtomicBool,
 }
 
 /// A junction whose changes concern the rows of a collection.
@@ -44,9 +47,13 @@ impl Routes {
     ///
     /// # Errors
     /// Of any collection: a part of the changes is of no use.
-    pub(super) async fn prepare(rule: &Rule, source: &End, target: &End) -> Result<Self> {
+    pub(super) async fn prepare(
+        rule: &Rule,
+        plans: Vec<CollectionPlan>,
+        source: &End,
+        target: &End,
+    ) -> Result<Self> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
-        let plans = resolve(rule, source, target).await.map_err(in_rule())?;
         let labels = plans.iter().map(|plan| plan.label.clone()).collect();
         let mut list = Vec::with_capacity(plans.len());
         let mut junctions = Vec::new();
@@ -54,7 +61,13 @@ impl Routes {
             let in_collection = || Error::database_in(format!("collection \"{}\"", plan.label));
             let collection = prepare_one(rule, &plan, source, target).await.map_err(in_collection())?;
             let captured = describe(source, &plan.source_table).await.map_err(in_collection())?;
-            list.push(Route { plan, collection: Arc::new(collection), captured, stats });
+            list.push(Route {
+                plan,
+                collection: Arc::new(collection),
+                captured,
+                stats,
+                takes_inserts: AtomicBool::new(true),
+            });
         }
         refuse_shared_rows(rule, &list)?;
         let list = parents_first(list, |route| &route.collection.mapping);

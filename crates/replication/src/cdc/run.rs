@@ -20,7 +20,7 @@ use super::shared::Shared;
 use super::watermark::Watermarks;
 use crate::error::{Error, Result};
 use crate::rule::Rule;
-use crate::snapshot::{CollectionPlan, End, ProgressListener, resolve};
+use crate::snapshot::{CollectionPlan, End, ProgressListener, names_everything, resolve};
 
 /// How many rows a chunk of a first copy holds, about.
 const ROWS_PER_CHUNK: u64 = 50_000;
@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) chunks: Vec<Chunk>,
     pub(super) watermarks: Watermarks,
     pub(super) shared: Arc<Shared>,
+    /// The tables that the source had when the rule was planned, if it is about all of them.
+    pub(super) known_tables: Option<HashSet<String>>,
 }
 
 /// What is known before a session is opened.
@@ -67,7 +69,13 @@ impl Session {
     pub(super) async fn open(opening: Opening) -> Result<Self> {
         let Opening { rule, source, target, kind, name, control, lease, shared, listener } = opening;
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
-        let plans = resolve(&rule, &source, &target).await.map_err(in_rule())?;
+        let mut known_tables = None;
+        if names_everything(&rule) {
+            let listed = source.tables().map_err(in_rule())?.list_tables().await;
+            known_tables = Some(listed.map_err(in_rule())?.into_iter().collect());
+        }
+        let mut plans = resolve(&rule, &source, &target).await.map_err(in_rule())?;
+        plans.retain(|plan| !shared.leaves_out(&plan.source_table));
         let stored = load_checkpoint(&target, &control, &name).await.map_err(in_rule())?;
         let mut checkpoint = stored.clone();
         match log_of(&source, kind)?.status(&name).await.map_err(in_rule())? {
@@ -85,7 +93,7 @@ impl Session {
         if let Some(checkpoint) = &mut checkpoint {
             follow_schema(&rule, &plans, &source, &target, &mut checkpoint.tables).await?;
         }
-        let routes = Arc::new(Routes::prepare(&rule, &source, &target).await?);
+        let routes = Arc::new(Routes::prepare(&rule, plans, &source, &target).await?);
         let reader = routes.reader(&name);
         let known = checkpoint.as_ref().map(|checkpoint| &checkpoint.tables);
         // A database with one connection can only be asked before a view of it is held.
@@ -123,6 +131,7 @@ impl Session {
             chunks: Vec::new(),
             watermarks: Watermarks::default(),
             shared,
+            known_tables,
         };
         let view = session.begin(opened, checkpoint, stored, planned).await?;
         session.copy(view, listener).await?;
@@ -203,8 +212,7 @@ impl Session {
         copied_anew: &HashSet<String>,
     ) -> Result<()> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
-        let tables = self.target.tables().map_err(in_rule())?;
-        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
         let (control, reader) = (&self.control, &self.reader.name);
         let found = Checkpoint::load(transaction.as_mut(), &control.checkpoint, reader).await;
         if found.map_err(in_rule())?.as_ref() != stored {
@@ -240,6 +248,7 @@ impl Session {
             target: &self.target,
             reader: &self.reader.name,
             control: &self.control,
+            lease: &self.lease,
             routes: &self.routes,
             chunks: &self.chunks,
             listener,
@@ -282,8 +291,7 @@ impl Session {
     /// Writes the checkpoint in a transaction of its own, if the one stored is still the one given, and forgets chunks.
     pub(super) async fn store_checkpoint(&mut self, found: &Checkpoint, passed: &[Chunk]) -> Result<()> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
-        let tables = self.target.tables().map_err(in_rule())?;
-        let mut transaction = tables.begin().await.map_err(in_rule())?;
+        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
         check_fence(&self.rule.name, transaction.as_mut(), &self.control, found).await?;
         self.checkpoint.applied_at = Timestamp::now();
         self.checkpoint.store(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;

@@ -163,10 +163,7 @@ impl Runner<'_> {
         };
         let lease = Arc::new(lease);
         let outcome = self.hold(ready, Arc::clone(&lease), head.as_ref(), copies_anew).await;
-        // What had a part in it is gone with the session.
-        if let Some(lease) = Arc::into_inner(lease)
-            && let Err(error) = lease.release().await
-        {
+        if let Err(error) = lease.release().await {
             tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
         }
         outcome
@@ -207,9 +204,7 @@ impl Runner<'_> {
     }
 
     async fn stream(&self, session: &mut Session, until: Option<&Position>) -> Result<Ended> {
-        let monitor =
-            Monitor::start(self.rule, &session.source, session.kind, &session.reader.name, &self.shared)
-                .await?;
+        let monitor = Monitor::start(self.rule, session, &self.shared).await?;
         session.retry_letters().await?;
         session.stream(until, &monitor).await
     }

@@ -1,5 +1,6 @@
 //! What a run of a rule shares with whoever watches or stops it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     stop: watch::Sender<bool>,
     /// Whether each transaction of the source is applied by itself, so that one that fails takes no other along.
     one_by_one: AtomicBool,
+    /// Tables that the rule does not read, although it is about all of them.
+    left_out: Mutex<HashSet<String>>,
     /// The state, for who waits for one.
     states: watch::Sender<RunState>,
 }
@@ -52,6 +55,7 @@ impl Shared {
             reached: watch::Sender::new(None),
             stop: watch::Sender::new(false),
             one_by_one: AtomicBool::new(false),
+            left_out: Mutex::default(),
             states: watch::Sender::new(RunState::Starting),
         })
     }
@@ -72,6 +76,16 @@ impl Shared {
 
     pub(super) fn goes_one_by_one(&self) -> bool {
         self.one_by_one.load(Ordering::Relaxed)
+    }
+
+    /// From now on a table is none that the rule reads.
+    pub(super) fn leave_out(&self, table: &str) {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned());
+    }
+
+    /// Whether a table is none that the rule reads.
+    pub(super) fn leaves_out(&self, table: &str) -> bool {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).contains(table)
     }
 
     /// Waits until the run is asked to end.
@@ -144,6 +158,16 @@ impl Shared {
     pub(crate) fn tell(&self, event: CdcEvent) {
         if let Some(observer) = self.observer() {
             observer.on(event);
+        }
+    }
+
+    /// Waits until the observer can be told more, or the run is asked to end.
+    pub(super) async fn heard(&self) {
+        if let Some(observer) = self.observer() {
+            tokio::select! {
+                () = observer.ready() => {}
+                () = self.stopping() => {}
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::run::Session;
 use crate::error::{Error, Result};
 
 /// How often the checkpoint follows the log while nothing is applied.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
 /// How often rows that were set aside are tried again.
 const LETTERS_RETRIED: Duration = Duration::from_secs(30);
 /// How often it is looked whether anything falls due.
@@ -64,6 +64,7 @@ impl Session {
             if until.is_some_and(|until| self.has_reached(run, until)) {
                 return Ok(Ended::Reached);
             }
+            self.shared.heard().await;
             let event = tokio::select! {
                 biased;
                 () = self.shared.stopping(), if !run.batch.is_within_transaction() => return Ok(Ended::Stopped),

@@ -19,7 +19,7 @@ pub(crate) use key::{canonical_key, key_text};
 pub(crate) use mapping::{Creation, Mapping, moment};
 pub(crate) use order::parents_first;
 pub(crate) use passage::Passage;
-pub(crate) use plan::{CollectionPlan, resolve, resolve_both};
+pub(crate) use plan::{CollectionPlan, names_everything, resolve, resolve_both};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
 pub(crate) use sweep::{delete_rows, orphans_among};

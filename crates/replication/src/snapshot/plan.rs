@@ -108,7 +108,8 @@ pub(crate) async fn resolve_both(rule: &Rule, source: &End, target: &End) -> Res
     Ok(plans(rule, &everything, source, target))
 }
 
-fn names_everything(rule: &Rule) -> bool {
+/// Whether the rule is about every table that there is.
+pub(crate) fn names_everything(rule: &Rule) -> bool {
     rule.collections.iter().any(|name| name == "*")
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use data::EntitySchema;
+use data::{EntitySchema, Value};
+use mongodb::bson::{Document, doc};
 use replication::{Manager, Repair, Rule};
 use serde_json::json;
 
-use crate::world::{Pair, Place, World, run, totals};
+use crate::world::{Pair, Place, Server, World, run, totals};
 
 const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT, price NUMERIC(10, 2))";
 
@@ -123,4 +124,26 @@ async fn lists_of_documents_follow_the_rows_of_a_junction() {
     manager.sync("r", None).await.unwrap();
     let verdict = manager.verify("r", Repair::None).await.unwrap();
     assert!(verdict.equal, "{verdict:?}");
+}
+
+/// The server knows nothing of the death of a client, and would keep what it has locked for a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_process_has_locked_does_not_hold_up_the_next_one() {
+    let pair = Pair { source: Place::postgres(), target: Place::mongodb() };
+    let world = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a', 1)"]).await;
+    world.sync().await;
+    let tables = world.target.tables().unwrap();
+    let items = world.source.tables().unwrap().describe("items").await.unwrap().unwrap();
+    let items = tables.create_like(&items).await.unwrap();
+    let mut dead = tables.begin().await.unwrap();
+    let row = vec![Value::Int64(1), Value::from("half-way"), Value::Null];
+    dead.upsert(&items, &[row]).await.unwrap();
+    let database = Server::replica_set().database(pair.target.database()).await;
+    let dead_holder = doc! {"owner": "dead", "expires_at": 0_i64, "sessions": dead.session().unwrap()};
+    let leases = database.collection::<Document>("replicaverse_lease");
+    leases.update_one(doc! {}, doc! {"$set": dead_holder}).await.unwrap();
+
+    world.run(&["UPDATE items SET name = 'b'"]).await;
+    assert_eq!(world.counts().await, (0, 1, 0, 0, 0));
+    world.assert_verified().await;
 }

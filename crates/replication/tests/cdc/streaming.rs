@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use replication::{Error, Manager, RunState};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::between_databases;
 use crate::world::{PATIENCE, Pair, Place, Witness, World};
@@ -121,4 +121,30 @@ async fn a_rule_that_is_removed_leaves_nothing_at_its_source() {
 
 fn state(manager: &Manager) -> RunState {
     manager.running()[0].state
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_created_later_is_taken_along() {
+    for pair in [Pair::postgres_to_sqlite(), Pair::sqlite_to_sqlite()] {
+        let world = World::new(&pair, &[TABLE]).await;
+        let witness = Arc::new(Witness::default());
+        world.manager.start("r", Arc::clone(&witness) as _).await.unwrap();
+        world
+            .run(&[
+                "CREATE TABLE keyless (n BIGINT)",
+                "CREATE TABLE later (id BIGINT PRIMARY KEY, n BIGINT)",
+                "INSERT INTO later VALUES (1, 10), (2, 20)",
+            ])
+            .await;
+        let begun = Instant::now();
+        while world.target.tables().unwrap().describe("later").await.unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "the table was not taken along");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        world.run(&["UPDATE later SET n = 11 WHERE id = 1", "INSERT INTO later VALUES (3, 30)"]).await;
+        world.until_same("SELECT id, n FROM later ORDER BY id").await;
+        let is_told = |event: &Json| event["type"] == "error" && event["code"] == "ERR_NO_PRIMARY_KEY";
+        witness.until("the table without a key is told of", is_told).await;
+        world.manager.disconnect_all().await;
+    }
 }

@@ -21,7 +21,7 @@ mod mongodb_support;
 mod mariadb_server;
 
 use mariadb_server::MariadbServer;
-use mongodb_support::Server;
+pub(crate) use mongodb_support::Server;
 pub(crate) use support::Cluster;
 
 /// What a test waits for comes well within this time, or never.
@@ -29,8 +29,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const SETTINGS: &str = "
 wal_level = logical
-max_wal_senders = 60
-max_replication_slots = 60
+max_wal_senders = 100
+max_replication_slots = 200
 max_connections = 300
 shared_buffers = 32MB
 autovacuum = off
@@ -104,9 +104,14 @@ impl Place {
         Self { dialect: "mongodb", uri, _folder: None }
     }
 
+    /// The name of the database on its server.
+    pub(crate) fn database(&self) -> &str {
+        self.uri.rsplit('/').next().unwrap().split('?').next().unwrap()
+    }
+
     /// Cuts every connection to a database of the cluster of all tests.
     pub(crate) fn cut_connections(&self) {
-        let database = self.uri.rsplit('/').next().unwrap();
+        let database = self.database();
         cluster().psql(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
         ));
