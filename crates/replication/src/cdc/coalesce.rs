@@ -63,14 +63,20 @@ impl RowChanges {
             Operation::Insert { row } => {
                 let row = layout.row(row);
                 if route.is_meant(&row) {
-                    self.insert(source.key_of(&row), row);
+                    let (key, untold) = (source.key_of(&row), layout.untold(std::iter::empty()));
+                    if untold.is_empty() {
+                        self.insert(key, row);
+                    } else {
+                        // It was logged before columns were added, whose values in it only a later copy knows.
+                        self.update(None, key, row, untold, at);
+                    }
                 }
             }
             Operation::Update { old_key, row, unchanged } => {
                 let row = layout.row(row);
                 let key = source.key_of(&row);
                 if route.is_meant(&row) {
-                    self.update(old_key, key, row, layout.positions(unchanged.iter()), at);
+                    self.update(old_key, key, row, layout.untold(unchanged.iter()), at);
                 } else {
                     // It may have been a row of this entity before.
                     self.delete(old_key.unwrap_or(key), at);

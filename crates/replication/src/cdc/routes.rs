@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use data::Value;
 use data::log::LogReader;
-use data::table::{Row, Table};
+use data::table::{Row, Table, TableColumn};
 
 use crate::error::{Error, Result};
 use crate::rule::Rule;
@@ -133,11 +133,19 @@ impl Route {
         })
     }
 
-    /// How rows with these columns are brought into the order of the collection's source table.
+    /// How rows with these columns are brought into the order of the collection's source table. A column that had another
+    /// type then is one that the log does not tell, unless it is of the key.
     pub(super) fn layout(&self, table: &Table) -> Layout {
         let source = &self.collection.mapping.source;
-        let positions = source.columns.iter().map(|column| table.position(&column.name));
-        let positions: Vec<Option<usize>> = positions.collect();
+        let told = |(at, column): (usize, &TableColumn)| {
+            let position = table.position(&column.name)?;
+            let captured = self.captured.position(&column.name).and_then(|at| self.captured.columns.get(at));
+            let is_same = captured.is_none_or(|captured| {
+                table.columns.get(position).is_some_and(|then| then.column_type == captured.column_type)
+            });
+            (is_same || source.key.contains(&at)).then_some(position)
+        };
+        let positions: Vec<Option<usize>> = source.columns.iter().enumerate().map(told).collect();
         let same = positions.len() == table.columns.len()
             && positions.iter().enumerate().all(|(at, position)| *position == Some(at));
         Layout(if same { None } else { Some(positions) })
@@ -175,14 +183,14 @@ impl Layout {
         }
     }
 
-    /// The positions in the source table of columns of a log, in ascending order.
-    pub(super) fn positions(&self, columns: impl Iterator<Item = usize>) -> Vec<usize> {
+    /// The positions in the source table of columns whose values a change does not tell, in ascending order: those of the
+    /// log that are given, and those that the log does not have.
+    pub(super) fn untold(&self, columns: impl Iterator<Item = usize>) -> Vec<usize> {
         let Some(positions) = &self.0 else { return columns.collect() };
-        let mut found: Vec<usize> = columns
-            .filter_map(|column| positions.iter().position(|position| *position == Some(column)))
-            .collect();
-        found.sort_unstable();
-        found
+        let unchanged: Vec<usize> = columns.collect();
+        let is_untold = |position: &Option<usize>| position.is_none_or(|at| unchanged.contains(&at));
+        let untold = positions.iter().enumerate().filter(|(_, position)| is_untold(position));
+        untold.map(|(at, _)| at).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use super::run::Session;
 use crate::error::{Error, Result};
 
 /// How often the checkpoint follows the log while nothing is applied.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(2);
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 /// How often rows that were set aside are tried again.
 const LETTERS_RETRIED: Duration = Duration::from_secs(30);
 /// How often it is looked whether anything falls due.

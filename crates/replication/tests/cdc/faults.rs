@@ -219,6 +219,50 @@ async fn columns_of_the_target_follow_those_of_the_source() {
     }
 }
 
+/// What was logged before the change of the columns is applied after the table was copied again for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_from_before_a_column_was_added_are_not_lost_and_do_not_empty_it() {
+    for pair in [Pair::postgres_to_sqlite(), Pair::postgres_to_postgres(), Pair::sqlite_to_sqlite()] {
+        let fill = "INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')";
+        let world = World::new(&pair, &[TABLE, fill]).await;
+        world.sync().await;
+        world
+            .run(&[
+                "DELETE FROM items WHERE id = 1",
+                "UPDATE items SET name = 'B' WHERE id = 2",
+                "UPDATE items SET id = 30 WHERE id = 3",
+                "INSERT INTO items VALUES (5, 'e'), (6, 'f')",
+                "DELETE FROM items WHERE id = 6",
+                "ALTER TABLE items ADD COLUMN size BIGINT DEFAULT 7",
+                "UPDATE items SET size = 8 WHERE id = 4",
+                "DELETE FROM items WHERE id = 5",
+            ])
+            .await;
+        let stats = world.sync().await;
+        assert_eq!(stats.errors, 0, "{stats:?}");
+        world.assert_same("SELECT id, name, size FROM items ORDER BY id").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_truncation_before_a_column_was_added_empties_the_target_too() {
+    for pair in [Pair::postgres_to_postgres(), Pair::postgres_to_sqlite()] {
+        let world = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a'), (2, 'b')"]).await;
+        world.sync().await;
+        world
+            .run(&[
+                "TRUNCATE items",
+                "INSERT INTO items VALUES (2, 'new')",
+                "ALTER TABLE items ADD COLUMN size BIGINT DEFAULT 7",
+                "INSERT INTO items VALUES (3, 'c', 3)",
+            ])
+            .await;
+        let stats = world.sync().await;
+        assert_eq!(stats.errors, 0, "{stats:?}");
+        world.assert_same("SELECT id, name, size FROM items ORDER BY id").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn columns_change_while_a_rule_streams() {
     for pair in [Pair::postgres_to_postgres(), Pair::sqlite_to_sqlite()] {
