@@ -14,6 +14,7 @@ mod error;
 mod graph;
 mod history;
 mod host;
+pub mod lint;
 mod lock;
 mod migrator;
 mod plan;

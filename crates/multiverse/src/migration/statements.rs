@@ -15,15 +15,29 @@ pub(crate) struct Statement {
 impl Statement {
     /// Its first words, for messages.
     pub(crate) fn beginning(&self) -> String {
+        format!("{} (line {})", self.first_words(), self.line)
+    }
+
+    /// Its first words in capitals, without names in quotes.
+    pub(crate) fn first_words(&self) -> String {
         let words: Vec<_> = words(&self.text).take(4).collect();
-        format!("{} (line {})", words.join(" "), self.line)
+        words.join(" ")
     }
 }
 
 /// The statements of a text, without comments before them. A text that is not SQL is one statement, which the server will
 /// refuse.
 pub(crate) fn split(sql: &str) -> Vec<Statement> {
-    let parts = pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]);
+    statements(sql, pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]))
+}
+
+/// As [`split`]; where one statement is not SQL, the others are still statements of their own.
+pub(crate) fn split_leniently(sql: &str) -> Vec<Statement> {
+    let parts = pg_query::split_with_parser(sql).or_else(|_| pg_query::split_with_scanner(sql));
+    statements(sql, parts.unwrap_or_else(|_| vec![sql]))
+}
+
+fn statements(sql: &str, parts: Vec<&str>) -> Vec<Statement> {
     let statements = parts.into_iter().filter_map(|part| {
         let text = after_comments(part);
         let start = (text.as_ptr() as usize).checked_sub(sql.as_ptr() as usize)?;
