@@ -92,7 +92,7 @@ impl Linter<'_> {
                 after = lines.1;
             }
         }
-        let whole = Statement { text: String::new(), line: 1 };
+        let whole = Statement { text: String::new(), line: 1, stands_alone: false };
         let position = Position { target, statement: &whole, lines: (1, 1), after: 0 };
         if !target.reversible {
             self.add(&NO_ROLLBACK, String::new(), None, &position, &ignores);
