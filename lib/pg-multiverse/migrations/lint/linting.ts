@@ -59,9 +59,11 @@ export function targetOf(found: FoundMigration): LintTarget {
 /** The same, by what its function sends where that can be seen without a database. */
 async function preparedByRunning(found: FoundMigration): Promise<Prepared> {
   const source = sourceOf(found);
-  if (source === undefined || !source.isClosed) return prepare(found);
+  // Only of a whole file is it known what its functions reach.
+  if (source === undefined || found.text === undefined || !source.isClosed) return prepare(found);
   const texts = await recorded(found.migration, found.file);
   if (texts === undefined || texts.length === 0) return prepare(found);
+  // The text may begin on a later line than the call.
   const placed = texts.map((text) => ({ ...text, line: source.texts.find(({ sql, line }) => sql === text.sql && line >= text.line)?.line ?? text.line }));
   const { target } = prepare(found);
   return { target: { ...target, texts: placed }, unseen: [] };
