@@ -118,8 +118,9 @@ function isClosed(tokens: readonly Token[]): boolean {
     if (token.kind !== 'name') return true;
     if (OUTSIDE.has(token.value)) return false;
     if (token.value !== 'import' && token.value !== 'require') return true;
-    // `import … from 'x'`, `import 'x'`, `import('x')`, `require('x')`.
-    const named = tokens.slice(at + 1).find(({ kind }) => kind === 'text');
-    return named !== undefined && OWN_MODULES.has(named.value);
+    const isCall = tokens[at + 1]?.value === '(';
+    // `import('x')`, `require('x')`; `import … from 'x'`, `import 'x'`.
+    const named = isCall ? tokens[at + 2] : tokens.slice(at + 1).find(({ kind }) => kind === 'text');
+    return named?.kind === 'text' && named.isPartial !== true && (!isCall || tokens[at + 3]?.value === ')') && OWN_MODULES.has(named.value);
   });
 }

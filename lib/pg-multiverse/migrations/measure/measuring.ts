@@ -1,6 +1,6 @@
 // Measuring migrations: each statement is run on a scratch copy of the schema, and its locks and its time are told.
 import { native } from '../../../native.js';
-import type { ClustersConfig, DatabaseConnection } from '../../config-types.js';
+import type { ClustersConfig } from '../../config-types.js';
 import type { PooledClient } from '../../pooled-client.js';
 import type { QueryResult } from '../../types.js';
 import { readScript } from '../lint/script-statements.js';
@@ -64,7 +64,7 @@ export async function measure(clusters: ClustersConfig, found: readonly FoundMig
   for (const [cluster, config] of Object.entries(clusters)) {
     const here = pending.filter((place) => place.cluster === cluster);
     if (here.length === 0 || signal.aborted) continue;
-    const scratch = await makeScratch(config.primary as DatabaseConnection, config.schemas ?? []);
+    const scratch = await makeScratch(config.primary, config.schemas ?? []);
     try {
       const observer = await scratch.db.getConnection({ clusterId: 'scratch', operation: 'write' });
       const worker = await scratch.db.getConnection({ clusterId: 'scratch', operation: 'write' });
@@ -161,19 +161,19 @@ class MeasuredRun {
       // The statement itself is none that locks.
       const result = await this.#worker.query<T>(text);
       this.#isOpen = /^(begin|start)$/i.test(control[1] ?? '');
-      return result as QueryResult<T>;
+      return result;
     }
     const shared = { ...this.#place, line: isOfFunction ? null : line, statement: text.replace(/\s+/g, ' ').slice(0, 100) };
     if (standsAlone) {
       let result: QueryResult<T> | undefined;
-      const seen = await this.#watch.beside(async () => (result = (await this.#worker.query<T>(text, [...params])) as QueryResult<T>));
+      const seen = await this.#watch.beside(async () => (result = await this.#worker.query<T>(text, [...params])));
       this.#report.statements.push({ ...shared, ...seen, milliseconds: rounded(seen.milliseconds) });
       return result as QueryResult<T>;
     }
     const isAlone = !this.#isOpen;
     if (isAlone) await this.begin();
     const begun = performance.now();
-    const result = (await this.#worker.query<T>(text, [...params])) as QueryResult<T>;
+    const result = await this.#worker.query<T>(text, [...params]);
     const milliseconds = rounded(performance.now() - begun);
     this.#report.statements.push({ ...shared, milliseconds, locks: await this.#watch.newLocks(), waited: false });
     if (isAlone) await this.end('COMMIT');
