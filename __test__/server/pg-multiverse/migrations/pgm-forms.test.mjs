@@ -32,7 +32,7 @@ const withProject = (name, use) =>
 /** The text of a terminal's output: its ends of lines and colours are those of a terminal. */
 const textOf = (/** @type {string} */ output) =>
   // eslint-disable-next-line no-control-regex
-  output.replace(/\r\n/g, '\n').replace(/\u001b\[\d+m/g, '');
+  output.replace(/\r\n/g, '\n').replace(/\u001b\[[\d;?]*[A-Za-z]/g, '');
 const timeless = (/** @type {string} */ output) => output.replace(/\(\d+ ms\)/g, '(5 ms)').replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME');
 
 const MIGRATED = `🚀 Starting migration process...
