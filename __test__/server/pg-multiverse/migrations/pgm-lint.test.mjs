@@ -84,6 +84,7 @@ it('measures on a scratch copy which locks statements take, and leaves nothing b
     const { output, errors } = await pgm(folder, ['lint', '-m', '.', '-c', 'clusters.json', '--measure', '--json'], { PATH });
     expect(errors).toBe('');
     const { measured } = JSON.parse(output);
+    expect(Object.keys(measured.statements[0]).sort()).toEqual(['cluster', 'line', 'locks', 'milliseconds', 'schema', 'statement', 'version', 'waited']);
     const seen = measured.statements.map((/** @type {any} */ { version, line, locks, waited }) => ({ version, line, locks: locks.filter((/** @type {any} */ { blocks }) => blocks !== 'nothing'), waited }));
     expect(seen).toEqual([
       { version: '1_column', line: 3, locks: [{ relation: 'public.t', mode: 'AccessExclusiveLock', blocks: 'reads and writes' }], waited: false },
@@ -124,6 +125,6 @@ it('migrate warns of errors in what is pending, refuses them, or says nothing', 
   await withMigrations(clusters, { lint: 'off', logger }, async (db) => {
     db.addMigration({ ...drop, version: '3_drop' });
     await db.migrate();
-    expect(warnings).toHaveLength(2);
+    expect(warnings.filter((warning) => warning.startsWith('3_drop'))).toEqual([]);
   });
 });

@@ -27,7 +27,9 @@ it('the sample project lints, migrates both clusters and goes back', async () =>
     const linted = await run('lint', '--fail-on', 'error');
     expect(linted).toMatchObject({ code: 0, errors: '' });
     expect(linted.output).toContain('8 migrations: 0 errors, 0 warnings');
-    expect((await run('migrate', '--dry-run')).output).toContain('15. 20260301160000_create_daily_totals on reports@us');
+    const dry = await run('migrate', '--dry-run');
+    expect(dry).toMatchObject({ code: 0, errors: '' });
+    expect(dry.output).toContain('15. 20260301160000_create_daily_totals on reports@us');
     const migrated = await run('migrate');
     expect(migrated).toMatchObject({ code: 0, errors: '' });
     expect(migrated.output).toContain('Applied: 15');

@@ -62,7 +62,8 @@ export async function measure(clusters: ClustersConfig, found: readonly FoundMig
   const report: MeasureReport = { statements: [], unmeasured: [] };
   const byVersion = new Map(found.map((each) => [each.migration.version, each]));
   for (const [cluster, config] of Object.entries(clusters)) {
-    const here = pending.filter((place) => place.cluster === cluster);
+    // Callers may know more of a place than reports are to tell.
+    const here = pending.filter((place) => place.cluster === cluster).map(({ version, schema }): Place => ({ version, schema, cluster }));
     if (here.length === 0 || signal.aborted) continue;
     const scratch = await makeScratch(config.primary, config.schemas ?? []);
     try {

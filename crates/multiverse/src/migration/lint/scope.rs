@@ -235,10 +235,10 @@ impl<'a> Scope<'a> {
         match element.node.as_ref() {
             Some(NodeKind::ColumnDef(column)) => {
                 for constraint in &column.constraints {
-                    if let Some(NodeKind::Constraint(constraint)) = constraint.node.as_ref() {
-                        if makes_index(constraint) {
-                            self.note_index(table, &column.colname);
-                        }
+                    if let Some(NodeKind::Constraint(constraint)) = constraint.node.as_ref()
+                        && makes_index(constraint)
+                    {
+                        self.note_index(table, &column.colname);
                     }
                 }
             }
@@ -248,10 +248,10 @@ impl<'a> Scope<'a> {
     }
 
     fn note_constraint(&mut self, table: &str, constraint: &Constraint) {
-        if makes_index(constraint) {
-            if let Some(column) = constraint.keys.first().and_then(text_of) {
-                self.note_index(table, column);
-            }
+        if makes_index(constraint)
+            && let Some(column) = constraint.keys.first().and_then(text_of)
+        {
+            self.note_index(table, column);
         }
         let key = (self.plain(table), constraint.conname.clone());
         if let Some(column) = not_null_column(constraint) {

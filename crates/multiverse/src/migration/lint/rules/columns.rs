@@ -81,12 +81,11 @@ fn check_command(command: &AlterTableCmd, table: &str, scope: &Scope<'_>, hits: 
         (Ok(AlterTableType::AtAddColumn), Some(NodeKind::ColumnDef(column))) => {
             check_added(column, &format!("{table}.{}", column.colname), hits);
         }
-        (Ok(AlterTableType::AtSetNotNull), _) => {
-            if !scope.knowledge.is_proven_not_null(&scope.plain(table), &command.name) {
-                hits.add(&SET_NOT_NULL, subject);
-            }
+        (Ok(AlterTableType::AtSetNotNull), _)
+            if !scope.knowledge.is_proven_not_null(&scope.plain(table), &command.name) =>
+        {
+            hits.add(&SET_NOT_NULL, subject);
         }
-        (Ok(AlterTableType::AtAddIdentity), _) => {}
         (Ok(AlterTableType::AtAlterColumnType), _) => hits.add(&CHANGE_COLUMN_TYPE, subject),
         (Ok(AlterTableType::AtDropColumn), _) => hits.add(&DROP_COLUMN, subject),
         (Ok(AlterTableType::AtColumnDefault), None) => hits.add(&DROP_DEFAULT, subject),

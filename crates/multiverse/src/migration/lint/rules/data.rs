@@ -66,11 +66,11 @@ pub(super) fn check(statement: &NodeKind, scope: &Scope<'_>, hits: &mut Hits) {
         }
         NodeKind::InsertStmt(insert) => {
             let source = insert.select_stmt.as_deref().and_then(|node| node.node.as_ref());
-            if let Some(NodeKind::SelectStmt(select)) = source {
-                if let Some(table) = copied_table(select).filter(|table| !scope.is_new(table)) {
-                    hits.add(&UNBATCHED_COPY, &table);
-                    check_lock(scope, hits);
-                }
+            if let Some(NodeKind::SelectStmt(select)) = source
+                && let Some(table) = copied_table(select).filter(|table| !scope.is_new(table))
+            {
+                hits.add(&UNBATCHED_COPY, &table);
+                check_lock(scope, hits);
             }
         }
         NodeKind::CopyStmt(copy) if !copy.filename.is_empty() => hits.add(&SERVER_FILE, &copy.filename),
