@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use multiverse::migration::lint::{LintTarget, lint, rules};
 use multiverse::migration::{
     Error, Event, Failure, Host, Migration, Migrator, ScriptCall, ScriptError, ScriptSession, Settings,
     UpkeepOptions,
@@ -71,6 +72,12 @@ impl Host for JsHost {
             Ok(Some(Thrown { message, code, thrown })) => Err(ScriptError { message, code, thrown }),
             Err(error) => Err(unreadable(error.to_string())),
         }
+    }
+
+    async fn lint_targets(&self, versions: Vec<String>) -> Vec<LintTarget> {
+        // Without an answer nothing is found, and the migrations run as they are.
+        let answer = self.ask(json!({ "lint": versions }).to_string()).await.unwrap_or_default();
+        serde_json::from_str(&answer).unwrap_or_default()
     }
 
     fn tell(&self, event: Event) {
@@ -155,6 +162,34 @@ impl NativeMigrator {
 #[napi]
 pub fn leaves_transaction(sql: String) -> bool {
     multiverse::migration::leaves_transaction(&sql)
+}
+
+/// Holds what migrations would run against the rules. Targets and options come, and the report leaves, as JSON text.
+///
+/// # Errors
+/// The targets or options are not as they must be.
+#[napi]
+pub fn lint_migrations(targets: String, options: String) -> napi::Result<String> {
+    let targets: Vec<LintTarget> = read("targets", &targets)?;
+    written(&lint(&targets, &read("options", &options)?))
+}
+
+/// The rules of lint, as JSON text.
+///
+/// # Errors
+/// None that can happen: rules are texts.
+#[napi]
+pub fn lint_rules() -> napi::Result<String> {
+    written(&rules().collect::<Vec<_>>())
+}
+
+/// The statements of a text of SQL with their lines, as JSON text.
+///
+/// # Errors
+/// None that can happen: statements are texts.
+#[napi]
+pub fn split_statements(sql: String) -> napi::Result<String> {
+    written(&multiverse::migration::split_statements(&sql))
 }
 
 /// What stands in a migration file of plain SQL, as JSON text.

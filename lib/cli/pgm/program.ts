@@ -7,6 +7,7 @@ import { completion } from './completion.js';
 import { readConfig } from './config.js';
 import { doctor } from './doctor.js';
 import { init } from './init.js';
+import { lint, type LintCommandOptions } from './lint.js';
 import { Output } from './output.js';
 import type { PgmParts } from './session.js';
 
@@ -54,7 +55,7 @@ export async function runPgm(argv: readonly string[]): Promise<number> {
 /** The failures themselves were told as they happened. */
 function report(output: Output, command: string, error: unknown): void {
   const { message, code, failures } = error as Error & { code?: string; failures?: { error: Error }[] };
-  const titles: Record<string, string> = { migrate: 'Migration failed', rollback: 'Rollback failed', status: 'Failed to get status', create: 'Failed to create migration', list: 'Failed to list migrations' };
+  const titles: Record<string, string> = { migrate: 'Migration failed', rollback: 'Rollback failed', status: 'Failed to get status', create: 'Failed to create migration', list: 'Failed to list migrations', lint: 'Failed to lint migrations' };
   const title = titles[command];
   output.fail(title === undefined ? message : `${title}: ${message}`);
   const told = (failures ?? []).map(({ error: { message: problem }, ...place }) => ({ ...place, message: problem }));
@@ -83,6 +84,7 @@ function programWith(finish: (code: number) => void, signal: AbortSignal): Comma
     .option('--interval <seconds>', 'how often, with --watch', positive, 2)
     .option('--check', 'fail if something is pending')
     .action(async (options: StatusOptions & ScopeOptions) => finish(await status(await parts(), inScope(options), signal)));
+  addLintCommand(program, parts, finish, signal);
   program.command('list').description('name all migrations').action(async () => finish(await list(await parts())));
   program.command('doctor').description('look whether the clusters are fit for migrations').action(async () => finish(await doctor(await parts())));
   program
@@ -96,6 +98,18 @@ function programWith(finish: (code: number) => void, signal: AbortSignal): Comma
     .argument('<shell>', 'bash, zsh or fish')
     .action((shell: string) => finish(completion(program, shell)));
   return program;
+}
+
+function addLintCommand(program: Command, parts: () => Promise<PgmParts>, finish: (code: number) => void, signal: AbortSignal): void {
+  scoped(program.command('lint'))
+    .description('tell what in migrations stops applications or loses rows')
+    .argument('[files...]', 'files of migrations; all of the folder when none is named')
+    .addOption(new Option('--fail-on <severity>', 'exit with 1 from this severity on').choices(['error', 'warning', 'notice', 'never']).default('error'))
+    .option('--ignore <rules>', 'rules that do not count, separated by commas', names)
+    .option('--measure', 'run what is pending on a scratch copy of the schema, and tell its locks and times')
+    .option('--rules', 'name all rules, with their reasons and the safe ways')
+    .addHelpText('after', '\nExamples:\n  pgm lint --fail-on warning\n  pgm lint migrations/20260131120000_add_orders.sql --json\n  pgm lint --measure --config clusters.json')
+    .action(async (files: string[], options: LintCommandOptions & ScopeOptions) => finish(await lint(await parts(), files, inScope(options), signal)));
 }
 
 function addMigrationCommands(program: Command, parts: () => Promise<PgmParts>, finish: (code: number) => void): void {

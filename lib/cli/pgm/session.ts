@@ -38,7 +38,8 @@ export async function withFiles<T>({ config, output }: PgmParts, action: (manage
   return action(manager);
 }
 
-function loggerOf(output: Output): MigrationLogger {
+/** What migrations say, as lines of the command. */
+export function loggerOf(output: Output): MigrationLogger {
   return {
     info: (message) => output.detail(`    ${message}`),
     debug: (message) => output.detail(`    ${message}`),

@@ -5,6 +5,8 @@ import { resolve } from 'node:path';
 import { configError, ReplicaverseError } from '../../errors.js';
 import { tellListeners } from '../../event-telling.js';
 import { consoleLogger } from './console-logger.js';
+import { lintMigrations } from './lint/linting.js';
+import type { LintOptions, LintReport } from './lint/types.js';
 import { ThrownErrors } from './migration-error.js';
 import { checkMigration, type FoundMigration } from './migration-file.js';
 import { createFile, loadFolder, type NewMigration } from './migration-folder.js';
@@ -40,6 +42,7 @@ const SETTINGS = [
   'statementTimeout',
   'lockRetries',
   'createSchemas',
+  'lint',
 ] as const;
 
 const CONFIG = new Set<string>([...SETTINGS, 'migrationsPath', 'logger']);
@@ -124,6 +127,11 @@ export class MigrationManager extends EventEmitter<MigrationManagerEvents> {
   /** Records one migration as applied or as pending, without running it. */
   mark(options: MigrationUpkeepOptions & { version: string; as: 'applied' | 'pending' }): Promise<MigrationStatus> {
     return this.#run('mark', options);
+  }
+
+  /** Holds all migrations against the rules of lint, without a database. */
+  lint(options: LintOptions = {}): Promise<LintReport> {
+    return lintMigrations([...this.#migrations.values()], options, this.#config.ddlLockTimeout !== undefined);
   }
 
   /** Adds a migration, in place of one of the same version. */

@@ -7,6 +7,7 @@ import type { EngineClient } from '../engine-client.js';
 import { holdProcess, letProcessGo } from '../process-holding.js';
 import type { QueryRunner } from '../query-running.js';
 import type { QueryResult } from '../types.js';
+import { targetOf } from './lint/linting.js';
 import type { ThrownErrors } from './migration-error.js';
 import { migrationErrorOf } from './migration-error.js';
 import type { FoundMigration } from './migration-file.js';
@@ -47,6 +48,11 @@ interface ScriptCall {
   schema: string;
   cluster: string;
   session: number;
+}
+
+/** The versions of functions of which the core wants to know what they would run. */
+interface LintCall {
+  lint: string[];
 }
 
 /** What the runs of one manager share. */
@@ -104,8 +110,9 @@ export class MigrationRun {
   }
 
   async #called(text: string): Promise<string> {
-    const told = JSON.parse(text) as NativeEvent | ScriptCall;
+    const told = JSON.parse(text) as NativeEvent | ScriptCall | LintCall;
     if ('call' in told) return this.#runScript(told);
+    if ('lint' in told) return this.#lintTargets(new Set(told.lint));
     this.#parts.told(told);
     return 'null';
   }
@@ -121,6 +128,11 @@ export class MigrationRun {
     } finally {
       context.end();
     }
+  }
+
+  /** What functions would run, as far as it stands in their sources. */
+  #lintTargets(versions: ReadonlySet<string>): string {
+    return JSON.stringify(this.#parts.found.filter(({ migration }) => versions.has(migration.version)).map(targetOf));
   }
 
   async #leaveTransaction(call: number): Promise<void> {

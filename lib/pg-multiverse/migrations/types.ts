@@ -92,6 +92,8 @@ export interface MigrationConfig {
   lockRetries?: number;
   /** Makes a schema that does not exist before the first migration in it. */
   createSchemas?: boolean;
+  /** What lint does before pending migrations run: tells of errors, which is the default, refuses them, or nothing. */
+  lint?: 'warn' | 'refuse' | 'off';
   /** Where migrations write their messages, the console by default. */
   logger?: MigrationLogger;
 }

@@ -1,8 +1,6 @@
 // Migrations outside of a transaction: what is known when they stop half-way, and how they go on.
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { eventually, startPostgres } from '../../../support/index.mjs';
+import { startPostgres } from '../../../support/index.mjs';
 import { migration, withFolder, withMigrations } from './folder.mjs';
 
 /** @type {Awaited<ReturnType<typeof startPostgres>>} */
@@ -103,35 +101,3 @@ it('what a person found out settles a migration that stopped half-way', async ()
     expect(await manager.repair({ as: 'applied' })).toMatchObject({ appliedMigrations: 1, failedMigrations: 0 });
   });
 });
-
-// Waits where a test wants it to. It is no function of its arguments alone, but an index needs one that says so.
-const GATE = `CREATE TABLE stop (at text); CREATE FUNCTION gate(at text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
-  BEGIN IF EXISTS (SELECT FROM stop AS s WHERE s.at = gate.at) THEN PERFORM pg_sleep(60); END IF; RETURN 1; END $$`;
-
-it('a runner that is killed at any statement leaves what one command continues', async () => {
-  const program = fileURLToPath(new URL('killed-runner.mjs', import.meta.url));
-  const steps = [1, 2, 3].map((step) => {
-    const statements = [`CREATE TABLE t${step} AS SELECT gate('${step}.1') AS a`, `INSERT INTO t${step} SELECT gate('${step}.2')`, `CREATE INDEX CONCURRENTLY i${step} ON t${step} ((a + gate('${step}.3')))`];
-    return [`${step}_step.sql`, `-- schemas: public\n${step === 2 ? '' : '-- no-transaction\n'}-- up\n${statements.slice(0, step === 2 ? 2 : 3).join(';\n')};\n`];
-  });
-  await withFolder(Object.fromEntries(steps), async (migrationsPath) => {
-    for (const stop of ['1.1', '1.2', '1.3', '2.1', '2.2', '3.1', '3.2', '3.3']) {
-      const uri = await server.createDatabase(`killed_${stop.replace('.', '_')}`);
-      await withMigrations({ main: { uri, schemas: ['public'] } }, { migrationsPath }, async (db) => {
-        await db.query(GATE);
-        await db.query('INSERT INTO stop VALUES ($1)', [stop]);
-        const child = spawn(process.execPath, [program, uri, migrationsPath], { stdio: 'ignore' });
-        const ended = new Promise((resolve) => child.on('exit', resolve));
-        const sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-        await eventually(async () => (await db.query(sleeping)).rows.length === 1, { deadlineMs: 30_000, what: `statement ${stop} to run` });
-        child.kill('SIGKILL');
-        await ended;
-        await db.query('TRUNCATE stop');
-        expect(await db.migrate({ resume: true })).toMatchObject({ appliedMigrations: 3, pendingMigrations: 0, failedMigrations: 0 });
-        for (const step of [1, 2, 3]) expect((await db.query(`SELECT count(*)::int AS rows FROM t${step}`)).rows).toEqual([{ rows: 2 }]);
-        const { rows } = await db.query("SELECT count(*)::int AS valid FROM pg_index WHERE indisvalid AND indexrelid::regclass::text IN ('i1', 'i3')");
-        expect(rows).toEqual([{ valid: 2 }]);
-      });
-    }
-  });
-}, 180_000);

@@ -1,14 +1,11 @@
 // The command pgm as a process: its output, its exit codes, and that it always ends.
-import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startPostgres } from '../../../support/index.mjs';
 import { addressOf } from '../clients.mjs';
 import { withFolder } from './folder.mjs';
-
-const PGM = fileURLToPath(new URL('../../../../dist/cli/pgm.js', import.meta.url));
+import { pgm } from './pgm-process.mjs';
 
 /** @type {Awaited<ReturnType<typeof startPostgres>>} */
 let server;
@@ -16,20 +13,6 @@ beforeAll(async () => {
   server = await startPostgres();
 });
 afterAll(() => server.remove());
-
-/**
- * @param {string} cwd
- * @param {string[]} args
- * @param {Record<string, string>} [env]
- * @returns {Promise<{ code: number | null, output: string, errors: string }>}
- */
-function pgm(cwd, args, env = {}) {
-  const child = spawn(process.execPath, [PGM, ...args], { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let [output, errors] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
-  child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, output, errors })));
-}
 
 it('makes, applies, tells of and takes back migrations', async () => {
   await withFolder({}, async (folder) => {

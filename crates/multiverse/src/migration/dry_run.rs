@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::apply::{Task, Workshop};
+use super::definition::{Migration, Source};
 use super::error::{Error, Failure};
 use super::host::Direction;
-use super::migrator::{Migrator, can_be_tried};
+use super::migrator::Migrator;
 use super::script_session::arrange;
 use super::status::PlanStep;
 use super::unit::Unit;
@@ -81,4 +82,9 @@ impl Migrator {
         }
         database.query("ending the dry run", "ROLLBACK", &[]).await.map(drop)
     }
+}
+
+/// Whether a migration can be tried out without effects outside of the database.
+fn can_be_tried(migration: &Migration) -> bool {
+    migration.transaction && matches!(migration.source, Source::Sql(_))
 }

@@ -97,6 +97,9 @@ pub enum Error {
         /// What happened.
         source: crate::Error,
     },
+    /// Lint found errors in pending migrations, and they were to be refused.
+    #[error("{}", .0.join("\n"))]
+    Lint(Vec<String>),
     /// A function of the application threw.
     #[error("{}", .0.message)]
     Script(super::host::ScriptError),
@@ -120,6 +123,8 @@ pub enum ErrorKind {
     HalfDone,
     /// The lock is held by others, or was lost.
     Locked,
+    /// See [`Error::Lint`].
+    Lint,
     /// See [`Error::Database`].
     Database,
     /// A migration failed.
@@ -151,6 +156,7 @@ impl Error {
             Self::Changed { .. } => ErrorKind::Changed,
             Self::HalfDone { .. } => ErrorKind::HalfDone,
             Self::Locked { .. } | Self::LockLost { .. } => ErrorKind::Locked,
+            Self::Lint(_) => ErrorKind::Lint,
             Self::Database { .. } => ErrorKind::Database,
             Self::Script(_) | Self::Failed(_) => ErrorKind::Failed,
         }
@@ -194,6 +200,7 @@ impl ErrorKind {
             Self::Changed => "ERR_MIGRATION_CHECKSUM",
             Self::HalfDone => "ERR_MIGRATION_HALF_DONE",
             Self::Locked => "ERR_MIGRATION_LOCKED",
+            Self::Lint => "ERR_MIGRATION_LINT",
             Self::Database => "ERR_STATEMENT",
             Self::Failed => "ERR_MIGRATION_FAILED",
         }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::definition::{Place, serialize_name};
+use super::lint::LintTarget;
 use super::script_session::ScriptSession;
 
 /// Whether a migration is applied or taken back.
@@ -136,6 +137,12 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What it threw.
     async fn run(&self, call: ScriptCall) -> Result<(), ScriptError>;
+
+    /// What functions of migrations would run, as far as their sources tell it. By default nothing is known.
+    async fn lint_targets(&self, versions: Vec<String>) -> Vec<LintTarget> {
+        drop(versions);
+        Vec::new()
+    }
 
     /// Something has happened. Must not block.
     fn tell(&self, event: Event);

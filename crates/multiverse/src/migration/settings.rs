@@ -28,6 +28,8 @@ pub struct Settings {
     pub lock_retries: Option<u32>,
     /// Whether a schema that does not exist is made.
     pub create_schemas: bool,
+    /// What lint does before pending migrations run.
+    pub lint: LintMode,
     /// Who this is, for others who wait for its locks.
     pub runner: String,
     /// The clusters in their order, with the schemas that live on them.
@@ -57,6 +59,7 @@ impl Default for Settings {
             statement_timeout: None,
             lock_retries: None,
             create_schemas: false,
+            lint: LintMode::Warn,
             runner: format!("process {}", std::process::id()),
             clusters: Vec::new(),
         }
@@ -68,6 +71,19 @@ impl Settings {
     pub(crate) fn retries(&self) -> u32 {
         self.lock_retries.unwrap_or(if self.ddl_lock_timeout.is_some() { 3 } else { 0 })
     }
+}
+
+/// What lint does before pending migrations run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LintMode {
+    /// Nothing.
+    Off,
+    /// It tells of errors.
+    #[default]
+    Warn,
+    /// It lets nothing run that has errors.
+    Refuse,
 }
 
 /// Whether a plan is only told.

@@ -1,34 +1,60 @@
 //! The statements of a text: where each begins, and whether it can be part of a transaction.
 
 use pg_query::protobuf::node::Node;
+use serde::Serialize;
 
 use crate::route::with_syntax_tree;
 
 /// One statement.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Statement {
-    pub(crate) text: String,
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statement {
+    /// Its text, without comments before it.
+    pub text: String,
     /// The line on which it begins, counted from 1.
-    pub(crate) line: usize,
+    pub line: usize,
+    /// Whether the server refuses it within a transaction, or it begins or ends one.
+    pub stands_alone: bool,
 }
 
 impl Statement {
     /// Its first words, for messages.
     pub(crate) fn beginning(&self) -> String {
+        format!("{} (line {})", self.first_words(), self.line)
+    }
+
+    /// Its first words in capitals, without names in quotes.
+    pub(crate) fn first_words(&self) -> String {
         let words: Vec<_> = words(&self.text).take(4).collect();
-        format!("{} (line {})", words.join(" "), self.line)
+        words.join(" ")
     }
 }
 
 /// The statements of a text, without comments before them. A text that is not SQL is one statement, which the server will
 /// refuse.
 pub(crate) fn split(sql: &str) -> Vec<Statement> {
-    let parts = pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]);
+    statements(sql, pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]))
+}
+
+/// The statements of a text, as they are run one after the other.
+#[must_use]
+pub fn split_statements(sql: &str) -> Vec<Statement> {
+    split(sql)
+}
+
+/// As [`split`]; where one statement is not SQL, the others are still statements of their own.
+pub(crate) fn split_leniently(sql: &str) -> Vec<Statement> {
+    let parts = pg_query::split_with_parser(sql).or_else(|_| pg_query::split_with_scanner(sql));
+    statements(sql, parts.unwrap_or_else(|_| vec![sql]))
+}
+
+fn statements(sql: &str, parts: Vec<&str>) -> Vec<Statement> {
     let statements = parts.into_iter().filter_map(|part| {
         let text = after_comments(part);
         let start = (text.as_ptr() as usize).checked_sub(sql.as_ptr() as usize)?;
         let line = sql.get(..start)?.matches('\n').count() + 1;
-        (!text.is_empty()).then(|| Statement { text: text.trim_end().to_owned(), line })
+        let stands_alone = transaction_control(text).is_some() || stands_alone(text);
+        (!text.is_empty()).then(|| Statement { text: text.trim_end().to_owned(), line, stands_alone })
     });
     statements.collect()
 }
@@ -36,9 +62,7 @@ pub(crate) fn split(sql: &str) -> Vec<Statement> {
 /// Whether a text ends the transaction it runs in, begins one of its own, or cannot run in any.
 #[must_use]
 pub fn leaves_transaction(sql: &str) -> bool {
-    split(sql)
-        .iter()
-        .any(|statement| transaction_control(&statement.text).is_some() || stands_alone(&statement.text))
+    split(sql).iter().any(|statement| statement.stands_alone)
 }
 
 /// What a statement does to transactions.

@@ -6,11 +6,12 @@ use super::database::Database;
 use super::definition::{Migration, Place, compare_versions};
 use super::error::Error;
 use super::host::Direction;
-use super::migrator::{Known, Migrator};
+use super::migrator::Migrator;
 use super::plan::{Scope, places_of};
 use super::settings::{Resolution, UpkeepOptions};
 use super::state::StateRow;
 use super::status::Status;
+use super::survey::Known;
 
 impl Migrator {
     /// Settles migrations that stopped half-way as somebody has found them, and takes checksums as they are now.
