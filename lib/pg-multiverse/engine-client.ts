@@ -282,7 +282,10 @@ export class EngineClient implements EndListener {
   listen(hear: (event: ClusterEvent) => void): void {
     this.#hear = hear;
     const self = new WeakRef(this);
-    this.#engine.onClusterEvent((text) => self.deref()?.#tell(text));
+    this.#engine.onClusterEvent((text) => {
+      const client = self.deref();
+      if (client !== undefined) client.#tell(text);
+    });
   }
 
   #tell(text: string): void {

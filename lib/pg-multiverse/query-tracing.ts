@@ -98,8 +98,8 @@ export function traceQueries(tracer: QueryTracer): () => void {
 function enterError(span: TracingSpan, error: unknown): void {
   const { code, name, severity } = (error ?? {}) as { code?: string; name?: string; severity?: string };
   // What the database reports has a severity, and a SQLSTATE as its code.
-  const status = severity === undefined || code === undefined ? {} : { 'db.response.status_code': code };
-  span.setAttributes({ 'error.type': code ?? name ?? 'Error', ...status });
+  if (severity !== undefined && code !== undefined) span.setAttributes({ 'db.response.status_code': code });
+  span.setAttributes({ 'error.type': code ?? name ?? 'Error' });
   span.setStatus({ code: ERROR });
 }
 

@@ -40,6 +40,8 @@ impl Core {
         }
         if let Some(pool) = self.pools.get_mut(old) {
             pool.is_held = false;
+            // It may go on as if nothing had happened, and is not read before it has told what it is now.
+            pool.is_fenced = leaving == Leaving::Lost;
         }
         match leaving {
             Leaving::Lost => self.lose_all(old, "another server takes the writes of the cluster"),
