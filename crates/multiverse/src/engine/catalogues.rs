@@ -63,6 +63,7 @@ impl Core {
         if let Err(error) = self.router.catalogue_was_read(ClusterIndex(cluster), reading.results, self.now) {
             tracing::warn!(%error, "a catalogue cannot be understood; all statements go to the primary");
         }
+        self.decide_held_anew(cluster);
         self.look_at_catalogues();
     }
 

@@ -148,7 +148,10 @@ impl Core {
                 self.has_answered = true;
                 reply(found);
             }
-            None => self.tell(ClusterEvent::Checked { health: found }),
+            None => {
+                self.tell(ClusterEvent::Checked { health: found });
+                self.plan_regular_check();
+            }
         }
     }
 
@@ -193,7 +196,7 @@ impl Core {
         let key = match routine {
             Routine::Replay { pool } => pool,
             Routine::Catalogues => return self.look_at_catalogues(),
-            Routine::Check => return self.check_regularly(),
+            Routine::Check => return self.check_health(None),
             Routine::Silence { pool, number } => return self.look_for_silence(pool, number),
             Routine::Promotion { pool } => return self.go_on_with_promotion(pool),
         };

@@ -85,12 +85,7 @@ impl Core {
         }
     }
 
-    /// Asks all servers for a sign of life, now and then again.
-    pub(crate) fn check_regularly(&mut self) {
-        self.check_health(None);
-        self.plan_regular_check();
-    }
-
+    /// Plans the next regular check, once the one before has ended.
     pub(crate) fn plan_regular_check(&mut self) {
         let next = self.now() + self.settings.manager.health_check_interval;
         self.timers.add(next, Timer::Routine(Routine::Check));

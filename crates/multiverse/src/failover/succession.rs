@@ -90,6 +90,28 @@ impl Core {
         }
     }
 
+    /// Decides anew about those who wait for a primary that cannot be used: more is known of the databases now, so that reads
+    /// can be told from writes.
+    pub(crate) fn decide_held_anew(&mut self, index: usize) {
+        let Some(cluster) = self.clusters.get(index) else { return };
+        let Some(primary) = cluster.pools.get(cluster.primary).copied() else { return };
+        if self.pools.get(primary).is_none_or(|pool| !pool.is_held) {
+            return;
+        }
+        for ticket in self.take_queue(primary) {
+            let Ticket::Request { key, id } = ticket else {
+                self.hold_ticket(primary, ticket);
+                continue;
+            };
+            let queued = self.requests.get(key).map(|pending| pending.queued);
+            self.move_elsewhere(key, id);
+            // The time that it may wait does not begin again.
+            if let Some(pending) = self.requests.get_mut(key).filter(|pending| pending.id == id) {
+                pending.queued = queued.unwrap_or(pending.queued);
+            }
+        }
+    }
+
     fn take_queue(&mut self, key: usize) -> Vec<Ticket> {
         let Some(pool) = self.pools.get_mut(key) else { return Vec::new() };
         pool.waiting = 0;
