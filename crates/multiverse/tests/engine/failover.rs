@@ -60,6 +60,15 @@ fn next_failover(events: &Receiver<ClusterEvent>) -> (String, String) {
     }
 }
 
+/// Has the standby take the place of the primary, which is stopped; one write is on the standby then.
+fn move_writes(primary: &mut Cluster, standby: &Cluster, client: &Client, events: &Receiver<ClusterEvent>) {
+    primary.stop();
+    let write = client.submit(Call::new(INSERT));
+    standby.promote();
+    write.wait().unwrap();
+    next_failover(events);
+}
+
 fn wait_until_standby_has(primary: &Cluster, standby: &Cluster) {
     let written = primary.ask("SELECT pg_current_wal_lsn()");
     let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
@@ -127,11 +136,7 @@ fn a_transaction_on_a_demoted_primary_fails_and_its_connection_is_not_used_again
 fn an_old_primary_that_comes_back_gets_neither_writes_nor_reads() {
     let (mut primary, standby) = pair();
     let (client, events) = client_of(primary.port(), standby.port());
-    primary.stop();
-    let write = client.submit(Call::new(INSERT));
-    standby.promote();
-    write.wait().unwrap();
-    next_failover(&events);
+    move_writes(&mut primary, &standby, &client, &events);
     primary.start_again();
     // It accepts connections and takes writes, but its timeline is the lower one.
     assert_eq!(primary.ask("SELECT pg_is_in_recovery()"), "f");
@@ -266,11 +271,7 @@ fn a_cluster_whose_standby_was_promoted_before_the_start_is_used_as_it_is() {
 fn a_configuration_that_is_loaded_again_leaves_the_writes_where_they_are() {
     let (mut primary, standby) = pair();
     let (client, events) = client_of(primary.port(), standby.port());
-    primary.stop();
-    let write = client.submit(Call::new(INSERT));
-    standby.promote();
-    write.wait().unwrap();
-    next_failover(&events);
+    move_writes(&mut primary, &standby, &client, &events);
     let mut clusters = with_replicas(primary.port(), &[standby.port()]);
     clusters.get_mut("main").unwrap().schemas.push("another".to_owned());
     client.reload(clusters);
