@@ -74,6 +74,8 @@ export class PostgresPair {
       env: serverEnvironment(),
     });
     await this.follower.start();
+    // When it is promoted, its commits must not wait for anybody.
+    await this.#setSynchronous(this.follower, '');
     const question = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
     await eventually(async () => (await this.leader.psql(question, 'postgres')) === '1', { deadlineMs: 30_000, what: 'the old leader following' });
   }
