@@ -15,6 +15,7 @@ after each seed.
   --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given
   --pause MS       the longest time between a batch that was applied and the next kill, 500 when not given
   --kills N        in each seed, 4 when not given
+  --failovers N    in place of all that: N failovers of a PgMultiverse, between a primary and its standby
   --help           this text`;
 
 const { values } = parseArgs({
@@ -24,11 +25,26 @@ const { values } = parseArgs({
     target: { type: 'string' },
     pause: { type: 'string', default: '500' },
     kills: { type: 'string', default: '4' },
+    failovers: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 if (values.help) {
   console.log(HELP);
+} else if (values.failovers !== undefined) {
+  await prepare({ log: console.log });
+  const { PostgresPair } = await import('../support/postgres-pair.mjs');
+  const { runFailover } = await import('./failover.mjs');
+  const pair = await PostgresPair.start();
+  try {
+    const first = Number(values.first);
+    for (let seed = first; seed < first + Number(values.failovers); seed += 1) {
+      const { kind, acknowledged, uncertain, movedMs } = await runFailover({ seed, pair });
+      console.log(`failover seed ${String(seed)} (${kind}): ${String(acknowledged)} acknowledged writes are there, ${String(uncertain)} uncertain, writes moved ${movedMs.toFixed(0)} ms after the promotion`);
+    }
+  } finally {
+    await pair.remove();
+  }
 } else {
   await prepare({ log: console.log });
   const { startPostgres } = await import('../support/index.mjs');

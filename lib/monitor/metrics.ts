@@ -1,9 +1,7 @@
 // Figures in the text format of Prometheus.
 import { type ReplicaView, type RuleView, replicasOf, rulesOf } from './views.js';
+import { familyText, type Sample } from '../prometheus-text.js';
 import type { MonitoredManager } from './types.js';
-
-type Labels = Record<string, string>;
-type Sample = [labels: Labels, value: number | undefined];
 
 /** The figures of every replica and rule. */
 export function metricsOf(manager: MonitoredManager): string {
@@ -31,11 +29,5 @@ function seconds(millis: number | undefined): number | undefined {
 }
 
 function gauge(name: string, help: string, samples: readonly Sample[]): string {
-  const lines = samples.flatMap(([labels, value]) => (value === undefined ? [] : [`${name}{${labelText(labels)}} ${value}\n`]));
-  return lines.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
-}
-
-function labelText(labels: Labels): string {
-  const escaped = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-  return Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`).join(',');
+  return familyText('gauge', name, help, samples);
 }

@@ -1,4 +1,4 @@
-// Changes of a configuration: another schema on a cluster, another server as primary.
+// Changes of a configuration: another schema on a cluster; and what a failover may name.
 import { ReplicaverseError } from '../errors.js';
 import type { ClustersConfig, SchemaOptions } from './config-types.js';
 
@@ -30,15 +30,11 @@ export function withoutSchema(clusters: ClustersConfig, schema: string, clusterI
   return { ...clusters, [clusterId]: { ...rest, schemas, ...(hasOptions ? { schemaOptions: options } : {}) } };
 }
 
-/** The configuration with a replica and the primary of a cluster in each other's place. */
-export function withReplicaAsPrimary(clusters: ClustersConfig, clusterId: string, replicaIndex: number): ClustersConfig {
+/** Checks that a cluster has a replica to which writes can be pointed. */
+export function checkReplica(clusters: ClustersConfig, clusterId: string, replicaIndex: number): void {
   const cluster = clusters[clusterId];
   if (cluster === undefined) throw new ReplicaverseError(`Cluster not found: ${clusterId}`, { code: 'ERR_UNKNOWN_CLUSTER' });
-  const replicas = [...(cluster.replicas ?? [])];
-  const chosen = replicas[replicaIndex];
-  if (chosen === undefined) {
+  if (cluster.replicas?.[replicaIndex] === undefined) {
     throw new ReplicaverseError(`No replicas available for failover in cluster: ${clusterId}`, { code: 'ERR_NO_REPLICA' });
   }
-  replicas[replicaIndex] = cluster.primary;
-  return { ...clusters, [clusterId]: { ...cluster, primary: chosen, replicas } };
 }

@@ -1,18 +1,22 @@
 // Clusters behind one query: their engine, their health, and what changes while they run.
 import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { closedError, configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
-import { withoutIds, withReplicaAsPrimary, withSchema } from './cluster-changes.js';
+import { checkReplica, withoutIds, withSchema } from './cluster-changes.js';
 import type { ClusterConfig, ClusterManagerConfig, ClustersConfig, SchemaOptions } from './config-types.js';
 import { type ClusterFigures, EngineClient } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
 import { HealthMonitor } from './health-monitor.js';
 import { type ClusterHealth, type SystemMetrics, systemMetrics } from './metrics.js';
 import { MIGRATION_TARGET, type MigrationTarget } from './migrations/migration-runs.js';
+import { metricsText } from './metrics-text.js';
+import type { QueryWatch } from './pending-query.js';
 import { PooledClient } from './pooled-client.js';
 import { QueryRunner, readNumber } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
 import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import { beginTrace } from './query-tracing.js';
 import { ValueParsers } from './value-parsers.js';
 
 /** The events of a ClusterManager. */
@@ -34,7 +38,7 @@ export interface ClusterManagerEvents {
 export interface ClusterState {
   id: string;
   status: 'active' | 'down';
-  /** The pool ids of its servers. */
+  /** The pool ids of the server that takes the writes, and of the others. */
   pools: { primary: string; replicas: string[] };
   config: ClusterConfig;
 }
@@ -72,29 +76,24 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     if (this.#running !== undefined) throw usageError('ClusterManager already initialized', 'ERR_ALREADY_INITIALIZED');
     const engine = new EngineClient(withoutIds(clusters), this.#settings, this.types);
     const runner = new QueryRunner(engine, this.#settings, (sql, params) => this.#watch(sql, params));
-    const monitor = new HealthMonitor(engine, this.#settings, {
+    const monitor = new HealthMonitor(engine, {
       down: (clusterId, reason, health) => this.#tell('clusterDown', { clusterId, reason, health }),
       recovered: (clusterId, downtime, health) => {
         this.#tell('clusterRecovered', { clusterId, downtime });
         this.#tell('clusterUp', { clusterId, health });
       },
+      failover: (clusterId, newPrimary, oldPrimary) => this.#tell('failover', { clusterId, newPrimary, oldPrimary }),
     });
     this.#running = { engine, runner, monitor, clusters: { ...clusters } };
     try {
-      await this.#awaitPrimaries(engine);
+      await awaitPrimaries(engine, clusters);
     } catch (error) {
       this.#running = undefined;
-      monitor.stop();
       await engine.close();
       throw error;
     }
     for (const [clusterId, config] of Object.entries(clusters)) this.#tell('clusterRegistered', { clusterId, config: completed(clusterId, config) });
     this.#tell('initialized', { clusters: Object.keys(clusters) });
-  }
-
-  async #awaitPrimaries(engine: EngineClient): Promise<void> {
-    const failed = (await engine.health()).find((sign) => sign.isPrimary && sign.error !== null);
-    if (failed?.error != null) throw errorOfFailure(failed.error);
   }
 
   get isInitialized(): boolean {
@@ -137,11 +136,14 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
 
   /** The clusters as they stand, by id. */
   getClusters(): Map<string, ClusterState> {
-    const { clusters, monitor } = this.#require();
+    const { clusters, engine, monitor } = this.#require();
+    const figures = engine.figures();
     const states = Object.entries(clusters).map(([id, config]): [string, ClusterState] => {
-      const replicas = (config.replicas ?? []).map((_, at) => `${id}_replica_${at}`);
+      const servers = figures.find((cluster) => cluster.id === id)?.servers ?? [];
+      const primary = servers.find(({ isPrimary }) => isPrimary)?.id ?? `${id}_primary`;
+      const replicas = servers.filter(({ isPrimary }) => !isPrimary).map((server) => server.id);
       const status = monitor.isDown(id) ? 'down' : 'active';
-      return [id, { id, status, pools: { primary: `${id}_primary`, replicas }, config: completed(id, config) }];
+      return [id, { id, status, pools: { primary, replicas }, config: completed(id, config) }];
     });
     return new Map(states);
   }
@@ -150,6 +152,12 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   getMetrics(): SystemMetrics {
     const { engine, monitor } = this.#require();
     return systemMetrics(engine.figures(), monitor.uptime);
+  }
+
+  /** The figures in the text format of Prometheus. */
+  metricsText(): string {
+    const { engine, monitor } = this.#require();
+    return metricsText(engine.figures(), monitor.uptime);
   }
 
   /** The same in other words, with the servers of each cluster. */
@@ -183,13 +191,16 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   }
 
   /**
-   * Sends writes to a replica from now on, and reads to the old primary. The replica must have been promoted: this only
-   * changes who is asked.
+   * Sends writes to a replica from now on. Without `promote` that only changes who is asked: the replica must have been
+   * promoted. With it, new writes wait, those under way end, the replica replays what the primary has written and is promoted.
+   *
+   * @param replicaIndex counts the configured replicas; that of the present primary stands for the configured primary
+   * @throws an error of code `ERR_PROMOTION`; writes then go on to the primary there is
    */
-  async forceFailover(clusterId: string, replicaIndex = 0): Promise<void> {
-    const { clusters } = this.#require();
-    await this.updateConfig(withReplicaAsPrimary(clusters, clusterId, replicaIndex));
-    this.#tell('failover', { clusterId, newPrimary: `${clusterId}_replica_${replicaIndex}`, oldPrimary: `${clusterId}_primary` });
+  async forceFailover(clusterId: string, replicaIndex = 0, { promote = false }: { promote?: boolean } = {}): Promise<void> {
+    const { clusters, engine } = this.#require();
+    checkReplica(clusters, clusterId, replicaIndex);
+    await engine.failOver(clusterId, replicaIndex, promote);
   }
 
   /** Closes all connections; queries on their way fail. Closing again does nothing. */
@@ -197,7 +208,6 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     const running = this.#running;
     if (running === undefined) return;
     this.#running = undefined;
-    running.monitor.stop();
     await running.engine.close();
     this.#tell('closed');
   }
@@ -217,17 +227,43 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   }
 
   /** Objects for events are made only when somebody listens. */
-  #watch(sql: string, params: readonly unknown[]) {
+  #watch(sql: string, params: readonly unknown[]): QueryWatch | undefined {
+    const trace = beginTrace(sql, params.length, (clusterId) => this.#running?.clusters[clusterId]);
     const isTold = this.listenerCount('queryExecuted') > 0 || this.listenerCount('queryError') > 0;
-    if (!isTold) return undefined;
+    if (!isTold) return trace;
     return {
-      succeeded: (clusterId: string, milliseconds: number) => this.#tell('queryExecuted', { sql, params, duration: Math.round(milliseconds), clusterId }),
-      failed: (error: unknown) => this.#tell('queryError', { sql, params, error, clusterId: 'unknown' }),
+      succeeded: (clusterId, milliseconds) => {
+        trace?.succeeded(clusterId, milliseconds);
+        this.#tell('queryExecuted', { sql, params, duration: Math.round(milliseconds), clusterId });
+      },
+      failed: (error) => {
+        trace?.failed(error);
+        this.#tell('queryError', { sql, params, error, clusterId: 'unknown' });
+      },
     };
   }
 
   #tell<E extends keyof ClusterManagerEvents>(event: E, ...args: ClusterManagerEvents[E]): void {
     tellListeners(this, event, args);
+  }
+}
+
+/** How long a primary that was promoted before may take to be found. */
+const SEARCH_LIMIT = 3000;
+const SEARCH_PAUSE = 50;
+
+/** Resolves when every cluster has a primary that answers: the configured one, or one that was promoted in its place. */
+async function awaitPrimaries(engine: EngineClient, clusters: ClustersConfig): Promise<void> {
+  const deadline = performance.now() + SEARCH_LIMIT;
+  for (;;) {
+    const failed = (await engine.health()).filter((sign) => sign.isPrimary && sign.error !== null);
+    const [first] = failed;
+    if (first?.error == null) return;
+    const error = errorOfFailure(first.error);
+    const hasReplicas = failed.every(({ cluster }) => (clusters[cluster]?.replicas ?? []).length > 0);
+    const isRefused = (error as { kind?: string }).kind === 'Authentication';
+    if (!hasReplicas || isRefused || performance.now() > deadline) throw error;
+    await delay(SEARCH_PAUSE);
   }
 }
 

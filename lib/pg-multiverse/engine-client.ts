@@ -30,6 +30,8 @@ export interface SessionInfo {
 /** What the engine tells of one server. */
 export interface ServerFigures {
   readonly id: string;
+  /** Whether it takes the cluster's writes. */
+  readonly isPrimary: boolean;
   readonly isUp: boolean;
   readonly active: number;
   readonly idle: number;
@@ -44,6 +46,16 @@ export interface ServerFigures {
   readonly lastError: string | null;
 }
 
+/** How long the queries took that succeeded, in milliseconds. */
+export interface LatencyFigures {
+  /** The upper bounds of the buckets. */
+  readonly bounds: readonly number[];
+  /** How many took at most so long and longer than the bound before; those over all bounds at last. */
+  readonly counts: readonly number[];
+  /** All of them together. */
+  readonly total: number;
+}
+
 /** What the engine has counted for one cluster. */
 export interface ClusterFigures {
   readonly id: string;
@@ -52,7 +64,12 @@ export interface ClusterFigures {
   readonly errors: number;
   /** Milliseconds that all queries took together. */
   readonly totalDuration: number;
-  /** The primary, then the replicas. */
+  readonly readLatency: LatencyFigures;
+  readonly writeLatency: LatencyFigures;
+  /** Checks in a row that found no server that takes writes. */
+  readonly failures: number;
+  readonly isDown: boolean;
+  /** The configured primary, then the replicas. */
   readonly servers: readonly ServerFigures[];
 }
 
@@ -66,6 +83,14 @@ export interface ServerSign {
   /** A failure as JSON; `null` if the server answers. */
   readonly error: string | null;
 }
+
+/** What the engine tells of its clusters by itself. */
+export type ClusterEvent =
+  | { readonly event: 'checked'; readonly health: readonly ServerSign[] }
+  | { readonly event: 'down'; readonly cluster: string; readonly reason: string; readonly health: readonly ServerSign[] }
+  /** Milliseconds that the cluster was down. */
+  | { readonly event: 'recovered'; readonly cluster: string; readonly downtime: number; readonly health: readonly ServerSign[] }
+  | { readonly event: 'failover'; readonly cluster: string; readonly newPrimary: string; readonly oldPrimary: string };
 
 /** A native engine with the queries that are on their way to it and back. */
 export class EngineClient implements EndListener {
@@ -86,6 +111,7 @@ export class EngineClient implements EndListener {
   #isFlushPlanned = false;
   #ownParserBits = 0;
   #closing: Promise<void> | undefined = undefined;
+  #hear: ((event: ClusterEvent) => void) | undefined = undefined;
 
   /**
    * Starts an engine, which connects by itself.
@@ -250,6 +276,25 @@ export class EngineClient implements EndListener {
   /** Asks every server for a sign of life. */
   async health(): Promise<ServerSign[]> {
     return JSON.parse(await this.#ask(() => this.#engine.health())) as ServerSign[];
+  }
+
+  /** Has a function told of what happens to the clusters. */
+  listen(hear: (event: ClusterEvent) => void): void {
+    this.#hear = hear;
+    const self = new WeakRef(this);
+    this.#engine.onClusterEvent((text) => {
+      const client = self.deref();
+      if (client !== undefined) client.#tell(text);
+    });
+  }
+
+  #tell(text: string): void {
+    if (this.#closing === undefined) this.#hear?.(JSON.parse(text) as ClusterEvent);
+  }
+
+  /** Has a replica of a cluster take the writes; promoted first, if that is wanted. */
+  async failOver(cluster: string, replica: number, promote: boolean): Promise<void> {
+    await this.#ask(() => this.#engine.failOver(cluster, replica, promote));
   }
 
   /** Prepares migrations on this engine's connections. */

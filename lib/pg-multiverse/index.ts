@@ -4,11 +4,12 @@ export { ClusterConfigManager, type ClusterConfigManagerEvents } from './cluster
 export { ClusterManager, type ClusterManagerEvents, type ClusterState } from './cluster-manager.js';
 export { ConnectionPool, type ConnectionPoolEvents, type ConnectionPoolMetrics, type ServerPoolConfig } from './connection-pool.js';
 export { DatabaseError } from './failures.js';
-export type { ClusterHealth, ClusterMetrics, SystemMetrics } from './metrics.js';
+export type { ClusterHealth, ClusterMetrics, LatencyHistogram, SystemMetrics } from './metrics.js';
 export * from './migrations/index.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
 export { type ClientQueryOptions, PooledClient } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';
+export { type QueryTrace, type QueryTracer, traceQueries, type TracingSpan } from './query-tracing.js';
 export { isClusterConfig, isDatabaseConnection, isQueryResult } from './type-guards.js';
 export type * from './types.js';
 export { setTypeParser, type TypeParser, type TypeParsers, types, ValueParsers } from './value-parsers.js';

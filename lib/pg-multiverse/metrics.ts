@@ -1,5 +1,5 @@
 // Figures and health, in the form in which applications of pg-multiverse read them.
-import type { ClusterFigures, ServerFigures, ServerSign } from './engine-client.js';
+import type { ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
 
 /** The figures of a cluster. */
@@ -17,9 +17,20 @@ export interface ClusterMetrics {
   };
   connections: { active: number; idle: number; max: number; created: number; destroyed: number };
   cache: { hits: number; misses: number; hitRate: number };
+  /** How long the queries took that succeeded, waiting for a connection included. */
+  latency: { reads: LatencyHistogram; writes: LatencyHistogram };
   /** Seconds since the instance was initialized. */
   uptime: number;
   lastUpdated: Date;
+}
+
+/** How many queries took how long. */
+export interface LatencyHistogram {
+  /** The upper bounds of the buckets in milliseconds, and how many queries were in each: longer than the bound before. */
+  buckets: { upTo: number; count: number }[];
+  count: number;
+  /** Milliseconds of all queries together. */
+  sum: number;
 }
 
 /** The figures of all clusters. */
@@ -64,6 +75,15 @@ function connectionsOf({ servers }: ClusterFigures): ClusterMetrics['connections
   };
 }
 
+/** A histogram in the form of the figures; what took longer than all bounds is in the bucket up to infinity. */
+function histogramOf({ bounds, counts, total }: LatencyFigures): LatencyHistogram {
+  return {
+    buckets: counts.map((count, at) => ({ upTo: bounds[at] ?? Infinity, count })),
+    count: counts.reduce((sum, count) => sum + count, 0),
+    sum: total,
+  };
+}
+
 function totalOf({ reads, writes, errors }: ClusterFigures): number {
   return reads + writes + errors;
 }
@@ -85,6 +105,7 @@ export function systemMetrics(figures: readonly ClusterFigures[], uptime: number
       },
       connections: connectionsOf(cluster),
       cache: { hits: 0, misses: 0, hitRate: 0 },
+      latency: { reads: histogramOf(cluster.readLatency), writes: histogramOf(cluster.writeLatency) },
       uptime,
       lastUpdated,
     },

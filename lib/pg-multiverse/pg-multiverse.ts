@@ -184,6 +184,22 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     return this.#manager.getMetrics();
   }
 
+  /** The figures of all clusters in the text format of Prometheus. */
+  metricsText(): string {
+    this.#require();
+    return this.#manager.metricsText();
+  }
+
+  /**
+   * Sends the writes of a cluster to a replica from now on; promoted first with `promote`.
+   *
+   * @throws an error of code `ERR_PROMOTION`; writes then go on to the primary there is
+   */
+  async forceFailover(clusterId: string, replicaIndex = 0, options: { promote?: boolean } = {}): Promise<void> {
+    this.#require();
+    await this.#manager.forceFailover(clusterId, replicaIndex, options);
+  }
+
   /** Asks every server for a sign of life. Rejects for no server that is down. */
   async healthCheck(): Promise<Record<string, ClusterHealth>> {
     this.#require();

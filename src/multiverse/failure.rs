@@ -86,13 +86,14 @@ fn written(failure: &Failure<'_>) -> String {
 fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Server | ErrorKind::Request => "Statement",
-        ErrorKind::Connect | ErrorKind::ConnectionLost => "Connection",
+        ErrorKind::Connect | ErrorKind::ConnectionLost | ErrorKind::NoPrimary => "Connection",
         ErrorKind::Authentication => "Authentication",
         ErrorKind::Demoted => "ReadOnly",
         ErrorKind::AcquireTimeout | ErrorKind::Timeout => "Timeout",
         ErrorKind::Cancelled => "Stopped",
         ErrorKind::Closed | ErrorKind::NoSession => "Closed",
-        ErrorKind::Route => "Usage",
+        ErrorKind::Route | ErrorKind::NoReplica => "Usage",
+        ErrorKind::Promotion => "Conflict",
         ErrorKind::Config => "Config",
         ErrorKind::Start => "Internal",
     }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod cell;
+mod cluster_events;
 mod failure;
 pub mod migration;
 mod outbox;

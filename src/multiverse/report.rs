@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multiverse::{Metrics, ServerHealth, ServerMetrics, Session};
+use multiverse::{Histogram, Metrics, ServerHealth, ServerMetrics, Session};
 use serde_json::{Value as Json, json};
 
 use super::failure::failure_text;
@@ -25,6 +25,10 @@ pub(super) fn metrics_text(metrics: &Metrics) -> String {
             "writes": cluster.writes,
             "errors": cluster.errors,
             "totalDuration": millis(cluster.total_duration),
+            "readLatency": histogram(&cluster.read_latency),
+            "writeLatency": histogram(&cluster.write_latency),
+            "failures": cluster.failures,
+            "isDown": cluster.is_down,
             "servers": cluster.servers.iter().map(server).collect::<Json>(),
         })
     });
@@ -34,6 +38,7 @@ pub(super) fn metrics_text(metrics: &Metrics) -> String {
 fn server(server: &ServerMetrics) -> Json {
     json!({
         "id": &*server.id,
+        "isPrimary": server.is_primary,
         "isUp": server.is_up,
         "active": server.active,
         "idle": server.idle,
@@ -49,7 +54,17 @@ fn server(server: &ServerMetrics) -> Json {
     })
 }
 
+/// Bounds in milliseconds, and how many durations were over the bound before and at most so long; those over all at last.
+fn histogram(histogram: &Histogram) -> Json {
+    let bounds: Vec<f64> = Histogram::BOUNDS.iter().map(|micros| *micros as f64 / 1_000.0).collect();
+    json!({"bounds": bounds, "counts": histogram.counts(), "total": millis(histogram.total())})
+}
+
 pub(super) fn health_text(servers: &[ServerHealth]) -> String {
+    health(servers).to_string()
+}
+
+pub(super) fn health(servers: &[ServerHealth]) -> Json {
     let servers = servers.iter().map(|server| {
         json!({
             "cluster": &*server.cluster,
@@ -59,9 +74,9 @@ pub(super) fn health_text(servers: &[ServerHealth]) -> String {
             "error": server.error.as_ref().map(failure_text),
         })
     });
-    servers.collect::<Json>().to_string()
+    servers.collect()
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }

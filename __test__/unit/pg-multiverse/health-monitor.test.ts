@@ -1,90 +1,72 @@
-// When clusters are looked at, and when they count as down or up again.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ClusterFigures, EngineClient, ServerSign } from '../../../dist/pg-multiverse/engine-client.js';
-import { HealthMonitor, type HealthSettings } from '../../../dist/pg-multiverse/health-monitor.js';
+// What is known of clusters: from checks that somebody asks for, and from what the engine tells by itself.
+import { describe, expect, it } from 'vitest';
+import type { ClusterEvent, ClusterFigures, EngineClient, ServerSign } from '../../../dist/pg-multiverse/engine-client.js';
+import { HealthMonitor } from '../../../dist/pg-multiverse/health-monitor.js';
 
 const FAILURE = JSON.stringify({ kind: 'Connect', message: 'nobody listens', causes: [] });
+const NO_LATENCY = { bounds: [], counts: [], total: 0 };
 
-/** An engine whose clusters are down as a test says. */
+/** An engine of one cluster that tells what a test says. */
 class FakeEngine {
-  readonly down = new Set<string>();
-  checks = 0;
+  isDown = false;
+  tell: (event: ClusterEvent) => void = () => undefined;
 
-  constructor(readonly clusters: readonly string[]) {}
+  listen(hear: (event: ClusterEvent) => void): void {
+    this.tell = hear;
+  }
+
+  signs(): ServerSign[] {
+    return [{ cluster: 'a', server: 'a_primary', isPrimary: true, responseTime: 1, error: this.isDown ? FAILURE : null }];
+  }
 
   health(): Promise<ServerSign[]> {
-    this.checks += 1;
-    return Promise.resolve(this.clusters.map((cluster) => ({ cluster, server: `${cluster}_primary`, isPrimary: true, responseTime: 1, error: this.down.has(cluster) ? FAILURE : null })));
+    return Promise.resolve(this.signs());
   }
 
   figures(): ClusterFigures[] {
-    return this.clusters.map((id) => ({ id, reads: 0, writes: 0, errors: 0, totalDuration: 0, servers: [] }));
+    return [{ id: 'a', reads: 0, writes: 0, errors: 0, totalDuration: 0, readLatency: NO_LATENCY, writeLatency: NO_LATENCY, failures: 0, isDown: this.isDown, servers: [] }];
   }
 }
 
-let monitor: HealthMonitor | undefined;
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  monitor?.stop();
-  vi.useRealTimers();
-});
-
-function watch(engine: FakeEngine, settings: Partial<HealthSettings>): string[] {
+function watch(engine: FakeEngine): { monitor: HealthMonitor; told: string[] } {
   const told: string[] = [];
-  const all = { healthCheckInterval: 30_000, recoveryCheckInterval: 60_000, maxFailuresBeforeMarkDown: 3, ...settings };
-  monitor = new HealthMonitor(engine as unknown as EngineClient, all, {
-    down: (clusterId) => told.push(`${clusterId} down`),
+  const monitor = new HealthMonitor(engine as unknown as EngineClient, {
+    down: (clusterId, reason) => told.push(`${clusterId} down: ${reason}`),
     recovered: (clusterId, downtime) => told.push(`${clusterId} up after ${downtime}`),
+    failover: (clusterId, newPrimary, oldPrimary) => told.push(`${clusterId} from ${oldPrimary} to ${newPrimary}`),
   });
-  return told;
+  return { monitor, told };
 }
 
 describe('a health monitor', () => {
-  it('looks every healthCheckInterval', async () => {
-    const engine = new FakeEngine(['a']);
-    watch(engine, { healthCheckInterval: 500 });
-    await vi.advanceTimersByTimeAsync(499);
-    expect(engine.checks).toBe(0);
-    await vi.advanceTimersByTimeAsync(1501);
-    expect(engine.checks).toBe(4);
+  it('counts the checks in a row in which a server failed, whoever asked for them', async () => {
+    const engine = new FakeEngine();
+    const { monitor } = watch(engine);
+    engine.isDown = true;
+    await monitor.check();
+    engine.tell({ event: 'checked', health: engine.signs() });
+    expect(monitor.healthOf('a')).toMatchObject({ healthy: false, failureCount: 2, error: 'a_primary: nobody listens' });
+    engine.isDown = false;
+    expect(await monitor.check()).toMatchObject({ a: { healthy: true, failureCount: 0 } });
   });
 
-  it('marks a cluster as down after maxFailuresBeforeMarkDown checks in a row that failed', async () => {
-    const engine = new FakeEngine(['a']);
-    const told = watch(engine, { healthCheckInterval: 100, maxFailuresBeforeMarkDown: 3 });
-    engine.down.add('a');
-    await vi.advanceTimersByTimeAsync(200);
-    engine.down.clear();
-    await vi.advanceTimersByTimeAsync(100);
-    engine.down.add('a');
-    await vi.advanceTimersByTimeAsync(200);
-    expect(told).toEqual([]);
-    await vi.advanceTimersByTimeAsync(100);
-    expect(told).toEqual(['a down']);
-    expect(monitor?.isDown('a')).toBe(true);
+  it('passes on what the engine tells, and knows what is down', () => {
+    const engine = new FakeEngine();
+    const { monitor, told } = watch(engine);
+    engine.isDown = true;
+    engine.tell({ event: 'down', cluster: 'a', reason: 'gone', health: engine.signs() });
+    expect(monitor.isDown('a')).toBe(true);
+    engine.tell({ event: 'failover', cluster: 'a', newPrimary: 'a_replica_0', oldPrimary: 'a_primary' });
+    engine.isDown = false;
+    engine.tell({ event: 'recovered', cluster: 'a', downtime: 12.4, health: engine.signs() });
+    expect(monitor.isDown('a')).toBe(false);
+    expect(told).toEqual(['a down: gone', 'a from a_primary to a_replica_0', 'a up after 12']);
   });
 
-  it.each([
-    { healthCheckInterval: 100, recoveryCheckInterval: 1000, after: 1000 },
-    { healthCheckInterval: 100_000, recoveryCheckInterval: 50, after: 50 },
-  ])('looks at a cluster that is down every recoveryCheckInterval: $recoveryCheckInterval', async ({ after, ...intervals }) => {
-    const engine = new FakeEngine(['a', 'b']);
-    const told = watch(engine, { ...intervals, maxFailuresBeforeMarkDown: 1 });
-    engine.down.add('a');
-    await monitor?.check();
-    engine.down.clear();
-    await vi.advanceTimersByTimeAsync(after - 1);
-    expect(told).toEqual(['a down']);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(told).toEqual(['a down', `a up after ${after}`]);
-  });
-
-  it('looks no more when it is stopped, and waits no shorter than the longest delay of a timer', async () => {
-    const engine = new FakeEngine(['a']);
-    watch(engine, { healthCheckInterval: 0xffff_ffff });
-    await vi.advanceTimersByTimeAsync(1000);
-    monitor?.stop();
-    await vi.advanceTimersByTimeAsync(2 ** 31);
-    expect(engine.checks).toBe(0);
+  it('hears of a cluster that has left the configuration meanwhile', () => {
+    const engine = new FakeEngine();
+    const { told } = watch(engine);
+    engine.tell({ event: 'down', cluster: 'gone', reason: 'gone', health: [] });
+    expect(told).toEqual(['gone down: gone']);
   });
 });

@@ -39,11 +39,33 @@ pub enum Error {
         /// What the server said.
         error: Box<wire::ServerError>,
     },
+    /// No server of the cluster takes writes at the moment; this one did.
+    #[error("{server}: takes no writes, and no other server of the cluster does")]
+    NoPrimary {
+        /// The server's pool id.
+        server: Arc<str>,
+    },
+    /// A failover was asked for to a replica that is not configured.
+    #[error("No replicas available for failover in cluster: {cluster}")]
+    NoReplica {
+        /// The cluster's id.
+        cluster: Arc<str>,
+    },
+    /// A replica that was to be promoted was not.
+    #[error("{server}: was not promoted: {problem}")]
+    Promotion {
+        /// The server's pool id.
+        server: Arc<str>,
+        /// Why not.
+        problem: Arc<str>,
+    },
     /// No connection became free in time.
-    #[error("{server}: no connection became free within {} ms", .limit.as_millis())]
+    #[error("{server}: no connection became free within {} ms{}", .limit.as_millis(), because(.reason.as_ref()))]
     AcquireTimeout {
         /// The server's pool id.
         server: Arc<str>,
+        /// Why there was none, where that is more than that all were in use.
+        reason: Option<Arc<str>>,
         /// The time allowed.
         limit: Duration,
     },
@@ -89,6 +111,12 @@ pub enum ErrorKind {
     ConnectionLost,
     /// See [`Error::Demoted`].
     Demoted,
+    /// See [`Error::NoPrimary`].
+    NoPrimary,
+    /// See [`Error::NoReplica`].
+    NoReplica,
+    /// See [`Error::Promotion`].
+    Promotion,
     /// See [`Error::AcquireTimeout`].
     AcquireTimeout,
     /// See [`Error::Timeout`].
@@ -117,6 +145,9 @@ impl ErrorKind {
             Self::Connect | Self::ConnectionLost => "ERR_CONNECTION",
             Self::Authentication => "ERR_AUTHENTICATION",
             Self::Demoted => "ERR_READ_ONLY_PRIMARY",
+            Self::NoPrimary => "ERR_NO_PRIMARY",
+            Self::NoReplica => "ERR_NO_REPLICA",
+            Self::Promotion => "ERR_PROMOTION",
             Self::AcquireTimeout => "ERR_ACQUIRE_TIMEOUT",
             Self::Timeout => "ERR_TIMEOUT",
             Self::Cancelled => "ERR_ABORTED",
@@ -138,6 +169,9 @@ impl Error {
             Self::Connect { .. } => ErrorKind::Connect,
             Self::ConnectionLost { .. } => ErrorKind::ConnectionLost,
             Self::Demoted { .. } => ErrorKind::Demoted,
+            Self::NoPrimary { .. } => ErrorKind::NoPrimary,
+            Self::NoReplica { .. } => ErrorKind::NoReplica,
+            Self::Promotion { .. } => ErrorKind::Promotion,
             Self::AcquireTimeout { .. } => ErrorKind::AcquireTimeout,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
@@ -170,11 +204,24 @@ impl Error {
         match self {
             Self::Server(error) => error.is_retryable(),
             Self::Connect { source, .. } => source.is_retryable(),
-            Self::ConnectionLost { .. } | Self::Demoted { .. } | Self::AcquireTimeout { .. } => true,
+            Self::ConnectionLost { .. }
+            | Self::Demoted { .. }
+            | Self::NoPrimary { .. }
+            | Self::Promotion { .. }
+            | Self::AcquireTimeout { .. } => true,
             Self::Route(RouteError::NoActiveCluster) => true,
             _ => false,
         }
     }
+}
+
+fn because(reason: Option<&Arc<str>>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+/// Whether the server has no connection to spare.
+pub(crate) fn is_full(error: &wire::Error) -> bool {
+    error.sqlstate() == Some("53300")
 }
 
 /// Whether a server that can be reached does not let the user in.

@@ -8,6 +8,7 @@ pub mod balance;
 mod config;
 mod engine;
 mod error;
+mod failover;
 mod health;
 mod metrics;
 pub mod migration;
@@ -24,7 +25,8 @@ pub use config::{
 };
 pub use engine::{DoneReply, Engine, EngineSettings, HealthReply, Release, Session, SessionReply, TurnEnd};
 pub use error::{Error, ErrorKind};
+pub use failover::{ClusterEvent, ClusterListener, FailoverReply};
 pub use health::ServerHealth;
-pub use metrics::{ClusterMetrics, Metrics, ServerMetrics};
+pub use metrics::{ClusterMetrics, Histogram, Metrics, ServerMetrics};
 pub use request::{BindParameters, Request, RequestId, Retry, SessionId};
 pub use server::ServerConfig;

@@ -112,7 +112,7 @@ impl Core {
         let since = *connection.cancelled_since.get_or_insert(now);
         if since + limit <= now {
             let silence = wire::Error::Timeout { context: "cancelling a statement".to_owned(), limit };
-            return self.lose(token, silence);
+            return self.lose_to_server(token, silence);
         }
         self.timers.add(since + limit, Timer::Cancel { token, request: key, id });
         self.deliver(token);

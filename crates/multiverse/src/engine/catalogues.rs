@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::core::Core;
 use super::own_query::{OwnResult, Purpose};
 use super::timers::{Routine, Timer};
+use crate::pool::Pool;
 use crate::route::ClusterIndex;
 use crate::route::catalogue::CatalogueRow;
 
@@ -62,6 +63,7 @@ impl Core {
         if let Err(error) = self.router.catalogue_was_read(ClusterIndex(cluster), reading.results, self.now) {
             tracing::warn!(%error, "a catalogue cannot be understood; all statements go to the primary");
         }
+        self.decide_held_anew(cluster);
         self.look_at_catalogues();
     }
 
@@ -91,7 +93,7 @@ impl Core {
     /// The primary, else any server that is up: the catalogue is the same on all.
     fn pool_for_catalogue(&self, cluster: usize) -> Option<usize> {
         let cluster = self.clusters.get(cluster)?;
-        let is_up = |key: &usize| self.pools.get(*key).is_some_and(|pool| pool.is_up);
+        let is_up = |key: &usize| self.pools.get(*key).is_some_and(Pool::is_of_use);
         let primary = cluster.pools.get(cluster.primary).copied();
         primary.filter(is_up).or_else(|| cluster.pools.iter().copied().find(is_up)).or(primary)
     }

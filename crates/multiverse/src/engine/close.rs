@@ -28,6 +28,7 @@ impl Core {
         }
         self.end_all_sessions();
         self.end_health_checks();
+        self.end_failovers();
         self.abandoned = self.terminate_all();
     }
 
@@ -62,9 +63,11 @@ impl Core {
                     self.has_answered = true;
                 }
                 Command::Health(reply) => reply(Vec::new()),
+                Command::FailOver { reply, .. } => reply(Err(Error::Closed)),
                 Command::Close(reply) | Command::Reload { reply, .. } => self.closed_replies.push(reply),
                 Command::Metrics(_)
                 | Command::RegisterSchema { .. }
+                | Command::Listen(_)
                 | Command::Cancel(_)
                 | Command::Resume(_)
                 | Command::ReleaseSession { .. }
@@ -88,11 +91,17 @@ impl Core {
             writes: cluster.counts.writes,
             errors: cluster.counts.errors,
             total_duration: cluster.counts.duration,
+            read_latency: cluster.counts.read_latency,
+            write_latency: cluster.counts.write_latency,
+            failures: cluster.watch.standing.failures,
+            is_down: cluster.watch.standing.is_down,
             servers: cluster
                 .pools
                 .iter()
-                .filter_map(|key| self.pools.get(*key))
-                .map(|pool| pool.metrics())
+                .enumerate()
+                .filter_map(|(position, key)| {
+                    Some(self.pools.get(*key)?.metrics(position == cluster.primary))
+                })
                 .collect(),
         });
         Metrics {

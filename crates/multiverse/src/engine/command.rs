@@ -8,6 +8,7 @@ use wire::TextTypes;
 use super::routing::RegisteredSchema;
 use super::thread::Plan;
 use crate::error::Error;
+use crate::failover::{ClusterListener, FailoverReply};
 use crate::health::ServerHealth;
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
@@ -53,5 +54,7 @@ pub(crate) enum Command {
     SetTextTypes(Arc<TextTypes>),
     Metrics(SyncSender<Metrics>),
     Health(HealthReply),
+    Listen(ClusterListener),
+    FailOver { cluster: String, replica: usize, promote: bool, reply: FailoverReply },
     Close(DoneReply),
 }

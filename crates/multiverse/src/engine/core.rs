@@ -19,6 +19,8 @@ use super::routing::RegisteredSchema;
 use super::texts::Texts;
 use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
+use crate::failover::{ClusterListener, Watch};
+use crate::metrics::Histogram;
 use crate::pool::{Pool, PooledConnection};
 use crate::route::Router;
 use crate::session::{Paths, PinnedSession};
@@ -33,6 +35,7 @@ pub(crate) struct Cluster {
     /// Requests may ask for `ConsistencyLevel::Session` without saying so.
     pub(crate) has_sessions: bool,
     pub(crate) counts: Counts,
+    pub(crate) watch: Watch,
 }
 
 /// What a cluster has done.
@@ -42,6 +45,8 @@ pub(crate) struct Counts {
     pub(crate) writes: u64,
     pub(crate) errors: u64,
     pub(crate) duration: std::time::Duration,
+    pub(crate) read_latency: Histogram,
+    pub(crate) write_latency: Histogram,
 }
 
 pub(crate) struct Core {
@@ -59,6 +64,10 @@ pub(crate) struct Core {
     pub(crate) by_id: HashMap<u64, usize, RandomState>,
     pub(crate) sessions: HashMap<u64, PinnedSession, RandomState>,
     pub(crate) health: HealthChecks,
+    /// Who hears of what happens to the clusters.
+    pub(crate) listener: Option<ClusterListener>,
+    /// Checks come regularly.
+    pub(crate) is_checking: bool,
     pub(crate) timers: Timers,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) events: UnboundedSender<Event>,
@@ -113,6 +122,8 @@ impl Core {
             by_id: HashMap::default(),
             sessions: HashMap::default(),
             health: HealthChecks::default(),
+            listener: None,
+            is_checking: false,
             timers: Timers::default(),
             readiness: Arc::default(),
             events,
@@ -197,7 +208,11 @@ impl Core {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.metrics());
             }
-            Command::Health(reply) => self.check_health(reply),
+            Command::Health(reply) => self.check_health(Some(reply)),
+            Command::Listen(listener) => self.listen(listener),
+            Command::FailOver { cluster, replica, promote, reply } => {
+                self.fail_over(&cluster, replica, promote, reply);
+            }
             Command::Close(reply) => {
                 self.closing_reply(reply);
                 return true;
@@ -211,6 +226,8 @@ impl Core {
             Event::Connected { pool, generation, result } => self.connected(pool, generation, result),
             Event::CancelDelivered { token, result } => self.cancel_delivered(token, result),
             Event::OwnQuery { purpose, started, result } => self.own_query_answered(purpose, started, result),
+            Event::Sighted(sighting) => self.sighted(sighting),
+            Event::Promoted(promoted) => self.promoted(promoted),
         }
     }
 

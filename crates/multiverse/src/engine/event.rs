@@ -6,6 +6,7 @@ use wire::Pipeline;
 
 use super::Token;
 use super::own_query::OwnResult;
+use crate::failover::{Promoted, Sighting};
 
 pub(crate) enum Event {
     /// An attempt to open a connection has ended.
@@ -14,4 +15,8 @@ pub(crate) enum Event {
     CancelDelivered { token: Token, result: Result<(), wire::Error> },
     /// A query of the engine itself has been answered. `started` is when it was asked.
     OwnQuery { purpose: super::own_query::Purpose, started: Instant, result: OwnResult },
+    /// A server of a cluster whose primary is looked for was seen, or not.
+    Sighted(Sighting),
+    /// A standby was promoted, or not.
+    Promoted(Promoted),
 }

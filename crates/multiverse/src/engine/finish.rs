@@ -55,8 +55,10 @@ impl Core {
                     cluster.counts.duration += duration;
                     if is_read {
                         cluster.counts.reads += 1;
+                        cluster.counts.read_latency.record(duration);
                     } else {
                         cluster.counts.writes += 1;
+                        cluster.counts.write_latency.record(duration);
                     }
                 }
                 let server = self

@@ -9,6 +9,8 @@ use super::core::Core;
 use super::own_query::{OwnAnswer, OwnResult, Purpose};
 use super::pending::Pending;
 use super::timers::{Routine, Timer};
+use crate::error::Error;
+use crate::failover::ClusterEvent;
 use crate::health::ServerHealth;
 use crate::request::{BindParameters, Request, RequestId, Retry};
 use crate::route::RouteOptions;
@@ -29,28 +31,45 @@ pub(crate) struct HealthChecks {
 struct Check {
     awaited: usize,
     found: Vec<ServerHealth>,
-    reply: HealthReply,
+    /// Who asked; `None` for a regular check, of which the listener is told.
+    reply: Option<HealthReply>,
 }
 
 impl Core {
     /// Asks every server for a sign of life.
-    pub(super) fn check_health(&mut self, reply: HealthReply) {
+    pub(crate) fn check_health(&mut self, reply: Option<HealthReply>) {
         let pools: Vec<usize> =
             self.clusters.iter().flat_map(|cluster| cluster.pools.iter().copied()).collect();
         if pools.is_empty() {
             self.has_answered = true;
-            return reply(Vec::new());
+            return self.end_check(Check { awaited: 0, found: Vec::new(), reply });
         }
         self.health.last += 1;
         let check = self.health.last;
         self.health.running.insert(check, Check { awaited: pools.len(), found: Vec::new(), reply });
         for pool in pools {
-            self.ask(pool, "SELECT '1'::text", Purpose::Health { check, pool }, HEALTH_LIMIT);
+            match self.held_error(pool) {
+                Some(error) => self.enter_health(check, pool, self.now, Some(error)),
+                None => self.ask_role(pool, Purpose::Health { check, pool }),
+            }
         }
     }
 
+    /// Why a server whose queue stands still cannot be asked now; others are looked for at this moment.
+    fn held_error(&mut self, key: usize) -> Option<Error> {
+        let pool = self.pools.get_mut(key)?;
+        if pool.is_held {
+            return self.known_error(key);
+        }
+        if !pool.is_up {
+            // Who asks wants to know how it is now, and not after the pause of its pool.
+            pool.try_at_once();
+        }
+        None
+    }
+
     /// Sends a query of the engine itself to a server.
-    pub(super) fn ask(&mut self, pool_key: usize, sql: &str, purpose: Purpose, limit: Duration) {
+    pub(crate) fn ask(&mut self, pool_key: usize, sql: &str, purpose: Purpose, limit: Duration) {
         let Some(pool) = self.pools.get(pool_key) else { return };
         let cluster = pool.cluster;
         let sql: Arc<str> = sql.into();
@@ -77,6 +96,7 @@ impl Core {
     pub(super) fn own_query_answered(&mut self, purpose: Purpose, started: Instant, result: OwnResult) {
         match purpose {
             Purpose::Health { check, pool } => self.found_health(check, pool, started, result),
+            Purpose::Role { pool } => self.found_role(pool, &result),
             Purpose::Replay { pool } => self.found_replay(pool, result),
             Purpose::Catalogue { cluster, configuration } => {
                 self.found_catalogue(cluster, configuration, result);
@@ -84,7 +104,15 @@ impl Core {
         }
     }
 
-    fn found_health(&mut self, number: u64, pool: usize, started: Instant, result: OwnResult) {
+    fn found_health(&mut self, number: u64, key: usize, started: Instant, result: OwnResult) {
+        let error = self.take_answer_of_role(key, &result).err();
+        if let Some(error) = &error {
+            self.found_unwell(key, error);
+        }
+        self.enter_health(number, key, started, error);
+    }
+
+    fn enter_health(&mut self, number: u64, pool: usize, started: Instant, error: Option<Error>) {
         let Some(check) = self.health.running.get_mut(&number) else { return };
         if let Some(pool) = self.pools.get(pool)
             && let Some(cluster) = self.clusters.get(pool.cluster)
@@ -94,7 +122,7 @@ impl Core {
                 server: Arc::clone(&pool.id),
                 is_primary: cluster.primary == pool.server.0,
                 response_time: self.now.saturating_duration_since(started),
-                error: result.err(),
+                error,
             });
         }
         check.awaited = check.awaited.saturating_sub(1);
@@ -102,15 +130,37 @@ impl Core {
             && let Some(mut check) = self.health.running.remove(&number)
         {
             check.found.sort_by(|a, b| (&a.cluster, &a.server).cmp(&(&b.cluster, &b.server)));
-            (check.reply)(check.found);
-            self.has_answered = true;
+            self.end_check(check);
+        }
+    }
+
+    fn end_check(&mut self, check: Check) {
+        let Check { mut found, reply, .. } = check;
+        // Which server takes the writes may have become known by this very check.
+        for health in &mut found {
+            let cluster = self.clusters.iter().find(|cluster| cluster.id == health.cluster);
+            let primary = cluster.and_then(|cluster| cluster.pools.get(cluster.primary));
+            let primary = primary.and_then(|key| self.pools.get(*key));
+            health.is_primary = primary.is_some_and(|pool| pool.id == health.server);
+        }
+        match reply {
+            Some(reply) => {
+                self.has_answered = true;
+                reply(found);
+            }
+            None => {
+                self.tell(ClusterEvent::Checked { health: found });
+                self.plan_regular_check();
+            }
         }
     }
 
     /// Ends the checks that are under way, as the engine does.
     pub(super) fn end_health_checks(&mut self) {
         for (_, check) in std::mem::take(&mut self.health.running) {
-            (check.reply)(check.found);
+            if let Some(reply) = check.reply {
+                reply(check.found);
+            }
         }
     }
 
@@ -146,6 +196,9 @@ impl Core {
         let key = match routine {
             Routine::Replay { pool } => pool,
             Routine::Catalogues => return self.look_at_catalogues(),
+            Routine::Check => return self.check_health(None),
+            Routine::Silence { pool, number } => return self.look_for_silence(pool, number),
+            Routine::Promotion { pool } => return self.go_on_with_promotion(pool),
         };
         let Some(pool) = self.pools.get_mut(key) else { return };
         if pool.sampled_until.is_some_and(|until| until > self.now) {

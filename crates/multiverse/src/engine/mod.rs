@@ -37,19 +37,21 @@ use wire::TextTypes;
 pub(crate) use self::core::Core;
 use crate::config::Clusters;
 use crate::error::Error;
+use crate::failover::{ClusterListener, FailoverReply};
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
 pub use command::{DoneReply, HealthReply, Release, Session, SessionReply};
 pub(crate) use event::Event;
+pub(crate) use own_query::{OwnResult, Purpose};
 pub(crate) use pending::{Failure, Pending, Place};
 pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
 use routing::RegisteredSchema;
 pub use settings::EngineSettings;
 use shared::Shared;
 use thread::Started;
-pub(crate) use timers::{Timer, Timers};
+pub(crate) use timers::{Routine, Timer, Timers};
 
 /// The engine's thread is never busy for so long.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
@@ -161,6 +163,25 @@ impl Engine {
             && let Command::Health(reply) = unsent.0
         {
             reply(Vec::new());
+        }
+    }
+
+    /// Has a listener told of what happens to the clusters, in place of the one before.
+    pub fn listen(&self, listener: ClusterListener) {
+        self.tell(Command::Listen(listener));
+    }
+
+    /// Has a replica of a cluster, counted from 0, take the writes. With `promote` it is promoted first, after what runs on
+    /// the primary has ended and the replica has replayed what was written there; without, only who is asked changes.
+    ///
+    /// The answer is an error where there is no such cluster ([`Error::Route`]) or replica ([`Error::NoReplica`]), or it was
+    /// not promoted ([`Error::Promotion`]); the primary then stays what it was.
+    pub fn fail_over(&self, cluster: &str, replica: usize, promote: bool, reply: FailoverReply) {
+        let command = Command::FailOver { cluster: cluster.to_owned(), replica, promote, reply };
+        if let Err(unsent) = self.commands.send(command)
+            && let Command::FailOver { reply, .. } = unsent.0
+        {
+            reply(Err(Error::Closed));
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) type OwnResult = Result<Vec<Vec<Option<String>>>, Error>;
 pub(crate) enum Purpose {
     /// One server of a health check.
     Health { check: u64, pool: usize },
+    /// What a server that came back is.
+    Role { pool: usize },
     /// How far a standby has replayed.
     Replay { pool: usize },
     /// A part of a cluster's catalogue.

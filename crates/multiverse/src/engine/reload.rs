@@ -15,7 +15,7 @@ impl Core {
     pub(super) fn reload(&mut self, plan: &Plan) {
         self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
-        let counts: Vec<_> = self.clusters.drain(..).map(|cluster| (cluster.id, cluster.counts)).collect();
+        let mut known: Vec<Cluster> = self.clusters.drain(..).collect();
         for (position, (id, config)) in plan.clusters.iter().enumerate() {
             let servers = 0..config.server_count();
             let pools = servers.filter_map(|server| {
@@ -23,15 +23,22 @@ impl Core {
                 let connect = plan.connect.get(&pool_id(id, server))?;
                 Some(self.pool_for((position, id), config, server, connect, &mut before))
             });
-            let pools = pools.collect();
-            let counts = counts.iter().find(|(known, _)| **known == **id).map(|(_, counts)| *counts);
+            let pools: Vec<usize> = pools.collect();
+            let known = known.iter().position(|cluster| *cluster.id == **id).map(|at| known.swap_remove(at));
+            let primary = known.as_ref().map_or(0, |cluster| self.primary_after_reload(cluster, &pools));
+            let (counts, watch) = known.map(|cluster| (cluster.counts, cluster.watch)).unwrap_or_default();
             self.clusters.push(Cluster {
                 id: id.as_str().into(),
                 pools,
-                primary: 0,
+                primary,
                 has_sessions: config.consistency_level == ConsistencyLevel::Session,
-                counts: counts.unwrap_or_default(),
+                counts,
+                watch,
             });
+            self.watch_after_reload(position);
+        }
+        if !std::mem::replace(&mut self.is_checking, true) {
+            self.plan_regular_check();
         }
         self.router = Router::new(&plan.clusters);
         self.register_again();
@@ -39,6 +46,35 @@ impl Core {
         for pool in before {
             self.leave(pool);
         }
+    }
+
+    /// The position of the server that takes the writes: the same server as before, if it is still there.
+    fn primary_after_reload(&self, before: &Cluster, pools: &[usize]) -> usize {
+        let address = |key: &usize| self.pools.get(*key).map(|pool| (&pool.config.host, pool.config.port));
+        // An application that names another one is believed.
+        if before.pools.first().map(address) != pools.first().map(address) {
+            return 0;
+        }
+        let Some(key) = before.pools.get(before.primary) else { return 0 };
+        pools.iter().position(|other| other == key || address(other) == address(key)).unwrap_or(0)
+    }
+
+    /// A search goes on with the servers there are now.
+    fn watch_after_reload(&mut self, index: usize) {
+        let Some(cluster) = self.clusters.get_mut(index) else { return };
+        let was_searching = cluster.watch.search.take().is_some();
+        let primary = cluster.pools.get(cluster.primary).copied();
+        for key in cluster.pools.clone() {
+            if Some(key) != primary
+                && let Some(pool) = self.pools.get_mut(key)
+            {
+                pool.is_held = false;
+            }
+        }
+        if was_searching {
+            self.search(index);
+        }
+        self.check_order(index);
     }
 
     /// The pool of a server: the one it has, if nothing about it has changed, else a new one.

@@ -38,7 +38,7 @@ impl LiveServers for Live<'_> {
     }
 
     fn is_up(&self, cluster: ClusterIndex, server: ServerIndex) -> bool {
-        self.pool(cluster, server).is_some_and(|pool| pool.is_up)
+        self.pool(cluster, server).is_some_and(Pool::is_of_use)
     }
 
     fn in_use(&self, cluster: ClusterIndex, server: ServerIndex) -> usize {

@@ -152,7 +152,7 @@ impl Core {
     }
 
     /// Decides anew where a request runs whose pool has been wound up.
-    pub(super) fn move_elsewhere(&mut self, key: usize, id: u64) {
+    pub(crate) fn move_elsewhere(&mut self, key: usize, id: u64) {
         let Some(pending) = self.requests.get_mut(key).filter(|pending| pending.id == id) else { return };
         if pending.place == Place::Queued {
             // Its pool counts it no more.

@@ -35,6 +35,13 @@ pub(crate) enum Routine {
     Replay { pool: usize },
     /// Reading the catalogues that have become old.
     Catalogues,
+    /// Asking all servers for a sign of life.
+    Check,
+    /// Looking whether a server on which something runs has fallen silent. `number` tells its pool from those that had its
+    /// key before.
+    Silence { pool: usize, number: u64 },
+    /// Looking whether a standby can be promoted, as was asked for.
+    Promotion { pool: usize },
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use wire::{ConnectConfig, Connection, KeepAlive, Pipeline, RootCertificates, Ssl
 use super::{Pool, PooledConnection, Ticket, random};
 use crate::config::{ConfigError, PoolConfig};
 use crate::engine::{ConnectionWaker, Core, EngineSettings, Event, Place, Timer, Token};
-use crate::error::{Error, is_refusal};
+use crate::error::{Error, is_full, is_refusal};
 use crate::server::ServerConfig;
 
 /// The most attempts of one pool that are under way at once: a server forks for each.
@@ -146,8 +146,8 @@ impl Core {
         let now = self.now;
         pipeline.set_text_types(Arc::clone(&self.text_types));
         let Some(pool) = self.pools.get_mut(key) else { return };
-        pool.is_up = true;
-        pool.back_off.succeed();
+        let was_down = !pool.is_up;
+        pool.welcome();
         pool.last_error = None;
         pool.created += 1;
         self.serials += 1;
@@ -159,6 +159,9 @@ impl Core {
         connection.expires =
             pool.settings.max_lifetime.map(|lifetime| now + lifetime.mul_f64(1.0 - 0.1 * random()));
         entry.insert(connection);
+        if was_down {
+            self.prove(key);
+        }
         self.settle(token);
         // The first look sets the waker, so that its end is noticed while it is free.
         self.receive(token);
@@ -182,14 +185,19 @@ impl Core {
         if pool.connections.is_empty() && pool.connecting == 0 {
             // A server that is full, or does not know the password, is up; but it is of no use either.
             pool.is_up = false;
-            self.fail_waiting(key, error);
+            let source = Arc::new(error);
+            pool.unreachable = Some(Arc::clone(&source));
+            if !is_full(&source) && !is_refusal(&source) {
+                self.suspect(key);
+            }
+            self.fail_waiting(key, source);
         }
     }
 
     /// Those who wait for a server that cannot be reached go elsewhere, try again later, or fail.
-    fn fail_waiting(&mut self, key: usize, error: wire::Error) {
+    fn fail_waiting(&mut self, key: usize, source: Arc<wire::Error>) {
         let Some(pool) = self.pools.get_mut(key) else { return };
-        let (server, source) = (Arc::clone(&pool.id), Arc::new(error));
+        let (server, is_held) = (Arc::clone(&pool.id), pool.is_held && !is_refusal(&source));
         let queue = std::mem::take(&mut pool.queue);
         pool.waiting = 0;
         for ticket in queue {
@@ -198,6 +206,10 @@ impl Core {
                 Ticket::Request { key: request, id } => {
                     let Some(pending) = self.requests.get_mut(request) else { continue };
                     if pending.id != id || pending.place != Place::Queued {
+                        continue;
+                    }
+                    if is_held && !pending.is_own {
+                        self.hold_ticket(key, ticket);
                         continue;
                     }
                     // It stands in no queue now.
@@ -211,6 +223,7 @@ impl Core {
                         self.end(request, Err(error));
                     }
                 }
+                Ticket::Session(_) if is_held => self.hold_ticket(key, ticket),
                 Ticket::Session(id) => self.fail_session(id, error),
             }
         }
@@ -260,11 +273,6 @@ impl Pool {
             timers.add(at, Timer::Grow { pool: key });
         }
     }
-}
-
-/// Whether the server has no connection to spare.
-fn is_full(error: &wire::Error) -> bool {
-    error.sqlstate() == Some("53300")
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) struct PooledConnection {
     pub(crate) token: Token,
     pub(crate) pipeline: Pipeline,
     pub(crate) opened: Instant,
+    /// When something last came from the server.
+    pub(crate) heard: Instant,
     /// What the requests in the pipeline are, oldest first.
     pub(crate) in_flight: VecDeque<InFlight>,
     /// Since when the server has been at the oldest of them; since when it has been idle where there is none.
@@ -116,6 +118,7 @@ impl PooledConnection {
             token,
             pipeline,
             opened: now,
+            heard: now,
             in_flight: VecDeque::new(),
             since: now,
             expires: None,

@@ -24,6 +24,10 @@ struct Need {
 impl Core {
     /// Serves the queue of a pool from its front for as long as there are connections.
     pub(crate) fn dispatch(&mut self, pool: usize) {
+        if self.pools.get(pool).is_some_and(|pool| pool.is_held) {
+            self.hurry(pool);
+            return self.watch_queue(pool);
+        }
         while let Some((ticket, need)) = self.first_in_queue(pool) {
             let Some(slot) = self.choose(pool, need) else { break };
             if let Some(pool) = self.pools.get_mut(pool) {
@@ -119,6 +123,7 @@ impl Core {
             !is_in_transaction || pending.verdict.kind == StatementKind::TransactionControl;
         pending.pool = pool_key;
         pool.running += 1;
+        let is_watched = pool.is_watched;
         let token = connection.token;
         let (prepare, slow_after) = (pool.settings.prepare, settings.slow_after);
         pending.switches_path = false;
@@ -138,6 +143,9 @@ impl Core {
             return self.settle(token);
         }
         self.touch(token);
+        if !is_watched {
+            self.watch_silence(pool_key);
+        }
     }
 
     /// Writes the request whose search path has been set.
@@ -179,11 +187,12 @@ impl Core {
         let Some(pool) = self.pools.get_mut(pool_key) else { return };
         pool.acquire_timer = false;
         let (limit, server) = (pool.settings.acquire_timeout, pool.id.clone());
+        let reason = self.known_error(pool_key).map(|error| error.to_string().into());
         while let Some((ticket, _)) = self.first_in_queue(pool_key) {
             if self.queued_at(ticket).is_none_or(|queued| queued + limit > self.now) {
                 break;
             }
-            let error = Error::AcquireTimeout { server: server.clone(), limit };
+            let error = Error::AcquireTimeout { server: server.clone(), reason: reason.clone(), limit };
             match ticket {
                 Ticket::Request { key, .. } => self.end(key, Err(error)),
                 Ticket::Session(id) => self.fail_session(id, error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wire::CancelToken;
 
-use super::{CancelState, PooledConnection, Work};
+use super::{CancelState, Pool, PooledConnection, Work};
 use crate::engine::{Core, Token};
 use crate::error::Error;
 use crate::session::SessionEnd;
@@ -102,9 +102,27 @@ impl Core {
             return self.reroute(key);
         }
         if pending.may_repeat() && pending.retry.attempts > 0 {
-            return self.retry_later(key);
+            return self.read_again(key);
         }
         self.end(key, Err(error));
+    }
+
+    /// Has a read that was lost with its connection tried again: at once where another server may answer it.
+    fn read_again(&mut self, key: usize) {
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let (cluster, lost) = (pending.cluster, pending.pool);
+        let is_of_use = |other: &usize| *other != lost && self.pools.get(*other).is_some_and(Pool::is_of_use);
+        if self.clusters.get(cluster).is_some_and(|cluster| cluster.pools.iter().any(is_of_use)) {
+            pending.retry.attempts = pending.retry.attempts.saturating_sub(1);
+            return self.reroute(key);
+        }
+        self.retry_later(key);
+    }
+
+    /// Ends a connection that its server has ended or does not keep any more. It may have ended others too.
+    pub(crate) fn lose_to_server(&mut self, token: Token, reason: wire::Error) {
+        self.lose(token, reason);
+        self.suspect(token.pool);
     }
 
     /// Has all connections of a pool closed as soon as they are free, and new ones opened.

@@ -60,6 +60,18 @@ pub(crate) struct Pool {
     acquire_timer: bool,
     grow_timer: bool,
     pub(crate) is_up: bool,
+    /// It is the pool of a primary that cannot be used: who waits for it waits on, until there is a primary.
+    pub(crate) is_held: bool,
+    /// The server's history has ended, or it has not told yet whether it has: it answers nobody.
+    pub(crate) is_fenced: bool,
+    /// It is looked at regularly whether the server has fallen silent.
+    pub(crate) is_watched: bool,
+    /// When the server was last seen on a connection that is not of the pool.
+    pub(crate) sighted: Option<Instant>,
+    /// Why the server could not be reached last, while it cannot.
+    pub(crate) unreachable: Option<Arc<wire::Error>>,
+    /// The server tells only whether it is in recovery.
+    pub(crate) has_plain_role: bool,
     /// It is not in the configuration any more, or the engine is closing: it opens no connections.
     pub(crate) is_leaving: bool,
     /// Requests on its connections.
@@ -109,6 +121,12 @@ impl Pool {
             acquire_timer: false,
             grow_timer: false,
             is_up: true,
+            is_held: false,
+            is_fenced: false,
+            is_watched: false,
+            sighted: None,
+            unreachable: None,
+            has_plain_role: false,
             is_leaving: false,
             running: 0,
             created: 0,
@@ -124,6 +142,23 @@ impl Pool {
     /// Whether nothing of a pool that is leaving is left.
     pub(crate) fn has_left(&self) -> bool {
         self.is_leaving && self.connections.is_empty() && self.connecting == 0 && self.waiting == 0
+    }
+
+    /// Whether requests may be sent there.
+    pub(crate) fn is_of_use(&self) -> bool {
+        self.is_up && !self.is_fenced && !self.is_held
+    }
+
+    /// The server was seen to let somebody in.
+    pub(crate) fn welcome(&mut self) {
+        self.is_up = true;
+        self.unreachable = None;
+        self.back_off.succeed();
+    }
+
+    /// Has the next attempt to connect made without a pause.
+    pub(crate) fn try_at_once(&mut self) {
+        self.back_off.succeed();
     }
 
     /// The most connections at this moment.
@@ -146,10 +181,11 @@ impl Pool {
         self.connecting > 0 && self.growing_until.is_some_and(|until| now < until)
     }
 
-    pub(crate) fn metrics(&self) -> ServerMetrics {
+    pub(crate) fn metrics(&self, is_primary: bool) -> ServerMetrics {
         ServerMetrics {
             id: Arc::clone(&self.id),
-            is_up: self.is_up,
+            is_primary,
+            is_up: self.is_of_use(),
             active: self.connections.len().saturating_sub(self.idle.len()),
             idle: self.idle.len(),
             connecting: self.connecting,

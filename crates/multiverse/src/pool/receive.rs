@@ -22,6 +22,19 @@ const MISSING: [&str; 5] = ["42P01", "42883", "3F000", "42703", "42704"];
 /// The command tag of everything that rolls back: ROLLBACK, ROLLBACK TO a savepoint, and COMMIT of what had failed.
 const ROLLED_BACK: &str = "ROLLBACK";
 
+/// Why a server refuses to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadOnlyState {
+    /// It is a standby.
+    Standby,
+    /// Its transactions only read unless they say otherwise.
+    ByDefault,
+    /// It does not tell, as servers before version 14.
+    Unknown,
+    /// It does not: the transaction was declared so.
+    No,
+}
+
 impl Core {
     /// Takes in what a connection has received, until there is nothing more or its rows are not taken.
     pub(crate) fn receive(&mut self, token: Token) {
@@ -35,16 +48,26 @@ impl Core {
                 Ok(Some(event)) => self.take_answer(token, event),
                 Ok(None) if reads == MOST_READS => return connection.wake(),
                 Ok(None) => match connection.receive() {
-                    Poll::Ready(Ok(())) => reads += 1,
-                    Poll::Ready(Err(error)) => return self.lose(token, error),
+                    Poll::Ready(Ok(())) => {
+                        reads += 1;
+                        self.note_sign_of_life(token);
+                    }
+                    Poll::Ready(Err(error)) => return self.lose_to_server(token, error),
                     Poll::Pending => break,
                 },
-                Err(error) => return self.lose(token, error),
+                Err(error) => return self.lose_to_server(token, error),
             }
         }
         // Refusing a COPY writes something while reading.
         if self.connection(token).is_some_and(|connection| connection.pipeline.has_unsent()) {
             self.touch(token);
+        }
+    }
+
+    fn note_sign_of_life(&mut self, token: Token) {
+        let now = self.now;
+        if let Some(connection) = self.connection(token) {
+            connection.heard = now;
         }
     }
 
@@ -215,18 +238,56 @@ impl Core {
         if may_move && MISSING.contains(&error.code.as_str()) && pending.session.is_none() && is_outside {
             return self.redirect_to_primary(key);
         }
-        if error.code == "25006" && pending.session.is_none() && is_outside {
-            if may_move {
+        if error.code == "25006" {
+            let is_free = pending.session.is_none() && is_outside;
+            if is_free && may_move {
                 self.router.refused_on_replica(ClusterIndex(pending.cluster), &pending.sql);
                 return self.redirect_to_primary(key);
             }
-            if !pending.on_replica && self.is_demoted(token) {
-                let server = self.pools.get(token.pool).map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
-                self.empty_pool(token.pool);
-                return self.end_refused(key, Error::Demoted { server, error });
+            if !pending.on_replica {
+                return self.refused_as_read_only(token, key, error, is_free);
             }
         }
         self.end_refused(key, Error::Server(error));
+    }
+
+    /// The primary has refused a write because it only reads. `is_free` says that the request is nobody's session's and in no
+    /// transaction.
+    fn refused_as_read_only(
+        &mut self,
+        token: Token,
+        key: usize,
+        error: Box<wire::ServerError>,
+        is_free: bool,
+    ) {
+        let state = self.read_only_state(token);
+        match state {
+            ReadOnlyState::Standby => self.demote(token.pool),
+            ReadOnlyState::Unknown => self.suspect(token.pool),
+            ReadOnlyState::ByDefault => {
+                self.empty_pool(token.pool);
+                self.suspect(token.pool);
+            }
+            ReadOnlyState::No => {}
+        }
+        if !is_free || matches!(state, ReadOnlyState::No | ReadOnlyState::Unknown) {
+            // The transaction itself may have been declared as one that only reads.
+            return self.end_refused(key, Error::Server(error));
+        }
+        let server = self.pools.get(token.pool).map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
+        if state == ReadOnlyState::Standby
+            && self.pools.get(token.pool).is_some_and(|pool| pool.is_held)
+            && let Some(pending) = self.requests.get_mut(key).filter(|pending| !pending.delivered)
+        {
+            // A standby has carried out nothing of it, so it waits for the primary.
+            if pending.wants_position {
+                pending.is_due_again = true;
+                return;
+            }
+            return self.send_again(token, key);
+        }
+        self.empty_pool(token.pool);
+        self.end_refused(key, Error::Demoted { server, error });
     }
 
     fn end_refused(&mut self, key: usize, error: Error) {
@@ -257,11 +318,17 @@ impl Core {
         self.enqueue(key);
     }
 
-    /// Whether the server behind a connection has become a standby, or only reads by default.
-    fn is_demoted(&mut self, token: Token) -> bool {
-        let Some(connection) = self.connection(token) else { return false };
-        let is_on = |name| connection.pipeline.parameter(name) == Some("on");
-        is_on("in_hot_standby") || is_on("default_transaction_read_only")
+    /// Why the server behind a connection only reads.
+    fn read_only_state(&mut self, token: Token) -> ReadOnlyState {
+        let Some(connection) = self.connection(token) else { return ReadOnlyState::Unknown };
+        let standby = connection.pipeline.parameter("in_hot_standby");
+        let by_default = connection.pipeline.parameter("default_transaction_read_only");
+        match (standby, by_default) {
+            (Some("on"), _) => ReadOnlyState::Standby,
+            (_, Some("on")) => ReadOnlyState::ByDefault,
+            (None, _) => ReadOnlyState::Unknown,
+            _ => ReadOnlyState::No,
+        }
     }
 
     fn position_done(&mut self, token: Token, key: usize) {

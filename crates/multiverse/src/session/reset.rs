@@ -67,7 +67,10 @@ impl Core {
                 && connection.since + limit <= now
         });
         if is_at_it {
-            self.lose(token, wire::Error::Timeout { context: "resetting the connection".to_owned(), limit });
+            self.lose_to_server(
+                token,
+                wire::Error::Timeout { context: "resetting the connection".to_owned(), limit },
+            );
         }
     }
 }

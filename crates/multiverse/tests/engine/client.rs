@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use multiverse::route::RouteOptions;
 use multiverse::{
     Answer, BindParameters, ClusterConfig, Clusters, Completed, Engine, EngineSettings, Error, Flow, Metrics,
-    PoolConfig, Release, Request, RequestId, Retry, Session, SessionId,
+    PoolConfig, Release, Request, RequestId, Retry, ServerHealth, Session, SessionId,
 };
 use serde_json::json;
 use wire::{Column, Format, RowBatch};
@@ -242,6 +242,29 @@ impl Client {
             }),
         );
         receiver.recv_timeout(LIMIT).expect("the session is answered")
+    }
+
+    /// Asks every server for a sign of life and its role.
+    pub(crate) fn health(&self) -> Vec<ServerHealth> {
+        let (sender, receiver) = channel();
+        self.engine.health(Box::new(move |found| sender.send(found).expect("the test waits")));
+        receiver.recv_timeout(LIMIT).expect("the servers are asked")
+    }
+
+    /// Asks for a failover.
+    pub(crate) fn fail_over(
+        &self,
+        cluster: &str,
+        replica: usize,
+        promote: bool,
+    ) -> Receiver<Result<(), Error>> {
+        let (sender, receiver) = channel();
+        let reply = Box::new(move |result| {
+            // The test may have ended.
+            let _ = sender.send(result);
+        });
+        self.engine.fail_over(cluster, replica, promote, reply);
+        receiver
     }
 
     pub(crate) fn reload(&self, clusters: Clusters) {

@@ -271,14 +271,14 @@ fn opening_a_connection_to_a_server_that_says_nothing_ends_in_time() {
 }
 
 /// Forwards connections to a server, until it is told to keep everything to itself.
-struct Proxy {
-    port: u16,
-    silent: Arc<AtomicBool>,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    pub(crate) silent: Arc<AtomicBool>,
     clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
-    fn start(server: u16) -> Self {
+    pub(crate) fn start(server: u16) -> Self {
         Self::start_on(0, server)
     }
 

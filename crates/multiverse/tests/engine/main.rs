@@ -6,6 +6,7 @@
 mod cancel;
 mod client;
 mod closing;
+mod failover;
 mod faults;
 mod pipelining;
 mod pooling;

@@ -9,7 +9,7 @@ use crate::client::{Call, Client, one_cluster, wait_for};
 use crate::support::Cluster;
 use crate::{HBA, SETTINGS};
 
-const REPLICATION: &str = "local replication all trust\n";
+pub(crate) const REPLICATION: &str = "local replication all trust\n";
 const ADDRESS: &str = "SELECT inet_server_port()::text";
 
 fn primary() -> &'static Cluster {
@@ -23,7 +23,7 @@ fn primary() -> &'static Cluster {
     })
 }
 
-fn with_replicas(primary: u16, replicas: &[u16]) -> Clusters {
+pub(crate) fn with_replicas(primary: u16, replicas: &[u16]) -> Clusters {
     let mut clusters = one_cluster(primary, "postgres", |pool| pool.max = 3);
     let cluster = clusters.get_mut("main").unwrap();
     cluster.replicas = replicas
