@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::core::Core;
 use super::{Command, DoneReply};
+use crate::cache::ResultCache;
 use crate::error::Error;
 use crate::metrics::{ClusterMetrics, Metrics};
 use crate::route::ClusterIndex;
@@ -63,7 +64,15 @@ impl Core {
                 }
                 Command::Health(reply) => reply(Vec::new()),
                 Command::Close(reply) | Command::Reload { reply, .. } => self.closed_replies.push(reply),
+                Command::Invalidate { reply, .. } => {
+                    reply(0);
+                    self.has_answered = true;
+                }
                 Command::Metrics(_)
+                | Command::CacheKeys(_)
+                | Command::TellEvictions(_)
+                | Command::SetRemote(_)
+                | Command::RemoteAnswer { .. }
                 | Command::RegisterSchema { .. }
                 | Command::Cancel(_)
                 | Command::Resume(_)
@@ -87,6 +96,8 @@ impl Core {
             reads: cluster.counts.reads,
             writes: cluster.counts.writes,
             errors: cluster.counts.errors,
+            cache_hits: cluster.counts.cache_hits,
+            cache_misses: cluster.counts.cache_misses,
             total_duration: cluster.counts.duration,
             servers: cluster
                 .pools
@@ -99,6 +110,7 @@ impl Core {
             clusters: clusters.collect(),
             requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
             sessions: self.sessions.len(),
+            cache: self.cache.as_ref().map(ResultCache::figures),
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use wire::{CancelToken, TextTypes};
 
+use super::caching::CacheUpkeep;
 use super::catalogues::Catalogues;
 use super::event::Event;
 use super::health_check::HealthChecks;
@@ -19,6 +20,7 @@ use super::routing::RegisteredSchema;
 use super::texts::Texts;
 use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
+use crate::cache::{Invalidation, RemoteCache, ResultCache};
 use crate::pool::{Pool, PooledConnection};
 use crate::route::Router;
 use crate::session::{Paths, PinnedSession};
@@ -41,6 +43,8 @@ pub(crate) struct Counts {
     pub(crate) reads: u64,
     pub(crate) writes: u64,
     pub(crate) errors: u64,
+    pub(crate) cache_hits: u64,
+    pub(crate) cache_misses: u64,
     pub(crate) duration: std::time::Duration,
 }
 
@@ -59,6 +63,9 @@ pub(crate) struct Core {
     pub(crate) by_id: HashMap<u64, usize, RandomState>,
     pub(crate) sessions: HashMap<u64, PinnedSession, RandomState>,
     pub(crate) health: HealthChecks,
+    pub(crate) cache: Option<ResultCache>,
+    pub(super) cache_upkeep: CacheUpkeep,
+    pub(super) remote: Option<Box<dyn RemoteCache>>,
     pub(crate) timers: Timers,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) events: UnboundedSender<Event>,
@@ -99,6 +106,7 @@ impl Core {
         events: UnboundedSender<Event>,
         runtime: Handle,
     ) -> Self {
+        let cache = settings.cache.clone().map(ResultCache::new);
         Self {
             settings,
             text_types: Arc::default(),
@@ -113,6 +121,9 @@ impl Core {
             by_id: HashMap::default(),
             sessions: HashMap::default(),
             health: HealthChecks::default(),
+            cache,
+            cache_upkeep: CacheUpkeep::default(),
+            remote: None,
             timers: Timers::default(),
             readiness: Arc::default(),
             events,
@@ -164,6 +175,7 @@ impl Core {
             self.take_timer(timer);
         }
         self.send_what_can_be_sent();
+        self.keep_cache_up();
         Poll::Pending
     }
 
@@ -193,6 +205,14 @@ impl Core {
                 let _ = reply.send(self.register_schema(schema));
             }
             Command::SetTextTypes(types) => self.set_text_types(&types),
+            Command::Invalidate { what, reply } => self.invalidate(&what, reply),
+            Command::CacheKeys(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.cache.as_ref().map(ResultCache::key_texts).unwrap_or_default());
+            }
+            Command::TellEvictions(listener) => self.tell_evictions(listener),
+            Command::SetRemote(remote) => self.remote = Some(remote),
+            Command::RemoteAnswer { flight, answer } => self.remote_answered(flight, answer),
             Command::Metrics(reply) => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.metrics());
@@ -271,6 +291,10 @@ impl Core {
 
     fn set_text_types(&mut self, types: &Arc<TextTypes>) {
         self.text_types = Arc::clone(types);
+        // What is kept has the formats of the types before.
+        if let Some(cache) = &mut self.cache {
+            cache.invalidate(&Invalidation::All);
+        }
         for (_, pool) in &mut self.pools {
             for (_, connection) in &mut pool.connections {
                 connection.pipeline.set_text_types(Arc::clone(types));

@@ -67,6 +67,7 @@ impl Core {
             timeout: Some(limit),
             retry: Retry::default(),
             streamed: false,
+            cache: None,
             answer: Box::new(answer),
         };
         let pending = Pending::new(request, text, verdict, (cluster, pool_key), self.now);
@@ -146,6 +147,7 @@ impl Core {
         let key = match routine {
             Routine::Replay { pool } => pool,
             Routine::Catalogues => return self.look_at_catalogues(),
+            Routine::CacheEntries => return self.drop_old_entries(),
         };
         let Some(pool) = self.pools.get_mut(key) else { return };
         if pool.sampled_until.is_some_and(|until| until > self.now) {

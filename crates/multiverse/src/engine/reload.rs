@@ -15,6 +15,7 @@ impl Core {
     pub(super) fn reload(&mut self, plan: &Plan) {
         self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
+        let known = before.clone();
         let counts: Vec<_> = self.clusters.drain(..).map(|cluster| (cluster.id, cluster.counts)).collect();
         for (position, (id, config)) in plan.clusters.iter().enumerate() {
             let servers = 0..config.server_count();
@@ -33,6 +34,7 @@ impl Core {
                 counts: counts.unwrap_or_default(),
             });
         }
+        self.drop_cached_of_new(&known);
         self.router = Router::new(&plan.clusters);
         self.register_again();
         self.forget_catalogues();

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::caching::LookUp;
 use super::core::Core;
 use super::pending::{Pending, Place};
 use super::timers::Timer;
@@ -31,6 +32,10 @@ impl Core {
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
             return self.refuse(request.answer, Error::Route(RouteError::NoActiveCluster));
         };
+        let (request, fill) = match self.look_up(request, &decision) {
+            LookUp::Done => return,
+            LookUp::Fetch { request, fill } => (request, fill),
+        };
         let wants_session = self.wants_session(&request.route, decision.cluster.0);
         let wants_position = wants_session && !decision.verdict.is_read() && !decision.on_replica;
         if wants_session && request.route.written.is_some() {
@@ -43,6 +48,7 @@ impl Core {
             reads: decision.reads,
             path,
             wants_position,
+            fill,
             ..Pending::new(request, text, decision.verdict, (decision.cluster.0, pool), self.now)
         };
         let key = self.keep(pending);
@@ -50,7 +56,7 @@ impl Core {
     }
 
     /// Whether a call is to see what its caller's session has written.
-    fn wants_session(&self, route: &RouteOptions, cluster: usize) -> bool {
+    pub(super) fn wants_session(&self, route: &RouteOptions, cluster: usize) -> bool {
         match route.consistency_level {
             Some(level) => level == ConsistencyLevel::Session,
             None => self.clusters.get(cluster).is_some_and(|cluster| cluster.has_sessions),

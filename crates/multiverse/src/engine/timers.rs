@@ -35,6 +35,8 @@ pub(crate) enum Routine {
     Replay { pool: usize },
     /// Reading the catalogues that have become old.
     Catalogues,
+    /// Dropping what has been in the cache for long enough.
+    CacheEntries,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -80,6 +80,9 @@ impl Core {
             }
             (Work::Request(_), PipelineEvent::Rows(rows)) => {
                 pending.deliver_columns();
+                if let Some(fill) = &mut pending.fill {
+                    fill.recording.rows(&rows);
+                }
                 if let Some(answer) = &mut pending.answer {
                     connection.is_paused = answer.rows(rows) == Flow::Pause;
                     self.has_answered = true;
@@ -91,6 +94,9 @@ impl Core {
                     connection.note_rollback();
                 }
                 pending.deliver_columns();
+                if let Some(fill) = &mut pending.fill {
+                    fill.recording.result(connection.pipeline.command_tag());
+                }
                 if let Some(answer) = &mut pending.answer {
                     answer.result(connection.pipeline.command_tag());
                 }
@@ -177,6 +183,7 @@ impl Core {
             && let Some(verdict) = connection.definitions.take()
         {
             self.router.executed(ClusterIndex(cluster), &verdict);
+            self.drop_cached_of(cluster);
             self.catalogues.is_wanted = true;
         }
     }

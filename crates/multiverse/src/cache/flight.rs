@@ -1,0 +1,19 @@
+//! Results that are being fetched, and who waits for them.
+
+use super::key::CacheKey;
+use super::scope::Scope;
+use super::results::Wish;
+
+/// The requests that wait for a result which another one fetches, by their keys.
+pub(crate) type Waiters = Vec<usize>;
+
+/// A result on its way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) key: CacheKey,
+    pub(crate) wish: Wish,
+    pub(crate) scopes: Box<[Scope]>,
+    pub(crate) waiters: Waiters,
+    /// It was invalidated meanwhile: those who wait get it, and nobody else.
+    pub(crate) is_void: bool,
+}
