@@ -4,7 +4,7 @@ import { closedError, configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { withoutIds, withReplicaAsPrimary, withSchema } from './cluster-changes.js';
 import type { EvictionReason } from './cache/cache-provider.js';
-import { type CacheInvalidationCriteria, nativeCriteria } from './cache/invalidation.js';
+import { type CacheInvalidationCriteria, checkCriteria, nativeCriteria } from './cache/invalidation.js';
 import type { CacheConfig } from './cache/config.js';
 import { SharedResults } from './cache/redis/shared-results.js';
 import { type NativeCacheSettings, nativeCacheSettings } from './cache/settings.js';
@@ -94,6 +94,12 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     }
   }
 
+  #toldOfLog(clusterId: string, lost: string | undefined): void {
+    if (lost === undefined) return;
+    const message = `cluster ${clusterId}: the cache does not follow the log, and keeps nothing until it does: ${lost}`;
+    this.#tell('error', new ReplicaverseError(message, { kind: 'Capture', code: 'ERR_CAPTURE', retryable: true }));
+  }
+
   #watchEvictions(): void {
     const engine = this.#running?.engine;
     if (engine === undefined || engine.isClosed) return;
@@ -120,6 +126,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     const shared = this.#cache?.provider === 'redis' ? new SharedResults(engine, this.#cache, (error) => this.#tell('error', error)) : undefined;
     this.#running = { engine, runner, monitor, shared, clusters: { ...clusters } };
     if (this.listenerCount('cacheEviction') > 0) this.#watchEvictions();
+    if (this.#cache?.invalidate === 'wal') engine.watchLogs((clusterId, lost) => this.#toldOfLog(clusterId, lost));
     try {
       await this.#awaitPrimaries(engine);
     } catch (error) {
@@ -199,10 +206,11 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
    */
   async invalidateCache(criteria: CacheInvalidationCriteria): Promise<number> {
     const { engine, shared } = this.#require();
+    checkCriteria(criteria);
+    // First where all processes look: what is read there until then is dropped here afterwards.
+    const elsewhere = (await shared?.invalidate(criteria)) ?? 0;
     const wanted = nativeCriteria(criteria, () => engine.cacheKeys());
-    if (wanted === undefined) return 0;
-    const count = await engine.invalidateCache(wanted);
-    return shared === undefined ? count : shared.invalidate(criteria, count);
+    return wanted === undefined ? 0 : Math.max(elsewhere, await engine.invalidateCache(wanted));
   }
 
   /** The same in other words, with the servers of each cluster. */

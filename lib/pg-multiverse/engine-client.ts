@@ -56,6 +56,8 @@ export interface ClusterFigures {
   readonly cacheHits: number;
   /** Queries that might have been, and ran. */
   readonly cacheMisses: number;
+  /** Whether the cache follows the log of the primary at this moment. */
+  readonly followsLog: boolean;
   /** Milliseconds that all queries took together. */
   readonly totalDuration: number;
   /** The primary, then the replicas. */
@@ -78,6 +80,9 @@ export interface CacheFigures {
 
 /** Is told of an entry that has left the cache. */
 export type EvictionWatch = (key: string, reason: EvictionReason) => void;
+
+/** Is told of a cluster whose log the cache follows, or why it does not. */
+export type LogWatch = (clusterId: string, lost: string | undefined) => void;
 
 /** What a health check found about one server. */
 export interface ServerSign {
@@ -141,6 +146,7 @@ export class EngineClient implements EndListener {
   #mustDrainAgain = false;
   #evictionWatch: EvictionWatch | undefined = undefined;
   #remote: RemoteCache | undefined = undefined;
+  #logWatch: LogWatch | undefined = undefined;
 
   /**
    * Starts an engine, which connects by itself.
@@ -277,6 +283,16 @@ export class EngineClient implements EndListener {
 
   evicted(key: string, reason: EvictionReason): void {
     this.#evictionWatch?.(key, reason);
+  }
+
+  logState(clusterId: string, lost: string | undefined): void {
+    this.#logWatch?.(clusterId, lost);
+  }
+
+  /** Has somebody told of the logs that the cache follows. */
+  watchLogs(watch: LogWatch): void {
+    this.#logWatch = watch;
+    this.#engine.tellLogs();
   }
 
   /** Has somebody told of entries that leave the cache, or nobody. */

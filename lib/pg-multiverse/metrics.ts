@@ -16,7 +16,8 @@ export interface ClusterMetrics {
     errors: number;
   };
   connections: { active: number; idle: number; max: number; created: number; destroyed: number };
-  cache: { hits: number; misses: number; hitRate: number };
+  /** `followsLog`: whether what a commit touches is dropped at this moment, with `invalidate: 'wal'`. */
+  cache: { hits: number; misses: number; hitRate: number; followsLog: boolean };
   /** Seconds since the instance was initialized. */
   uptime: number;
   lastUpdated: Date;
@@ -111,7 +112,7 @@ export function systemMetrics(figures: readonly ClusterFigures[], uptime: number
         errors: cluster.errors,
       },
       connections: connectionsOf(cluster),
-      cache: { hits: cluster.cacheHits, misses: cluster.cacheMisses, hitRate: ratio(cluster.cacheHits, cluster.cacheHits + cluster.cacheMisses) },
+      cache: { hits: cluster.cacheHits, misses: cluster.cacheMisses, hitRate: ratio(cluster.cacheHits, cluster.cacheHits + cluster.cacheMisses), followsLog: cluster.followsLog },
       uptime,
       lastUpdated,
     },

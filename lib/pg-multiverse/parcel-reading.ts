@@ -7,7 +7,7 @@ import { Shape } from './shapes.js';
 import type { ValueParsers } from './value-parsers.js';
 
 /** The kinds of items; src/multiverse/parcel.rs writes them. */
-const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11 } as const;
+const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12 } as const;
 
 const HAS_OID = 1;
 const HAS_ROWS = 2;
@@ -24,6 +24,8 @@ export interface EndListener {
   at(slot: number): PendingQuery | undefined;
   /** An entry has left the cache. */
   evicted(key: string, reason: EvictionReason): void;
+  /** The cache follows the log of a cluster, or cannot for this reason. */
+  logState(clusterId: string, lost: string | undefined): void;
   /** A result is looked for in the shared cache. */
   lookedForRemotely(low: number, high: number, question: string): void;
   /** What was looked for there has been fetched. */
@@ -104,6 +106,9 @@ export class ParcelReader {
       }
       case Item.evicted:
         this.#queries.evicted(texts[second] as string, EVICTION_REASONS[first] as EvictionReason);
+        return at + 3;
+      case Item.logState:
+        this.#queries.logState(texts[first] as string, second < 0 ? undefined : (texts[second] as string));
         return at + 3;
       case Item.remoteLook:
         this.#queries.lookedForRemotely(first, second, texts[words[at + 3] as number] as string);

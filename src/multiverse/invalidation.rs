@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use multiverse::EvictionListener;
 use multiverse::cache::{EvictionReason, Invalidation};
+use multiverse::{EvictionListener, LogListener};
 use serde::Deserialize;
 
 use super::outbox::Outbox;
@@ -47,6 +47,17 @@ pub(super) fn eviction_listener(outbox: Arc<Outbox>) -> EvictionListener {
         outbox.fill(|filling| {
             let text = filling.parcel.add_text(&key);
             filling.parcel.item(ItemKind::Evicted, [reason, text]);
+        });
+    })
+}
+
+/// Puts what is told of logs into parcels.
+pub(super) fn log_listener(outbox: Arc<Outbox>) -> LogListener {
+    Box::new(move |cluster, lost| {
+        outbox.fill(|filling| {
+            let cluster = filling.parcel.add_text(cluster);
+            let lost = lost.map_or(-1, |reason| filling.parcel.add_text(reason));
+            filling.parcel.item(ItemKind::LogState, [cluster, lost]);
         });
     })
 }

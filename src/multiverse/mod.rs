@@ -237,6 +237,12 @@ impl NativeMultiverse {
         self.engine.cache_keys()
     }
 
+    /// Begins to tell of logs that the cache follows, or cannot follow.
+    #[napi]
+    pub fn tell_logs(&self) {
+        self.engine.tell_logs(Some(invalidation::log_listener(Arc::clone(&self.outbox))));
+    }
+
     /// Begins or ends to tell of entries that leave the cache.
     #[napi]
     pub fn tell_evictions(&self, wanted: bool) {

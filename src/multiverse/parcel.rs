@@ -38,6 +38,8 @@ pub(super) enum ItemKind {
     RemoteLook = 10,
     /// Flight in two words, text or -1, first byte, number of bytes: what was fetched meanwhile, for the shared cache.
     RemoteEnd = 11,
+    /// Name of a cluster as text, text or -1: why the cache does not follow its log; -1 if it does.
+    LogState = 12,
 }
 
 /// A text within all texts of a parcel.

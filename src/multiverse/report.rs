@@ -26,6 +26,7 @@ pub(super) fn metrics_text(metrics: &Metrics) -> String {
             "errors": cluster.errors,
             "cacheHits": cluster.cache_hits,
             "cacheMisses": cluster.cache_misses,
+            "followsLog": cluster.follows_log,
             "totalDuration": millis(cluster.total_duration),
             "servers": cluster.servers.iter().map(server).collect::<Json>(),
         })

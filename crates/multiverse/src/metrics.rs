@@ -35,6 +35,8 @@ pub struct ClusterMetrics {
     pub cache_hits: u64,
     /// Requests that might have been answered from the cache, and ran.
     pub cache_misses: u64,
+    /// Whether the cache follows the log of the primary at this moment.
+    pub follows_log: bool,
     /// The time that the requests took that have ended, waiting included.
     pub total_duration: Duration,
     /// The primary, then the replicas.

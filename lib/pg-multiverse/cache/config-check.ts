@@ -8,6 +8,7 @@ type Options = Readonly<Record<string, unknown>>;
 const CHOICES: readonly (readonly [name: keyof CacheConfig, choices: readonly string[]])[] = [
   ['strategy', ['lru', 'lfu', 'fifo']],
   ['provider', ['memory', 'redis']],
+  ['invalidate', ['ttl', 'wal']],
 ];
 const REDIS_CHOICES: readonly (readonly [name: keyof RedisConfig, choices: readonly string[]])[] = [
   ['compression', ['none', 'gzip', 'lz4']],
@@ -35,7 +36,10 @@ export function validateCacheConfig(config: CacheConfig): ValidationResult {
   const options = config as unknown;
   if (!isOptions(options)) return { valid: false, errors: ['expected an object of options'], warnings };
   checkFields(options, '', CHOICES, COUNTS, errors);
-  const { redis, fallback } = options;
+  const { redis, fallback, publication } = options;
+  if (publication !== undefined && (typeof publication !== 'string' || publication === '')) errors.push('publication: expected text');
+  // What lies in Redis would outlive what one process learns from the log.
+  if (options.provider === 'redis' && options.invalidate === 'wal') errors.push("invalidate: 'wal' is for the provider 'memory'");
   if (options.provider === 'redis' && redis === undefined) warnings.push('redis: not given, so that Redis is looked for at localhost:6379');
   if (redis !== undefined && !isOptions(redis)) errors.push('redis: expected an object of options');
   else if (redis !== undefined) checkRedis(redis, errors);

@@ -72,6 +72,13 @@ export interface CacheConfig {
   compressionThreshold?: number;
   /** Milliseconds after its end for which a result is still handed out while it is fetched anew, 0 by default. */
   staleWhileRevalidate?: number;
+  /**
+   * `wal`: the cache follows the log of each cluster's primary, and drops what a commit has touched. `ttl`, the default:
+   * entries end by their time and by `invalidateCache` only.
+   */
+  invalidate?: 'ttl' | 'wal';
+  /** The publication by which logs are followed, `replicaverse_cache` by default. */
+  publication?: string;
   /** Where entries lie: in this process, or in Redis for all processes. */
   provider?: 'memory' | 'redis';
   redis?: RedisConfig;

@@ -14,19 +14,24 @@ export interface CacheInvalidationCriteria {
   pattern?: RegExp | string;
 }
 
-/** The criteria for the native core; nothing where nothing is given. */
-export function nativeCriteria(criteria: CacheInvalidationCriteria, keys: () => readonly string[]): NativeCriteria | undefined {
+/** @throws an error of kind `Config` that names the criterion that cannot be used */
+export function checkCriteria(criteria: CacheInvalidationCriteria): void {
   if (typeof criteria !== 'object' || (criteria as unknown) === null) throw configError('invalidateCache: expected an object with schema, tags, cluster or pattern');
-  const { schema, tags, cluster, pattern } = criteria;
-  if (schema !== undefined) return { schema: text('schema', schema) };
-  if (tags !== undefined) {
-    if (!Array.isArray(tags)) throw configError('invalidateCache: tags: expected a list of texts');
-    return { tags: tags.map((tag) => text('tags', tag)) };
+  const { schema, tags, cluster, pattern } = criteria as Record<string, unknown>;
+  for (const [name, value] of Object.entries({ schema, cluster })) {
+    if (value !== undefined && typeof value !== 'string') throw configError(`invalidateCache: ${name}: expected text`);
   }
-  if (cluster !== undefined) return { cluster: text('cluster', cluster) };
-  if (pattern === undefined) return undefined;
-  const matches = matcher(pattern);
-  return { keys: keys().filter(matches) };
+  const isList = tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string'));
+  if (!isList) throw configError('invalidateCache: tags: expected a list of texts');
+  if (pattern !== undefined) matcher(pattern as RegExp);
+}
+
+/** The criteria for the native core; nothing where nothing is given. */
+export function nativeCriteria({ schema, tags, cluster, pattern }: CacheInvalidationCriteria, keys: () => readonly string[]): NativeCriteria | undefined {
+  if (schema !== undefined) return { schema };
+  if (tags !== undefined) return { tags };
+  if (cluster !== undefined) return { cluster };
+  return pattern === undefined ? undefined : { keys: keys().filter(matcher(pattern)) };
 }
 
 /** Whether a key is matched. A sticky or global expression begins anew for each. */
@@ -37,9 +42,4 @@ export function matcher(pattern: RegExp | string): (key: string) => boolean {
     expression.lastIndex = 0;
     return expression.test(key);
   };
-}
-
-function text(name: string, value: unknown): string {
-  if (typeof value !== 'string') throw configError(`invalidateCache: ${name}: expected text`);
-  return value;
 }

@@ -5,7 +5,7 @@ import type { CacheConfig } from './config.js';
 /** What the native core is told of the cache. */
 export type NativeCacheSettings = Readonly<Record<string, unknown>>;
 
-const NATIVE_SETTINGS = ['maxSize', 'maxBytes', 'ttl', 'strategy', 'enableCompression', 'compressionThreshold', 'staleWhileRevalidate'] as const;
+const NATIVE_SETTINGS = ['maxSize', 'maxBytes', 'ttl', 'strategy', 'enableCompression', 'compressionThreshold', 'staleWhileRevalidate', 'invalidate', 'publication'] as const;
 
 /**
  * The settings of the cache of an instance.

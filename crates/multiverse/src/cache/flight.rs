@@ -13,6 +13,8 @@ pub(crate) struct Flight {
     pub(crate) key: CacheKey,
     pub(crate) wish: Wish,
     pub(crate) scopes: Box<[Scope]>,
+    /// The tables that it is read from, where the log is followed.
+    pub(crate) tables: Box<[u32]>,
     pub(crate) waiters: Waiters,
     /// It was invalidated meanwhile: those who wait get it, and nobody else.
     pub(crate) is_void: bool,

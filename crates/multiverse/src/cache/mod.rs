@@ -8,6 +8,7 @@
 pub(crate) mod exchange;
 mod flight;
 mod key;
+pub(crate) mod log;
 mod options;
 mod recording;
 mod remote;
@@ -19,7 +20,6 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use flight::{Flight, Waiters};
 pub use key::CacheKey;
 pub use options::{CacheFigures, CacheOptions, EvictionReason};
 pub(crate) use recording::Recording;

@@ -48,7 +48,7 @@ pub(crate) fn scope_names(scopes: &[Scope]) -> Vec<String> {
         Scope::Tag(tag) => Some(format!("tag:{tag}")),
         Scope::Schema(schema) => Some(format!("schema:{schema}")),
         Scope::Cluster(cluster) => Some(format!("cluster:{cluster}")),
-        Scope::Digest(_) | Scope::Table(..) | Scope::Row(..) => None,
+        Scope::Digest(_) | Scope::Table(..) | Scope::Rows(..) | Scope::Row(..) => None,
     };
     scopes.iter().filter_map(name).collect()
 }

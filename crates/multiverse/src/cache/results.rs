@@ -141,12 +141,14 @@ impl ResultCache {
         self.misses += 1;
     }
 
-    /// Begins to fetch the result of the key that was set. `tables` are the scopes of what it is read from.
-    pub(crate) fn begin(&mut self, wish: Wish, tables: Vec<Scope>) -> u64 {
+    /// Begins to fetch the result of the key that was set. `more` are scopes besides those of the wish, `tables` what it is
+    /// read from.
+    pub(crate) fn begin(&mut self, wish: Wish, more: Vec<Scope>, tables: &[u32]) -> u64 {
         let key = self.key();
-        let scopes = wish.scopes(tables);
+        let scopes = wish.scopes(more);
+        let tables = tables.into();
         let flight =
-            Flight { key: key.clone(), wish, scopes, waiters: Waiters::new(), is_void: false };
+            Flight { key: key.clone(), wish, scopes, tables, waiters: Waiters::new(), is_void: false };
         self.last_flight += 1;
         let number = self.last_flight;
         self.flights.insert(number, flight);
@@ -199,7 +201,7 @@ impl ResultCache {
         may_keep: bool,
         now: Instant,
     ) -> Landed {
-        let Flight { key, wish, scopes, waiters, is_void } = flight;
+        let Flight { key, wish, scopes, waiters, is_void, .. } = flight;
         let is_valid = !is_void && result.is_some();
         if let Some(result) = &result
             && is_valid

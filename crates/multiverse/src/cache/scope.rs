@@ -15,6 +15,8 @@ pub(crate) enum Scope {
     Digest(Arc<str>),
     /// They were read from this table of a cluster, given by its object id.
     Table(Arc<str>, u32),
+    /// Each of them was read from one row of this table of a cluster.
+    Rows(Arc<str>, u32),
     /// They were read from the row of a table of a cluster that has this primary key.
     Row(Arc<str>, u32, Arc<[u8]>),
 }

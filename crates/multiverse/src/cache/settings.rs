@@ -1,10 +1,14 @@
 //! How much is kept, for how long, and what has to go first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use crate::config::{Report, Section};
+
+/// The publication by which logs are followed, when none is named.
+const PUBLICATION: &str = "replicaverse_cache";
 
 /// What goes first when there is no more room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +37,9 @@ pub struct CacheSettings {
     pub compress_above: Option<usize>,
     /// For how long after its end an entry is still handed out while it is fetched anew; zero for not at all.
     pub stale_while_revalidate: Duration,
+    /// The publication by which the log of each cluster is followed, so that what a commit has touched is dropped; `None`
+    /// if entries only end by their time and by hand.
+    pub publication: Option<Arc<str>>,
 }
 
 impl Default for CacheSettings {
@@ -44,6 +51,7 @@ impl Default for CacheSettings {
             strategy: EvictionStrategy::Lru,
             compress_above: None,
             stale_while_revalidate: Duration::ZERO,
+            publication: None,
         }
     }
 }
@@ -66,6 +74,8 @@ impl CacheSettings {
         };
         let threshold = section.count("compressionThreshold", 0, "must be a number of bytes");
         let threshold = threshold.map_or(1024, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let follows_log = section.choice("invalidate", &[("ttl", false), ("wal", true)]).unwrap_or(false);
+        let publication = section.text("publication");
         let settings = Self {
             max_entries: count(&mut section, "maxSize", default.max_entries),
             max_bytes: count(&mut section, "maxBytes", default.max_bytes),
@@ -77,6 +87,7 @@ impl CacheSettings {
             stale_while_revalidate: section
                 .count("staleWhileRevalidate", 0, "must be a number of milliseconds")
                 .map_or(Duration::ZERO, Duration::from_millis),
+            publication: follows_log.then(|| publication.as_deref().unwrap_or(PUBLICATION).into()),
         };
         section.warn_of_unknown();
         settings

@@ -206,12 +206,12 @@ fn what_is_invalidated_while_it_is_fetched_is_not_kept() {
     for invalidation in invalidations {
         let mut cache = ResultCache::new(CacheSettings::default());
         assert!(matches!(asking(&mut cache, "SELECT 1"), Found::Nothing));
-        let first = cache.begin(wish(&["red"]), Vec::new());
+        let first = cache.begin(wish(&["red"]), Vec::new(), &[]);
         cache.wait(first, 7);
         assert_eq!(cache.invalidate(&invalidation), 0);
         // Whoever asks now fetches it anew.
         assert!(matches!(asking(&mut cache, "SELECT 1"), Found::Nothing), "{invalidation:?}");
-        let second = cache.begin(wish(&["red"]), Vec::new());
+        let second = cache.begin(wish(&["red"]), Vec::new(), &[]);
         let landed = cache.land(first, recorded(), true, Instant::now());
         assert!(landed.result.is_some() && !landed.is_valid);
         assert_eq!(landed.waiters, [7]);
@@ -227,7 +227,7 @@ fn what_is_invalidated_while_it_is_fetched_is_not_kept() {
 fn invalidating_something_else_leaves_what_is_fetched_alone() {
     let mut cache = ResultCache::new(CacheSettings::default());
     asking(&mut cache, "SELECT 1");
-    let flight = cache.begin(wish(&["red"]), vec![Scope::Table("us".into(), 16_400)]);
+    let flight = cache.begin(wish(&["red"]), vec![Scope::Table("us".into(), 16_400)], &[16_400]);
     cache.invalidate(&Invalidation::Tags(vec!["blue".to_owned()]));
     cache.drop_scope(&Scope::Table("us".into(), 16_401));
     cache.land(flight, recorded(), true, Instant::now());
@@ -242,9 +242,9 @@ fn a_result_that_is_over_is_handed_out_once_more_while_one_request_fetches_it_an
     let mut cache = ResultCache::new(settings);
     asking(&mut cache, "SELECT 1");
     let short = Wish { ttl: Some(Duration::from_nanos(1)), ..wish(&[]) };
-    let flight = cache.begin(short, Vec::new());
+    let flight = cache.begin(short, Vec::new(), &[]);
     cache.land(flight, recorded(), true, Instant::now() - Duration::from_secs(1));
     assert!(matches!(asking(&mut cache, "SELECT 1"), Found::Result { must_refresh: true, .. }));
-    cache.begin(wish(&[]), Vec::new());
+    cache.begin(wish(&[]), Vec::new(), &[]);
     assert!(matches!(asking(&mut cache, "SELECT 1"), Found::Result { must_refresh: false, .. }));
 }

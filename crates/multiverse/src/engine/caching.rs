@@ -7,11 +7,13 @@ use wire::{Column, RowBatch};
 
 use super::command::{CountReply, EvictionListener};
 use super::core::Core;
+use super::log_following::scopes_of;
 use super::pending::{Fill, Pending, Place};
 use super::timers::{Routine, Timer};
 use crate::answer::{Answer, Completed, Flow};
+use crate::cache::log::Reading;
 use crate::cache::{
-    CacheKey, Found, Invalidation, Landed, Recording, RemoteAnswer, RemoteEntry, ResultCache, Scope, Wish,
+    CacheKey, Found, Invalidation, Landed, RemoteAnswer, RemoteEntry, ResultCache, Scope, Wish,
     exchange, scope_names,
 };
 use crate::config::ConsistencyLevel;
@@ -21,6 +23,9 @@ use crate::route::{ClusterIndex, Decision};
 
 /// Entries whose time is over are dropped no more often than this.
 const DROPPING_PAUSE: Duration = Duration::from_secs(1);
+
+/// The log does not tell of every change of what a request reads.
+struct Untold;
 
 /// What keeps the cache tidy.
 #[derive(Default)]
@@ -96,7 +101,9 @@ impl Core {
                 LookUp::Done
             }
             Found::Nothing => {
-                let fill = self.begin_fill(wish);
+                let reading = self.reading_of(&request, decision);
+                let Ok(reading) = reading else { return LookUp::Fetch { request, fill: None } };
+                let fill = self.begin_fill(wish, reading);
                 if self.ask_remote(fill.flight) {
                     self.await_flight(request, key, decision, fill.flight);
                     return LookUp::Done;
@@ -123,6 +130,7 @@ impl Core {
         let is_wanted = strategy.caches(options.and_then(|options| options.wanted));
         if self.cache.is_none()
             || !is_wanted
+            || (self.follows_logs() && !self.is_followed(decision.cluster.0))
             || !decision.reads
             || request.streamed
             || request.session.is_some()
@@ -142,14 +150,27 @@ impl Core {
         Some(Wish { ttl, cluster, schema: schema.cloned(), tags })
     }
 
-    fn begin_fill(&mut self, wish: Wish) -> Box<Fill> {
+    /// From what a request reads, where the log is followed.
+    ///
+    /// # Errors
+    /// The log does not tell of every change of it.
+    fn reading_of(&mut self, request: &Request, decision: &Decision) -> Result<Option<Reading>, Untold> {
+        if !self.follows_logs() {
+            return Ok(None);
+        }
+        self.reading(decision.cluster, request, &decision.verdict).map(Some).ok_or(Untold)
+    }
+
+    fn begin_fill(&mut self, wish: Wish, reading: Option<Reading>) -> Box<Fill> {
         let is_shared = self.remote.is_some();
+        let mut scopes = reading.as_ref().map(|reading| scopes_of(&wish.cluster, reading)).unwrap_or_default();
+        let tables = reading.as_ref().map(Reading::tables).unwrap_or_default();
         let (flight, longest) = self.cache.as_mut().map_or((0, 0), |cache| {
             // Other processes know it by its digest.
-            let digest = is_shared.then(|| Scope::Digest(cache.key().digest().into()));
-            (cache.begin(wish, digest.into_iter().collect()), cache.longest())
+            scopes.extend(is_shared.then(|| Scope::Digest(cache.key().digest().into())));
+            (cache.begin(wish, scopes, tables), cache.longest())
         });
-        Box::new(Fill { flight, recording: Recording::new(longest) })
+        Box::new(Fill::new(flight, longest))
     }
 
     /// Answers a request with a result that is there.
@@ -225,16 +246,18 @@ impl Core {
     /// The first of those who wait for a result is to fetch it.
     fn next_fetches(&mut self, flight: u64) {
         let Some(cache) = &mut self.cache else { return };
-        let recording = Recording::new(cache.longest());
+        let longest = cache.longest();
         let Some(key) = cache.hand_over(flight) else { return self.finish_remote(flight, None) };
         let Some(pending) = self.requests.get_mut(key) else { return };
-        pending.fill = Some(Box::new(Fill { flight, recording }));
+        pending.fill = Some(Box::new(Fill::new(flight, longest)));
         let (cluster, told) = (pending.cluster, pending.told_key.take());
         if let (Some(told), Some(answer)) = (told, &mut pending.answer) {
             answer.looked_up(false, &told);
         }
         self.count_miss(cluster);
         self.reroute(key);
+        // It is sent when all that is at hand has been done.
+        self.mark_fill(key);
     }
 
     fn finish_remote(&mut self, flight: u64, entry: Option<RemoteEntry<'_>>) {
@@ -263,7 +286,8 @@ impl Core {
 
     fn fetch_anew(&mut self, request: Request, decision: &Decision, wish: Wish) {
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else { return };
-        let fill = self.begin_fill(wish);
+        let Ok(reading) = self.reading_of(&request, decision) else { return };
+        let fill = self.begin_fill(wish, reading);
         let path = request.route.schema.as_ref().map_or(0, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let place = (decision.cluster.0, pool);
@@ -275,17 +299,20 @@ impl Core {
             fill: Some(fill),
             ..Pending::new(request, text, Arc::clone(&decision.verdict), place, self.now)
         });
+        self.mark_fill(key);
         self.enqueue(key);
     }
 
     /// A request that fetched a result for the cache has ended.
-    pub(super) fn land(&mut self, fill: Fill, failure: Option<Error>) {
-        let Fill { flight, recording } = fill;
-        let may_keep = self.remote.as_ref().is_none_or(|remote| remote.may_keep_near());
+    pub(super) fn land(&mut self, fill: Fill, answered_by: usize, failure: Option<Error>) {
+        let is_current = !self.follows_logs() || fill.may_be_kept(answered_by);
+        let may_keep = is_current && self.remote.as_ref().is_none_or(|remote| remote.may_keep_near());
+        let Fill { flight, recording, .. } = fill;
         let Some(cache) = &mut self.cache else { return };
         match failure {
             None => {
-                let landed = cache.land(flight, recording, may_keep, self.now);
+                let mut landed = cache.land(flight, recording, may_keep, self.now);
+                landed.is_valid &= is_current;
                 self.share(flight, &landed);
                 self.hand_to_waiters(landed, false);
             }
@@ -378,6 +405,12 @@ impl Core {
         }
     }
 
+    /// A statement of this engine has changed definitions.
+    pub(crate) fn redefined(&mut self, cluster: usize) {
+        self.drop_cached_of(cluster);
+        self.definitions_changed(cluster);
+    }
+
     /// Drops everything of the clusters whose primary is another than before, given by the pools there were.
     pub(super) fn drop_cached_of_new(&mut self, before: &[usize]) {
         let changed = self.clusters.iter().enumerate().filter(|(_, cluster)| {
@@ -398,6 +431,9 @@ impl Core {
 
     /// At the end of a turn.
     pub(super) fn keep_cache_up(&mut self) {
+        if self.follows_logs() {
+            self.follow_logs();
+        }
         self.tell_of_evictions();
         let Some(end) = self.cache.as_ref().and_then(ResultCache::next_end) else { return };
         if self.cache_upkeep.due.is_none() {

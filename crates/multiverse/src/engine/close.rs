@@ -71,6 +71,7 @@ impl Core {
                 Command::Metrics(_)
                 | Command::CacheKeys(_)
                 | Command::TellEvictions(_)
+                | Command::TellLogs(_)
                 | Command::SetRemote(_)
                 | Command::RemoteAnswer { .. }
                 | Command::RegisterSchema { .. }
@@ -98,6 +99,7 @@ impl Core {
             errors: cluster.counts.errors,
             cache_hits: cluster.counts.cache_hits,
             cache_misses: cluster.counts.cache_misses,
+            follows_log: self.is_followed(index),
             total_duration: cluster.counts.duration,
             servers: cluster
                 .pools

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use wire::TextTypes;
 
+use super::log_following::LogListener;
 use super::routing::RegisteredSchema;
 use super::thread::Plan;
 use crate::cache::{CacheKey, EvictionReason, Invalidation, RemoteAnswer, RemoteCache};
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Invalidate { what: Invalidation, reply: CountReply },
     CacheKeys(SyncSender<Vec<String>>),
     TellEvictions(Option<EvictionListener>),
+    TellLogs(Option<LogListener>),
     SetRemote(Box<dyn RemoteCache>),
     RemoteAnswer { flight: u64, answer: Option<RemoteAnswer> },
     Metrics(SyncSender<Metrics>),

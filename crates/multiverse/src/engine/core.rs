@@ -15,6 +15,7 @@ use super::caching::CacheUpkeep;
 use super::catalogues::Catalogues;
 use super::event::Event;
 use super::health_check::HealthChecks;
+use super::log_following::FollowedLogs;
 use super::pending::Pending;
 use super::routing::RegisteredSchema;
 use super::texts::Texts;
@@ -66,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) cache: Option<ResultCache>,
     pub(super) cache_upkeep: CacheUpkeep,
     pub(super) remote: Option<Box<dyn RemoteCache>>,
+    pub(super) logs: FollowedLogs,
     pub(crate) timers: Timers,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) events: UnboundedSender<Event>,
@@ -124,6 +126,7 @@ impl Core {
             cache,
             cache_upkeep: CacheUpkeep::default(),
             remote: None,
+            logs: FollowedLogs::default(),
             timers: Timers::default(),
             readiness: Arc::default(),
             events,
@@ -211,6 +214,7 @@ impl Core {
                 let _ = reply.send(self.cache.as_ref().map(ResultCache::key_texts).unwrap_or_default());
             }
             Command::TellEvictions(listener) => self.tell_evictions(listener),
+            Command::TellLogs(listener) => self.tell_logs(listener),
             Command::SetRemote(remote) => self.remote = Some(remote),
             Command::RemoteAnswer { flight, answer } => self.remote_answered(flight, answer),
             Command::Metrics(reply) => {
@@ -230,6 +234,7 @@ impl Core {
         match event {
             Event::Connected { pool, generation, result } => self.connected(pool, generation, result),
             Event::CancelDelivered { token, result } => self.cancel_delivered(token, result),
+            Event::Log { number, news } => self.take_log_news(number, news),
             Event::OwnQuery { purpose, started, result } => self.own_query_answered(purpose, started, result),
         }
     }

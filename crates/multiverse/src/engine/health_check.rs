@@ -79,6 +79,7 @@ impl Core {
         match purpose {
             Purpose::Health { check, pool } => self.found_health(check, pool, started, result),
             Purpose::Replay { pool } => self.found_replay(pool, result),
+            Purpose::Shown { number, pool } => self.found_shown(number, pool, result),
             Purpose::Catalogue { cluster, configuration } => {
                 self.found_catalogue(cluster, configuration, result);
             }
@@ -147,6 +148,7 @@ impl Core {
         let key = match routine {
             Routine::Replay { pool } => pool,
             Routine::Catalogues => return self.look_at_catalogues(),
+            Routine::Shown { cluster } => return self.ask_again_what_is_shown(cluster),
             Routine::CacheEntries => return self.drop_old_entries(),
         };
         let Some(pool) = self.pools.get_mut(key) else { return };

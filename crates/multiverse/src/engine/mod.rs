@@ -14,6 +14,7 @@ mod core;
 mod event;
 mod finish;
 mod health_check;
+mod log_following;
 mod own_query;
 mod pending;
 mod readiness;
@@ -45,8 +46,9 @@ use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
 pub use command::{CountReply, DoneReply, EvictionListener, HealthReply, Release, Session, SessionReply};
 pub(crate) use event::Event;
-pub(crate) use pending::{Failure, Fill, Pending, Place};
+pub(crate) use pending::{Failure, Pending, Place};
 pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
+pub use log_following::LogListener;
 use routing::RegisteredSchema;
 pub use settings::EngineSettings;
 use shared::{AtOnce, Shared};
@@ -124,6 +126,11 @@ impl Engine {
     /// What the shared cache had for [`RemoteCache::look_up`].
     pub fn answer_remote(&self, flight: u64, answer: Option<RemoteAnswer>) {
         self.tell(Command::RemoteAnswer { flight, answer });
+    }
+
+    /// Has a listener told when the cache begins to follow the log of a cluster, and why it does not.
+    pub fn tell_logs(&self, listener: Option<LogListener>) {
+        self.tell(Command::TellLogs(listener));
     }
 
     /// Has a listener told of every entry that leaves the cache from now on, or nobody.

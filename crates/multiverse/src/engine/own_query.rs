@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Health { check: u64, pool: usize },
     /// How far a standby has replayed.
     Replay { pool: usize },
+    /// Which changes a server shows, of a log that is followed.
+    Shown { number: u64, pool: usize },
     /// A part of a cluster's catalogue.
     Catalogue { cluster: usize, configuration: u64 },
 }

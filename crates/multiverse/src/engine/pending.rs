@@ -71,6 +71,15 @@ pub(crate) struct Pending {
 pub(crate) struct Fill {
     pub(crate) flight: u64,
     pub(crate) recording: Recording,
+    /// The pool whose server it was asked of, and whether that shows every change that was told of what it reads.
+    pub(crate) pool: usize,
+    pub(crate) is_shown: bool,
+}
+
+impl Fill {
+    pub(crate) fn new(flight: u64, longest: usize) -> Self {
+        Self { flight, recording: Recording::new(longest), pool: usize::MAX, is_shown: false }
+    }
 }
 
 /// The server's refusal of a request.

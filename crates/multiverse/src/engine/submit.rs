@@ -52,6 +52,7 @@ impl Core {
             ..Pending::new(request, text, decision.verdict, (decision.cluster.0, pool), self.now)
         };
         let key = self.keep(pending);
+        self.mark_fill(key);
         self.enqueue(key);
     }
 

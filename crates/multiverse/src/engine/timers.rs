@@ -35,6 +35,8 @@ pub(crate) enum Routine {
     Replay { pool: usize },
     /// Reading the catalogues that have become old.
     Catalogues,
+    /// Asking the servers of a cluster which changes they show.
+    Shown { cluster: usize },
     /// Dropping what has been in the cache for long enough.
     CacheEntries,
 }

@@ -183,7 +183,7 @@ impl Core {
             && let Some(verdict) = connection.definitions.take()
         {
             self.router.executed(ClusterIndex(cluster), &verdict);
-            self.drop_cached_of(cluster);
+            self.redefined(cluster);
             self.catalogues.is_wanted = true;
         }
     }

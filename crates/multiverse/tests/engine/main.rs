@@ -8,6 +8,7 @@ mod cancel;
 mod client;
 mod closing;
 mod faults;
+mod log_following;
 mod pipelining;
 mod pooling;
 mod replicas;

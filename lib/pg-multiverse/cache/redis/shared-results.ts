@@ -130,19 +130,18 @@ export class SharedResults {
   }
 
   /**
-   * Drops results for all processes; gives their number. While Redis is out of reach, they are dropped in this process, and
-   * in Redis when it is back.
+   * Drops results in Redis; gives their number. While Redis is out of reach, they are dropped when it is back.
    */
-  async invalidate(criteria: CacheInvalidationCriteria, here: number): Promise<number> {
+  async invalidate(criteria: CacheInvalidationCriteria): Promise<number> {
     const scopes = scopesMeant(criteria);
     try {
-      if (scopes === undefined) return Math.max(here, await this.#dropMatching(criteria.pattern as RegExp));
+      if (scopes === undefined) return await this.#dropMatching(criteria.pattern as RegExp);
       let count = 0;
       for (const scope of scopes) count += await this.#entries.dropScope(scope);
-      return Math.max(here, count);
+      return count;
     } catch {
       this.#miss(scopes);
-      return here;
+      return 0;
     }
   }
 
