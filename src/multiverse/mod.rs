@@ -79,7 +79,14 @@ impl NativeMultiverse {
         let engine = Engine::start(clusters, settings, Box::new(move || flushed.flush()))
             .map_err(|error| failed(&error))?;
         let (definitions, streams) = (Mutex::default(), Mutex::default());
-        Ok(Self { engine: Arc::new(engine), outbox, definitions, written: Arc::default(), remote: Arc::default(), streams })
+        Ok(Self {
+            engine: Arc::new(engine),
+            outbox,
+            definitions,
+            written: Arc::default(),
+            remote: Arc::default(),
+            streams,
+        })
     }
 
     /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns. Gives

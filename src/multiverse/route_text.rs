@@ -127,7 +127,10 @@ mod tests {
         assert!(read_call("{}").unwrap().cache.is_none());
         let call = read_call(r#"{"cache":{"wanted":true,"ttl":5,"tags":["a"]}}"#).unwrap();
         let cache = call.cache.unwrap();
-        assert_eq!((cache.wanted, cache.ttl, cache.told), (Some(true), Some(Duration::from_millis(5)), false));
+        assert_eq!(
+            (cache.wanted, cache.ttl, cache.told),
+            (Some(true), Some(Duration::from_millis(5)), false)
+        );
         assert_eq!(&*cache.tags, [Arc::from("a")]);
     }
 }

@@ -24,7 +24,10 @@ pub use config::{
     Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
     ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
 };
-pub use engine::{CountReply, DoneReply, Engine, EvictionListener, EngineSettings, HealthReply, LogListener, Release, Session, SessionReply, TurnEnd};
+pub use engine::{
+    CountReply, DoneReply, Engine, EngineSettings, EvictionListener, HealthReply, LogListener, Release,
+    Session, SessionReply, TurnEnd,
+};
 pub use error::{Error, ErrorKind};
 pub use health::ServerHealth;
 pub use metrics::{ClusterMetrics, Metrics, ServerMetrics};

@@ -26,6 +26,9 @@ export interface CacheEntryMetadata {
   clusterId: string | undefined;
 }
 
+/** What is known of an entry, as pg-multiverse names it. */
+export type CacheEntry = CacheEntryMetadata;
+
 /** What a cache has done, and holds. */
 export interface CacheStats {
   hits: number;

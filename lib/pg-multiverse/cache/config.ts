@@ -56,6 +56,9 @@ export interface CacheFallbackConfig {
   syncOnReconnect?: boolean;
 }
 
+/** The configuration of a cache, as pg-multiverse names it. */
+export type CacheProviderConfig = CacheConfig;
+
 /** The configuration of a cache. */
 export interface CacheConfig {
   /** The most entries, 1000 by default. */

@@ -55,7 +55,9 @@ pub(crate) fn write(key: &CacheKey, result: &StoredResult) -> Vec<u8> {
         bytes.extend_from_slice(part);
     }
     match &result.rows {
-        StoredRows::Plain(batches) => batches.iter().for_each(|batch| bytes.extend_from_slice(batch.frames())),
+        StoredRows::Plain(batches) => {
+            batches.iter().for_each(|batch| bytes.extend_from_slice(batch.frames()))
+        }
         StoredRows::Compressed(rows) => bytes.extend_from_slice(rows),
     }
     bytes

@@ -1,8 +1,8 @@
 //! Results that are being fetched, and who waits for them.
 
 use super::key::CacheKey;
-use super::scope::Scope;
 use super::results::Wish;
+use super::scope::Scope;
 
 /// The requests that wait for a result which another one fetches, by their keys.
 pub(crate) type Waiters = Vec<usize>;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
+use super::Recording;
 use super::flight::{Flight, Waiters};
 use super::key::{self, CacheKey};
 use super::options::CacheFigures;
@@ -13,7 +14,6 @@ use super::scope::{Invalidation, Scope};
 use super::settings::CacheSettings;
 use super::store::{Eviction, Lookup, Store, StoreLimits};
 use super::stored::StoredResult;
-use super::Recording;
 use crate::request::BindParameters;
 
 /// How a result is to be kept.
@@ -303,7 +303,8 @@ impl ResultCache {
 
     pub(crate) fn figures(&self) -> CacheFigures {
         let store = self.store.figures();
-        let sum = |size: fn(&StoredResult) -> usize| self.store.values().map(|value| size(value) as u64).sum();
+        let sum =
+            |size: fn(&StoredResult) -> usize| self.store.values().map(|value| size(value) as u64).sum();
         CacheFigures {
             hits: self.hits,
             misses: self.misses,

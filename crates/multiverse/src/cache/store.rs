@@ -254,7 +254,8 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
     /// Whether nothing is left, in the indexes neither.
     #[cfg(test)]
     pub(super) fn is_empty_throughout(&self) -> bool {
-        let indexes = [self.by_key.len(), self.by_scope.len(), self.order.len(), self.by_end.len(), self.bytes];
+        let indexes =
+            [self.by_key.len(), self.by_scope.len(), self.order.len(), self.by_end.len(), self.bytes];
         self.entries.is_empty() && indexes == [0; 5]
     }
 

@@ -13,8 +13,8 @@ use super::timers::{Routine, Timer};
 use crate::answer::{Answer, Completed, Flow};
 use crate::cache::log::Reading;
 use crate::cache::{
-    CacheKey, Found, Invalidation, Landed, RemoteAnswer, RemoteEntry, ResultCache, Scope, Wish,
-    exchange, scope_names,
+    CacheKey, Found, Invalidation, Landed, RemoteAnswer, RemoteEntry, ResultCache, Scope, Wish, exchange,
+    scope_names,
 };
 use crate::config::ConsistencyLevel;
 use crate::error::{Error, ErrorKind};
@@ -163,7 +163,8 @@ impl Core {
 
     fn begin_fill(&mut self, wish: Wish, reading: Option<Reading>) -> Box<Fill> {
         let is_shared = self.remote.is_some();
-        let mut scopes = reading.as_ref().map(|reading| scopes_of(&wish.cluster, reading)).unwrap_or_default();
+        let mut scopes =
+            reading.as_ref().map(|reading| scopes_of(&wish.cluster, reading)).unwrap_or_default();
         let tables = reading.as_ref().map(Reading::tables).unwrap_or_default();
         let (flight, longest) = self.cache.as_mut().map_or((0, 0), |cache| {
             // Other processes know it by its digest.
@@ -452,7 +453,9 @@ impl Core {
     }
 
     fn tell_of_evictions(&mut self) {
-        let (Some(cache), Some(listener)) = (&mut self.cache, &mut self.cache_upkeep.listener) else { return };
+        let (Some(cache), Some(listener)) = (&mut self.cache, &mut self.cache_upkeep.listener) else {
+            return;
+        };
         for eviction in cache.take_evictions() {
             listener(&eviction.key, eviction.reason);
             self.has_answered = true;

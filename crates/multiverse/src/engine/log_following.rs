@@ -76,7 +76,8 @@ impl Core {
     pub(super) fn follow_logs(&mut self) {
         let Some(publication) = self.publication() else { return };
         for cluster in 0..self.clusters.len() {
-            let Some(primary) = self.clusters.get(cluster).and_then(|it| it.pools.get(it.primary)).copied() else {
+            let Some(primary) = self.clusters.get(cluster).and_then(|it| it.pools.get(it.primary)).copied()
+            else {
                 continue;
             };
             let Some(pool) = self.pools.get(primary) else { continue };
@@ -170,16 +171,17 @@ impl Core {
     /// Asks each server of a cluster which changes it shows, unless it is being asked.
     fn ask_what_is_shown(&mut self, cluster: usize) {
         let Some(pools) = self.clusters.get(cluster).map(|cluster| cluster.pools.clone()) else { return };
-        for pool in pools {
+        for key in pools {
             let Some(log) = self.logs.by_cluster.get_mut(&cluster) else { return };
+            let Some(pool) = self.pools.get(key).map(|pool| pool.number) else { continue };
             let number = log.number;
-            if self.pools.contains(pool) && log.changes.ask(pool) {
-                self.ask(pool, SHOWN, Purpose::Shown { number, pool }, SHOWN_LIMIT);
+            if log.changes.ask(pool) {
+                self.ask(key, SHOWN, Purpose::Shown { number, pool }, SHOWN_LIMIT);
             }
         }
     }
 
-    pub(super) fn found_shown(&mut self, number: u64, pool: usize, result: OwnResult) {
+    pub(super) fn found_shown(&mut self, number: u64, pool: u64, result: OwnResult) {
         let Some((cluster, log)) = self.logs.numbered(number) else { return };
         let row = result.ok().and_then(|rows| rows.into_iter().next()).unwrap_or_default();
         let has_answered = !row.is_empty();
@@ -188,7 +190,7 @@ impl Core {
                 log.changes.standby_answered(pool, replayed.parse().ok())
             }
             // Another server that takes writes has another history.
-            [_, Some(snapshot)] if log.pool.0 == pool => log.changes.primary_answered(pool, Some(snapshot)),
+            [_, Some(snapshot)] if log.pool.1 == pool => log.changes.primary_answered(pool, Some(snapshot)),
             _ => log.changes.primary_answered(pool, None),
         };
         if is_behind {
@@ -204,7 +206,12 @@ impl Core {
     }
 
     /// From what a request reads; `None` if the log does not tell of every change of it.
-    pub(super) fn reading(&mut self, cluster: ClusterIndex, request: &Request, verdict: &Verdict) -> Option<Reading> {
+    pub(super) fn reading(
+        &mut self,
+        cluster: ClusterIndex,
+        request: &Request,
+        verdict: &Verdict,
+    ) -> Option<Reading> {
         let sources = Arc::clone(self.logs.by_cluster.get(&cluster.0)?.sources.as_ref()?);
         let keys = self.row_keys(&request.sql);
         sources.reading(verdict, request.route.schema.as_deref(), &keys, &request.parameters)
@@ -227,11 +234,12 @@ impl Core {
     pub(super) fn mark_fill(&mut self, key: usize) {
         let Some(pending) = self.requests.get_mut(key) else { return };
         let Some(fill) = &mut pending.fill else { return };
+        let Some(pool) = self.pools.get(pending.pool) else { return };
         fill.pool = pending.pool;
         fill.is_shown = match self.cache.as_ref().and_then(|cache| cache.flight(fill.flight)) {
             Some(flight) => {
                 let log = self.logs.by_cluster.get(&pending.cluster);
-                log.is_none_or(|log| log.changes.are_shown(pending.pool, &flight.tables))
+                log.is_none_or(|log| log.changes.are_shown(pool.number, &flight.tables))
             }
             None => false,
         };

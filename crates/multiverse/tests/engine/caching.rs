@@ -22,14 +22,17 @@ fn invalidate(client: &Client, what: Invalidation) -> usize {
 
 /// The times a function was run that counts in a sequence, as far as committed.
 fn make_counter(name: &str) {
-    cluster().ask(&format!("DROP TABLE IF EXISTS {name}; CREATE TABLE {name} (n int); INSERT INTO {name} VALUES (1)"));
+    cluster().ask(&format!(
+        "DROP TABLE IF EXISTS {name}; CREATE TABLE {name} (n int); INSERT INTO {name} VALUES (1)"
+    ));
 }
 
 #[test]
 fn a_hit_is_the_result_of_the_query_until_it_is_invalidated() {
     make_counter("cached_basics");
     let client = caching(CacheSettings::default());
-    let read = || Call::new("SELECT n, n::text AS t, NULL AS nothing FROM cached_basics WHERE n > $1").with(&["0"]);
+    let read =
+        || Call::new("SELECT n, n::text AS t, NULL AS nothing FROM cached_basics WHERE n > $1").with(&["0"]);
     let first = client.run(read().cached(&["basics"])).unwrap();
     client.query("UPDATE cached_basics SET n = 2").unwrap();
     let hit = client.run(read().cached(&["basics"])).unwrap();
@@ -51,7 +54,8 @@ fn a_hit_is_the_result_of_the_query_until_it_is_invalidated() {
 fn a_hit_needs_no_server() {
     let server = Cluster::start(crate::SETTINGS, crate::HBA, |_| {});
     let settings = EngineSettings { cache: Some(CacheSettings::default()), ..EngineSettings::default() };
-    let client = Client::start(one_cluster(server.port(), "postgres", |pool| pool.max = 2), settings).warm_up();
+    let client =
+        Client::start(one_cluster(server.port(), "postgres", |pool| pool.max = 2), settings).warm_up();
     let read = || Call::new("SELECT generate_series(1, 3)").cached(&[]);
     let first = client.run(read()).unwrap();
     drop(server);
@@ -67,9 +71,14 @@ fn a_hit_needs_no_server() {
 fn misses_of_one_key_at_one_time_run_one_query() {
     let client = caching(CacheSettings::default());
     // Each run of it has a number of its own.
-    let read = || Call::new("SELECT pg_current_xact_id_if_assigned()::text, pg_backend_pid()::text, max(n)::text FROM generate_series(1, 300000) n").cached(&[]);
-    let outcomes: Vec<_> =
-        client.submit_all((0..20).map(|_| read())).into_iter().map(|submitted| submitted.wait().unwrap()).collect();
+    let read = || {
+        Call::new("SELECT pg_current_xact_id_if_assigned()::text, pg_backend_pid()::text, max(n)::text FROM generate_series(1, 300000) n").cached(&[])
+    };
+    let outcomes: Vec<_> = client
+        .submit_all((0..20).map(|_| read()))
+        .into_iter()
+        .map(|submitted| submitted.wait().unwrap())
+        .collect();
     for outcome in &outcomes {
         assert_eq!(outcome.results, outcomes[0].results);
     }
@@ -83,9 +92,13 @@ fn misses_of_one_key_at_one_time_run_one_query() {
 #[test]
 fn when_whoever_fetches_gives_up_another_that_waits_fetches() {
     let client = caching(CacheSettings::default());
-    let read = || Call::new("SELECT 'slept', pg_sleep_for('0')::text, max(n) FROM generate_series(1, 3000000) n").cached(&[]);
+    let read = || {
+        Call::new("SELECT 'slept', pg_sleep_for('0')::text, max(n) FROM generate_series(1, 3000000) n")
+            .cached(&[])
+    };
     let plain = || Call::new("SELECT 'counted', max(n)::text FROM generate_series(1, 3000000) n").cached(&[]);
-    let mut submitted = client.submit_all([plain().within(Duration::from_millis(1)), plain(), plain()]).into_iter();
+    let mut submitted =
+        client.submit_all([plain().within(Duration::from_millis(1)), plain(), plain()]).into_iter();
     let first = submitted.next().unwrap().wait();
     assert!(first.is_err_and(|error| error.kind() == ErrorKind::Timeout));
     for waiting in submitted {
@@ -132,7 +145,8 @@ fn writes_several_statements_sessions_and_what_varies_are_not_cached() {
 fn large_results_are_compressed_and_come_back_whole() {
     let settings = CacheSettings { compress_above: Some(1024), ..CacheSettings::default() };
     let client = caching(settings);
-    let read = || Call::new("SELECT n, 'the same text ' || n % 3 FROM generate_series(1, 20000) n").cached(&[]);
+    let read =
+        || Call::new("SELECT n, 'the same text ' || n % 3 FROM generate_series(1, 20000) n").cached(&[]);
     let first = client.run(read()).unwrap();
     let hit = client.run(read()).unwrap();
     assert_eq!(hit.results, first.results);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use multiverse::route::RouteOptions;
 use multiverse::{
-    Answer, BindParameters, CacheOptions, ClusterConfig, Clusters, Completed, Engine, EngineSettings, Error, Flow, Metrics,
-    PoolConfig, Release, Request, RequestId, Retry, Session, SessionId,
+    Answer, BindParameters, CacheOptions, ClusterConfig, Clusters, Completed, Engine, EngineSettings, Error,
+    Flow, Metrics, PoolConfig, Release, Request, RequestId, Retry, Session, SessionId,
 };
 use serde_json::json;
 use wire::{Column, Format, RowBatch};

@@ -12,11 +12,14 @@ use crate::support::Cluster;
 use crate::{HBA, SETTINGS};
 
 const REPLICATION: &str = "local replication all trust\nhost replication all 127.0.0.1/32 trust\n";
-const LOGICAL: &str = "wal_level = logical\nmax_wal_senders = 20\nmax_replication_slots = 20\nwal_keep_size = 256MB";
+const LOGICAL: &str =
+    "wal_level = logical\nmax_wal_senders = 20\nmax_replication_slots = 20\nwal_keep_size = 256MB";
 
 fn primary() -> &'static Cluster {
     static PRIMARY: OnceLock<Cluster> = OnceLock::new();
-    PRIMARY.get_or_init(|| Cluster::start(&format!("{SETTINGS}\n{LOGICAL}"), &format!("{HBA}{REPLICATION}"), |_| {}))
+    PRIMARY.get_or_init(|| {
+        Cluster::start(&format!("{SETTINGS}\n{LOGICAL}"), &format!("{HBA}{REPLICATION}"), |_| {})
+    })
 }
 
 /// One test at a time: definitions that another one changes would empty the cache.
@@ -27,8 +30,11 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn settings() -> EngineSettings {
     // Nothing ends by its time, so that only the log tells.
-    let cache =
-        CacheSettings { publication: Some("cache_test".into()), ttl: Duration::ZERO, ..CacheSettings::default() };
+    let cache = CacheSettings {
+        publication: Some("cache_test".into()),
+        ttl: Duration::ZERO,
+        ..CacheSettings::default()
+    };
     EngineSettings { cache: Some(cache), ..EngineSettings::default() }
 }
 
@@ -160,7 +166,10 @@ fn no_read_is_older_than_the_stream_and_none_stays_old() {
     cluster.replicas = vec![replica];
     cluster.read_preference = ReadPreference::Any;
     let client = following(clusters);
-    let writer = Client::start(one_cluster(primary().port(), "postgres", |pool| pool.max = 1), EngineSettings::default());
+    let writer = Client::start(
+        one_cluster(primary().port(), "postgres", |pool| pool.max = 1),
+        EngineSettings::default(),
+    );
     let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let route = RouteOptions { read_preference: Some(ReadPreference::Any), ..RouteOptions::default() };
     let calls: Vec<Call> = (1..=10)
@@ -174,7 +183,8 @@ fn no_read_is_older_than_the_stream_and_none_stays_old() {
             while Instant::now() < end {
                 let n = written.load(Ordering::Relaxed) + 1;
                 let id = (n % 10 + 1).to_string();
-                let update = Call::new("UPDATE hammered SET n = $1 WHERE id = $2").with(&[&n.to_string(), &id]);
+                let update =
+                    Call::new("UPDATE hammered SET n = $1 WHERE id = $2").with(&[&n.to_string(), &id]);
                 writer.run(update).unwrap();
                 written.store(n, Ordering::Relaxed);
             }

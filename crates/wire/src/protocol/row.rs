@@ -98,8 +98,11 @@ impl RowBatch {
     /// The same rows, holding on to no more memory than they need. For rows that are kept.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let buffer =
-            if self.buffer.len() < COPY_BELOW { self.buffer.clone() } else { Bytes::copy_from_slice(&self.buffer) };
+        let buffer = if self.buffer.len() < COPY_BELOW {
+            self.buffer.clone()
+        } else {
+            Bytes::copy_from_slice(&self.buffer)
+        };
         Self { buffer, ..self.clone() }
     }
 

@@ -151,7 +151,7 @@ export class RedisLink extends EventEmitter<RedisLinkEvents> {
     }
     for (const [name, master] of wanted) {
       if (this.#trackers.has(name)) continue;
-      const tracker = new Tracker(master.duplicate({ protocol: 2, retryStrategy: pauseBefore }), this.prefix, (keys) => this.emit('changed', keys));
+      const tracker = new Tracker(master.duplicate({ protocol: 2, lazyConnect: false, retryStrategy: pauseBefore }), this.prefix, (keys) => this.emit('changed', keys));
       this.#trackers.set(name, tracker);
     }
     await Promise.all([...this.#trackers.values()].map((tracker) => tracker.started));

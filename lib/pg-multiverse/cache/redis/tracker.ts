@@ -46,9 +46,9 @@ export class Tracker {
       this.#connection.disconnect(true);
       return;
     }
+    this.#isTracking = true;
     // What changed before is not known.
     this.#changed(null);
-    this.#isTracking = true;
     clearInterval(this.#pulse);
     this.#pulse = setInterval(() => void this.#feelPulse(), PULSE).unref();
   }

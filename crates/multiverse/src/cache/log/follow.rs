@@ -96,7 +96,8 @@ pub(crate) fn follow(
             if !tell(LogNews::Lost(reason.into())) {
                 return;
             }
-            pause = if began.elapsed() > LONGEST_PAUSE { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            pause =
+                if began.elapsed() > LONGEST_PAUSE { SHORTEST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
             sleep(pause).await;
         }
     });
@@ -121,7 +122,10 @@ async fn follow_once(
         temporary: true,
         snapshot: SnapshotAction::Nothing,
     };
-    replication.create_replication_slot(&slot).await.map_err(|error| format!("the cache needs a replication slot: {error}"))?;
+    replication
+        .create_replication_slot(&slot)
+        .await
+        .map_err(|error| format!("the cache needs a replication slot: {error}"))?;
     let start = StartReplication::new(&slot.name, [publication]);
     let stream = replication.start_replication(&start).await.map_err(|error| error.to_string())?;
     let definitions = read_definitions(&mut watch).await?;
@@ -130,9 +134,17 @@ async fn follow_once(
     if !tell(LogNews::Defined(Arc::clone(&sources), position)) {
         return Ok(());
     }
-    Following { stream, decoder: Decoder::new(), watch, publication, definitions, sources, open: Commit::default() }
-        .run(tell, wanted)
-        .await
+    Following {
+        stream,
+        decoder: Decoder::new(),
+        watch,
+        publication,
+        definitions,
+        sources,
+        open: Commit::default(),
+    }
+    .run(tell, wanted)
+    .await
 }
 
 struct Following<'a> {
@@ -201,7 +213,11 @@ impl Following<'_> {
     }
 
     /// Looks whether definitions have changed. The server's answer is a sign of life too.
-    async fn look(&mut self, tell: &(dyn Fn(LogNews) -> bool + Send + Sync), must_tell: bool) -> Result<bool, String> {
+    async fn look(
+        &mut self,
+        tell: &(dyn Fn(LogNews) -> bool + Send + Sync),
+        must_tell: bool,
+    ) -> Result<bool, String> {
         let definitions = read_definitions(&mut self.watch).await?;
         if definitions == self.definitions && !must_tell {
             return Ok(true);
@@ -220,9 +236,14 @@ impl Following<'_> {
     }
 }
 
-async fn ask(connection: &mut Connection, sql: &str, values: &[Param<'_>]) -> Result<Vec<Vec<Option<String>>>, String> {
+async fn ask(
+    connection: &mut Connection,
+    sql: &str,
+    values: &[Param<'_>],
+) -> Result<Vec<Vec<Option<String>>>, String> {
     let answer = timeout(ANSWER_LIMIT, connection.query(sql, values)).await;
-    let result = answer.map_err(|_| "the server does not answer".to_owned())?.map_err(|error| error.to_string())?;
+    let result =
+        answer.map_err(|_| "the server does not answer".to_owned())?.map_err(|error| error.to_string())?;
     let text = |cell: Option<&[u8]>| cell.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     Ok(result.rows.iter().map(|row| row.iter().map(text).collect()).collect())
 }

@@ -12,4 +12,4 @@ mod visibility;
 pub(crate) use follow::{Follower, LogNews, follow};
 pub(crate) use sources::{Reading, Sources};
 pub(crate) use touched::{Commit, Touch};
-pub(crate) use visibility::{Changes, Probe};
+pub(crate) use visibility::Changes;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{AExpr, AExprKind, BoolExprType, Node, ParseResult, SelectStmt, SetOperation, a_const};
+use pg_query::protobuf::{
+    AExpr, AExprKind, BoolExprType, Node, ParseResult, SelectStmt, SetOperation, a_const,
+};
 
 use crate::request::BindParameters;
 use crate::route::with_syntax_tree;
@@ -42,8 +44,11 @@ impl KeyType {
             Self::Integer => Some(value.trim().parse::<i64>().ok()?.to_string().into_bytes().into()),
             Self::Text => Some(value.as_bytes().into()),
             Self::Uuid => {
-                let digits: String =
-                    value.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect::<String>().to_lowercase();
+                let digits: String = value
+                    .chars()
+                    .filter(|c| !matches!(c, '-' | '{' | '}'))
+                    .collect::<String>()
+                    .to_lowercase();
                 let is_whole = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
                 is_whole.then(|| digits.into_bytes().into())
             }
@@ -105,7 +110,9 @@ pub(crate) fn find(sql: &str) -> Vec<RowKey> {
 /// of the whole table.
 fn has_subquery(sql: &str) -> bool {
     let words = sql.split(|character: char| !character.is_alphanumeric() && character != '_');
-    let is_query = |word: &&str| ["select", "table", "values", "with"].iter().any(|query| word.eq_ignore_ascii_case(query));
+    let is_query = |word: &&str| {
+        ["select", "table", "values", "with"].iter().any(|query| word.eq_ignore_ascii_case(query))
+    };
     words.filter(is_query).count() != 1
 }
 

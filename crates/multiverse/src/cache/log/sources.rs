@@ -150,7 +150,8 @@ impl Sources {
     fn find(&self, name: &ObjectName, schema: Option<&str>) -> Vec<u32> {
         let Some(all) = self.by_name.get(&name.name) else { return Vec::new() };
         let of = |wanted: &str| -> Vec<u32> {
-            let is_wanted = |id: &&u32| self.relations.get(id).is_some_and(|relation| *relation.schema == *wanted);
+            let is_wanted =
+                |id: &&u32| self.relations.get(id).is_some_and(|relation| *relation.schema == *wanted);
             all.iter().filter(is_wanted).copied().collect()
         };
         if let Some(schema) = &name.schema {

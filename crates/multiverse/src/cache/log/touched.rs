@@ -42,7 +42,9 @@ impl Commit {
                 None => self.touch(&update.relation, &[&update.new], sources),
             },
             Message::Delete(delete) => match &delete.old {
-                OldTuple::Key(tuple) | OldTuple::Full(tuple) => self.touch(&delete.relation, &[tuple], sources),
+                OldTuple::Key(tuple) | OldTuple::Full(tuple) => {
+                    self.touch(&delete.relation, &[tuple], sources)
+                }
             },
             Message::Truncate(truncate) => {
                 truncate.relations.iter().for_each(|relation| self.touch_all(relation.oid));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 /// What was asked of a server, when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Probe {
+struct Probe {
     /// The change that was the last when the server was asked.
     last: u64,
 }
@@ -32,9 +32,9 @@ pub(crate) struct Changes {
     by_table: HashMap<u32, u64>,
     /// The number of the last change of everything.
     everything: u64,
-    /// By pool, the last change up to which it shows all.
-    shown: HashMap<usize, u64>,
-    asked: HashMap<usize, Probe>,
+    /// By the number of a pool, the last change up to which it shows all.
+    shown: HashMap<u64, u64>,
+    asked: HashMap<u64, Probe>,
 }
 
 impl Changes {
@@ -57,14 +57,14 @@ impl Changes {
     }
 
     /// Whether a query that a server is asked now sees every change of these tables that was told.
-    pub(crate) fn are_shown(&self, pool: usize, tables: &[u32]) -> bool {
+    pub(crate) fn are_shown(&self, pool: u64, tables: &[u32]) -> bool {
         let shown = self.shown.get(&pool).copied().unwrap_or(0);
         self.everything <= shown
             && tables.iter().all(|table| self.by_table.get(table).is_none_or(|number| *number <= shown))
     }
 
     /// Whether a server is to be asked what it shows.
-    pub(crate) fn ask(&mut self, pool: usize) -> bool {
+    pub(crate) fn ask(&mut self, pool: u64) -> bool {
         let is_behind = self.shown.get(&pool).copied().unwrap_or(0) < self.last;
         if !is_behind || self.asked.contains_key(&pool) {
             return false;
@@ -74,17 +74,17 @@ impl Changes {
     }
 
     /// The primary has answered with its snapshot, `xmin:xmax:xip,xip`. Returns whether it is to be asked again.
-    pub(crate) fn primary_answered(&mut self, pool: usize, snapshot: Option<&str>) -> bool {
+    pub(crate) fn primary_answered(&mut self, pool: u64, snapshot: Option<&str>) -> bool {
         let snapshot = snapshot.and_then(Snapshot::read);
         self.answered(pool, |told| snapshot.as_ref().is_some_and(|snapshot| snapshot.shows(told.xid)))
     }
 
     /// A standby has answered with the position up to which it has replayed. Returns whether it is to be asked again.
-    pub(crate) fn standby_answered(&mut self, pool: usize, replayed: Option<u64>) -> bool {
+    pub(crate) fn standby_answered(&mut self, pool: u64, replayed: Option<u64>) -> bool {
         self.answered(pool, |told| replayed.is_some_and(|replayed| told.end <= replayed))
     }
 
-    fn answered(&mut self, pool: usize, is_shown: impl Fn(&Told) -> bool) -> bool {
+    fn answered(&mut self, pool: u64, is_shown: impl Fn(&Told) -> bool) -> bool {
         let Some(probe) = self.asked.remove(&pool) else { return false };
         let before = self.shown.get(&pool).copied().unwrap_or(0);
         let asked_for = self.told.iter().filter(|told| told.number > before && told.number <= probe.last);

@@ -116,7 +116,8 @@ impl Router {
     pub fn may_cache(&mut self, cluster: ClusterIndex, sql: &Arc<str>) -> bool {
         let known = self.texts.get(sql, classify);
         let verdict = &known.verdict;
-        if verdict.kind != StatementKind::Select || !verdict.is_single_statement() || verdict.changes_session {
+        if verdict.kind != StatementKind::Select || !verdict.is_single_statement() || verdict.changes_session
+        {
             return false;
         }
         let Some(routed) = self.clusters.get(cluster.0) else { return false };
