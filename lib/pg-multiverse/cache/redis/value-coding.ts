@@ -59,14 +59,14 @@ async function deserialize(bytes: Buffer, serialization: (typeof SERIALIZATIONS)
 /** As JSON, bytes would be a list of numbers. A buffer has become an object before it gets here. */
 function markBytes(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('type' in value) || !('data' in value)) return value;
-  const { type, data } = value as { type: unknown; data: unknown };
+  const { type, data } = value;
   if (type !== 'Buffer' || !Array.isArray(data)) return value;
   return { type: 'Buffer', data: Buffer.from(data as number[]).toString('base64') };
 }
 
 function readBytes(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('type' in value) || !('data' in value)) return value;
-  const { type, data } = value as { type: unknown; data: unknown };
+  const { type, data } = value;
   return type === 'Buffer' && typeof data === 'string' ? Buffer.from(data, 'base64') : value;
 }
 
