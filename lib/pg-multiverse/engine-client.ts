@@ -141,6 +141,11 @@ export class EngineClient implements EndListener {
   #isFlushPlanned = false;
   #ownParserBits = 0;
   #closing: Promise<void> | undefined = undefined;
+  /** When the first result of this turn of the event loop was taken at once. */
+  #turnStart: number | undefined = undefined;
+  readonly #endTurn = () => {
+    this.#turnStart = undefined;
+  };
   #isDraining = false;
   /** Results came while others were being settled. */
   #mustDrainAgain = false;
@@ -222,9 +227,26 @@ export class EngineClient implements EndListener {
     } finally {
       this.#writer.clear();
     }
-    // From the cache. A listener may have asked while it was told of a query.
-    if (hasResults && this.#isDraining) this.#mustDrainAgain = true;
-    else if (hasResults) this.#drain();
+    if (hasResults) this.#takeAtOnce();
+  }
+
+  /**
+   * Takes what came from the cache without a turn of the event loop. Whoever asks again and again would never let the loop
+   * go on, so that after a while it gets its turn.
+   */
+  #takeAtOnce(): void {
+    if (this.#isDraining) {
+      // A listener asked while it was told of a query.
+      this.#mustDrainAgain = true;
+      return;
+    }
+    const now = performance.now();
+    if (this.#turnStart === undefined) {
+      this.#turnStart = now;
+      setImmediate(this.#endTurn);
+    }
+    if (now - this.#turnStart < TURN) this.#drain();
+    else setImmediate(this.#drainLater);
   }
 
   /** The types that the application parses must come as text from now on. */

@@ -35,14 +35,6 @@ pub(crate) struct CacheUpkeep {
     listener: Option<EvictionListener>,
 }
 
-/// What became of a request that was looked up.
-pub(super) enum LookUp {
-    /// It is answered, or waits for what another one fetches.
-    Done,
-    /// It is to run. With a fill, what it is answered is cached.
-    Fetch { request: Request, fill: Option<Box<Fill>> },
-}
-
 impl Core {
     /// Answers those requests that the cache can answer, and gives the others back.
     pub(super) fn answer_from_cache(&mut self, requests: Vec<Request>) -> Vec<Request> {
@@ -77,12 +69,15 @@ impl Core {
         }
     }
 
-    /// Looks for the result of a request, if it is one to be cached.
-    pub(super) fn look_up(&mut self, request: Request, decision: &Decision) -> LookUp {
-        let Some(wish) = self.wish(&request, decision) else {
-            return LookUp::Fetch { request, fill: None };
-        };
-        let Some(cache) = &mut self.cache else { return LookUp::Fetch { request, fill: None } };
+    /// Looks for the result of a request, if it is one to be cached. Gives it back if it is to run; with a fill, what it is
+    /// answered is cached.
+    pub(super) fn look_up(
+        &mut self,
+        request: Request,
+        decision: &Decision,
+    ) -> Option<(Request, Option<Box<Fill>>)> {
+        let Some(wish) = self.wish(&request, decision) else { return Some((request, None)) };
+        let Some(cache) = &mut self.cache else { return Some((request, None)) };
         let found = cache.find(self.now);
         let key = told_key(&request, cache);
         match found {
@@ -94,26 +89,26 @@ impl Core {
                 if let Some(refresh) = refresh {
                     self.fetch_anew(refresh, decision, wish);
                 }
-                LookUp::Done
+                None
             }
             Found::Awaited { flight } => {
                 self.await_flight(request, key, decision, flight);
-                LookUp::Done
+                None
             }
             Found::Nothing => {
                 let reading = self.reading_of(&request, decision);
-                let Ok(reading) = reading else { return LookUp::Fetch { request, fill: None } };
+                let Ok(reading) = reading else { return Some((request, None)) };
                 let fill = self.begin_fill(wish, reading);
                 if self.ask_remote(fill.flight) {
                     self.await_flight(request, key, decision, fill.flight);
-                    return LookUp::Done;
+                    return None;
                 }
                 let mut request = request;
                 self.count_miss(decision.cluster.0);
                 if let Some(key) = &key {
                     request.answer.looked_up(false, key);
                 }
-                LookUp::Fetch { request, fill: Some(fill) }
+                Some((request, Some(fill)))
             }
         }
     }
@@ -437,8 +432,8 @@ impl Core {
         }
         self.tell_of_evictions();
         let Some(end) = self.cache.as_ref().and_then(ResultCache::next_end) else { return };
-        if self.cache_upkeep.due.is_none() {
-            let due = end.max(self.now + DROPPING_PAUSE);
+        let due = end.max(self.now + DROPPING_PAUSE);
+        if self.cache_upkeep.due.is_none_or(|planned| due < planned) {
             self.cache_upkeep.due = Some(due);
             self.timers.add(due, Timer::Routine(Routine::CacheEntries));
         }
@@ -446,6 +441,10 @@ impl Core {
 
     /// Drops the entries whose time is over.
     pub(super) fn drop_old_entries(&mut self) {
+        // A timer that was set before an earlier one was needed.
+        if self.cache_upkeep.due.is_some_and(|due| due > self.now) {
+            return;
+        }
         self.cache_upkeep.due = None;
         if let Some(cache) = &mut self.cache {
             cache.expire(self.now);

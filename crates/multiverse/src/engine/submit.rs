@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::caching::LookUp;
 use super::core::Core;
 use super::pending::{Pending, Place};
 use super::timers::Timer;
@@ -32,10 +31,7 @@ impl Core {
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
             return self.refuse(request.answer, Error::Route(RouteError::NoActiveCluster));
         };
-        let (request, fill) = match self.look_up(request, &decision) {
-            LookUp::Done => return,
-            LookUp::Fetch { request, fill } => (request, fill),
-        };
+        let Some((request, fill)) = self.look_up(request, &decision) else { return };
         let wants_session = self.wants_session(&request.route, decision.cluster.0);
         let wants_position = wants_session && !decision.verdict.is_read() && !decision.on_replica;
         if wants_session && request.route.written.is_some() {
