@@ -18,7 +18,7 @@ class FakeEngine {
   }
 
   figures(): ClusterFigures[] {
-    return this.clusters.map((id) => ({ id, reads: 0, writes: 0, errors: 0, totalDuration: 0, servers: [] }));
+    return this.clusters.map((id) => ({ id, reads: 0, writes: 0, errors: 0, cacheHits: 0, cacheMisses: 0, followsLog: false, totalDuration: 0, servers: [] }));
   }
 }
 

@@ -91,6 +91,52 @@ describe('values in Redis', () => {
   });
 });
 
+describe('other forms of Redis', () => {
+  it('a cluster holds values and results on all of its masters', async () => {
+    const nodes = await Promise.all([0, 1].map(() => startRedis({ settings: ['cluster-enabled yes', 'cluster-node-timeout 5000'] })));
+    try {
+      const [one, two] = /** @type {[typeof redis, typeof redis]} */ (nodes);
+      await one.command('CLUSTER ADDSLOTSRANGE 0 8191');
+      await two.command('CLUSTER ADDSLOTSRANGE 8192 16383');
+      await one.command(`CLUSTER MEET 127.0.0.1 ${two.port}`);
+      for (const node of nodes) await eventually(async () => (await node.command('CLUSTER INFO')).includes('cluster_state:ok') && (await node.command('CLUSTER INFO')).includes('cluster_known_nodes:2'));
+      const cluster = nodes.map(({ port }) => ({ host: '127.0.0.1', port }));
+      const cache = new RedisCache({ redis: { cluster } });
+      cache.on('error', () => undefined);
+      opened.push(cache);
+      await eventually(() => cache.isHealthy());
+      for (let at = 0; at < 50; at += 1) await cache.set(`k${at}`, at, { tags: ['all'] });
+      for (const node of nodes) expect(await node.command('DBSIZE')).not.toBe(':0');
+      expect((await cache.getStats()).itemCount).toBe(50);
+      expect(await cache.get('k49')).toBe(49);
+      expect(await cache.invalidateByTags(['all'])).toBe(50);
+      const [first, second] = [await openDatabase({ redis: { cluster } }), await openDatabase({ redis: { cluster } })];
+      await first.query('DROP TABLE IF EXISTS spread; CREATE TABLE spread (n int); INSERT INTO spread VALUES (1)');
+      const ask = async (/** @type {PgMultiverse} */ db, /** @type {number} */ at) => (await db.query('SELECT n + $1::int AS n FROM spread', [at], { cache: true, tags: ['spread'] })).rows[0].n;
+      for (let at = 0; at < 10; at += 1) expect([await ask(first, at), await ask(second, at)]).toEqual([at + 1, at + 1]);
+      await first.query('UPDATE spread SET n = 2');
+      await first.invalidateCache({ tags: ['spread'] });
+      for (let at = 0; at < 10; at += 1) await eventually(async () => (await ask(second, at)) === at + 2);
+    } finally {
+      await Promise.all(nodes.map((node) => node.remove()));
+    }
+  });
+
+  it('sentinels tell where the master is', async () => {
+    const sentinel = await startRedis({ isSentinel: true, settings: [`sentinel monitor main 127.0.0.1 ${redis.port} 1`, 'sentinel auth-pass main "p\\"w"'] });
+    try {
+      const cache = new RedisCache({ redis: { sentinels: [{ host: '127.0.0.1', port: sentinel.port }], sentinelName: 'main', password: 'p"w', keyPrefix: 's:' } });
+      cache.on('error', () => undefined);
+      opened.push(cache);
+      await eventually(() => cache.isHealthy());
+      await cache.set('a', 1);
+      expect(await redis.command('EXISTS s:e:a')).toBe(':1');
+    } finally {
+      await sentinel.remove();
+    }
+  });
+});
+
 describe('a fallback', () => {
   it('takes over while Redis is gone, and brings to it what was changed meanwhile', async () => {
     const own = await startRedis();
