@@ -134,6 +134,20 @@ describe('a cached result', () => {
     await without.close();
   });
 
+  it('lets the event loop have its turn, however often it is asked for', async () => {
+    const db = await open();
+    await db.query('SELECT 9 AS n', [], { cache: true });
+    let turns = 0;
+    const turn = () => {
+      turns += 1;
+      if (turns < 5) setTimeout(turn, 0);
+    };
+    setTimeout(turn, 0);
+    for (let asked = 0; asked < 1_000_000 && turns < 5; asked += 1) await db.query('SELECT 9 AS n', [], { cache: true });
+    expect(turns).toBe(5);
+    await db.close();
+  });
+
   it('lives as long as its call or the cache says', async () => {
     const db = await open({ cache: { ttl: 3_600_000 } });
     /** @type {unknown[]} */
