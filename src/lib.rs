@@ -9,6 +9,7 @@ pub mod dialect;
 mod error;
 mod foreign_dialect;
 pub mod js_text;
+pub mod lz4;
 pub mod multiverse;
 pub mod replication;
 mod rule_observer;

@@ -9,6 +9,8 @@ import { ServerOnPort } from './server-on-port.mjs';
 /**
  * @typedef {object} RedisOptions
  * @property {string} [password] none by default
+ * @property {string[]} [settings] further lines of the configuration
+ * @property {boolean} [isSentinel] whether it is a sentinel; `settings` then say what it watches
  */
 
 const STOP_GRACE_MS = 5_000;
@@ -19,16 +21,18 @@ const STOP_GRACE_MS = 5_000;
  * @returns {Promise<RedisNode>}
  * @throws {Error} when Redis is missing, or does not start: then with the last lines of its log
  */
-export async function startRedis({ password } = {}) {
+export async function startRedis({ password, settings = [], isSentinel = false } = {}) {
   const { redisServer } = await requireServer('redis');
   const folder = await createServerFolder(undefined);
   const configuration = path.join(folder.root, 'redis.conf');
-  const node = new RedisNode({ program: redisServer, folder, configuration, password });
+  const node = new RedisNode({ program: redisServer, folder, configuration, password, isSentinel });
   try {
     await createDataFolder(folder, undefined);
     // In a file, because a command line is visible to every user of the machine.
     const secret = password === undefined ? '' : `requirepass ${JSON.stringify(password)}\n`;
-    await writeFile(configuration, `bind 127.0.0.1\nsave ""\nappendonly no\ndir ${folder.data}\n${secret}`, { mode: 0o600 });
+    const own = isSentinel ? [] : ['save ""', 'appendonly no'];
+    const lines = ['bind 127.0.0.1', ...own, `dir ${folder.data}`, ...settings, secret];
+    await writeFile(configuration, lines.join('\n'), { mode: 0o600 });
     await node.start();
     return node;
   } catch (error) {
@@ -39,15 +43,15 @@ export async function startRedis({ password } = {}) {
 
 /** A Redis server. Its data are gone after a stop. */
 export class RedisNode extends ServerOnPort {
-  /** @param {{program: string, folder: import('./server-folder.mjs').ServerFolder, configuration: string, password?: string}} identity */
-  constructor({ program, folder, configuration, password }) {
+  /** @param {{program: string, folder: import('./server-folder.mjs').ServerFolder, configuration: string, password?: string, isSentinel?: boolean}} identity */
+  constructor({ program, folder, configuration, password, isSentinel }) {
     super({
       name: 'Redis',
       folder,
       account: undefined,
       endSignal: 'SIGKILL',
-      command: (port) => ({ program, args: [configuration, '--port', String(port)] }),
-      isReady: (port) => request(port, authenticated(password, 'PING')).then((reply) => reply.includes('PONG'), () => false),
+      command: (port) => ({ program, args: [configuration, ...(isSentinel === true ? ['--sentinel'] : []), '--port', String(port)] }),
+      isReady: (port) => (isSentinel === true ? answersPing(port) : request(port, authenticated(password, 'PING')).then((reply) => reply.includes('PONG'), () => false)),
     });
     /** The password, if there is one. */
     this.password = password;
@@ -106,5 +110,25 @@ function request(port, commands) {
       const body = reply.replace(/\+OK\r\n$/, '');
       resolve((commands.length > 1 ? body.replace(/^\+OK\r\n/, '') : body).trim());
     });
+  });
+}
+
+/**
+ * Whether a server answers. A sentinel does not end a connection by itself.
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
+function answersPing(port) {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1', timeout: 5_000 });
+    socket.setEncoding('utf8');
+    socket.on('connect', () => socket.write('PING\r\n'));
+    socket.on('data', (/** @type {unknown} */ text) => {
+      resolve(String(text).includes('PONG'));
+      socket.destroy();
+    });
+    socket.on('timeout', () => socket.destroy());
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
   });
 }

@@ -4,6 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { closedError, configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { checkReplica, withoutIds, withSchema } from './cluster-changes.js';
+import type { EvictionReason } from './cache/cache-provider.js';
+import { type CacheInvalidationCriteria, checkCriteria, nativeCriteria } from './cache/invalidation.js';
+import type { CacheConfig } from './cache/config.js';
+import { SharedResults } from './cache/redis/shared-results.js';
+import { type NativeCacheSettings, nativeCacheSettings } from './cache/settings.js';
 import type { ClusterConfig, ClusterManagerConfig, ClustersConfig, SchemaOptions } from './config-types.js';
 import { type ClusterFigures, EngineClient } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
@@ -30,8 +35,18 @@ export interface ClusterManagerEvents {
   failover: [{ clusterId: string; newPrimary: string; oldPrimary: string }];
   queryExecuted: [{ sql: string; params: readonly unknown[]; duration: number; clusterId: string }];
   queryError: [{ sql: string; params: readonly unknown[]; error: unknown; clusterId: string }];
+  cacheHit: [CacheLookupEvent];
+  cacheMiss: [CacheLookupEvent];
+  cacheEviction: [{ key: string; reason: EvictionReason }];
   error: [error: unknown];
   closed: [];
+}
+
+/** A query that was looked for in the cache. */
+export interface CacheLookupEvent {
+  key: string;
+  schema: string | undefined;
+  clusterId: string;
 }
 
 /** A cluster as it stands. */
@@ -48,9 +63,13 @@ interface Running {
   readonly engine: EngineClient;
   readonly runner: QueryRunner;
   readonly monitor: HealthMonitor;
+  /** Results that other processes share. */
+  readonly shared: SharedResults | undefined;
   clusters: ClustersConfig;
 }
 
+/** The events for which each query is watched. */
+const WATCHED = ['queryExecuted', 'queryError', 'cacheHit', 'cacheMiss'] as const;
 const SETTINGS = ['healthCheckInterval', 'retryAttempts', 'retryDelay', 'maxFailuresBeforeMarkDown', 'recoveryCheckInterval'] as const;
 const DEFAULTS = { healthCheckInterval: 30_000, retryAttempts: 3, retryDelay: 1000, maxFailuresBeforeMarkDown: 3, recoveryCheckInterval: 60_000 };
 
@@ -59,12 +78,36 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   /** How values of this manager's queries become JavaScript values. */
   readonly types: ValueParsers;
   readonly #settings: typeof DEFAULTS & { applicationName?: string };
+  readonly #cache: CacheConfig | undefined;
+  readonly #nativeCache: NativeCacheSettings | undefined;
   #running: Running | undefined = undefined;
 
-  constructor(config: ClusterManagerConfig = {}) {
+  /** @param cache keeps results of reads; without it nothing is cached */
+  constructor(config: ClusterManagerConfig = {}, cache?: CacheConfig) {
     super();
     this.types = new ValueParsers(config.types);
     this.#settings = readSettings(config);
+    this.#cache = cache;
+    this.#nativeCache = cache === undefined ? undefined : nativeCacheSettings(cache);
+    // Telling of evictions has a price, so that the engine does it only while somebody listens.
+    for (const change of ['newListener', 'removeListener'] as const) {
+      this.on(change as never, ((name: string) => {
+        if (name === 'cacheEviction') queueMicrotask(() => this.#watchEvictions());
+      }) as never);
+    }
+  }
+
+  #toldOfLog(clusterId: string, lost: string | undefined): void {
+    if (lost === undefined) return;
+    const message = `cluster ${clusterId}: the cache does not follow the log, and keeps nothing until it does: ${lost}`;
+    this.#tell('error', new ReplicaverseError(message, { kind: 'Capture', code: 'ERR_CAPTURE', retryable: true }));
+  }
+
+  #watchEvictions(): void {
+    const engine = this.#running?.engine;
+    if (engine === undefined || engine.isClosed) return;
+    const isWanted = this.listenerCount('cacheEviction') > 0;
+    engine.watchEvictions(isWanted ? (key, reason) => this.#tell('cacheEviction', { key, reason }) : undefined);
   }
 
   /**
@@ -74,8 +117,8 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
    */
   async initialize(clusters: ClustersConfig): Promise<void> {
     if (this.#running !== undefined) throw usageError('ClusterManager already initialized', 'ERR_ALREADY_INITIALIZED');
-    const engine = new EngineClient(withoutIds(clusters), this.#settings, this.types);
-    const runner = new QueryRunner(engine, this.#settings, (sql, params) => this.#watch(sql, params));
+    const engine = new EngineClient(withoutIds(clusters), { ...this.#settings, cache: this.#nativeCache }, this.types);
+    const runner = new QueryRunner(engine, this.#settings, (sql, params, schema) => this.#watch(sql, params, schema));
     const monitor = new HealthMonitor(engine, {
       down: (clusterId, reason, health) => this.#tell('clusterDown', { clusterId, reason, health }),
       recovered: (clusterId, downtime, health) => {
@@ -84,11 +127,15 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
       },
       failover: (clusterId, newPrimary, oldPrimary) => this.#tell('failover', { clusterId, newPrimary, oldPrimary }),
     });
-    this.#running = { engine, runner, monitor, clusters: { ...clusters } };
+    const shared = this.#cache?.provider === 'redis' ? new SharedResults(engine, this.#cache, (error) => this.#tell('error', error)) : undefined;
+    this.#running = { engine, runner, monitor, shared, clusters: { ...clusters } };
+    if (this.listenerCount('cacheEviction') > 0) this.#watchEvictions();
+    if (this.#cache?.invalidate === 'wal') engine.watchLogs((clusterId, lost) => this.#toldOfLog(clusterId, lost));
     try {
       await awaitPrimaries(engine, clusters);
     } catch (error) {
       this.#running = undefined;
+      shared?.close();
       await engine.close();
       throw error;
     }
@@ -151,7 +198,20 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   /** The figures of all clusters. */
   getMetrics(): SystemMetrics {
     const { engine, monitor } = this.#require();
-    return systemMetrics(engine.figures(), monitor.uptime);
+    return systemMetrics(engine.figures(), monitor.uptime, engine.cacheFigures());
+  }
+
+  /**
+   * Drops cached results, and gives their number. Of several criteria the first of `schema`, `tags`, `cluster` and `pattern`
+   * counts; with several tags, whatever has any of them is dropped.
+   */
+  async invalidateCache(criteria: CacheInvalidationCriteria): Promise<number> {
+    const { engine, shared } = this.#require();
+    checkCriteria(criteria);
+    // First where all processes look: what is read there until then is dropped here afterwards.
+    const elsewhere = (await shared?.invalidate(criteria)) ?? 0;
+    const wanted = nativeCriteria(criteria, () => engine.cacheKeys());
+    return wanted === undefined ? 0 : Math.max(elsewhere, await engine.invalidateCache(wanted));
   }
 
   /** The figures in the text format of Prometheus. */
@@ -208,6 +268,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     const running = this.#running;
     if (running === undefined) return;
     this.#running = undefined;
+    running.shared?.close();
     await running.engine.close();
     this.#tell('closed');
   }
@@ -227,14 +288,15 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   }
 
   /** Objects for events are made only when somebody listens. */
-  #watch(sql: string, params: readonly unknown[]): QueryWatch | undefined {
+  #watch(sql: string, params: readonly unknown[], schema: string | undefined): QueryWatch | undefined {
     const trace = beginTrace(sql, params.length, (clusterId) => this.#running?.clusters[clusterId]);
-    const isTold = this.listenerCount('queryExecuted') > 0 || this.listenerCount('queryError') > 0;
-    if (!isTold) return trace;
+    if (!WATCHED.some((event) => this.listenerCount(event) > 0)) return trace;
     return {
-      succeeded: (clusterId, milliseconds) => {
-        trace?.succeeded(clusterId, milliseconds);
-        this.#tell('queryExecuted', { sql, params, duration: Math.round(milliseconds), clusterId });
+      succeeded: (clusterId, milliseconds, lookup) => {
+        trace?.succeeded(clusterId, milliseconds, lookup);
+        if (lookup !== undefined) this.#tell(lookup.isHit ? 'cacheHit' : 'cacheMiss', { key: lookup.key, schema, clusterId });
+        // As in pg-multiverse, what comes from the cache was not executed.
+        if (lookup?.isHit !== true) this.#tell('queryExecuted', { sql, params, duration: Math.round(milliseconds), clusterId });
       },
       failed: (error) => {
         trace?.failed(error);

@@ -2,13 +2,15 @@
 import type { NativeMigrator, NativeMultiverse } from '../../native.js';
 import { closedError, configError } from '../errors.js';
 import { native } from '../native.js';
+import type { EvictionReason } from './cache/cache-provider.js';
+import { cachePart } from './cache/query-options.js';
 import { errorOfThrown } from './failures.js';
 import { holdProcess, letProcessGo } from './process-holding.js';
 import { type EndListener, ParcelReader } from './parcel-reading.js';
 import type { PendingQuery } from './pending-query.js';
 import { type RequestParts, RequestWriter } from './request-writer.js';
 import { SlotTable } from './slot-table.js';
-import type { RouteOptions } from './types.js';
+import type { CacheQueryOptions, RouteOptions } from './types.js';
 import type { ValueParsers } from './value-parsers.js';
 
 /** Milliseconds after which the event loop gets its turn, before more queries are settled; V8 collects garbage meanwhile. */
@@ -62,6 +64,12 @@ export interface ClusterFigures {
   readonly reads: number;
   readonly writes: number;
   readonly errors: number;
+  /** Queries answered from the cache. */
+  readonly cacheHits: number;
+  /** Queries that might have been, and ran. */
+  readonly cacheMisses: number;
+  /** Whether the cache follows the log of the primary at this moment. */
+  readonly followsLog: boolean;
   /** Milliseconds that all queries took together. */
   readonly totalDuration: number;
   readonly readLatency: LatencyFigures;
@@ -72,6 +80,26 @@ export interface ClusterFigures {
   /** The configured primary, then the replicas. */
   readonly servers: readonly ServerFigures[];
 }
+
+/** What the engine tells of its cache. */
+export interface CacheFigures {
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+  readonly itemCount: number;
+  /** Bytes. */
+  readonly totalSize: number;
+  /** Bytes of all rows without compression. */
+  readonly rawBytes: number;
+  /** Bytes of all rows as they are kept. */
+  readonly storedBytes: number;
+}
+
+/** Is told of an entry that has left the cache. */
+export type EvictionWatch = (key: string, reason: EvictionReason) => void;
+
+/** Is told of a cluster whose log the cache follows, or why it does not. */
+export type LogWatch = (clusterId: string, lost: string | undefined) => void;
 
 /** What a health check found about one server. */
 export interface ServerSign {
@@ -91,6 +119,32 @@ export type ClusterEvent =
   /** Milliseconds that the cluster was down. */
   | { readonly event: 'recovered'; readonly cluster: string; readonly downtime: number; readonly health: readonly ServerSign[] }
   | { readonly event: 'failover'; readonly cluster: string; readonly newPrimary: string; readonly oldPrimary: string };
+/** What is dropped from the cache. */
+export interface NativeCriteria {
+  readonly schema?: string;
+  readonly tags?: readonly string[];
+  readonly cluster?: string;
+  readonly keys?: readonly string[];
+  readonly digests?: readonly string[];
+}
+
+/** A result that is on its way, as the native core numbers it. */
+export interface RemoteFlight {
+  readonly low: number;
+  readonly high: number;
+  readonly name: string;
+}
+
+/** A cache that other processes share. */
+export interface RemoteCache {
+  /** A result is looked for; what is it is told as JSON. Must be answered by `answerRemote`. */
+  look(flight: RemoteFlight, question: string): void;
+  /** The result was fetched meanwhile; or there is none to be kept. The bytes are the cache's own. */
+  finish(flight: RemoteFlight, entry: string | undefined, bytes: Buffer): void;
+}
+
+/** What a shared cache needs of an engine. */
+export type RemoteCacheEngine = Pick<EngineClient, 'useRemoteCache' | 'setRemoteState' | 'answerRemote' | 'invalidateCache'>;
 
 /** A native engine with the queries that are on their way to it and back. */
 export class EngineClient implements EndListener {
@@ -112,6 +166,17 @@ export class EngineClient implements EndListener {
   #ownParserBits = 0;
   #closing: Promise<void> | undefined = undefined;
   #hear: ((event: ClusterEvent) => void) | undefined = undefined;
+  /** When the first result of this turn of the event loop was taken at once. */
+  #turnStart: number | undefined = undefined;
+  readonly #endTurn = () => {
+    this.#turnStart = undefined;
+  };
+  #isDraining = false;
+  /** Results came while others were being settled. */
+  #mustDrainAgain = false;
+  #evictionWatch: EvictionWatch | undefined = undefined;
+  #remote: RemoteCache | undefined = undefined;
+  #logWatch: LogWatch | undefined = undefined;
 
   /**
    * Starts an engine, which connects by itself.
@@ -139,10 +204,10 @@ export class EngineClient implements EndListener {
    *
    * @throws if a parameter cannot be written; then nothing is sent.
    */
-  submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions | undefined, parts: RequestParts): void {
+  submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions & CacheQueryOptions | undefined, parts: RequestParts): void {
     if (this.#closing !== undefined) throw closedError('the connection pool is closed');
     const statement = this.#statements.slotOf(text);
-    const routeSlot = route === undefined ? 0 : this.routeSlot(route);
+    const routeSlot = route === undefined ? 0 : this.routeSlot(route, query.watch !== undefined);
     const epoch = (this.#epoch + 1) >>> 0;
     const slot = this.#freeSlots.pop() ?? this.#queries.length;
     try {
@@ -163,8 +228,8 @@ export class EngineClient implements EndListener {
   }
 
   /** The number that stands for a route; 0 for the one that says nothing. */
-  routeSlot(route: RouteOptions): number {
-    const text = routeText(route);
+  routeSlot(route: RouteOptions & CacheQueryOptions, isTold = false): number {
+    const text = routeText(route, isTold);
     return text === '{}' ? 0 : this.#routes.slotOf(text);
   }
 
@@ -179,13 +244,34 @@ export class EngineClient implements EndListener {
   #flush(): void {
     this.#isFlushPlanned = false;
     this.#tellParsers();
+    let hasResults = false;
     try {
-      this.#engine.submit(this.#writer.buffer, this.#writer.length);
+      hasResults = this.#engine.submit(this.#writer.buffer, this.#writer.length);
     } catch (error) {
       this.#failUnsent(errorOfThrown(error));
     } finally {
       this.#writer.clear();
     }
+    if (hasResults) this.#takeAtOnce();
+  }
+
+  /**
+   * Takes what came from the cache without a turn of the event loop. Whoever asks again and again would never let the loop
+   * go on, so that after a while it gets its turn.
+   */
+  #takeAtOnce(): void {
+    if (this.#isDraining) {
+      // A listener asked while it was told of a query.
+      this.#mustDrainAgain = true;
+      return;
+    }
+    const now = performance.now();
+    if (this.#turnStart === undefined) {
+      this.#turnStart = now;
+      setImmediate(this.#endTurn);
+    }
+    if (now - this.#turnStart < TURN) this.#drain();
+    else setImmediate(this.#drainLater);
   }
 
   /** The types that the application parses must come as text from now on. */
@@ -218,17 +304,88 @@ export class EngineClient implements EndListener {
 
   /** Settles queries for as long as a turn may take. */
   #drain(): void {
+    this.#isDraining = true;
+    this.#mustDrainAgain = false;
+    try {
+      if (this.#settle() || this.#mustDrainAgain) setImmediate(this.#drainLater);
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+
+  /** Gives whether there is more to be settled. */
+  #settle(): boolean {
     const start = performance.now();
     do {
       const texts = this.#engine.take(this.#reader.arena);
-      if (texts === null) return;
+      if (texts === null) return false;
       if (typeof texts === 'number') this.#reader.grow(texts);
       else if (!this.#reader.read(texts)) {
         this.#reader.shrink();
-        return;
+        return false;
       }
     } while (performance.now() - start < TURN);
-    setImmediate(this.#drainLater);
+    return true;
+  }
+
+  evicted(key: string, reason: EvictionReason): void {
+    this.#evictionWatch?.(key, reason);
+  }
+
+  logState(clusterId: string, lost: string | undefined): void {
+    this.#logWatch?.(clusterId, lost);
+  }
+
+  /** Has somebody told of the logs that the cache follows. */
+  watchLogs(watch: LogWatch): void {
+    this.#logWatch = watch;
+    this.#engine.tellLogs();
+  }
+
+  /** Has somebody told of entries that leave the cache, or nobody. */
+  watchEvictions(watch: EvictionWatch | undefined): void {
+    this.#evictionWatch = watch;
+    this.#engine.tellEvictions(watch !== undefined);
+  }
+
+  /** Drops cached results; gives their number. Queries asked from now on do not find them. */
+  async invalidateCache(criteria: NativeCriteria): Promise<number> {
+    this.#sendPlanned();
+    return this.#ask(() => this.#engine.invalidateCache(JSON.stringify(criteria)));
+  }
+
+  /** Has results looked for, and kept, in a cache that other processes share. */
+  useRemoteCache(remote: RemoteCache): void {
+    this.#remote = remote;
+    this.#engine.useRemoteCache();
+  }
+
+  /** Whether the shared cache can be asked, and whether results may be kept in this process. */
+  setRemoteState(isReady: boolean, mayKeepNear: boolean): void {
+    this.#engine.setRemoteState(isReady, mayKeepNear);
+  }
+
+  /** What the shared cache has, with the milliseconds for which it is still valid. */
+  answerRemote({ low, high }: RemoteFlight, bytes: Uint8Array | null, ttl: number | null): void {
+    this.#engine.answerRemote(low, high, bytes, ttl);
+  }
+
+  lookedForRemotely(low: number, high: number, question: string): void {
+    this.#remote?.look(flightOf(low, high), question);
+  }
+
+  fetchedForRemote(low: number, high: number, entry: string | undefined, bytes: Buffer): void {
+    this.#remote?.finish(flightOf(low, high), entry, bytes);
+  }
+
+  /** The keys of all cached results. */
+  cacheKeys(): string[] {
+    return this.#engine.cacheKeys();
+  }
+
+  /** What the cache has done so far; `null` without one. */
+  cacheFigures(): CacheFigures | null {
+    return JSON.parse(this.#engine.cacheMetrics()) as CacheFigures | null;
   }
 
   /** Cancels a query, also on the server. It still ends. */
@@ -326,6 +483,10 @@ export class EngineClient implements EndListener {
   }
 }
 
+function flightOf(low: number, high: number): RemoteFlight {
+  return { low: low >>> 0, high: high >>> 0, name: `${high >>> 0}:${low >>> 0}` };
+}
+
 function fromEngine<T>(start: () => T): T {
   try {
     return start();
@@ -342,9 +503,9 @@ const ROUTE_VALUES: { readonly [option in keyof RouteOptions]?: readonly string[
 
 const ROUTE_OPTIONS = ['clusterId', 'schema', 'operation', 'readPreference', 'consistencyLevel'] as const;
 
-/** A route as the native core reads it. */
-function routeText(options: RouteOptions): string {
-  const route: Record<string, string> = {};
+/** A route, and what is said about caching, as the native core reads it. */
+function routeText(options: RouteOptions & CacheQueryOptions, isTold = false): string {
+  const route: Record<string, unknown> = {};
   for (const option of ROUTE_OPTIONS) {
     const value: unknown = options[option];
     if (value === undefined || value === null) continue;
@@ -354,5 +515,7 @@ function routeText(options: RouteOptions): string {
     }
     route[option] = value;
   }
+  const cache = cachePart(options, isTold);
+  if (cache !== undefined) route.cache = cache;
   return JSON.stringify(route);
 }

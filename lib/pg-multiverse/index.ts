@@ -1,10 +1,17 @@
 // PgMultiverse: many PostgreSQL clusters behind one query.
 export type * from './config-types.js';
+export { CacheFactory } from './cache/cache-factory.js';
+export type * from './cache/cache-provider.js';
+export type * from './cache/config.js';
+export { FallbackCache } from './cache/fallback-cache.js';
+export type { CacheInvalidationCriteria } from './cache/invalidation.js';
+export { MemoryCache } from './cache/memory-cache.js';
+export { RedisCache } from './cache/redis/redis-cache.js';
 export { ClusterConfigManager, type ClusterConfigManagerEvents } from './cluster-config-manager.js';
 export { ClusterManager, type ClusterManagerEvents, type ClusterState } from './cluster-manager.js';
 export { ConnectionPool, type ConnectionPoolEvents, type ConnectionPoolMetrics, type ServerPoolConfig } from './connection-pool.js';
 export { DatabaseError } from './failures.js';
-export type { ClusterHealth, ClusterMetrics, LatencyHistogram, SystemMetrics } from './metrics.js';
+export type { CacheMetrics, ClusterHealth, ClusterMetrics, LatencyHistogram, SystemMetrics } from './metrics.js';
 export * from './migrations/index.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
 export { type ClientQueryOptions, PooledClient } from './pooled-client.js';

@@ -1,5 +1,5 @@
 // Figures and health, in the form in which applications of pg-multiverse read them.
-import type { ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-client.js';
+import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
 
 /** The figures of a cluster. */
@@ -11,12 +11,13 @@ export interface ClusterMetrics {
     writes: number;
     /** Answered from the cache. */
     cached: number;
-    /** Milliseconds, waiting for a connection included. */
+    /** Milliseconds of those that were not cached, waiting for a connection included. */
     avgResponseTime: number;
     errors: number;
   };
   connections: { active: number; idle: number; max: number; created: number; destroyed: number };
-  cache: { hits: number; misses: number; hitRate: number };
+  /** `followsLog`: whether what a commit touches is dropped at this moment, with `invalidate: 'wal'`. */
+  cache: { hits: number; misses: number; hitRate: number; followsLog: boolean };
   /** How long the queries took that succeeded, waiting for a connection included. */
   latency: { reads: LatencyHistogram; writes: LatencyHistogram };
   /** Seconds since the instance was initialized. */
@@ -33,9 +34,26 @@ export interface LatencyHistogram {
   sum: number;
 }
 
+/** The figures of the cache. */
+export interface CacheMetrics {
+  hits: number;
+  misses: number;
+  /** Hits among all, from 0 to 1. */
+  hitRate: number;
+  /** Bytes. */
+  totalSize: number;
+  itemCount: number;
+  /** Entries that had to go because of their time or for want of room. */
+  evictions: number;
+  /** How many times as large the rows would be without compression. */
+  compressionRatio: number;
+}
+
 /** The figures of all clusters. */
 export interface SystemMetrics {
   clusters: Record<string, ClusterMetrics>;
+  /** Without a cache there are none. */
+  cache?: CacheMetrics;
   /** Seconds since the instance was initialized. */
   uptime: number;
   totalQueries: number;
@@ -84,12 +102,22 @@ function histogramOf({ bounds, counts, total }: LatencyFigures): LatencyHistogra
   };
 }
 
-function totalOf({ reads, writes, errors }: ClusterFigures): number {
+function totalOf({ reads, writes, errors, cacheHits }: ClusterFigures): number {
+  return reads + writes + errors + cacheHits;
+}
+
+/** Those that servers had to answer. */
+function servedOf({ reads, writes, errors }: ClusterFigures): number {
   return reads + writes + errors;
 }
 
+function cacheMetrics({ hits, misses, itemCount, totalSize, evictions, rawBytes, storedBytes }: CacheFigures): CacheMetrics {
+  const compressionRatio = storedBytes === 0 ? 1 : rawBytes / storedBytes;
+  return { hits, misses, hitRate: ratio(hits, hits + misses), totalSize, itemCount, evictions, compressionRatio };
+}
+
 /** The figures of all clusters. */
-export function systemMetrics(figures: readonly ClusterFigures[], uptime: number): SystemMetrics {
+export function systemMetrics(figures: readonly ClusterFigures[], uptime: number, cache: CacheFigures | null = null): SystemMetrics {
   const lastUpdated = new Date();
   const clusters = figures.map((cluster): [string, ClusterMetrics] => [
     cluster.id,
@@ -99,12 +127,12 @@ export function systemMetrics(figures: readonly ClusterFigures[], uptime: number
         total: totalOf(cluster),
         reads: cluster.reads,
         writes: cluster.writes,
-        cached: 0,
-        avgResponseTime: ratio(cluster.totalDuration, totalOf(cluster)),
+        cached: cluster.cacheHits,
+        avgResponseTime: ratio(cluster.totalDuration, servedOf(cluster)),
         errors: cluster.errors,
       },
       connections: connectionsOf(cluster),
-      cache: { hits: 0, misses: 0, hitRate: 0 },
+      cache: { hits: cluster.cacheHits, misses: cluster.cacheMisses, hitRate: ratio(cluster.cacheHits, cluster.cacheHits + cluster.cacheMisses), followsLog: cluster.followsLog },
       latency: { reads: histogramOf(cluster.readLatency), writes: histogramOf(cluster.writeLatency) },
       uptime,
       lastUpdated,
@@ -114,11 +142,12 @@ export function systemMetrics(figures: readonly ClusterFigures[], uptime: number
   const totalQueries = sum(totalOf);
   return {
     clusters: Object.fromEntries(clusters),
+    ...(cache === null ? {} : { cache: cacheMetrics(cache) }),
     uptime,
     totalQueries,
     avgResponseTime: ratio(
       sum((cluster) => cluster.totalDuration),
-      totalQueries,
+      sum(servedOf),
     ),
     errorRate: 100 * ratio(
       sum((cluster) => cluster.errors),
@@ -140,7 +169,7 @@ export function clusterHealth(figures: ClusterFigures, signs: readonly ServerSig
     failureCount,
     uptime,
     connections: { active, idle, total: active + idle },
-    queries: { total, successful: total - figures.errors, failed: figures.errors, avgResponseTime: ratio(figures.totalDuration, total) },
+    queries: { total, successful: total - figures.errors, failed: figures.errors, avgResponseTime: ratio(figures.totalDuration, servedOf(figures)) },
     ...(failures.length === 0 ? {} : { error: failures.join('; ') }),
   };
 }

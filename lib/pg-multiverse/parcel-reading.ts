@@ -1,12 +1,13 @@
 // Reading parcels: the outcomes of many queries, which the native core packs into numbers and texts.
 import { ReplicaverseError } from '../errors.js';
+import type { EvictionReason } from './cache/cache-provider.js';
 import { errorOfFailure } from './failures.js';
 import type { PendingQuery } from './pending-query.js';
 import { Shape } from './shapes.js';
 import type { ValueParsers } from './value-parsers.js';
 
 /** The kinds of items; src/multiverse/parcel.rs writes them. */
-const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7 } as const;
+const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12 } as const;
 
 const HAS_OID = 1;
 const HAS_ROWS = 2;
@@ -21,7 +22,18 @@ export interface EndListener {
   finish(slot: number): PendingQuery | undefined;
   /** The query that is on its way in a slot. */
   at(slot: number): PendingQuery | undefined;
+  /** An entry has left the cache. */
+  evicted(key: string, reason: EvictionReason): void;
+  /** The cache follows the log of a cluster, or cannot for this reason. */
+  logState(clusterId: string, lost: string | undefined): void;
+  /** A result is looked for in the shared cache. */
+  lookedForRemotely(low: number, high: number, question: string): void;
+  /** What was looked for there has been fetched. */
+  fetchedForRemote(low: number, high: number, entry: string | undefined, bytes: Buffer): void;
 }
+
+/** In the order of the numbers that src/multiverse/invalidation.rs writes. */
+const EVICTION_REASONS: readonly EvictionReason[] = ['ttl', 'size', 'manual'];
 
 /** The memory to which parcels are written, and its contents as numbers. */
 export class ParcelReader {
@@ -87,6 +99,27 @@ export class ParcelReader {
       case Item.failed:
         this.#fail(first, errorOfFailure(texts[second] as string));
         return at + 3;
+      case Item.looked: {
+        const query = this.#queries.at(first);
+        if (query !== undefined) query.lookup = { isHit: second === 1, key: texts[words[at + 3] as number] as string };
+        return at + 4;
+      }
+      case Item.evicted:
+        this.#queries.evicted(texts[second] as string, EVICTION_REASONS[first] as EvictionReason);
+        return at + 3;
+      case Item.logState:
+        this.#queries.logState(texts[first] as string, second < 0 ? undefined : (texts[second] as string));
+        return at + 3;
+      case Item.remoteLook:
+        this.#queries.lookedForRemotely(first, second, texts[words[at + 3] as number] as string);
+        return at + 4;
+      case Item.remoteEnd: {
+        const start = this.#bytesStart(words) + (words[at + 4] as number);
+        const bytes = Buffer.from(this.#bytes.subarray(start, start + (words[at + 5] as number)));
+        const entry = words[at + 3] as number;
+        this.#queries.fetchedForRemote(first, second, entry < 0 ? undefined : (texts[entry] as string), bytes);
+        return at + 6;
+      }
       case Item.shape:
         if (words[at + 3] === 1) this.#shapes = new Map();
         this.#shapes.set(first, new Shape(texts[second] as string, this.#parsers));

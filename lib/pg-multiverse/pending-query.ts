@@ -11,8 +11,14 @@ export interface RowReceiver {
 
 /** Somebody who wants to know how a query ends. */
 export interface QueryWatch {
-  succeeded(clusterId: string, milliseconds: number): void;
+  succeeded(clusterId: string, milliseconds: number, lookup: CacheLookup | undefined): void;
   failed(error: unknown): void;
+}
+
+/** What the cache had for a query. */
+export interface CacheLookup {
+  readonly isHit: boolean;
+  readonly key: string;
 }
 
 /** A query that has been submitted. */
@@ -23,6 +29,8 @@ export class PendingQuery {
   epoch = 0;
   /** Told before the promise is settled. */
   watch: QueryWatch | undefined = undefined;
+  /** Set when there is a watch, and the query was looked for in the cache. */
+  lookup: CacheLookup | undefined = undefined;
   /** Called when the query is no longer on its way. */
   whenEnded: (() => void) | undefined = undefined;
   readonly #resolve: (result: QueryResult | QueryResults) => void;
@@ -88,7 +96,7 @@ export class PendingQuery {
       this.#failWith(this.#defect.error);
       return;
     }
-    this.watch?.succeeded(clusterId, milliseconds);
+    this.watch?.succeeded(clusterId, milliseconds, this.lookup);
     if (this.#all !== undefined) {
       for (const result of this.#all) result.clusterId = clusterId;
       this.#resolve(Object.assign(this.#all, { clusterId }));

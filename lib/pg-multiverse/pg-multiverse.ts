@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events';
 import { configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { ClusterManager, type ClusterManagerEvents } from './cluster-manager.js';
+import type { CacheConfig } from './cache/config.js';
+import type { CacheInvalidationCriteria } from './cache/invalidation.js';
 import type { ClusterManagerConfig, ClustersConfig, SchemaOptions, ValidationResult } from './config-types.js';
 import { checkClusters, ClusterFile } from './cluster-file.js';
 import type { ClusterHealth, SystemMetrics } from './metrics.js';
@@ -19,6 +21,10 @@ import { setTypeParser, type TypeParser, types, type ValueParsers } from './valu
 export interface MultiClusterConfig {
   /** What concerns all clusters. */
   cluster?: ClusterManagerConfig;
+  /** Whether results may be cached; they may by default. A query is when it says `cache: true`, or its schema says so. */
+  enableCache?: boolean;
+  /** How much is cached, for how long, and where. */
+  cache?: CacheConfig;
   /** Whether `getMetrics` tells figures; it does by default. */
   enableMetrics?: boolean;
   /** Whether `initialize` loads migrations; it does not by default. */
@@ -32,7 +38,7 @@ export interface MultiClusterConfig {
 /** The events of a PgMultiverse. */
 export interface MultiClusterEvents extends Pick<
   ClusterManagerEvents,
-  'clusterDown' | 'clusterUp' | 'clusterRecovered' | 'failover' | 'queryExecuted' | 'queryError' | 'error' | 'closed'
+  'clusterDown' | 'clusterUp' | 'clusterRecovered' | 'failover' | 'queryExecuted' | 'queryError' | 'cacheHit' | 'cacheMiss' | 'cacheEviction' | 'error' | 'closed'
 > {
   initialized: [{ clusters: string[]; schemas: string[] }];
   schemaRegistered: [{ schema: string; clusterId: string; options: SchemaOptions & { clusterId: string } }];
@@ -65,14 +71,14 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     super();
     if (typeof config !== 'object' || config === null) throw configError('PgMultiverse: expected an object of options');
     this.#config = config;
-    this.#manager = new ClusterManager(config.cluster ?? {});
+    this.#manager = new ClusterManager(config.cluster ?? {}, config.enableCache === false ? undefined : (config.cache ?? {}));
     for (const event of FORWARDED) this.#manager.on(event, (...args: unknown[]) => this.#tell(event, ...(args as never)));
     this.#forwardQueryEvents();
   }
 
   /** The manager has a listener for an event of queries only while this instance has, because such events have a price. */
   #forwardQueryEvents(): void {
-    for (const event of ['queryExecuted', 'queryError'] as const) {
+    for (const event of ['queryExecuted', 'queryError', 'cacheHit', 'cacheMiss', 'cacheEviction'] as const) {
       const forward = (...args: unknown[]) => this.#tell(event, ...(args as never));
       this.on('newListener' as never, ((name: string) => {
         if (name === event && this.listenerCount(event) === 0) this.#manager.on(event, forward);
@@ -175,6 +181,14 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   setTypeParser(oid: number, format: 'text' | 'binary' | TypeParser, parser?: TypeParser): void {
     if (typeof format === 'function') this.types.setTypeParser(oid, format);
     else this.types.setTypeParser(oid, format, parser as TypeParser);
+  }
+
+  /**
+   * Drops cached results, and gives their number. Of several criteria the first of `schema`, `tags`, `cluster` and `pattern`
+   * counts; with several tags, whatever has any of them is dropped.
+   */
+  async invalidateCache(criteria: CacheInvalidationCriteria): Promise<number> {
+    return this.#clusters === undefined ? 0 : this.#manager.invalidateCache(criteria);
   }
 
   /** The figures of all clusters since they were connected. */

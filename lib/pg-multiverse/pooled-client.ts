@@ -3,10 +3,10 @@ import { closedError } from '../errors.js';
 import type { EngineClient, SessionInfo } from './engine-client.js';
 import type { QueryRunner } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
-import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
+import type { AnyRow, CacheQueryOptions, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 
 /** The options that say how a query runs, and not where. */
-export type ClientQueryOptions = Omit<QueryOptions, keyof RouteOptions>;
+export type ClientQueryOptions = Omit<QueryOptions, keyof RouteOptions | keyof CacheQueryOptions>;
 
 /** A client of the pool. It must be released, or its connection is lost to others. */
 export class PooledClient {

@@ -14,7 +14,7 @@ export interface RetryDefaults {
 }
 
 /** Makes a watch for a statement, if anybody listens. */
-export type WatchMaker = (text: string, values: readonly unknown[]) => QueryWatch | undefined;
+export type WatchMaker = (text: string, values: readonly unknown[], schema: string | undefined) => QueryWatch | undefined;
 
 /** How many rows of a stream may wait for their reader, when nobody says so. */
 const FEW_ROWS = 1000;
@@ -77,7 +77,7 @@ export class QueryRunner {
   }
 
   #submit(pending: PendingQuery, { text, values }: Statement, options: QueryOptions | null | undefined, session: number, isStream: boolean): void {
-    const watch = this.#watchOf(text, values ?? NO_VALUES);
+    const watch = this.#watchOf(text, values ?? NO_VALUES, options?.schema);
     pending.watch = watch;
     try {
       const isUsual = session === 0 && !isStream && (options === undefined || options === null);

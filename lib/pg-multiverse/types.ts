@@ -65,8 +65,20 @@ export interface RouteOptions {
   consistencyLevel?: ConsistencyLevel;
 }
 
+/** What a query says about caching. It is only cached if it reads and calls no volatile function, and outside transactions. */
+export interface CacheQueryOptions {
+  /** Whether the result may come from the cache and is kept there; as its schema says by default. */
+  cache?: boolean;
+  /** Milliseconds for which the result is valid, 0 for as long as there is room; as the cache says by default. */
+  cacheTtl?: number;
+  /** The name of the result within its cluster and schema, in place of the full text of the statement and its values. */
+  cacheKey?: string;
+  /** By these the result can be invalidated. */
+  tags?: readonly string[];
+}
+
 /** The options of one query. */
-export interface QueryOptions extends RouteOptions {
+export interface QueryOptions extends RouteOptions, CacheQueryOptions {
   /** Milliseconds from the call on; then the statement is cancelled on the server. */
   timeout?: number;
   /** Cancels the statement on the server; its connection is used on. */
@@ -81,7 +93,7 @@ export interface QueryOptions extends RouteOptions {
 }
 
 /** The options of a stream of rows. */
-export interface QueryStreamOptions extends QueryOptions {
+export interface QueryStreamOptions extends Omit<QueryOptions, keyof CacheQueryOptions> {
   /** How many rows may wait for their reader, 1000 by default. */
   batchSize?: number;
   /** `array` makes a row the list of its values. */

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use multiverse::{Answer, Completed, Error, Flow};
+use multiverse::{Answer, CacheKey, Completed, Error, Flow};
 use wire::{Column, RowBatch};
 
 use super::failure::{failure_text, malformed_text};
@@ -91,6 +91,14 @@ impl Answer for PackedAnswer {
             let command = command.map_or(-1, |command| filling.name(command));
             let oid = oid.unwrap_or(0).cast_signed();
             filling.parcel.item(ItemKind::Result, [self.slot, command, known, oid, low, high]);
+        });
+    }
+
+    fn looked_up(&mut self, is_hit: bool, key: &CacheKey) {
+        let key = key.text();
+        self.outbox.fill(|filling| {
+            let text = filling.parcel.add_text(&key);
+            filling.parcel.item(ItemKind::Looked, [self.slot, is_hit.into(), text]);
         });
     }
 

@@ -7,10 +7,12 @@ mod answer;
 mod cell;
 mod cluster_events;
 mod failure;
+mod invalidation;
 pub mod migration;
 mod outbox;
 mod pack;
 mod parcel;
+mod remote;
 mod report;
 mod route_text;
 mod settings;
@@ -36,6 +38,7 @@ use answer::PackedAnswer;
 use failure::failure_text;
 use outbox::Outbox;
 use parcel::Parcel;
+use remote::{PackedRemote, RemoteState};
 use submission::{Definitions, Submission, request_number};
 use window::Window;
 use written::Written;
@@ -50,6 +53,7 @@ pub struct NativeMultiverse {
     outbox: Arc<Outbox>,
     definitions: Mutex<Definitions>,
     written: Arc<Written>,
+    remote: Arc<RemoteState>,
     /// The results that are read at their reader's pace, by request.
     streams: Mutex<HashMap<u64, Arc<Window>>>,
 }
@@ -76,17 +80,29 @@ impl NativeMultiverse {
         let engine = Engine::start(clusters, settings, Box::new(move || flushed.flush()))
             .map_err(|error| failed(&error))?;
         let (definitions, streams) = (Mutex::default(), Mutex::default());
-        Ok(Self { engine: Arc::new(engine), outbox, definitions, written: Arc::default(), streams })
+        Ok(Self {
+            engine: Arc::new(engine),
+            outbox,
+            definitions,
+            written: Arc::default(),
+            remote: Arc::default(),
+            streams,
+        })
     }
 
-    /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns.
+    /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns. Gives
+    /// whether there are results already, which JavaScript is to take without being woken.
     #[napi]
-    pub fn submit(&self, buffer: &[u8], length: u32) -> napi::Result<()> {
+    pub fn submit(&self, buffer: &[u8], length: u32) -> napi::Result<bool> {
         let written = buffer.get(..length as usize).unwrap_or(buffer);
         let read = lock(&self.definitions).read(written);
         let submissions = read.map_err(|error| napi::Error::from_reason(error.to_string()))?;
-        self.engine.submit(submissions.into_iter().map(|submission| self.request(submission)).collect());
-        Ok(())
+        let requests = submissions.into_iter().map(|submission| self.request(submission)).collect();
+        let has_results = self.engine.submit(requests);
+        if has_results {
+            self.outbox.flush_unannounced();
+        }
+        Ok(has_results)
     }
 
     /// The engine, for what else runs on its connections.
@@ -118,6 +134,7 @@ impl NativeMultiverse {
             timeout: submission.timeout,
             retry: submission.retry,
             streamed: submission.is_stream,
+            cache: submission.cache,
             answer: Box::new(answer),
         }
     }
@@ -209,6 +226,62 @@ impl NativeMultiverse {
             outcome = self.engine.reload(clusters, Box::new(move || reply(Ok(()))));
         })?;
         outcome.map(|()| done).map_err(|error| failed(&error))
+    }
+
+    /// Drops results from the cache: what is told as JSON text, by `schema`, `tags`, `cluster` or `keys`. Gives the number
+    /// of entries.
+    #[napi]
+    pub fn invalidate_cache(&self, env: &Env, criteria: String) -> napi::Result<AsyncBlock<u32>> {
+        let what = invalidation::read_invalidation(&criteria).map_err(napi::Error::from_reason)?;
+        promise(env, |reply| {
+            let counted = move |count| reply(Ok(u32::try_from(count).unwrap_or(u32::MAX)));
+            self.engine.invalidate(what, Box::new(counted));
+        })
+    }
+
+    /// The keys of all cached results.
+    #[napi]
+    pub fn cache_keys(&self) -> Vec<String> {
+        self.engine.cache_keys()
+    }
+
+    /// Begins to tell of logs that the cache follows, or cannot follow.
+    #[napi]
+    pub fn tell_logs(&self) {
+        self.engine.tell_logs(Some(invalidation::log_listener(Arc::clone(&self.outbox))));
+    }
+
+    /// Begins or ends to tell of entries that leave the cache.
+    #[napi]
+    pub fn tell_evictions(&self, wanted: bool) {
+        let outbox = Arc::clone(&self.outbox);
+        self.engine.tell_evictions(wanted.then(|| invalidation::eviction_listener(outbox)));
+    }
+
+    /// Has results looked for, and kept, in a cache that JavaScript reaches.
+    #[napi]
+    pub fn use_remote_cache(&self) {
+        let (state, outbox) = (Arc::clone(&self.remote), Arc::clone(&self.outbox));
+        self.engine.set_remote(Box::new(PackedRemote { state, outbox }));
+    }
+
+    /// Whether the shared cache can be asked, and whether this process learns of what others invalidate there.
+    #[napi]
+    pub fn set_remote_state(&self, is_ready: bool, may_keep_near: bool) {
+        self.remote.set(is_ready, may_keep_near);
+    }
+
+    /// What the shared cache has, with the milliseconds for which it is still valid.
+    #[napi]
+    pub fn answer_remote(&self, flight_low: u32, flight_high: u32, bytes: Option<&[u8]>, ttl: Option<f64>) {
+        let flight = u64::from(flight_high) << 32 | u64::from(flight_low);
+        self.engine.answer_remote(flight, remote::answer(bytes, ttl));
+    }
+
+    /// The figures of the cache at this moment.
+    #[napi]
+    pub fn cache_metrics(&self) -> String {
+        report::cache_text(&self.engine.metrics())
     }
 
     /// The figures at this moment.

@@ -67,6 +67,18 @@ impl Outbox {
         }
     }
 
+    /// Has what there is lie ready without waking JavaScript, which takes it at once.
+    pub(super) fn flush_unannounced(&self) {
+        let mut filling = lock(&self.filling);
+        if filling.parcel.is_empty() {
+            return;
+        }
+        let mut ready = lock(&self.ready);
+        let empty = ready.spare.pop().unwrap_or_default();
+        ready.parcels.push_back(std::mem::replace(&mut filling.parcel, empty));
+        ready.is_woken = true;
+    }
+
     fn send(&self, filling: &mut Filling) {
         let must_wake = {
             let mut ready = lock(&self.ready);

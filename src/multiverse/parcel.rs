@@ -30,6 +30,16 @@ pub(super) enum ItemKind {
     Done = 6,
     /// Slot, text with the error.
     Failed = 7,
+    /// Slot, 1 if the result is in the cache, text with its key.
+    Looked = 8,
+    /// Why, text with the key of an entry that has left the cache: 0 its time, 1 no room, 2 invalidated.
+    Evicted = 9,
+    /// Flight in two words, text: a result that is looked for in the shared cache, as JSON.
+    RemoteLook = 10,
+    /// Flight in two words, text or -1, first byte, number of bytes: what was fetched meanwhile, for the shared cache.
+    RemoteEnd = 11,
+    /// Name of a cluster as text, text or -1: why the cache does not follow its log; -1 if it does.
+    LogState = 12,
 }
 
 /// A text within all texts of a parcel.

@@ -24,6 +24,9 @@ pub(super) fn metrics_text(metrics: &Metrics) -> String {
             "reads": cluster.reads,
             "writes": cluster.writes,
             "errors": cluster.errors,
+            "cacheHits": cluster.cache_hits,
+            "cacheMisses": cluster.cache_misses,
+            "followsLog": cluster.follows_log,
             "totalDuration": millis(cluster.total_duration),
             "readLatency": histogram(&cluster.read_latency),
             "writeLatency": histogram(&cluster.write_latency),
@@ -33,6 +36,22 @@ pub(super) fn metrics_text(metrics: &Metrics) -> String {
         })
     });
     clusters.collect::<Json>().to_string()
+}
+
+/// The figures of the cache, `null` without one.
+pub(super) fn cache_text(metrics: &Metrics) -> String {
+    let cache = metrics.cache.map(|cache| {
+        json!({
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "evictions": cache.evictions,
+            "itemCount": cache.entries,
+            "totalSize": cache.bytes,
+            "rawBytes": cache.raw_bytes,
+            "storedBytes": cache.stored_bytes,
+        })
+    });
+    Json::from(cache).to_string()
 }
 
 fn server(server: &ServerMetrics) -> Json {

@@ -1,7 +1,10 @@
 //! What a call says about where it runs, as JSON text.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use multiverse::route::{Operation, RouteOptions};
-use multiverse::{ConsistencyLevel, ReadPreference};
+use multiverse::{CacheOptions, ConsistencyLevel, ReadPreference};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -12,6 +15,20 @@ struct RouteText {
     operation: Option<OperationText>,
     read_preference: Option<ReadPreferenceText>,
     consistency_level: Option<ConsistencyLevelText>,
+    cache: Option<CacheText>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CacheText {
+    wanted: Option<bool>,
+    /// Milliseconds.
+    ttl: Option<u64>,
+    key: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    told: bool,
 }
 
 #[derive(Deserialize)]
@@ -37,13 +54,43 @@ enum ConsistencyLevelText {
     Strong,
 }
 
+/// What a call says, besides its statement and parameters.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CallOptions {
+    pub(super) route: RouteOptions,
+    pub(super) cache: Option<Arc<CacheOptions>>,
+}
+
+/// Reads what a call says.
+///
+/// # Errors
+/// What is wrong, as text.
+pub(super) fn read_call(text: &str) -> Result<CallOptions, String> {
+    let mut route: RouteText = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let cache = route.cache.take().map(|cache| Arc::new(cache_options(cache)));
+    Ok(CallOptions { route: route_options(route), cache })
+}
+
 /// Reads a route.
 ///
 /// # Errors
 /// What is wrong, as text.
 pub(super) fn read_route(text: &str) -> Result<RouteOptions, String> {
-    let route: RouteText = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Ok(RouteOptions {
+    read_call(text).map(|call| call.route)
+}
+
+fn cache_options(cache: CacheText) -> CacheOptions {
+    CacheOptions {
+        wanted: cache.wanted,
+        ttl: cache.ttl.map(Duration::from_millis),
+        key: cache.key.map(Into::into),
+        tags: cache.tags.into_iter().map(Into::into).collect(),
+        told: cache.told,
+    }
+}
+
+fn route_options(route: RouteText) -> RouteOptions {
+    RouteOptions {
         cluster_id: route.cluster_id.map(Into::into),
         schema: route.schema.map(Into::into),
         operation: route.operation.map(|operation| match operation {
@@ -61,7 +108,7 @@ pub(super) fn read_route(text: &str) -> Result<RouteOptions, String> {
             ConsistencyLevelText::Strong => ConsistencyLevel::Strong,
         }),
         ..RouteOptions::default()
-    })
+    }
 }
 
 #[cfg(test)]
@@ -77,5 +124,13 @@ mod tests {
         assert_eq!(route.consistency_level, None);
         assert!(read_route(r#"{"operation":"guess"}"#).is_err());
         assert!(read_route(r#"{"cluster":"us"}"#).is_err());
+        assert!(read_call("{}").unwrap().cache.is_none());
+        let call = read_call(r#"{"cache":{"wanted":true,"ttl":5,"tags":["a"]}}"#).unwrap();
+        let cache = call.cache.unwrap();
+        assert_eq!(
+            (cache.wanted, cache.ttl, cache.told),
+            (Some(true), Some(Duration::from_millis(5)), false)
+        );
+        assert_eq!(&*cache.tags, [Arc::from("a")]);
     }
 }

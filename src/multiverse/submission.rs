@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use multiverse::route::RouteOptions;
-use multiverse::{BindParameters, Retry};
+use multiverse::{BindParameters, CacheOptions, Retry};
 
-use super::route_text::read_route;
+use super::route_text::{CallOptions, read_call};
 
 const STATEMENT: u8 = 1;
 const ROUTE: u8 = 2;
@@ -37,6 +37,7 @@ pub(super) struct Submission {
     pub(super) epoch: u32,
     pub(super) sql: Arc<str>,
     pub(super) route: RouteOptions,
+    pub(super) cache: Option<Arc<CacheOptions>>,
     pub(super) session: Option<u64>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: Retry,
@@ -60,7 +61,7 @@ pub(super) fn request_number(slot: i32, epoch: u32) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
     statements: Vec<Arc<str>>,
-    routes: Vec<RouteOptions>,
+    calls: Vec<CallOptions>,
 }
 
 impl Definitions {
@@ -79,8 +80,8 @@ impl Definitions {
                 }
                 ROUTE => {
                     let (slot, text) = read_definition(&mut rest)?;
-                    let route = read_route(&text).map_err(Unreadable)?;
-                    put(&mut self.routes, slot, route, RouteOptions::default);
+                    let call = read_call(&text).map_err(Unreadable)?;
+                    put(&mut self.calls, slot, call, CallOptions::default);
                 }
                 REQUEST => submissions.push(self.read_request(&mut rest)?),
                 other => return Err(Unreadable(format!("a record of kind {other}"))),
@@ -104,11 +105,13 @@ impl Definitions {
             Retry::default()
         };
         let section = read_bytes(rest)?;
+        let call = if route == 0 { CallOptions::default() } else { defined(&self.calls, route)?.clone() };
         Ok(Submission {
             slot,
             epoch,
             sql: Arc::clone(defined(&self.statements, statement)?),
-            route: if route == 0 { RouteOptions::default() } else { defined(&self.routes, route)?.clone() },
+            route: call.route,
+            cache: call.cache,
             session,
             timeout,
             retry,

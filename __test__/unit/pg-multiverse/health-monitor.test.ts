@@ -24,7 +24,7 @@ class FakeEngine {
   }
 
   figures(): ClusterFigures[] {
-    return [{ id: 'a', reads: 0, writes: 0, errors: 0, totalDuration: 0, readLatency: NO_LATENCY, writeLatency: NO_LATENCY, failures: 0, isDown: this.isDown, servers: [] }];
+    return [{ id: 'a', reads: 0, writes: 0, errors: 0, cacheHits: 0, cacheMisses: 0, followsLog: false, totalDuration: 0, readLatency: NO_LATENCY, writeLatency: NO_LATENCY, failures: 0, isDown: this.isDown, servers: [] }];
   }
 }
 

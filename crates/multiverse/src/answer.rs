@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wire::{Column, RowBatch};
 
+use crate::cache::CacheKey;
 use crate::error::Error;
 use crate::route::ReplayPosition;
 
@@ -23,6 +24,10 @@ pub trait Answer: Send {
 
     /// A result has ended: its command tag, as `INSERT 0 5`, empty for an empty statement.
     fn result(&mut self, command_tag: &str);
+
+    /// The result is in the cache, or is not and will be fetched. Called before all else, and only where
+    /// [`crate::CacheOptions::told`] asks for it.
+    fn looked_up(&mut self, _is_hit: bool, _key: &CacheKey) {}
 
     /// There is nothing more to come.
     fn end(self: Box<Self>, outcome: Result<Completed, Error>);

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod balance;
+pub mod cache;
 mod config;
 mod engine;
 mod error;
@@ -19,11 +20,15 @@ mod server;
 mod session;
 
 pub use answer::{Answer, Completed, Flow};
+pub use cache::{CacheKey, CacheOptions, CacheSettings};
 pub use config::{
     Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
     ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
 };
-pub use engine::{DoneReply, Engine, EngineSettings, HealthReply, Release, Session, SessionReply, TurnEnd};
+pub use engine::{
+    CountReply, DoneReply, Engine, EngineSettings, EvictionListener, HealthReply, LogListener, Release,
+    Session, SessionReply, TurnEnd,
+};
 pub use error::{Error, ErrorKind};
 pub use failover::{ClusterEvent, ClusterListener, FailoverReply};
 pub use health::ServerHealth;

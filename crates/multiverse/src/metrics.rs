@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::CacheFigures;
+
 /// The figures of all clusters at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
@@ -12,6 +14,8 @@ pub struct Metrics {
     pub requests: usize,
     /// Pinned connections, waited for or held.
     pub sessions: usize,
+    /// The cache of results, where there is one.
+    pub cache: Option<CacheFigures>,
 }
 
 /// The figures of one cluster.
@@ -27,6 +31,12 @@ pub struct ClusterMetrics {
     pub writes: u64,
     /// Requests that failed.
     pub errors: u64,
+    /// Requests answered from the cache.
+    pub cache_hits: u64,
+    /// Requests that might have been answered from the cache, and ran.
+    pub cache_misses: u64,
+    /// Whether the cache follows the log of the primary at this moment.
+    pub follows_log: bool,
     /// The time that the requests took that have ended, waiting included.
     pub total_duration: Duration,
     /// How long the reads took that succeeded, waiting included.

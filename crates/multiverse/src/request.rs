@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::answer::Answer;
+use crate::cache::CacheOptions;
 use crate::route::RouteOptions;
 
 /// The number of a request, given by the caller and unique among the requests an engine holds at one time.
@@ -35,6 +36,8 @@ pub struct Request {
     /// Whether the rows are taken as slowly as the application likes, so that no other request may wait behind it on
     /// its connection. A request that may answer [`crate::Flow::Pause`] for long must say so.
     pub streamed: bool,
+    /// What the call says about caching, if anything. Ignored within a session and for streamed requests.
+    pub cache: Option<Arc<CacheOptions>>,
     /// Where the results go.
     pub answer: Box<dyn Answer>,
 }

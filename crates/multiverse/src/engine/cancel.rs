@@ -54,6 +54,12 @@ impl Core {
         let (place, pool, session) = (pending.place, pending.pool, pending.session);
         match place {
             Place::Queued | Place::Delayed => self.end(key, Err(error)),
+            Place::Awaiting { flight } => {
+                if let Some(cache) = &mut self.cache {
+                    cache.leave(flight, key);
+                }
+                self.end(key, Err(error));
+            }
             Place::InSession => {
                 if let Some(session) = session.and_then(|id| self.sessions.get_mut(&id.0)) {
                     session.queue.retain(|queued| *queued != key);

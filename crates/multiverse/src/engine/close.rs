@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::core::Core;
 use super::{Command, DoneReply};
+use crate::cache::ResultCache;
 use crate::error::Error;
 use crate::metrics::{ClusterMetrics, Metrics};
 use crate::route::ClusterIndex;
@@ -65,7 +66,16 @@ impl Core {
                 Command::Health(reply) => reply(Vec::new()),
                 Command::FailOver { reply, .. } => reply(Err(Error::Closed)),
                 Command::Close(reply) | Command::Reload { reply, .. } => self.closed_replies.push(reply),
+                Command::Invalidate { reply, .. } => {
+                    reply(0);
+                    self.has_answered = true;
+                }
                 Command::Metrics(_)
+                | Command::CacheKeys(_)
+                | Command::TellEvictions(_)
+                | Command::TellLogs(_)
+                | Command::SetRemote(_)
+                | Command::RemoteAnswer { .. }
                 | Command::RegisterSchema { .. }
                 | Command::Listen(_)
                 | Command::Cancel(_)
@@ -90,6 +100,9 @@ impl Core {
             reads: cluster.counts.reads,
             writes: cluster.counts.writes,
             errors: cluster.counts.errors,
+            cache_hits: cluster.counts.cache_hits,
+            cache_misses: cluster.counts.cache_misses,
+            follows_log: self.is_followed(index),
             total_duration: cluster.counts.duration,
             read_latency: cluster.counts.read_latency,
             write_latency: cluster.counts.write_latency,
@@ -108,6 +121,7 @@ impl Core {
             clusters: clusters.collect(),
             requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
             sessions: self.sessions.len(),
+            cache: self.cache.as_ref().map(ResultCache::figures),
         }
     }
 }

@@ -5,8 +5,10 @@ use std::sync::mpsc::SyncSender;
 
 use wire::TextTypes;
 
+use super::log_following::LogListener;
 use super::routing::RegisteredSchema;
 use super::thread::Plan;
+use crate::cache::{CacheKey, EvictionReason, Invalidation, RemoteAnswer, RemoteCache};
 use crate::error::Error;
 use crate::failover::{ClusterListener, FailoverReply};
 use crate::health::ServerHealth;
@@ -40,6 +42,10 @@ pub enum Release {
 pub type SessionReply = Box<dyn FnOnce(Result<Session, Error>) + Send>;
 /// Takes what a health check found. Called on the engine's thread.
 pub type HealthReply = Box<dyn FnOnce(Vec<ServerHealth>) + Send>;
+/// Takes how many there were. Called on the engine's thread.
+pub type CountReply = Box<dyn FnOnce(usize) + Send>;
+/// Is told of entries that have left the cache. Called on the engine's thread, or on one that submits requests.
+pub type EvictionListener = Box<dyn FnMut(&CacheKey, EvictionReason) + Send>;
 /// Called on the engine's thread when something is done.
 pub type DoneReply = Box<dyn FnOnce() + Send>;
 
@@ -52,6 +58,12 @@ pub(crate) enum Command {
     Reload { plan: Plan, reply: DoneReply },
     RegisterSchema { schema: RegisteredSchema, reply: SyncSender<Result<(), Error>> },
     SetTextTypes(Arc<TextTypes>),
+    Invalidate { what: Invalidation, reply: CountReply },
+    CacheKeys(SyncSender<Vec<String>>),
+    TellEvictions(Option<EvictionListener>),
+    TellLogs(Option<LogListener>),
+    SetRemote(Box<dyn RemoteCache>),
+    RemoteAnswer { flight: u64, answer: Option<RemoteAnswer> },
     Metrics(SyncSender<Metrics>),
     Health(HealthReply),
     Listen(ClusterListener),

@@ -11,9 +11,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use wire::{CancelToken, TextTypes};
 
+use super::caching::CacheUpkeep;
 use super::catalogues::Catalogues;
 use super::event::Event;
 use super::health_check::HealthChecks;
+use super::log_following::FollowedLogs;
 use super::pending::Pending;
 use super::routing::RegisteredSchema;
 use super::texts::Texts;
@@ -21,6 +23,7 @@ use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
 use crate::failover::{ClusterListener, Watch};
 use crate::metrics::Histogram;
+use crate::cache::{Invalidation, RemoteCache, ResultCache};
 use crate::pool::{Pool, PooledConnection};
 use crate::route::Router;
 use crate::session::{Paths, PinnedSession};
@@ -44,6 +47,8 @@ pub(crate) struct Counts {
     pub(crate) reads: u64,
     pub(crate) writes: u64,
     pub(crate) errors: u64,
+    pub(crate) cache_hits: u64,
+    pub(crate) cache_misses: u64,
     pub(crate) duration: std::time::Duration,
     pub(crate) read_latency: Histogram,
     pub(crate) write_latency: Histogram,
@@ -68,6 +73,10 @@ pub(crate) struct Core {
     pub(crate) listener: Option<ClusterListener>,
     /// Checks come regularly.
     pub(crate) is_checking: bool,
+    pub(crate) cache: Option<ResultCache>,
+    pub(super) cache_upkeep: CacheUpkeep,
+    pub(super) remote: Option<Box<dyn RemoteCache>>,
+    pub(super) logs: FollowedLogs,
     pub(crate) timers: Timers,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) events: UnboundedSender<Event>,
@@ -108,6 +117,7 @@ impl Core {
         events: UnboundedSender<Event>,
         runtime: Handle,
     ) -> Self {
+        let cache = settings.cache.clone().map(ResultCache::new);
         Self {
             settings,
             text_types: Arc::default(),
@@ -124,6 +134,10 @@ impl Core {
             health: HealthChecks::default(),
             listener: None,
             is_checking: false,
+            cache,
+            cache_upkeep: CacheUpkeep::default(),
+            remote: None,
+            logs: FollowedLogs::default(),
             timers: Timers::default(),
             readiness: Arc::default(),
             events,
@@ -175,6 +189,7 @@ impl Core {
             self.take_timer(timer);
         }
         self.send_what_can_be_sent();
+        self.keep_cache_up();
         Poll::Pending
     }
 
@@ -204,6 +219,15 @@ impl Core {
                 let _ = reply.send(self.register_schema(schema));
             }
             Command::SetTextTypes(types) => self.set_text_types(&types),
+            Command::Invalidate { what, reply } => self.invalidate(&what, reply),
+            Command::CacheKeys(reply) => {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(self.cache.as_ref().map(ResultCache::key_texts).unwrap_or_default());
+            }
+            Command::TellEvictions(listener) => self.tell_evictions(listener),
+            Command::TellLogs(listener) => self.tell_logs(listener),
+            Command::SetRemote(remote) => self.remote = Some(remote),
+            Command::RemoteAnswer { flight, answer } => self.remote_answered(flight, answer),
             Command::Metrics(reply) => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.metrics());
@@ -225,6 +249,7 @@ impl Core {
         match event {
             Event::Connected { pool, generation, result } => self.connected(pool, generation, result),
             Event::CancelDelivered { token, result } => self.cancel_delivered(token, result),
+            Event::Log { number, news } => self.take_log_news(number, news),
             Event::OwnQuery { purpose, started, result } => self.own_query_answered(purpose, started, result),
             Event::Sighted(sighting) => self.sighted(sighting),
             Event::Promoted(promoted) => self.promoted(promoted),
@@ -288,6 +313,10 @@ impl Core {
 
     fn set_text_types(&mut self, types: &Arc<TextTypes>) {
         self.text_types = Arc::clone(types);
+        // What is kept has the formats of the types before.
+        if let Some(cache) = &mut self.cache {
+            cache.invalidate(&Invalidation::All);
+        }
         for (_, pool) in &mut self.pools {
             for (_, connection) in &mut pool.connections {
                 connection.pipeline.set_text_types(Arc::clone(types));

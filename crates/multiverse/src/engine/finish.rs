@@ -28,6 +28,7 @@ impl Core {
     pub(crate) fn answer(&mut self, key: usize, outcome: Result<(), Error>, written: Option<ReplayPosition>) {
         let Some(pending) = self.requests.get_mut(key) else { return };
         let Some(answer) = pending.answer.take() else { return };
+        let (fill, answered_by) = (pending.fill.take(), pending.pool);
         let duration = self.now.saturating_duration_since(pending.submitted);
         let is_read = pending.verdict.is_read();
         let cluster = self.clusters.get_mut(pending.cluster);
@@ -69,7 +70,11 @@ impl Core {
             }
         };
         self.has_answered = true;
+        let failure = outcome.as_ref().err().cloned();
         answer.end(outcome);
+        if let Some(fill) = fill {
+            self.land(*fill, answered_by, failure);
+        }
     }
 
     /// Forgets a request that stands in no queue and no pipeline any more.

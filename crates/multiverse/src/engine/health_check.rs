@@ -86,6 +86,7 @@ impl Core {
             timeout: Some(limit),
             retry: Retry::default(),
             streamed: false,
+            cache: None,
             answer: Box::new(answer),
         };
         let pending = Pending::new(request, text, verdict, (cluster, pool_key), self.now);
@@ -98,6 +99,7 @@ impl Core {
             Purpose::Health { check, pool } => self.found_health(check, pool, started, result),
             Purpose::Role { pool } => self.found_role(pool, &result),
             Purpose::Replay { pool } => self.found_replay(pool, result),
+            Purpose::Shown { number, pool } => self.found_shown(number, pool, result),
             Purpose::Catalogue { cluster, configuration } => {
                 self.found_catalogue(cluster, configuration, result);
             }
@@ -199,6 +201,8 @@ impl Core {
             Routine::Check => return self.check_health(None),
             Routine::Silence { pool, number } => return self.look_for_silence(pool, number),
             Routine::Promotion { pool } => return self.go_on_with_promotion(pool),
+            Routine::Shown { cluster } => return self.ask_again_what_is_shown(cluster),
+            Routine::CacheEntries => return self.drop_old_entries(),
         };
         let Some(pool) = self.pools.get_mut(key) else { return };
         if pool.sampled_until.is_some_and(|until| until > self.now) {

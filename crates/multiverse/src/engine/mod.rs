@@ -5,6 +5,7 @@
 //! the engine's thread, and after each of its turns that handed out anything a hook is called, so that a binding can
 //! pass many answers on at once.
 
+mod caching;
 mod cancel;
 mod catalogues;
 mod close;
@@ -13,6 +14,7 @@ mod core;
 mod event;
 mod finish;
 mod health_check;
+mod log_following;
 mod own_query;
 mod pending;
 mod readiness;
@@ -35,6 +37,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wire::TextTypes;
 
 pub(crate) use self::core::Core;
+use crate::cache::{Invalidation, RemoteAnswer, RemoteCache};
 use crate::config::Clusters;
 use crate::error::Error;
 use crate::failover::{ClusterListener, FailoverReply};
@@ -42,14 +45,15 @@ use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
-pub use command::{DoneReply, HealthReply, Release, Session, SessionReply};
+pub use command::{CountReply, DoneReply, EvictionListener, HealthReply, Release, Session, SessionReply};
 pub(crate) use event::Event;
 pub(crate) use own_query::{OwnResult, Purpose};
+pub use log_following::LogListener;
 pub(crate) use pending::{Failure, Pending, Place};
 pub(crate) use readiness::{ConnectionWaker, Readiness, Token};
 use routing::RegisteredSchema;
 pub use settings::EngineSettings;
-use shared::Shared;
+use shared::{AtOnce, Shared};
 use thread::Started;
 pub(crate) use timers::{Routine, Timer, Timers};
 
@@ -83,9 +87,11 @@ impl Engine {
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.
     ///
     /// The caller's thread sends a single request by itself where nothing else is under way and its text is known, which
-    /// takes some microseconds; it never waits.
-    pub fn submit(&self, requests: Vec<Request>) {
-        let Some(requests) = self.shared.submit_at_once(requests) else { return };
+    /// takes some microseconds; it never waits. It also answers by itself what is in the cache; then this returns `true`,
+    /// and the hook for the end of a turn is not called.
+    pub fn submit(&self, requests: Vec<Request>) -> bool {
+        let AtOnce { left, has_answered } = self.shared.submit_at_once(requests);
+        let Some(requests) = left else { return has_answered };
         if let Err(unsent) = self.commands.send(Command::Submit(requests))
             && let Command::Submit(requests) = unsent.0
         {
@@ -93,6 +99,45 @@ impl Engine {
                 request.answer.end(Err(Error::Closed));
             }
         }
+        has_answered
+    }
+
+    /// Drops results from the cache, and keeps what is being fetched at this moment from being cached. `reply` takes the
+    /// number of entries dropped. Requests submitted from now on do not find them.
+    pub fn invalidate(&self, what: Invalidation, reply: CountReply) {
+        if let Err(unsent) = self.commands.send(Command::Invalidate { what, reply })
+            && let Command::Invalidate { reply, .. } = unsent.0
+        {
+            reply(0);
+        }
+    }
+
+    /// The keys of all results that are cached or being fetched. Waits for the engine's thread, which is never busy for
+    /// long; empty once it is closed.
+    pub fn cache_keys(&self) -> Vec<String> {
+        let (sender, receiver) = sync_channel(1);
+        self.tell(Command::CacheKeys(sender));
+        receiver.recv_timeout(LONGEST_TURN).unwrap_or_default()
+    }
+
+    /// Has results also kept, and looked for, in a cache that other processes share.
+    pub fn set_remote(&self, remote: Box<dyn RemoteCache>) {
+        self.tell(Command::SetRemote(remote));
+    }
+
+    /// What the shared cache had for [`RemoteCache::look_up`].
+    pub fn answer_remote(&self, flight: u64, answer: Option<RemoteAnswer>) {
+        self.tell(Command::RemoteAnswer { flight, answer });
+    }
+
+    /// Has a listener told when the cache begins to follow the log of a cluster, and why it does not.
+    pub fn tell_logs(&self, listener: Option<LogListener>) {
+        self.tell(Command::TellLogs(listener));
+    }
+
+    /// Has a listener told of every entry that leaves the cache from now on, or nobody.
+    pub fn tell_evictions(&self, listener: Option<EvictionListener>) {
+        self.tell(Command::TellEvictions(listener));
     }
 
     /// Cancels a request: it ends with [`Error::Cancelled`] at once, and its statement is cancelled on the server. One

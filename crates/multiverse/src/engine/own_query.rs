@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Role { pool: usize },
     /// How far a standby has replayed.
     Replay { pool: usize },
+    /// Which changes a server shows, of a log that is followed.
+    Shown { number: u64, pool: u64 },
     /// A part of a cluster's catalogue.
     Catalogue { cluster: usize, configuration: u64 },
 }

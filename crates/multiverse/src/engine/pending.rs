@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::texts::Text;
 use crate::answer::Answer;
+use crate::cache::{CacheKey, Recording};
 use crate::error::Error;
 use crate::request::{BindParameters, Request, Retry, SessionId};
 use crate::route::{ReplayPosition, RouteOptions, Verdict};
@@ -60,6 +61,25 @@ pub(crate) struct Pending {
     pub(crate) lost: Option<(bool, Error)>,
     /// It was sent by the engine itself and is not counted.
     pub(crate) is_own: bool,
+    /// What it is answered is kept.
+    pub(crate) fill: Option<Box<Fill>>,
+    /// The key of its result, for a caller who wants to be told whether it was found.
+    pub(crate) told_key: Option<CacheKey>,
+}
+
+/// A result that is fetched for the cache.
+pub(crate) struct Fill {
+    pub(crate) flight: u64,
+    pub(crate) recording: Recording,
+    /// The pool whose server it was asked of, and whether that shows every change that was told of what it reads.
+    pub(crate) pool: usize,
+    pub(crate) is_shown: bool,
+}
+
+impl Fill {
+    pub(crate) fn new(flight: u64, longest: usize) -> Self {
+        Self { flight, recording: Recording::new(longest), pool: usize::MAX, is_shown: false }
+    }
 }
 
 /// The server's refusal of a request.
@@ -77,6 +97,8 @@ pub(crate) enum Place {
     InSession,
     /// Waiting for its next attempt.
     Delayed,
+    /// Waiting for a result that another request fetches.
+    Awaiting { flight: u64 },
     /// On a connection of its pool.
     Running { slot: usize },
 }
@@ -123,6 +145,8 @@ impl Pending {
             position: None,
             lost: None,
             is_own: false,
+            fill: None,
+            told_key: None,
         }
     }
 
@@ -148,7 +172,11 @@ impl Pending {
     /// Hands out the columns of the result that something is about to be handed out of.
     pub(crate) fn deliver_columns(&mut self) {
         self.delivered = true;
-        if let (Some(columns), Some(answer)) = (self.columns.take(), &mut self.answer) {
+        let Some(columns) = self.columns.take() else { return };
+        if let Some(fill) = &mut self.fill {
+            fill.recording.columns(&columns);
+        }
+        if let Some(answer) = &mut self.answer {
             answer.columns(&columns);
         }
     }

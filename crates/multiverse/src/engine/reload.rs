@@ -15,6 +15,7 @@ impl Core {
     pub(super) fn reload(&mut self, plan: &Plan) {
         self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
+        let known_pools = before.clone();
         let mut known: Vec<Cluster> = self.clusters.drain(..).collect();
         for (position, (id, config)) in plan.clusters.iter().enumerate() {
             let servers = 0..config.server_count();
@@ -40,6 +41,7 @@ impl Core {
         if !std::mem::replace(&mut self.is_checking, true) {
             self.plan_regular_check();
         }
+        self.drop_cached_of_new(&known_pools);
         self.router = Router::new(&plan.clusters);
         self.register_again();
         self.forget_catalogues();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cache::CacheSettings;
 use crate::config::ManagerSettings;
 
 /// How an engine works, whatever its clusters.
@@ -23,6 +24,8 @@ pub struct EngineSettings {
     pub dead_after: Duration,
     /// What concerns all clusters. The pools use the interval of recovery checks; the rest is for who calls the engine.
     pub manager: ManagerSettings,
+    /// The cache of results; `None` for none.
+    pub cache: Option<CacheSettings>,
 }
 
 impl Default for EngineSettings {
@@ -35,6 +38,7 @@ impl Default for EngineSettings {
             patience: Duration::from_secs(5),
             dead_after: Duration::from_secs(60),
             manager: ManagerSettings::default(),
+            cache: None,
         }
     }
 }

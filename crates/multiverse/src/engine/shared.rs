@@ -36,6 +36,14 @@ pub(super) struct Turned {
     pub(super) closed: Option<State>,
 }
 
+/// What became of requests on the caller's thread.
+pub(super) struct AtOnce {
+    /// What is left to the engine's thread.
+    pub(super) left: Option<Vec<Request>>,
+    /// Whether any was answered from the cache.
+    pub(super) has_answered: bool,
+}
+
 impl Shared {
     pub(super) fn new(core: Core, inbox: Inbox) -> Self {
         Self(Arc::new(Mutex::new(Some(State { core, inbox, alarm: None }))))
@@ -60,22 +68,35 @@ impl Shared {
         Some(Turned { has_answered, next, closed })
     }
 
-    /// Carries out requests on the caller's thread, where that takes only a moment. Gives them back where it would not.
-    pub(super) fn submit_at_once(&self, requests: Vec<Request>) -> Option<Vec<Request>> {
-        if requests.len() != 1 {
-            return Some(requests);
+    /// Carries out requests on the caller's thread, where that takes only a moment.
+    pub(super) fn submit_at_once(&self, requests: Vec<Request>) -> AtOnce {
+        let is_single = requests.len() == 1;
+        let may_be_cached = |request: &Request| request.cache.is_some() || request.route.schema.is_some();
+        if !is_single && !requests.iter().any(may_be_cached) {
+            return AtOnce { left: Some(requests), has_answered: false };
         }
         // Whoever has it is at work, and waited for by nobody.
         let mut shared = match self.0.try_lock() {
             Ok(shared) => shared,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Some(requests),
+            Err(TryLockError::WouldBlock) => return AtOnce { left: Some(requests), has_answered: false },
         };
-        let Some(State { core, inbox, alarm }) = shared.as_mut() else { return Some(requests) };
+        let Some(State { core, inbox, alarm }) = shared.as_mut() else {
+            return AtOnce { left: Some(requests), has_answered: false };
+        };
         // What was asked before comes first.
-        let is_at_rest = inbox.commands.is_empty() && core.requests.len() <= MOST_BESIDE;
+        if !inbox.commands.is_empty() {
+            return AtOnce { left: Some(requests), has_answered: false };
+        }
+        let was_answering = std::mem::take(&mut core.has_answered);
+        let requests = core.answer_from_cache(requests);
+        let has_answered = std::mem::replace(&mut core.has_answered, was_answering);
+        if requests.is_empty() {
+            return AtOnce { left: None, has_answered };
+        }
+        let is_at_rest = is_single && core.requests.len() <= MOST_BESIDE;
         if !is_at_rest || !requests.iter().all(|request| core.is_quick(request)) {
-            return Some(requests);
+            return AtOnce { left: Some(requests), has_answered };
         }
         core.submit_at_once(requests);
         let is_due_sooner = match (core.timers.next(), *alarm) {
@@ -86,7 +107,7 @@ impl Shared {
         if is_due_sooner || core.has_answered || core.catalogues.is_wanted {
             core.readiness.wake_engine();
         }
-        None
+        AtOnce { left: None, has_answered }
     }
 
     /// A turn that panicked has ended the thread; what it left is closed with it.

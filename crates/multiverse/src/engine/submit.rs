@@ -31,6 +31,7 @@ impl Core {
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
             return self.refuse(request.answer, Error::Route(RouteError::NoActiveCluster));
         };
+        let Some((request, fill)) = self.look_up(request, &decision) else { return };
         let wants_session = self.wants_session(&request.route, decision.cluster.0);
         let wants_position = wants_session && !decision.verdict.is_read() && !decision.on_replica;
         if wants_session && request.route.written.is_some() {
@@ -43,14 +44,16 @@ impl Core {
             reads: decision.reads,
             path,
             wants_position,
+            fill,
             ..Pending::new(request, text, decision.verdict, (decision.cluster.0, pool), self.now)
         };
         let key = self.keep(pending);
+        self.mark_fill(key);
         self.enqueue(key);
     }
 
     /// Whether a call is to see what its caller's session has written.
-    fn wants_session(&self, route: &RouteOptions, cluster: usize) -> bool {
+    pub(super) fn wants_session(&self, route: &RouteOptions, cluster: usize) -> bool {
         match route.consistency_level {
             Some(level) => level == ConsistencyLevel::Session,
             None => self.clusters.get(cluster).is_some_and(|cluster| cluster.has_sessions),

@@ -42,6 +42,10 @@ pub(crate) enum Routine {
     Silence { pool: usize, number: u64 },
     /// Looking whether a standby can be promoted, as was asked for.
     Promotion { pool: usize },
+    /// Asking the servers of a cluster which changes they show.
+    Shown { cluster: usize },
+    /// Dropping what has been in the cache for long enough.
+    CacheEntries,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -30,6 +30,8 @@ impl Core {
         }
         cluster.primary = position;
         let id = Arc::clone(&cluster.id);
+        // The new primary may lack what they were read from.
+        self.drop_cached_of(index);
         let pool_id = |pool: Option<&Pool>| pool.map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
         let (old_primary, new_primary) = (pool_id(self.pools.get(old)), pool_id(self.pools.get(new)));
         tracing::info!(cluster = %id, %old_primary, %new_primary, "writes go to another server");

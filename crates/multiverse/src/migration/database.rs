@@ -63,6 +63,7 @@ impl Database {
             timeout: None,
             retry: Retry::default(),
             streamed: false,
+            cache: None,
             answer: Box::new(Collector { rows: Vec::new(), end }),
         }]);
         ended.await.unwrap_or(Err(crate::Error::Closed))

@@ -103,6 +103,9 @@ impl Core {
             }
             (Work::Request(_), PipelineEvent::Rows(rows)) => {
                 pending.deliver_columns();
+                if let Some(fill) = &mut pending.fill {
+                    fill.recording.rows(&rows);
+                }
                 if let Some(answer) = &mut pending.answer {
                     connection.is_paused = answer.rows(rows) == Flow::Pause;
                     self.has_answered = true;
@@ -114,6 +117,9 @@ impl Core {
                     connection.note_rollback();
                 }
                 pending.deliver_columns();
+                if let Some(fill) = &mut pending.fill {
+                    fill.recording.result(connection.pipeline.command_tag());
+                }
                 if let Some(answer) = &mut pending.answer {
                     answer.result(connection.pipeline.command_tag());
                 }
@@ -200,6 +206,7 @@ impl Core {
             && let Some(verdict) = connection.definitions.take()
         {
             self.router.executed(ClusterIndex(cluster), &verdict);
+            self.redefined(cluster);
             self.catalogues.is_wanted = true;
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct KnownText {
     pub(super) verdict: Arc<Verdict>,
     /// By cluster: the judgement of its catalogue, with the catalogue's generation.
     judgements: Box<[AtomicU64]>,
+    /// By cluster: whether the same values come each time, with the catalogue's generation.
+    steady: Box<[AtomicU64]>,
 }
 
 /// The judgement is kept in the two lowest bits.
@@ -37,7 +39,8 @@ const REFUSED: u64 = u64::MAX;
 
 impl KnownText {
     fn new(verdict: Verdict, clusters: usize) -> Self {
-        Self { verdict: Arc::new(verdict), judgements: (0..clusters).map(|_| AtomicU64::new(0)).collect() }
+        let unknown = || (0..clusters).map(|_| AtomicU64::new(0)).collect();
+        Self { verdict: Arc::new(verdict), judgements: unknown(), steady: unknown() }
     }
 
     /// The judgement under this generation of a cluster's catalogue, made by `judge` when it is not known.
@@ -67,6 +70,19 @@ impl KnownText {
         };
         kept.store(generation << JUDGEMENT_BITS | bits, Ordering::Relaxed);
         judgement
+    }
+
+    /// Whether the same values come each time under this generation of a cluster's catalogue; `judge` is asked when that
+    /// is not known.
+    pub(super) fn is_steady(&self, cluster: usize, generation: u64, judge: impl FnOnce() -> bool) -> bool {
+        let Some(kept) = self.steady.get(cluster) else { return false };
+        let found = kept.load(Ordering::Relaxed);
+        if found != 0 && found >> JUDGEMENT_BITS == generation {
+            return found & 3 == 1;
+        }
+        let is_steady = judge();
+        kept.store(generation << JUDGEMENT_BITS | if is_steady { 1 } else { 2 }, Ordering::Relaxed);
+        is_steady
     }
 
     /// Whether the text was judged before in this cluster, under whatever catalogue.

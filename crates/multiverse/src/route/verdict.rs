@@ -73,6 +73,9 @@ pub struct Verdict {
     pub transaction_control: bool,
     /// Whether definitions change, so that what is known of the database is to be read anew.
     pub changes_definitions: bool,
+    /// Whether it reads the clock, the user or the session by a word of the grammar, or by a text that stands for a moment,
+    /// as `CURRENT_DATE` or `'today'`.
+    pub reads_surroundings: bool,
     /// The functions called.
     pub functions: Box<[ObjectName]>,
     /// The operators used.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use multiverse::route::RouteOptions;
 use multiverse::{
-    Answer, BindParameters, ClusterConfig, Clusters, Completed, Engine, EngineSettings, Error, Flow, Metrics,
-    PoolConfig, Release, Request, RequestId, Retry, ServerHealth, Session, SessionId,
+    Answer, BindParameters, CacheOptions, ClusterConfig, Clusters, Completed, Engine, EngineSettings, Error,
+    Flow, Metrics, PoolConfig, Release, Request, RequestId, Retry, ServerHealth, Session, SessionId,
 };
 use serde_json::json;
 use wire::{Column, Format, RowBatch};
@@ -113,6 +113,7 @@ pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Retry,
     pub(crate) pauses: bool,
+    pub(crate) cache: Option<Arc<CacheOptions>>,
 }
 
 impl Call {
@@ -125,7 +126,15 @@ impl Call {
             timeout: None,
             retry: Retry::default(),
             pauses: false,
+            cache: None,
         }
+    }
+
+    /// The result may come from the cache, and is kept there under these tags.
+    pub(crate) fn cached(mut self, tags: &[&str]) -> Self {
+        let tags = tags.iter().map(|tag| Arc::from(*tag)).collect();
+        self.cache = Some(Arc::new(CacheOptions { wanted: Some(true), tags, ..CacheOptions::default() }));
+        self
     }
 
     pub(crate) fn with(mut self, values: &[&str]) -> Self {
@@ -195,6 +204,7 @@ impl Client {
             timeout: call.timeout,
             retry: call.retry,
             streamed: call.pauses,
+            cache: call.cache,
             answer: Box::new(Collector {
                 results: Vec::new(),
                 current: TestResult::default(),

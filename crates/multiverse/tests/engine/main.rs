@@ -3,11 +3,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod caching;
 mod cancel;
 mod client;
 mod closing;
 mod failover;
 mod faults;
+mod log_following;
 mod pipelining;
 mod pooling;
 mod replicas;

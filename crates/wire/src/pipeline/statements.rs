@@ -25,6 +25,11 @@ impl TextTypes {
         Self { oids }
     }
 
+    /// Whether values of this type come as text.
+    pub fn contains(&self, type_oid: u32) -> bool {
+        self.oids.binary_search(&type_oid).is_ok()
+    }
+
     fn format_of(&self, type_oid: u32) -> Format {
         if BINARY_TYPES.contains(&type_oid) && self.oids.binary_search(&type_oid).is_err() {
             Format::Binary

@@ -90,6 +90,44 @@ impl RowBatch {
         Some(Row { buffer: &self.buffer, cells })
     }
 
+    /// The bytes that it takes.
+    pub fn size(&self) -> usize {
+        self.buffer.len() + self.cells.len() * size_of::<Cell>()
+    }
+
+    /// The same rows, holding on to no more memory than they need. For rows that are kept.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let buffer = if self.buffer.len() < COPY_BELOW {
+            self.buffer.clone()
+        } else {
+            Bytes::copy_from_slice(&self.buffer)
+        };
+        Self { buffer, ..self.clone() }
+    }
+
+    /// The server's messages in which the rows came. [`RowBatch::read_frames`] reads them again.
+    pub fn frames(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Reads the rows in some [`RowBatch::frames`], which may be those of several batches.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] where there is anything but whole rows.
+    pub fn read_frames(frames: &[u8]) -> Result<Vec<Self>> {
+        let mut inbound = BytesMut::from(frames);
+        let mut batches = Vec::new();
+        while !inbound.is_empty() {
+            let batch = Self::take(&mut inbound)?;
+            if batch.is_empty() {
+                return Err(Error::protocol("rows that were kept are cut off"));
+            }
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
     /// All rows in their order.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.rows).filter_map(|index| self.get(index))

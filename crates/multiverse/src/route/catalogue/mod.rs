@@ -48,6 +48,8 @@ struct Names {
     known: HashSet<Box<str>>,
     /// Names that need the primary, with the schemas in which they do.
     need_primary: HashMap<Box<str>, Vec<Box<str>>>,
+    /// Names that give other values each time.
+    varying: HashSet<Box<str>>,
 }
 
 impl Catalogue {
@@ -71,7 +73,20 @@ impl Catalogue {
             catalogue.functions.need_primary.insert(name.into(), vec!["pg_catalog".into()]);
         }
         catalogue.mark(&objects);
+        catalogue.mark_varying(&objects);
         Ok(catalogue)
+    }
+
+    /// Whether nothing that a statement names gives another value each time, as a volatile function does.
+    #[must_use]
+    pub fn is_steady(&self, verdict: &Verdict) -> bool {
+        let functions = verdict.functions.iter().map(|name| (name, &self.functions));
+        let operators = verdict.operators.iter().map(|name| (name, &self.operators));
+        let types = verdict.types.iter().map(|name| (name, &self.types));
+        let relations = verdict.relations.iter().map(|name| (name, &self.relations));
+        let mut all = functions.chain(operators).chain(types).chain(relations);
+        !all.any(|(name, names)| names.varying.contains(&name.name))
+            && !verdict.attributes.iter().any(|name| self.functions.varying.contains(name))
     }
 
     /// Whether a statement whose text only reads does so here.
@@ -129,14 +144,24 @@ impl Catalogue {
         }
     }
 
-    /// Marks all names that need the primary, with what depends on them.
-    fn mark(&mut self, objects: &[Object<'_>]) {
-        let mut dependents: HashMap<ObjectId, Vec<&Object<'_>>> = HashMap::new();
-        for object in objects {
-            for target in &object.targets {
-                dependents.entry(*target).or_default().push(object);
+    /// Marks the names of volatile functions, with what depends on them.
+    fn mark_varying(&mut self, objects: &[Object<'_>]) {
+        let dependents = dependents_of(objects);
+        let is_volatile =
+            |object: &&Object<'_>| object.id.kind == ObjectKind::Function && object.needs_primary;
+        let mut marked = HashSet::new();
+        let mut pending: Vec<_> = objects.iter().filter(is_volatile).collect();
+        while let Some(object) = pending.pop() {
+            if marked.insert(object.id) {
+                self.names_mut(object.id.kind).varying.insert(object.name.into());
+                pending.extend(dependents.get(&object.id).into_iter().flatten().copied());
             }
         }
+    }
+
+    /// Marks all names that need the primary, with what depends on them.
+    fn mark(&mut self, objects: &[Object<'_>]) {
+        let dependents = dependents_of(objects);
         let mut marked = HashSet::new();
         let mut pending: Vec<_> = objects.iter().filter(|object| needs_primary(object)).collect();
         while !pending.is_empty() {
@@ -184,6 +209,17 @@ impl Names {
             schemas.push(object.schema.into());
         }
     }
+}
+
+/// By object, what depends on it.
+fn dependents_of<'o, 'a>(objects: &'o [Object<'a>]) -> HashMap<ObjectId, Vec<&'o Object<'a>>> {
+    let mut dependents: HashMap<ObjectId, Vec<&Object<'_>>> = HashMap::new();
+    for object in objects {
+        for target in &object.targets {
+            dependents.entry(*target).or_default().push(object);
+        }
+    }
+    dependents
 }
 
 fn needs_primary(object: &Object<'_>) -> bool {

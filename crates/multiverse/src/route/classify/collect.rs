@@ -20,6 +20,7 @@ pub(super) struct Findings {
     pub(super) changes_definitions: bool,
     /// Whether what is made belongs to the session, so that others need not know of it.
     pub(super) makes_temporary: bool,
+    pub(super) reads_surroundings: bool,
     pub(super) functions: IndexSet<ObjectName>,
     pub(super) operators: IndexSet<ObjectName>,
     pub(super) types: IndexSet<ObjectName>,
@@ -56,6 +57,7 @@ impl Collector {
                 transaction_control: false,
                 changes_definitions: false,
                 makes_temporary: false,
+                reads_surroundings: false,
                 functions: IndexSet::new(),
                 operators: IndexSet::new(),
                 types: IndexSet::new(),
@@ -144,6 +146,7 @@ impl TreeListener for Collector {
             self.at_least(Access::Uncertain);
         }
         match kind {
+            "SqlValueFunction" => self.findings.reads_surroundings = true,
             "LockingClause" => {
                 self.findings.locks = true;
                 self.at_least(Access::Write);
@@ -165,6 +168,8 @@ impl TreeListener for Collector {
 
     fn text(&mut self, value: &str) {
         let Some((frame, outer)) = self.stack.split_last() else { return };
+        let is_moment = |word: &&str| value.trim().eq_ignore_ascii_case(word);
+        self.findings.reads_surroundings |= ["now", "today", "tomorrow", "yesterday"].iter().any(is_moment);
         match (frame.kind, frame.field) {
             ("RangeVar", "schemaname") if !value.is_empty() => self.relation.schema = Some(value.into()),
             ("RangeVar", "relname") => self.relation.name = value.into(),

@@ -93,6 +93,7 @@ fn either(mut one: Findings, other: Findings) -> Findings {
     one.changes_session |= other.changes_session;
     one.transaction_control |= other.transaction_control;
     one.changes_definitions |= other.changes_definitions;
+    one.reads_surroundings |= other.reads_surroundings;
     one.functions.extend(other.functions);
     one.operators.extend(other.operators);
     one.types.extend(other.types);
@@ -118,6 +119,7 @@ fn verdict(findings: Findings) -> Verdict {
         transaction_control: findings.transaction_control,
         changes_definitions: findings.changes_definitions
             && !(findings.makes_temporary && findings.kinds.len() == 1),
+        reads_surroundings: findings.reads_surroundings,
         functions: list(findings.functions),
         operators: list(findings.operators),
         types: list(findings.types),
@@ -137,6 +139,7 @@ fn unknown() -> Verdict {
         changes_session: true,
         transaction_control: false,
         changes_definitions: true,
+        reads_surroundings: true,
         functions: Box::default(),
         operators: Box::default(),
         types: Box::default(),

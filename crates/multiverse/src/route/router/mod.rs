@@ -14,7 +14,7 @@ use crate::route::freshness::Freshness;
 use crate::route::options::{Operation, ReplayPosition, RouteOptions};
 use crate::route::schemas::{SchemaHome, SchemaOptions, Schemas};
 use crate::route::texts::{KnownText, KnownTexts};
-use crate::route::verdict::{Access, Verdict};
+use crate::route::verdict::{Access, StatementKind, Verdict};
 
 /// Decides for every statement on which server it runs. Not shared between threads: the engine's thread has one.
 #[derive(Debug)]
@@ -109,6 +109,20 @@ impl Router {
             live.primary(cluster)
         };
         Ok((cluster, server))
+    }
+
+    /// Whether the result of a text that reads may be kept: it is a single query, and calls nothing that gives another
+    /// value each time.
+    pub fn may_cache(&mut self, cluster: ClusterIndex, sql: &Arc<str>) -> bool {
+        let known = self.texts.get(sql, classify);
+        let verdict = &known.verdict;
+        if verdict.kind != StatementKind::Select || !verdict.is_single_statement() || verdict.changes_session
+        {
+            return false;
+        }
+        let Some(routed) = self.clusters.get(cluster.0) else { return false };
+        let Some(catalogue) = &routed.catalogue else { return false };
+        known.is_steady(cluster.0, routed.generation, || catalogue.is_steady(verdict))
     }
 
     /// What a text is; from memory when it was met before.

@@ -1,0 +1,57 @@
+// A cache that follows the log: nobody says what has changed, and nothing stays old.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import PgMultiverse from 'replicaverse/pg-multiverse';
+import { eventually, startPostgres } from '../../../support/index.mjs';
+import { addressOf } from '../clients.mjs';
+
+/** @type {Awaited<ReturnType<typeof startPostgres>>} */
+let server;
+beforeAll(async () => {
+  server = await startPostgres({ settings: { wal_level: 'logical' } });
+  await server.psql('CREATE TABLE stock (id int PRIMARY KEY, n int); INSERT INTO stock SELECT id, 0 FROM generate_series(1, 5) id');
+});
+afterAll(() => server.remove());
+
+describe("a cache with invalidate: 'wal'", () => {
+  it('drops what any commit has touched, and serves the rest', async () => {
+    const db = new PgMultiverse({ cache: { invalidate: 'wal', ttl: 0 } });
+    await db.initialize({ main: { schemas: ['public'], primary: addressOf(server.uri) } });
+    const ask = async (/** @type {number} */ id) => (await db.query('SELECT n FROM stock WHERE id = $1', [id], { cache: true })).rows[0].n;
+    const hits = () => db.getMetrics().cache?.hits ?? 0;
+    const fromCache = async (/** @type {number} */ id) => {
+      const before = hits();
+      await ask(id);
+      return hits() > before;
+    };
+    await eventually(() => db.getMetrics().clusters.main?.cache.followsLog);
+    await eventually(() => fromCache(1));
+    await eventually(() => fromCache(2));
+    await server.psql('UPDATE stock SET n = 7 WHERE id = 1');
+    await eventually(async () => (await ask(1)) === 7);
+    expect(await fromCache(2)).toBe(true);
+    await eventually(() => fromCache(1));
+    await db.close();
+  });
+
+  it('says what is missing, and caches nothing', async () => {
+    const plain = await startPostgres({ settings: { wal_level: 'replica' } });
+    try {
+      const db = new PgMultiverse({ cache: { invalidate: 'wal' } });
+      /** @type {any[]} */
+      const errors = [];
+      db.on('error', (error) => errors.push(error));
+      await db.initialize({ main: { primary: addressOf(plain.uri) } });
+      await eventually(() => errors.length > 0);
+      expect(errors[0]).toMatchObject({ code: 'ERR_CAPTURE', retryable: true, message: expect.stringContaining('set wal_level = logical') });
+      for (let at = 0; at < 5; at += 1) await db.query('SELECT 1 AS n', [], { cache: true });
+      expect(db.getMetrics().cache?.hits).toBe(0);
+      await db.close();
+    } finally {
+      await plain.remove();
+    }
+  });
+
+  it('is not for results in Redis', () => {
+    expect(() => new PgMultiverse({ cache: { provider: 'redis', invalidate: 'wal' } })).toThrow("invalidate: 'wal' is for the provider 'memory'");
+  });
+});

@@ -1,0 +1,15 @@
+//! The cache follows the log of a cluster's primary: what a commit has touched is dropped.
+//!
+//! [`follow`] streams the log over a temporary slot and tells the engine of each commit ([`touched`]). [`sources`] knows
+//! from which tables a query reads, through views; [`row_key`] whether it reads only the row of one primary key.
+
+mod follow;
+pub(crate) mod row_key;
+mod sources;
+mod touched;
+mod visibility;
+
+pub(crate) use follow::{Follower, LogNews, follow};
+pub(crate) use sources::{Reading, Sources};
+pub(crate) use touched::{Commit, Touch};
+pub(crate) use visibility::Changes;
