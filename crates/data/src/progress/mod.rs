@@ -113,6 +113,18 @@ pub async fn end_of_log(database: &dyn Dialect) -> Result<Option<u64>> {
     }
 }
 
+/// Which server of PostgreSQL this is, among those that were copied from each other and share everything else; `None` for
+/// other databases. Two connections to one server are told the same until it is started again.
+///
+/// # Errors
+/// What the database reports.
+pub async fn server(database: &dyn Dialect) -> Result<Option<String>> {
+    match database.kind() {
+        DialectKind::Postgres => postgres::server(database).await,
+        _ => Ok(None),
+    }
+}
+
 /// Makes a standby of PostgreSQL a primary and waits until it takes writes, for `seconds` at the most; whether it does.
 ///
 /// # Errors

@@ -31,6 +31,8 @@ FROM (SELECT pg_is_in_recovery() AS standby) r, LATERAL (
 /// What is committed asynchronously is not in what was written yet, but in what was inserted.
 const END_OF_LOG: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::text AS written";
 
+const SERVER: &str = "SELECT pg_postmaster_start_time()::text || ' ' || current_setting('port') AS server";
+
 const PROMOTE: &str = "SELECT pg_promote(true, $1::int) AS promoted";
 
 pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
@@ -72,6 +74,11 @@ fn names(row: &Record, column: &str) -> Vec<String> {
 pub(super) async fn end_of_log(database: &dyn Dialect) -> Result<Option<u64>> {
     let rows = database.execute_query(END_OF_LOG, Vec::new()).await?;
     Ok(rows.first().and_then(|row| position(row, "written")))
+}
+
+pub(super) async fn server(database: &dyn Dialect) -> Result<Option<String>> {
+    let rows = database.execute_query(SERVER, Vec::new()).await?;
+    Ok(rows.first().and_then(|row| row.get("server")?.as_text().map(str::to_owned)))
 }
 
 pub(super) async fn promote(database: &dyn Dialect, seconds: u32) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use data::Timestamp;
 use data::log::Position;
@@ -24,7 +25,14 @@ pub(crate) struct Shared {
     one_by_one: AtomicBool,
     /// The state, for who waits for one.
     states: watch::Sender<RunState>,
+    /// Why the run is to look anew at its ends.
+    anew: Mutex<Option<String>>,
+    /// How often the checkpoint follows the log while nothing is applied.
+    idle_checkpoint: Duration,
 }
+
+/// How often the checkpoint follows an idle log, unless others read from it how far the target is behind.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 
 struct Status {
     state: RunState,
@@ -37,6 +45,15 @@ struct Status {
 
 impl Shared {
     pub(crate) fn new(rule: &str, observer: Option<Arc<dyn CdcObserver>>) -> Arc<Self> {
+        Self::with_checkpoint(rule, observer, IDLE_CHECKPOINT)
+    }
+
+    /// As [`new`](Self::new), with a pace at which the checkpoint follows the log while nothing is applied.
+    pub(crate) fn with_checkpoint(
+        rule: &str,
+        observer: Option<Arc<dyn CdcObserver>>,
+        idle_checkpoint: Duration,
+    ) -> Arc<Self> {
         let status = Status {
             state: RunState::Starting,
             since: millis_now(),
@@ -53,7 +70,24 @@ impl Shared {
             stop: watch::Sender::new(false),
             one_by_one: AtomicBool::new(false),
             states: watch::Sender::new(RunState::Starting),
+            anew: Mutex::default(),
+            idle_checkpoint,
         })
+    }
+
+    /// Has the run look anew at its ends, because the master of one of them was replaced.
+    pub(crate) fn begin_anew(&self, reason: &str) {
+        *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Fails if the run is to look anew at its ends; told once.
+    pub(super) fn check_ends(&self) -> Result<(), Error> {
+        let reason = self.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reason.map_or(Ok(()), |reason| Err(Error::Retry(reason)))
+    }
+
+    pub(super) fn idle_checkpoint(&self) -> Duration {
+        self.idle_checkpoint
     }
 
     /// Asks the run to end.
@@ -180,7 +214,7 @@ impl Shared {
     }
 
     /// When the last transaction that was applied had been committed at the source.
-    pub(super) fn applied_up_to(&self) -> Option<Timestamp> {
+    pub(crate) fn applied_up_to(&self) -> Option<Timestamp> {
         self.status().applied_up_to
     }
 
