@@ -8,13 +8,15 @@ import { prepare } from '../../scripts/prepare.mjs';
 const HELP = `Usage: npm run soak -- [options]
 
 Kills the replicating process, the source and the target at random moments of a random workload, and compares both ends
-after each seed.
+after each seed. With --failover the master of a project is killed under load instead, and nothing that it acknowledged may be
+missing at the standby that takes its place.
 
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
   --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given
   --pause MS       the longest time between a batch that was applied and the next kill, 500 when not given
   --kills N        in each seed, 4 when not given
+  --failover       seeds of a failover
   --help           this text`;
 
 const { values } = parseArgs({
@@ -24,11 +26,19 @@ const { values } = parseArgs({
     target: { type: 'string' },
     pause: { type: 'string', default: '500' },
     kills: { type: 'string', default: '4' },
+    failover: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 if (values.help) {
   console.log(HELP);
+} else if (values.failover) {
+  await prepare({ log: console.log });
+  const { runFailover } = await import('./failover-seed.mjs');
+  for (let seed = Number(values.first); seed < Number(values.first) + Number(values.seeds); seed += 1) {
+    const { acknowledged, refusedMs, newMaster } = await runFailover(seed);
+    console.log(`failover seed ${String(seed)}: ${newMaster} has all of ${String(acknowledged)} writes; the first was accepted ${refusedMs.toFixed(0)} ms after the promotion`);
+  }
 } else {
   await prepare({ log: console.log });
   const { startPostgres } = await import('../support/index.mjs');

@@ -48,6 +48,8 @@ pub struct Progress {
     pub cluster: Option<String>,
     /// The names under which others are fed from this database, and of a subscriber those under which it is fed.
     pub feeds: Vec<String>,
+    /// Whether it waits with each commit until a standby of PostgreSQL has it, unless a session asks it not to.
+    pub synchronous: bool,
     /// How many of the low bits of a position count bytes of one log file; 0 where none do.
     pub byte_bits: u32,
 }
@@ -66,6 +68,7 @@ impl Progress {
             server: None,
             cluster: None,
             feeds: Vec::new(),
+            synchronous: false,
             byte_bits: 0,
         }
     }

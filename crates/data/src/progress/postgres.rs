@@ -18,6 +18,8 @@ SELECT r.standby,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS now,
   EXISTS (SELECT FROM pg_stat_wal_receiver) AS receiving,
   (SELECT system_identifier::text FROM pg_control_system()) AS cluster,
+  EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+    AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS synchronous,
   (SELECT string_agg(slot_name, ',') FROM pg_replication_slots WHERE slot_type = 'logical') AS slots,
   s.subscriptions, s.workers, s.subscribed, s.sent_at, s.names
 FROM (SELECT pg_is_in_recovery() AS standby) r, LATERAL (
@@ -44,6 +46,7 @@ pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
         now: integer(row, "now"),
         cluster: row.get("cluster").and_then(Value::as_text).map(str::to_owned),
         feeds: names(row, "slots"),
+        synchronous: flag(row, "synchronous"),
         byte_bits: u64::BITS,
         ..Progress::of(ServerRole::Primary)
     };

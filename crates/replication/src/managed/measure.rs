@@ -95,6 +95,7 @@ fn blank(role: ServerRole) -> Progress {
         server: None,
         cluster: None,
         feeds: Vec::new(),
+        synchronous: false,
         byte_bits: 0,
     }
 }

@@ -57,6 +57,8 @@ struct Project {
     feed_timeline: Timeline,
     /// The task that looks at the replicas; there is none without a slave.
     watch: Option<Watch>,
+    /// Whether the master waited for a standby with each commit when it was last looked at.
+    is_synchronous: bool,
     /// Since when the master does not answer.
     master_gone_at: Option<Instant>,
     is_promoting: bool,

@@ -29,6 +29,9 @@ impl Topology {
             Some(Look::Answers(progress)) => progress.as_ref(),
             _ => None,
         };
+        if let Some(master) = master {
+            entry.is_synchronous = master.synchronous;
+        }
         if let Some(written) = master.and_then(|master| master.written) {
             entry.timeline.saw(written, seen_at);
         }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::fence::Fence;
 use super::lag::Standing;
-use super::{FedBy, Feed, Role, State, Topology, unknown_replica};
+use super::{FedBy, Feed, Project, Role, State, Topology, unknown_replica};
 use crate::error::{Error, Result};
 use crate::managed::{ManagedFeed, Member, crown, head_for, look_at_feed, remember};
 use crate::manager::{Manager, SharedState, begin_feeds, lock};
@@ -56,6 +56,9 @@ pub(super) struct Plan {
     is_unfed: bool,
     /// The last position at which the log of the master was seen, or the log from which the candidate is fed.
     last_known: Option<u64>,
+    /// Whether it has every commit that the master acknowledged, though not all of its log: the master waited for a standby with
+    /// each commit, and no standby has received more.
+    has_every_commit: bool,
     /// What feeds the candidate, where this library does.
     feed: Option<Arc<ManagedFeed>>,
 }
@@ -172,7 +175,7 @@ impl Plan {
         }
         let missing = self.drain(candidate.as_ref(), stands.as_ref()).await?;
         let unknown = missing.is_none() && (role == ServerRole::Standby || self.feed.is_some());
-        if self.is_strict && !force && (unknown || missing.is_some_and(|bytes| bytes > 0)) {
+        if self.is_strict && !force && !self.has_every_commit && (unknown || missing.is_some_and(|bytes| bytes > 0)) {
             return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
         }
         if role != ServerRole::Standby {
@@ -307,6 +310,20 @@ async fn ask(dialect: &dyn Dialect) -> Option<Progress> {
     tokio::time::timeout(PATIENCE, progress(dialect)).await.ok()?.ok().flatten()
 }
 
+impl Project {
+    /// Whether a standby has every commit that a dead master acknowledged. The one that the master waited for is among all of
+    /// them, so that all must be known and none may have received more.
+    fn has_every_commit(&self, candidate: &str) -> bool {
+        let is_dead = self.master().is_some_and(|master| master.state != State::Connected);
+        let standbys = || self.replicas.values().filter(|replica| replica.standing.role == Some(ServerRole::Standby));
+        let received = standbys().find(|standby| standby.config.name == candidate).map(|it| it.standing.received);
+        let is_furthest = received.is_some_and(|received| {
+            standbys().all(|other| other.state == State::Connected && other.standing.received <= received)
+        });
+        is_dead && self.is_synchronous && is_furthest
+    }
+}
+
 impl Topology {
     /// Enters that a replica is being promoted; `None` if it is the master already.
     fn begin_promotion(&mut self, project: &str, name: &str) -> Result<Option<Plan>> {
@@ -339,6 +356,7 @@ impl Topology {
             is_unfed: replica.demoted.is_some(),
             last_known: if feed.is_some() { entry.feed_timeline.end() } else { entry.timeline.end() },
             feed,
+            has_every_commit: entry.has_every_commit(name),
         };
         entry.is_promoting = true;
         Ok(Some(plan))
