@@ -25,10 +25,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   '/api/actions/sync': ({ manager }, { rule }) => manager.sync?.(text('rule', rule)),
   '/api/actions/resync': ({ manager }, { rule }) => manager.resync?.(text('rule', rule)),
   '/api/actions/start': ({ manager }, { rule }) => manager.start?.(text('rule', rule)),
-  '/api/actions/stop': ({ manager }, { rule }) => manager.stop?.(text('rule', rule)),
+  '/api/actions/stop': ({ manager }, { rule }) => (manager.start === undefined ? undefined : stop(manager, text('rule', rule))),
   '/api/actions/verify': (on, { rule }) => (on.manager.verify === undefined ? undefined : verify(on, text('rule', rule))),
   '/api/actions/promote': ({ manager }, { project, name }) => manager.promoteToMaster?.(text('project', project), text('name', name)),
 };
+
+async function stop(manager: MonitoredManager, rule: string): Promise<void> {
+  await manager.stop?.(rule);
+}
 
 /** Compares both ends of a rule; nothing is repaired. */
 async function verify({ manager, verifications, activity }: ActedOn, rule: string): Promise<void> {

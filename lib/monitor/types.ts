@@ -71,8 +71,8 @@ export interface MonitoredManager {
   resync?(rule: string): Promise<unknown>;
   /** Called by the action that streams a rule. */
   start?(rule: string): Promise<void>;
-  /** Called by the action that ends a stream. */
-  stop?(rule: string): Promise<void>;
+  /** Called by the action that ends a stream, where there is a `start`. */
+  stop?(rule: string): Promise<void> | void;
   /** Called by the action that compares both ends of a rule. */
   verify?(rule: string, options?: VerifyOptions): Promise<SyncVerdict>;
   /** Called by the action that promotes a replica. */

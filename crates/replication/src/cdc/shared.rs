@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     states: watch::Sender<RunState>,
     /// Why the run is to look anew at its ends.
     anew: Mutex<Option<String>>,
+    /// Whether the master of an end was replaced and it has not been looked yet for what got lost by that.
+    replaced: AtomicBool,
     /// How often the checkpoint follows the log while nothing is applied.
     idle_checkpoint: Duration,
 }
@@ -71,12 +73,14 @@ impl Shared {
             one_by_one: AtomicBool::new(false),
             states: watch::Sender::new(RunState::Starting),
             anew: Mutex::default(),
+            replaced: AtomicBool::new(false),
             idle_checkpoint,
         })
     }
 
     /// Has the run look anew at its ends, because the master of one of them was replaced.
     pub(crate) fn begin_anew(&self, reason: &str) {
+        self.replaced.store(true, Ordering::Relaxed);
         *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 
@@ -84,6 +88,22 @@ impl Shared {
     pub(super) fn check_ends(&self) -> Result<(), Error> {
         let reason = self.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
         reason.map_or(Ok(()), |reason| Err(Error::Retry(reason)))
+    }
+
+    /// Whether the master of an end was replaced since this was last asked.
+    pub(super) fn takes_replacement(&self) -> bool {
+        self.replaced.swap(false, Ordering::Relaxed)
+    }
+
+    /// Tells of rows that only the target has, since the master of an end was replaced.
+    pub(super) fn tell_of_kept_rows(&self, count: u64) {
+        let rule = &self.rule;
+        let message = format!(
+            "rule \"{rule}\": since a master was replaced, {count} rows of the target are not at the source. If they were deleted there \
+             unseen, verify(\"{rule}\", {{repair: 'rows-and-extras'}}) deletes them"
+        );
+        let code = "ERR_ROWS_KEPT".to_owned();
+        self.tell(CdcEvent::Error { rule: rule.clone(), code, message, retryable: true });
     }
 
     pub(super) fn idle_checkpoint(&self) -> Duration {

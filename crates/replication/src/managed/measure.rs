@@ -10,7 +10,7 @@ use data::progress::{Progress, ServerRole};
 use super::feed::{ManagedFeed, Run};
 use crate::cdc::{Checkpoints, RunState, head_of};
 
-/// How long a stream may take to come to where the log of the master was at the same look.
+/// How long a stream may take at the most to come to where the log of the master was at the same look.
 const CATCHING_UP: Duration = Duration::from_millis(250);
 
 /// Where the log of a master stands, from which slaves are fed.
@@ -41,12 +41,16 @@ pub(crate) async fn head_for(feed: &ManagedFeed) -> Option<FeedHead> {
 }
 
 /// Looks at how far a slave has come; `None` if it is not fed at present.
-pub(crate) async fn look_at_feed(feed: &ManagedFeed, head: Option<&FeedHead>) -> Option<FeedLook> {
+pub(crate) async fn look_at_feed(
+    feed: &ManagedFeed,
+    head: Option<&FeedHead>,
+    most: Duration,
+) -> Option<FeedLook> {
     let run = feed.inner.run()?;
     let state = run.shared.state().state;
     let (applied, committed_at) = match state {
         RunState::Standby => stored(&run).await?,
-        _ => own(&run, head).await,
+        _ => own(&run, head, most.min(CATCHING_UP)).await,
     };
     let is_postgres = run.source.dialect().is_some_and(|dialect| dialect.kind() == DialectKind::Postgres);
     let slave = Progress {
@@ -62,13 +66,13 @@ pub(crate) async fn look_at_feed(feed: &ManagedFeed, head: Option<&FeedHead>) ->
 }
 
 /// What this process has applied. What was committed just before is given the time that it takes.
-async fn own(run: &Run, head: Option<&FeedHead>) -> (Option<u64>, Option<i64>) {
+async fn own(run: &Run, head: Option<&FeedHead>, most: Duration) -> (Option<u64>, Option<i64>) {
     let mut reached = run.shared.reached();
     if let Some(head) = head {
         let has_reached =
             |at: &Option<Position>| at.as_ref().is_some_and(|at| at.order >= head.position.order);
         // One that does not get there is behind.
-        drop(tokio::time::timeout(CATCHING_UP, reached.wait_for(has_reached)).await);
+        drop(tokio::time::timeout(most, reached.wait_for(has_reached)).await);
     }
     let applied = reached.borrow().as_ref().map(|at| at.order);
     (applied, run.shared.applied_up_to().map(|committed| committed.0))

@@ -66,6 +66,8 @@ impl Topology {
                             let sighting = Sighting { slave, master, master_answers, now };
                             replica.standing.saw(&sighting, &entry.feed_timeline);
                         }
+                        // What it has applied could not be asked in time.
+                        None if target.feed.is_some() && !one.is_native() => {}
                         _ if replica.config.role == Role::Slave => {
                             let slave = slave.as_ref();
                             replica

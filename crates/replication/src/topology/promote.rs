@@ -175,7 +175,11 @@ impl Plan {
         }
         let missing = self.drain(candidate.as_ref(), stands.as_ref()).await?;
         let unknown = missing.is_none() && (role == ServerRole::Standby || self.feed.is_some());
-        if self.is_strict && !force && !self.has_every_commit && (unknown || missing.is_some_and(|bytes| bytes > 0)) {
+        if self.is_strict
+            && !force
+            && !self.has_every_commit
+            && (unknown || missing.is_some_and(|bytes| bytes > 0))
+        {
             return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
         }
         if role != ServerRole::Standby {
@@ -245,7 +249,7 @@ impl Plan {
             None => None,
         };
         loop {
-            let look = look_at_feed(feed, head.as_ref()).await?;
+            let look = look_at_feed(feed, head.as_ref(), PATIENCE).await?;
             let applied = look.slave.applied?;
             let end = head.as_ref().map(|head| head.position.order).or(self.last_known)?;
             if applied >= end {
@@ -315,8 +319,10 @@ impl Project {
     /// them, so that all must be known and none may have received more.
     fn has_every_commit(&self, candidate: &str) -> bool {
         let is_dead = self.master().is_some_and(|master| master.state != State::Connected);
-        let standbys = || self.replicas.values().filter(|replica| replica.standing.role == Some(ServerRole::Standby));
-        let received = standbys().find(|standby| standby.config.name == candidate).map(|it| it.standing.received);
+        let standbys =
+            || self.replicas.values().filter(|replica| replica.standing.role == Some(ServerRole::Standby));
+        let received =
+            standbys().find(|standby| standby.config.name == candidate).map(|it| it.standing.received);
         let is_furthest = received.is_some_and(|received| {
             standbys().all(|other| other.state == State::Connected && other.standing.received <= received)
         });

@@ -121,7 +121,10 @@ async fn run(shared: Weak<SharedState>, project: String) {
 async fn look_at(target: Target, head: Option<&FeedHead>, patience: Duration) -> Looked {
     let fed = async {
         match &target.feed {
-            Some(feed) => look_at_feed(feed, head).await,
+            Some(feed) => {
+                let look = look_at_feed(feed, head, patience / 2);
+                tokio::time::timeout(patience, look).await.ok().flatten()
+            }
             None => None,
         }
     };
@@ -131,12 +134,15 @@ async fn look_at(target: Target, head: Option<&FeedHead>, patience: Duration) ->
 
 /// Where the log stands from which slaves are fed; it is the same one for all of them.
 async fn head_of_feeds(slaves: &[Target], patience: Duration) -> Option<FeedHead> {
-    for feed in slaves.iter().filter_map(|slave| slave.feed.as_ref()) {
-        if let Some(head) = tokio::time::timeout(patience, head_for(feed)).await.ok().flatten() {
-            return Some(head);
+    let asked = async {
+        for feed in slaves.iter().filter_map(|slave| slave.feed.as_ref()) {
+            if let Some(head) = head_for(feed).await {
+                return Some(head);
+            }
         }
-    }
-    None
+        None
+    };
+    tokio::time::timeout(patience, asked).await.ok().flatten()
 }
 
 impl Looked {
