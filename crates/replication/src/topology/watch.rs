@@ -150,7 +150,7 @@ impl Looked {
     pub(super) fn is_native(&self) -> bool {
         let Look::Answers(Some(progress)) = &self.look else { return false };
         let feeds_itself = matches!(progress.role, ServerRole::Standby | ServerRole::Replica);
-        feeds_itself && self.target.is_auto && self.fed.is_some()
+        feeds_itself && self.target.is_auto && self.target.feed.is_some()
     }
 }
 
