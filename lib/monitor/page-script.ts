@@ -61,7 +61,7 @@ function card(project, replica, history) {
     shown.append(element('p', {}, lagText(replica.lag) + bytes), line((history.replicas[project + '/' + replica.name] ?? []).map(({ lag }) => lag ?? 0), 'Lag of ' + replica.name + ' in ms'));
     if (SETTINGS.canAct) {
       const promote = () => act('Make ' + replica.name + ' the master of ' + project + '? The present master takes no writes any more.', '/api/actions/promote', { project, name: replica.name });
-      shown.append(element('button', { type: 'button', 'aria-label': 'Promote ' + replica.name, onclick: promote }, 'Promote'));
+      shown.append(element('button', { type: 'button', 'aria-label': 'Promote ' + replica.name + ' of ' + project, onclick: promote }, 'Promote'));
     }
   }
   if (replica.error) shown.append(element('p', { class: 'error' }, replica.error));
@@ -82,11 +82,32 @@ function drawProjects(replicas, routing, history) {
   replace(byId('projects'), projects.length > 0 ? projects : [element('p', { class: 'quiet' }, 'There are no replicas.')]);
 }
 
-// Whoever stands on a button stays on it when everything is drawn anew.
+// What is drawn anew goes into what is there, so that nothing moves under a pointer and nobody loses the focus.
 function replace(place, children) {
-  const label = place.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
-  place.replaceChildren(...children);
-  if (label !== null) [...place.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === label)?.focus();
+  const kept = [...place.childNodes];
+  children.forEach((child, at) => {
+    const old = kept[at];
+    if (old === undefined) place.append(child);
+    else if (isAlike(old, child)) update(old, child);
+    else old.replaceWith(child);
+  });
+  kept.slice(children.length).forEach((old) => { old.remove(); });
+}
+
+// What a button does is bound to it, so that one of another name is another one.
+function isAlike(old, child) {
+  if (old.nodeType !== child.nodeType || old.nodeName !== child.nodeName) return false;
+  return old.nodeName !== 'BUTTON' || old.getAttribute('aria-label') === child.getAttribute('aria-label');
+}
+
+function update(old, child) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== child.data) old.data = child.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!child.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of [...child.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  replace(old, [...child.childNodes]);
 }
 
 function drawEvent(event) {

@@ -19,7 +19,7 @@ header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseli
 h1 { font-size: 1.35rem; margin: 0; } h2 { font-size: 1.1rem; margin: 0 0 .75rem; } h3 { font-size: 1rem; margin: 0 0 .5rem; }
 header p { margin: 0; color: var(--quiet); } nav { margin-left: auto; display: flex; gap: 1rem; }
 a { color: var(--accent); } :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-main { padding: 1.25rem; max-width: 80rem; margin: 0 auto; display: grid; gap: 2rem; }
+main { padding: 1.25rem; max-width: 80rem; margin: 0 auto; display: grid; grid-template-columns: minmax(0, 1fr); gap: 2rem; }
 .project { margin-bottom: 1.5rem; }
 .graph { display: grid; grid-template-columns: minmax(0, 1fr) 3rem minmax(0, 1.6fr); align-items: center; }
 .graph ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .75rem; }

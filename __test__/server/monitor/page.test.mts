@@ -91,7 +91,7 @@ it('acts after a confirmation: runs, streams, compares and stops a rule, and pro
   await eventually(() => manager.getRuleStates()[0]?.state === 'streaming');
   await confirm('Stop orders');
   await eventually(() => manager.getRuleStates().length === 0);
-  await confirm('Promote s');
+  await confirm('Promote s of shop');
   await eventually(() => manager.getReplicaStatus('shop').some(({ name, role }) => name === 's' && role === 'master'));
   await page.locator('#events').getByText('replica.promoted').first().waitFor();
 });
@@ -100,7 +100,7 @@ it('is used by the keyboard alone', async () => {
   await page.keyboard.press('Tab');
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the replicas');
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: 'Promote s' }).focus();
+  await page.getByRole('button', { name: 'Promote s of shop' }).focus();
   await page.keyboard.press('Enter');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
