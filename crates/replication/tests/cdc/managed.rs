@@ -16,6 +16,8 @@ const ITEMS: &str = "SELECT id, name FROM items ORDER BY id";
 struct Project {
     manager: Arc<Manager>,
     events: Arc<Mutex<Vec<Json>>>,
+    /// Files live for as long as their places.
+    places: Mutex<Vec<Place>>,
 }
 
 impl Project {
@@ -27,10 +29,11 @@ impl Project {
         manager.set_topology_listener(Arc::new(move |event: TopologyEvent| {
             told.lock().unwrap().push(serde_json::to_value(event).unwrap());
         }));
-        Self { manager, events }
+        Self { manager, events, places: Mutex::default() }
     }
 
     async fn add(&self, name: &str, role: &str, place: &Place, fields: Json) -> Arc<dyn Dialect> {
+        self.places.lock().unwrap().push(place.clone());
         let mut config = json!({"name": name, "role": role, "dialect": place.dialect, "uri": place.uri});
         for (field, value) in fields.as_object().unwrap() {
             config[field] = value.clone();
