@@ -30,7 +30,7 @@ enum Vote {
     /// A lock that ends with its transaction.
     Lock { _transaction: Arc<dyn Transaction> },
     /// A lease on a row.
-    Row(HeldName),
+    Row(Box<HeldName>),
 }
 
 /// The right to replace the master of a project.
@@ -94,7 +94,7 @@ async fn vote(project: &str, voter: &Voter) -> data::Result<Option<Vote>> {
     if voter.dialect.kind() != DialectKind::Postgres {
         let end = End::database(Arc::clone(&voter.dialect), Vec::new());
         let held = HeldName::take(&format!("vote_{}", digest(&[project])), &end).await?;
-        return Ok(held.map(Vote::Row));
+        return Ok(held.map(|held| Vote::Row(Box::new(held))));
     }
     let transaction = voter.dialect.begin(None).await?;
     let rows = transaction
