@@ -1,8 +1,8 @@
 // The dashboard over HTTP: its page, what it shows as JSON, and its events as they happen.
 import { randomBytes } from 'node:crypto';
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import { configError } from '../errors.js';
+import { close, listen } from '../listening.js';
 import { act, isAction } from './actions.js';
 import { Activity } from './activity.js';
 import { Verifications, concernsOf } from './concerns.js';
@@ -35,31 +35,17 @@ export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle
   const history = new History();
   const dashboard = new Dashboard({ ...config, pollMs }, activity, history);
   const server = createServer((request, response) => { dashboard.answer(request, response); });
-  await listening(server, port, host);
+  const url = await listen(server, port, host);
   const unwatch = watchManager(manager, activity, history, pollMs);
-  const { port: bound } = server.address() as AddressInfo;
   let stopped: Promise<void> | undefined;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    url,
     stop: () => {
-      stopped ??= new Promise((resolve) => {
-        unwatch();
-        server.close(() => { resolve(); });
-        server.closeAllConnections();
-      });
+      if (stopped === undefined) unwatch();
+      stopped ??= close(server);
       return stopped;
     },
   };
-}
-
-async function listening(server: Server, port: number, host: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 class Dashboard {

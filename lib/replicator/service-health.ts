@@ -1,6 +1,6 @@
 // The health endpoint of the service: whether everything that is to run does, for a supervisor that asks over HTTP.
-import { type Server, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+import { close, listen } from '../listening.js';
 import type { ReplicaInfo } from './types.js';
 import type { RuleState } from './stream-types.js';
 
@@ -48,24 +48,6 @@ export async function startHealthEndpoint(port: number, host: string, health: ()
     response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' });
     response.end(JSON.stringify(told));
   });
-  await listening(server, port, host);
-  const { port: bound } = server.address() as AddressInfo;
-  return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => { resolve(); });
-        server.closeAllConnections();
-      }),
-  };
-}
-
-async function listening(server: Server, port: number, host: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  const url = await listen(server, port, host);
+  return { url, stop: () => close(server) };
 }
