@@ -12,6 +12,10 @@ export interface ScaffoldOptions {
   force?: boolean;
   /** Whether nothing is written. */
   dryRun?: boolean;
+  /** Whether a unit for systemd is written beside it. */
+  systemd?: boolean;
+  /** Whether a Dockerfile is written beside it. */
+  docker?: boolean;
 }
 
 /** What became of a service file. */
@@ -21,6 +25,8 @@ export interface ScaffoldResult {
   path: string;
   action: 'created' | 'skipped (exists)' | 'overwritten' | 'dry-run';
   content: string;
+  /** What became of the files beside it that were asked for. */
+  also?: ScaffoldResult[];
 }
 
 /** What is to be written. */
@@ -30,12 +36,14 @@ export interface ServiceFile {
   aliases: readonly string[];
   /** The text, given the name of the package. */
   content: (specifier: string) => string;
+  /** Whether it is a program of its own. */
+  isExecutable?: boolean;
 }
 
 const PACKAGE = 'replicaverse';
 
 /** Writes a service file, unless it exists. */
-export function scaffoldFile(options: ScaffoldOptions, { defaultPath, aliases, content }: ServiceFile): ScaffoldResult {
+export function scaffoldFile(options: ScaffoldOptions, { defaultPath, aliases, content, isExecutable = true }: ServiceFile): ScaffoldResult {
   const { force = false, dryRun = false } = options;
   const folder = resolve(options.projectDir ?? process.cwd());
   const path = resolve(folder, options.servicePath ?? defaultPath);
@@ -44,7 +52,7 @@ export function scaffoldFile(options: ScaffoldOptions, { defaultPath, aliases, c
   if (dryRun) return { ...result, wrote: false, action: 'dry-run' };
   if (existsSync(path) && !force) return { ...result, wrote: false, action: 'skipped (exists)' };
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, result.content, { mode: 0o755 });
+  writeFileSync(path, result.content, { mode: isExecutable ? 0o755 : 0o644 });
   // Applications match this word whenever they asked for force, whether there was a file or not.
   return { ...result, wrote: true, action: force ? 'overwritten' : 'created' };
 }

@@ -8,14 +8,14 @@ import { GROUPS, SUITES } from './test-suites.mjs';
 const HELP = `Usage: npm test -- [options]
 
 Installs the npm packages and builds the addon and dist/ where they are missing or stale, finds or installs
-PostgreSQL, MongoDB, MariaDB and Redis, then runs all suites. The last line is the total.
+PostgreSQL, MongoDB, MariaDB, Redis and Chromium, then runs all suites. The last line is the total.
 
   --only NAME    run only ${GROUPS.join(', ')}; may be given several times
   --debug        build the addon with Cargo's dev profile
   --built        test the addon and dist/ that are there, even if they are older than their sources
   --help         this text
 
-Servers of your own: PG_BIN (folder of the binaries), MONGOD_BINARY or MONGODB_URI, MARIADBD, REDIS_SERVER.`;
+Servers of your own: PG_BIN (folder of the binaries), MONGOD_BINARY or MONGODB_URI, MARIADBD, REDIS_SERVER, CHROMIUM.`;
 
 /**
  * @typedef {import('./test-suites.mjs').Result & { name: string }} NamedResult
@@ -75,7 +75,7 @@ async function runAll(suites, { debug, built }) {
 async function findServers() {
   const progress = startProgress();
   try {
-    const need = /** @type {const} */ (['postgres', 'mongodb', 'mariadb', 'redis']);
+    const need = /** @type {const} */ (['postgres', 'mongodb', 'mariadb', 'redis', 'chromium']);
     const found = await ensureServers({ need, log: progress.step });
     progress.done(describeMissing(found.missing) || undefined);
     return found;

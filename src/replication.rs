@@ -180,6 +180,21 @@ impl NativeReplicationManager {
         self.run(env, |manager| async move { manager.stop(&rule).await })
     }
 
+    /// Takes the right to run a rule at intervals; whether this process has it.
+    #[napi]
+    pub fn hold_rule(&self, env: &Env, rule: String) -> napi::Result<AsyncBlock<bool>> {
+        self.run(env, |manager| async move { manager.hold_rule(&rule).await })
+    }
+
+    /// Gives the right to run a rule back.
+    #[napi]
+    pub fn release_rule(&self, env: &Env, rule: String) -> napi::Result<AsyncBlock<()>> {
+        self.run(env, |manager| async move {
+            manager.release_rule(&rule).await;
+            Ok(())
+        })
+    }
+
     /// Whether rules that stream tell of every single change.
     #[napi]
     pub fn tell_changes(&self, wanted: bool) {
@@ -206,6 +221,15 @@ impl NativeReplicationManager {
     pub fn verify(&self, env: &Env, rule: String, repair: String) -> napi::Result<AsyncBlock<String>> {
         let repair = settle(Repair::parse(&repair))?;
         self.run(env, |manager| async move { json(&manager.verify(&rule, repair).await?) })
+    }
+
+    /// The rows of a rule that are set aside at its target, so many of them at the most.
+    #[napi]
+    pub fn dead_letters(&self, env: &Env, rule: String, most: u32) -> napi::Result<AsyncBlock<String>> {
+        self.run(env, move |manager| async move {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            json(&manager.dead_letters(&rule, most).await?)
+        })
     }
 
     /// The stats of the last run of a rule, or of `project/replica`.

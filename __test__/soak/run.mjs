@@ -1,52 +1,54 @@
-// Runs many seeds of the soak, against each kind of target: npm run soak -- --seeds 1000 --target sqlite,mongodb
+// Runs many seeds of a soak: npm run soak -- --seeds 1000 --target sqlite,mongodb
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare } from '../../scripts/prepare.mjs';
+import { runCommand } from '../../scripts/run-command.mjs';
 
 const HELP = `Usage: npm run soak -- [options]
 
-Kills the replicating process, the source and the target at random moments of a random workload, and compares both ends
-after each seed.
+Kills processes and servers at random moments under a random load, and looks whether what was promised is kept.
 
+  --of WHAT        capture: the replicating process, its source and its target are killed; both ends must be equal (when not given)
+                   topology: the master of a project is killed; its successor must have all that was acknowledged
+                   clusters: the same for the primary of a PgMultiverse
+                   transactions: a process that transfers between clusters, and each server, are killed at every step of the
+                   two-phase commit; the sum over the clusters must stay
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
-  --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given
-  --pause MS       the longest time between a batch that was applied and the next kill, 500 when not given
-  --kills N        in each seed, 4 when not given
-  --failovers N    in place of all that: N failovers of a PgMultiverse, between a primary and its standby
+  --target LIST    of capture: of sqlite, postgres, mariadb, mongodb; all of them when not given
+  --pause MS       of capture: the longest time between a batch that was applied and the next kill, 500 when not given
+  --kills N        of capture: in each seed, 4 when not given
   --help           this text`;
 
 const { values } = parseArgs({
   options: {
+    of: { type: 'string', default: 'capture' },
     seeds: { type: 'string', default: '20' },
     first: { type: 'string', default: '1' },
     target: { type: 'string' },
     pause: { type: 'string', default: '500' },
     kills: { type: 'string', default: '4' },
-    failovers: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
+
+/** @type {Record<string, () => Promise<void>>} */
+const SOAKS = { capture: soakCapture, topology: soakTopology, clusters: soakClusters, transactions: soakTransactions };
+const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
+const soak = SOAKS[values.of];
 if (values.help) {
   console.log(HELP);
-} else if (values.failovers !== undefined) {
-  await prepare({ log: console.log });
-  const { PostgresPair } = await import('../support/postgres-pair.mjs');
-  const { runFailover } = await import('./failover.mjs');
-  const pair = await PostgresPair.start();
-  try {
-    const first = Number(values.first);
-    for (let seed = first; seed < first + Number(values.failovers); seed += 1) {
-      const { kind, acknowledged, uncertain, movedMs } = await runFailover({ seed, pair });
-      console.log(`failover seed ${String(seed)} (${kind}): ${String(acknowledged)} acknowledged writes are there, ${String(uncertain)} uncertain, writes moved ${movedMs.toFixed(0)} ms after the promotion`);
-    }
-  } finally {
-    await pair.remove();
-  }
+} else if (soak === undefined) {
+  console.error(`--of: expected one of ${Object.keys(SOAKS).join(', ')}`);
+  process.exitCode = 1;
 } else {
   await prepare({ log: console.log });
+  await soak();
+}
+
+async function soakCapture() {
   const { startPostgres } = await import('../support/index.mjs');
   const { TARGETS, startTarget } = await import('./targets.mjs');
   const { runSeed } = await import('./seed.mjs');
@@ -57,8 +59,7 @@ if (values.help) {
     try {
       const begun = performance.now();
       let committed = 0;
-      const first = Number(values.first);
-      for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
+      for (const seed of seeds) {
         const report = await runSeed({ seed, source, target, pauseMs: Number(values.pause), kills: Number(values.kills) });
         committed += report.committed;
         console.log(`${kind} seed ${String(seed)}: equal after ${String(report.committed)} transactions; killed ${report.kills.join(', ')}`);
@@ -70,4 +71,33 @@ if (values.help) {
       await target.remove();
     }
   }
+}
+
+async function soakTopology() {
+  const { runFailover } = await import('./topology-failover.mjs');
+  for (const seed of seeds) {
+    const { acknowledged, refusedMs, newMaster } = await runFailover(seed);
+    console.log(`failover seed ${String(seed)}: ${newMaster} has all of ${String(acknowledged)} writes; the first was accepted ${refusedMs.toFixed(0)} ms after the promotion`);
+  }
+}
+
+async function soakClusters() {
+  const { PostgresPair } = await import('../support/postgres-pair.mjs');
+  const { runFailover } = await import('./cluster-failover.mjs');
+  const pair = await PostgresPair.start();
+  try {
+    for (const seed of seeds) {
+      const { kind, acknowledged, uncertain, movedMs } = await runFailover({ seed, pair });
+      console.log(`failover seed ${String(seed)} (${kind}): ${String(acknowledged)} acknowledged writes are there, ${String(uncertain)} uncertain, writes moved ${movedMs.toFixed(0)} ms after the promotion`);
+    }
+  } finally {
+    await pair.remove();
+  }
+}
+
+/** The test is one of the crate, as only debug builds can be stopped at the steps of the protocol. */
+async function soakTransactions() {
+  const env = { REPLICAVERSE_SEEDS: values.seeds, REPLICAVERSE_FIRST_SEED: values.first };
+  const { status } = await runCommand('cargo', ['test', '-p', 'multiverse', '--test', 'transaction', 'kills::', '--', '--nocapture'], { env });
+  if (status !== 0) process.exitCode = 1;
 }

@@ -4,4 +4,5 @@ export { reservePort } from './free-port.mjs';
 export { startMariadb } from './mariadb.mjs';
 export { startMongo, startMongoSecondary } from './mongodb.mjs';
 export { startPostgres } from './postgres.mjs';
+export { Proxy } from './proxy.mjs';
 export { startRedis } from './redis.mjs';

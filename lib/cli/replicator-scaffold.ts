@@ -3,5 +3,5 @@
 import { scaffoldReplicatorService } from '../replicator/scaffold.js';
 import { scaffoldFromCommandLine } from './scaffold-command.js';
 
-const command = { name: 'mostajs-replicator-scaffold', writes: 'services/replicator.mjs', scaffold: scaffoldReplicatorService };
+const command = { name: 'mostajs-replicator-scaffold', writes: 'services/replicator.mjs', scaffold: scaffoldReplicatorService, hasUnits: true };
 process.exitCode = scaffoldFromCommandLine(command, process.argv.slice(2));

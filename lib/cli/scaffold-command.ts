@@ -10,10 +10,21 @@ export interface ScaffoldCommand {
   /** What it writes, for its help. */
   writes: string;
   scaffold: (options: ScaffoldOptions) => ScaffoldResult;
+  /** Whether it also writes what runs the service on a server. */
+  hasUnits?: boolean;
+}
+
+interface Options {
+  dir?: string;
+  path?: string;
+  force?: true;
+  dryRun?: true;
+  systemd?: true;
+  docker?: true;
 }
 
 /** Runs the command; gives its exit code: 0, 1 if the file cannot be written, 2 for wrong arguments. */
-export function scaffoldFromCommandLine({ name, writes, scaffold }: ScaffoldCommand, argv: readonly string[]): number {
+export function scaffoldFromCommandLine({ name, writes, scaffold, hasUnits = false }: ScaffoldCommand, argv: readonly string[]): number {
   const command = new Command(name)
     .description(`Writes ${writes}.`)
     .option('--dir <folder>', "the project's folder; the working folder by default")
@@ -21,17 +32,23 @@ export function scaffoldFromCommandLine({ name, writes, scaffold }: ScaffoldComm
     .option('--force', 'overwrite a file that exists')
     .option('--dry-run', 'print what would be written, and write nothing')
     .exitOverride();
+  if (hasUnits) {
+    command
+      .option('--systemd', 'write a unit for systemd beside it')
+      .option('--docker', 'write a Dockerfile beside it');
+  }
   try {
     command.parse([...argv], { from: 'user' });
-    const { dir, path, force, dryRun } = command.opts<{ dir?: string; path?: string; force?: true; dryRun?: true }>();
-    print(
-      scaffold({
-        ...(dir === undefined ? {} : { projectDir: dir }),
-        ...(path === undefined ? {} : { servicePath: path }),
-        ...(force === undefined ? {} : { force }),
-        ...(dryRun === undefined ? {} : { dryRun }),
-      }),
-    );
+    const { dir, path, force, dryRun, systemd, docker } = command.opts<Options>();
+    const { also = [], ...service } = scaffold({
+      ...(dir === undefined ? {} : { projectDir: dir }),
+      ...(path === undefined ? {} : { servicePath: path }),
+      ...(force === undefined ? {} : { force }),
+      ...(dryRun === undefined ? {} : { dryRun }),
+      ...(systemd === undefined ? {} : { systemd }),
+      ...(docker === undefined ? {} : { docker }),
+    });
+    for (const file of [service, ...also]) print(file);
     return 0;
   } catch (error) {
     // What commander refuses it has printed; help is no error.

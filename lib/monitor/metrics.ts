@@ -15,6 +15,8 @@ export function metricsOf(manager: MonitoredManager): string {
     gauge('replicaverse_replica_lag_seconds', 'How far the replica is behind.', ofReplica(({ lag }) => (lag == null ? undefined : lag / 1000))),
     gauge('replicaverse_replica_lag_bytes', 'Bytes of log that the replica lacks.', ofReplica(({ lagBytes }) => lagBytes)),
     gauge('replicaverse_rule_enabled', 'Whether the rule is enabled.', ofRule(({ enabled }) => (enabled ? 1 : 0))),
+    gauge('replicaverse_rule_lag_seconds', 'How far a rule that streams is behind.', ofRule(({ stream }) => seconds(stream?.lag))),
+    gauge('replicaverse_rule_retained_bytes', 'Bytes of its log that the source keeps for the rule.', ofRule(({ stream }) => stream?.retainedBytes)),
     gauge('replicaverse_rule_last_run_timestamp_seconds', 'When the last run ended.', ofRule(({ lastStats }) => seconds(lastStats?.lastRun))),
     gauge('replicaverse_rule_last_run_duration_seconds', 'How long the last run took.', ofRule(({ lastStats }) => seconds(lastStats?.durationMs))),
     gauge('replicaverse_rule_last_run_inserted', 'Rows that the last run inserted.', ofRule(({ lastStats }) => lastStats?.inserted)),

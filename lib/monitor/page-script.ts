@@ -1,7 +1,7 @@
 // What the page does: it asks for the state at intervals, hears of events as they happen, and draws both.
 
 /** The script, which finds its settings in `SETTINGS`. */
-export const PAGE_SCRIPT = `'use strict';
+export const PAGE_SCRIPT = `
 // The token leaves the address, so that it is neither copied with it nor kept in the history.
 const address = new URL(location.href);
 const given = address.searchParams.get('token');
@@ -13,7 +13,6 @@ if (given !== null) {
 const token = given ?? sessionStorage.getItem('token');
 const headers = token === null ? {} : { authorization: 'Bearer ' + token };
 const byId = (id) => document.getElementById(id);
-const lags = new Map();
 
 function element(name, settings, ...children) {
   const made = document.createElement(name);
@@ -43,39 +42,37 @@ function lagText(lag) {
   return lag < 1000 ? 'lag ' + lag + ' ms' : 'lag ' + (lag / 1000).toFixed(1) + ' s';
 }
 
-function lagLine(key, lag) {
-  const past = lags.get(key) ?? [];
-  past.push(lag ?? 0);
-  if (past.length > 60) past.shift();
-  lags.set(key, past);
+function line(past, name) {
   const most = Math.max(...past, 1);
-  const points = past.map((value, at) => ((at * 300) / 59).toFixed(1) + ',' + (38 - (value / most) * 36).toFixed(1)).join(' ');
-  const line = drawing('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': '2', 'vector-effect': 'non-scaling-stroke' });
-  return drawing('svg', { class: 'lag', viewBox: '0 0 300 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, line);
+  const points = past.map((value, at) => ((at * 300) / Math.max(past.length - 1, 1)).toFixed(1) + ',' + (38 - (value / most) * 36).toFixed(1)).join(' ');
+  const drawn = drawing('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': '2', 'vector-effect': 'non-scaling-stroke' });
+  const last = past.length === 0 ? 0 : past[past.length - 1];
+  return drawing('svg', { class: 'lag', viewBox: '0 0 300 40', preserveAspectRatio: 'none', role: 'img', 'aria-label': name + ' over time; at most ' + Math.round(most) + ', now ' + Math.round(last) }, drawn);
 }
 
-function card(project, replica) {
-  const details = [replica.role, replica.dialect, replica.poolMax === undefined ? '' : 'pool of ' + replica.poolMax].filter(Boolean).join(' · ');
+function card(project, replica, history) {
+  const feed = replica.feed === undefined ? '' : { managed: 'fed by this library', native: 'fed by its database', none: 'not fed' }[replica.feed];
+  const details = [replica.role, replica.dialect, feed, replica.poolMax === undefined ? '' : 'pool of ' + replica.poolMax].filter(Boolean).join(' · ');
   const shown = element('div', { class: 'card' },
     element('p', {}, element('span', { class: 'name' }, replica.name), ' ', element('span', { class: 'state ' + replica.state }, replica.state)),
     element('p', { class: 'quiet' }, details));
   if (replica.role === 'slave') {
     const bytes = replica.lagBytes === undefined ? '' : ', ' + replica.lagBytes.toLocaleString('en') + ' bytes behind';
-    shown.append(element('p', {}, lagText(replica.lag) + bytes), lagLine(project + '/' + replica.name, replica.lag));
+    shown.append(element('p', {}, lagText(replica.lag) + bytes), line((history.replicas[project + '/' + replica.name] ?? []).map(({ lag }) => lag ?? 0), 'Lag of ' + replica.name + ' in ms'));
     if (SETTINGS.canAct) {
       const promote = () => act('Make ' + replica.name + ' the master of ' + project + '? The present master takes no writes any more.', '/api/actions/promote', { project, name: replica.name });
-      shown.append(element('button', { type: 'button', 'aria-label': 'Promote ' + replica.name, onclick: promote }, 'Promote'));
+      shown.append(element('button', { type: 'button', 'aria-label': 'Promote ' + replica.name + ' of ' + project, onclick: promote }, 'Promote'));
     }
   }
   if (replica.error) shown.append(element('p', { class: 'error' }, replica.error));
   return shown;
 }
 
-function drawProjects(replicas, routing) {
+function drawProjects(replicas, routing, history) {
   const projects = Object.entries(replicas).map(([project, all]) => {
     const masters = all.filter(({ role }) => role === 'master');
     const slaves = all.filter(({ role }) => role === 'slave');
-    const list = (some, name) => element('ul', { 'aria-label': name }, ...some.map((replica) => element('li', {}, card(project, replica))));
+    const list = (some, name) => element('ul', { 'aria-label': name }, ...some.map((replica) => element('li', {}, card(project, replica, history))));
     const arrow = drawing('svg', { class: 'arrow', viewBox: '0 0 48 24', 'aria-hidden': 'true' },
       drawing('path', { d: 'M4 12H42M34 5l8 7-8 7', fill: 'none', stroke: 'currentColor', 'stroke-width': '2' }));
     const graph = element('div', { class: 'graph' }, masters.length > 0 ? list(masters, 'Master') : element('p', { class: 'error' }, 'no master'));
@@ -85,27 +82,32 @@ function drawProjects(replicas, routing) {
   replace(byId('projects'), projects.length > 0 ? projects : [element('p', { class: 'quiet' }, 'There are no replicas.')]);
 }
 
-function drawRules(rules) {
-  if (rules.length === 0) return replace(byId('rule-list'), [element('p', { class: 'quiet' }, 'There are no rules.')]);
-  const titles = ['Rule', 'From → to', 'Mode', 'Collections', 'Last run', 'Inserted', 'Updated', 'Deleted', 'Failed', ...(SETTINGS.canAct ? ['Action'] : [])];
-  const head = element('thead', {}, element('tr', {}, ...titles.map((title) => element('th', { scope: 'col' }, title))));
-  const rows = rules.map((rule) => {
-    const run = rule.lastStats ?? {};
-    const when = run.lastRun ? new Date(run.lastRun).toLocaleTimeString() + ', ' + run.durationMs + ' ms' : 'never';
-    const cells = [rule.source + ' → ' + rule.target, rule.mode + (rule.enabled ? '' : ' (disabled)'), rule.collections.join(', '), when, run.inserted ?? '–', run.updated ?? '–', run.deleted ?? '–', run.failed ?? '–'];
-    const row = element('tr', {}, element('th', { scope: 'row' }, rule.name), ...cells.map((cell) => element('td', {}, String(cell))));
-    const sync = () => act('Run the rule ' + rule.name + ' now?', '/api/actions/sync', { rule: rule.name });
-    if (SETTINGS.canAct) row.append(element('td', {}, element('button', { type: 'button', 'aria-label': 'Run ' + rule.name, onclick: sync }, 'Run')));
-    return row;
+// What is drawn anew goes into what is there, so that nothing moves under a pointer and nobody loses the focus.
+function replace(place, children) {
+  const kept = [...place.childNodes];
+  children.forEach((child, at) => {
+    const old = kept[at];
+    if (old === undefined) place.append(child);
+    else if (isAlike(old, child)) update(old, child);
+    else old.replaceWith(child);
   });
-  replace(byId('rule-list'), [element('table', {}, head, element('tbody', {}, ...rows))]);
+  kept.slice(children.length).forEach((old) => { old.remove(); });
 }
 
-// Whoever stands on a button stays on it when everything is drawn anew.
-function replace(place, children) {
-  const label = place.contains(document.activeElement) ? document.activeElement.getAttribute('aria-label') : null;
-  place.replaceChildren(...children);
-  if (label !== null) [...place.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === label)?.focus();
+// What a button does is bound to it, so that one of another name is another one.
+function isAlike(old, child) {
+  if (old.nodeType !== child.nodeType || old.nodeName !== child.nodeName) return false;
+  return old.nodeName !== 'BUTTON' || old.getAttribute('aria-label') === child.getAttribute('aria-label');
+}
+
+function update(old, child) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== child.data) old.data = child.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!child.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of [...child.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  replace(old, [...child.childNodes]);
 }
 
 function drawEvent(event) {
@@ -115,7 +117,7 @@ function drawEvent(event) {
   const shown = element('li', {}, element('time', { datetime: moment.toISOString() }, moment.toLocaleTimeString()), element('strong', {}, type), ' ' + text);
   byId('events').prepend(shown);
   while (byId('events').children.length > 200) byId('events').lastChild.remove();
-  if (['replica.promoted', 'failover', 'failover.refused', 'error'].includes(type)) byId('announcement').textContent = type + ' ' + text;
+  if (['replica.promoted', 'failover', 'failover.refused', 'rows.lost', 'quorum', 'error'].includes(type)) byId('announcement').textContent = type + ' ' + text;
 }
 
 function act(question, path, request) {
@@ -135,9 +137,11 @@ function act(question, path, request) {
 
 async function refresh() {
   try {
-    const [replicas, rules, routing] = await Promise.all([ask('api/replicas'), ask('api/rules'), ask('api/routing')]);
-    drawProjects(replicas, routing);
-    drawRules(rules);
+    const [replicas, rules, routing, history, concerns] = await Promise.all(['replicas', 'rules', 'routing', 'history', 'concerns'].map((name) => ask('api/' + name)));
+    drawProjects(replicas, routing, history);
+    drawFlows(rules);
+    drawRules(rules, history);
+    drawConcerns(concerns);
     byId('connection').textContent = 'live';
   } catch (error) {
     byId('connection').textContent = error.message;
@@ -151,7 +155,7 @@ async function hear() {
   stream.addEventListener('message', ({ data }) => {
     const event = JSON.parse(data);
     drawEvent(event);
-    if (event.type !== 'replica.state') void refresh();
+    if (event.type !== 'replica.state' && event.type !== 'rule.state') void refresh();
   });
 }
 

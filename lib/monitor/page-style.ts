@@ -19,7 +19,7 @@ header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseli
 h1 { font-size: 1.35rem; margin: 0; } h2 { font-size: 1.1rem; margin: 0 0 .75rem; } h3 { font-size: 1rem; margin: 0 0 .5rem; }
 header p { margin: 0; color: var(--quiet); } nav { margin-left: auto; display: flex; gap: 1rem; }
 a { color: var(--accent); } :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-main { padding: 1.25rem; max-width: 80rem; margin: 0 auto; display: grid; gap: 2rem; }
+main { padding: 1.25rem; max-width: 80rem; margin: 0 auto; display: grid; grid-template-columns: minmax(0, 1fr); gap: 2rem; }
 .project { margin-bottom: 1.5rem; }
 .graph { display: grid; grid-template-columns: minmax(0, 1fr) 3rem minmax(0, 1.6fr); align-items: center; }
 .graph ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .75rem; }
@@ -35,6 +35,10 @@ button { font: inherit; color: var(--ink); background: var(--panel); border: 1px
 #events li { padding: .4rem .8rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } #events li:last-child { border-bottom: 0; }
 time { color: var(--quiet); font-variant-numeric: tabular-nums; margin-right: .6rem; }
 dialog { color: var(--ink); background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; max-width: 28rem; } dialog::backdrop { background: rgb(0 0 0 / .5); }
+.flows { list-style: none; margin: 0 0 1rem; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem; } .flows li { background: var(--panel); border: 1px solid var(--line); border-radius: 2rem; padding: .25rem .9rem; overflow-wrap: anywhere; }
+.flows svg { width: 2rem; height: 1rem; vertical-align: middle; color: var(--quiet); margin: 0 .4rem; } td .actions { display: flex; flex-wrap: wrap; gap: .35rem; } td svg.lag { min-width: 8rem; }
+.concern { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; margin-bottom: .75rem; } .concern p { margin: .15rem 0; } .concern .scroll { margin-top: .5rem; }
+.good { color: var(--up); font-weight: 600; }
 .skip, .unseen { position: absolute; clip-path: inset(50%); } .skip:focus { clip-path: none; }
 @media (max-width: 40rem) { .graph { grid-template-columns: minmax(0, 1fr); } .graph svg.arrow { width: 3rem; height: 3rem; justify-self: center; transform: rotate(90deg); } nav { margin-left: 0; } }
 `;

@@ -1,10 +1,12 @@
 // The dashboard over HTTP: its page, what it shows as JSON, and its events as they happen.
 import { randomBytes } from 'node:crypto';
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import { configError } from '../errors.js';
+import { close, listen } from '../listening.js';
 import { act, isAction } from './actions.js';
 import { Activity } from './activity.js';
+import { Verifications, concernsOf } from './concerns.js';
+import { History } from './history.js';
 import { bringsToken, bringsTokenByHeader, checkBinding, isAddressedHere } from './authorisation.js';
 import { metricsOf } from './metrics.js';
 import { pageOf } from './page.js';
@@ -30,42 +32,32 @@ export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle
   if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
   const activity = new Activity(activityBufferSize);
   if (config.onEvent !== undefined) activity.listen(config.onEvent);
-  const dashboard = new Dashboard({ ...config, pollMs }, activity);
+  const history = new History();
+  const dashboard = new Dashboard({ ...config, pollMs }, activity, history);
   const server = createServer((request, response) => { dashboard.answer(request, response); });
-  await listening(server, port, host);
-  const unwatch = watchManager(manager, activity, pollMs);
-  const { port: bound } = server.address() as AddressInfo;
+  const url = await listen(server, port, host);
+  const unwatch = watchManager(manager, activity, history, pollMs);
   let stopped: Promise<void> | undefined;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    url,
     stop: () => {
-      stopped ??= new Promise((resolve) => {
-        unwatch();
-        server.close(() => { resolve(); });
-        server.closeAllConnections();
-      });
+      if (stopped === undefined) unwatch();
+      stopped ??= close(server);
       return stopped;
     },
   };
 }
 
-async function listening(server: Server, port: number, host: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
 class Dashboard {
   readonly #config: MonitorConfig & { pollMs: number };
   readonly #activity: Activity;
+  readonly #history: History;
+  readonly #verifications = new Verifications();
 
-  constructor(config: MonitorConfig & { pollMs: number }, activity: Activity) {
+  constructor(config: MonitorConfig & { pollMs: number }, activity: Activity, history: History) {
     this.#config = config;
     this.#activity = activity;
+    this.#history = history;
   }
 
   answer(request: IncomingMessage, response: ServerResponse): void {
@@ -106,6 +98,12 @@ class Dashboard {
       case '/api/routing':
         sendJson(response, 200, routingOf(manager));
         break;
+      case '/api/history':
+        sendJson(response, 200, this.#history.view());
+        break;
+      case '/api/concerns':
+        this.#showConcerns(response);
+        break;
       case '/api/events':
         sendJson(response, 200, this.#activity.events);
         break;
@@ -132,6 +130,13 @@ class Dashboard {
     send(response, 200, 'text/html', pageOf({ nonce, pollMs, canAct }));
   }
 
+  #showConcerns(response: ServerResponse): void {
+    concernsOf(this.#config.manager, this.#verifications).then(
+      (concerns) => { sendJson(response, 200, concerns); },
+      (error: unknown) => { sendJson(response, 500, { error: error instanceof Error ? error.message : String(error) }); },
+    );
+  }
+
   #stream(request: IncomingMessage, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
     response.write(':connected\n\n');
@@ -150,7 +155,8 @@ class Dashboard {
     if (authToken === undefined || !bringsTokenByHeader(request, authToken)) {
       return sendJson(response, 403, { error: 'actions need a dashboard with a token, brought by the header Authorization' });
     }
-    void act(manager, path, request).then(({ status, body }) => { sendJson(response, status, body); });
+    const on = { manager, verifications: this.#verifications, activity: this.#activity };
+    void act(on, path, request).then(({ status, body }) => { sendJson(response, status, body); });
   }
 }
 

@@ -1,5 +1,5 @@
 // What the dashboard watches, what it tells, and how it is started.
-import type { PromotionOptions, SyncStats } from '../replicator/types.js';
+import type { DeadLetterOptions, DeadLetters, PromotionOptions, SyncStats, SyncVerdict, VerifyOptions } from '../replicator/types.js';
 
 /** How a replica is, as the dashboard shows it. */
 export type ReplicaState = 'up' | 'down' | 'connecting' | 'unknown';
@@ -15,6 +15,8 @@ export interface MonitoredReplica {
   lag?: number | null;
   /** Bytes of the master's log that it lacks. */
   lagBytes?: number;
+  /** What feeds it, where that is known. */
+  feed?: string;
   poolMax?: number;
   error?: string;
 }
@@ -28,6 +30,16 @@ export interface MonitoredRule {
   collections: string[];
   conflictResolution: string;
   enabled: boolean;
+}
+
+/** How a rule that was started stands. */
+export interface RuleProgress {
+  rule: string;
+  state: string;
+  /** Milliseconds behind, once that has been measured. */
+  lag?: number;
+  /** Bytes of its log that the source keeps for the rule, once that has been measured. */
+  retainedBytes?: number;
 }
 
 /** What the last run of a rule did. */
@@ -51,9 +63,19 @@ export interface MonitoredManager {
   getReadRouting?(project: string): string;
   listRules(): readonly MonitoredRule[];
   getSyncStats?(rule: string): SyncStats | Partial<RuleRun> | undefined;
-  /** Called by the action that runs a rule, which needs a token. */
+  getRuleStates?(): readonly RuleProgress[];
+  getDeadLetters?(rule: string, options?: DeadLetterOptions): Promise<DeadLetters>;
+  /** Called by the action that runs a rule, which needs a token, as every action does. */
   sync?(rule: string): Promise<unknown>;
-  /** Called by the action that promotes a replica, which needs a token. */
+  /** Called by the action that copies a rule anew. */
+  resync?(rule: string): Promise<unknown>;
+  /** Called by the action that streams a rule. */
+  start?(rule: string): Promise<void>;
+  /** Called by the action that ends a stream, where there is a `start`. */
+  stop?(rule: string): Promise<void> | void;
+  /** Called by the action that compares both ends of a rule. */
+  verify?(rule: string, options?: VerifyOptions): Promise<SyncVerdict>;
+  /** Called by the action that promotes a replica. */
   promoteToMaster?(project: string, name: string, options?: PromotionOptions): Promise<void>;
 }
 
@@ -63,12 +85,17 @@ export type ActivityEvent = { ts: number } & (
   | { type: 'replica.removed'; project: string; replica: string }
   | { type: 'replica.promoted'; project: string; replica: string }
   | { type: 'replica.state'; project: string; replica: string; state: ReplicaState; lag?: number }
+  | { type: 'replica.feed'; project: string; name: string; feed: string; warning?: string }
+  | { type: 'rows.lost'; project: string; name: string; collection: string; count: number }
+  | { type: 'quorum'; project: string; hasMajority: boolean; reachable: number; replicas: number }
   | { type: 'failover'; project: string; newMaster: string; oldMaster: string; missingBytes?: number }
   | { type: 'failover.refused'; project: string; master: string; reason: string }
   | { type: 'rule.added'; rule: string }
   | { type: 'rule.removed'; rule: string }
   | { type: 'rule.sync.start'; rule: string }
   | { type: 'rule.sync.done'; rule: string; stats: RuleRun }
+  | { type: 'rule.state'; rule: string; state: string; reason?: string }
+  | { type: 'rule.verified'; rule: string; equal: boolean; different: number; missing: number; extra: number }
   | { type: 'error'; message: string; context?: string }
 );
 

@@ -1,12 +1,12 @@
 // What the endpoints answer, made of what a manager tells.
 import type { SyncStats } from '../replicator/types.js';
-import type { MonitoredManager, MonitoredReplica, MonitoredRule, ReplicaState, RuleRun } from './types.js';
+import type { MonitoredManager, MonitoredReplica, MonitoredRule, ReplicaState, RuleProgress, RuleRun } from './types.js';
 
 /** A replica as the dashboard tells of it. */
 export type ReplicaView = MonitoredReplica & { state: ReplicaState };
 
 /** A rule with its last run. */
-export type RuleView = MonitoredRule & { lastStats?: RuleRun };
+export type RuleView = MonitoredRule & { lastStats?: RuleRun; stream?: RuleProgress };
 
 const STATES = { connected: 'up', disconnected: 'connecting', error: 'down' } as const;
 
@@ -16,11 +16,13 @@ export function replicasOf(manager: MonitoredManager): Record<string, ReplicaVie
   return Object.fromEntries(views);
 }
 
-/** The rules, each with its last run. */
+/** The rules, each with its last run, and how its stream stands if it was started. */
 export function rulesOf(manager: MonitoredManager): RuleView[] {
+  const streams = manager.getRuleStates?.() ?? [];
   return manager.listRules().map((rule) => {
     const lastStats = runOf(manager.getSyncStats?.(rule.name));
-    return lastStats === undefined ? { ...rule } : { ...rule, lastStats };
+    const stream = streams.find((known) => known.rule === rule.name);
+    return { ...rule, ...(lastStats === undefined ? {} : { lastStats }), ...(stream === undefined ? {} : { stream }) };
   });
 }
 

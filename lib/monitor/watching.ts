@@ -2,8 +2,12 @@
 import { EventEmitter } from 'node:events';
 import type { ReplicationEvents, SyncStats } from '../replicator/types.js';
 import type { Activity, Told } from './activity.js';
+import type { History } from './history.js';
 import { type ReplicaView, replicasOf, rulesOf, runOf } from './views.js';
 import type { MonitoredManager } from './types.js';
+
+/** The events that are passed on. */
+type Heard = 'rule.sync.start' | 'rule.sync.done' | 'state' | 'replica.feed' | 'rows.lost' | 'quorum' | 'failover' | 'failover.refused';
 
 interface Seen {
   replicas: Map<string, ReplicaView & { project: string }>;
@@ -11,7 +15,8 @@ interface Seen {
 }
 
 /** Watches until the function that is given is called. */
-export function watchManager(manager: MonitoredManager, activity: Activity, pollMs: number): () => void {
+export function watchManager(manager: MonitoredManager, activity: Activity, history: History, pollMs: number): () => void {
+  history.look(manager);
   let seen = look(manager);
   for (const { project, name, role } of seen.replicas.values()) activity.tell({ type: 'replica.added', project, replica: name, role });
   for (const rule of seen.rules) activity.tell({ type: 'rule.added', rule });
@@ -21,6 +26,7 @@ export function watchManager(manager: MonitoredManager, activity: Activity, poll
       const now = look(manager);
       for (const told of differences(seen, now)) activity.tell(told);
       seen = now;
+      history.look(manager);
     } catch (error) {
       activity.tell({ type: 'error', message: messageOf(error), context: 'looking at the manager' });
     }
@@ -60,12 +66,16 @@ function differences(before: Seen, now: Seen): Told[] {
 /** What looking does not show: runs of rules, and failovers. */
 function listen(manager: MonitoredManager, activity: Activity): () => void {
   if (!(manager instanceof EventEmitter)) return () => undefined;
-  const listeners: { [E in 'rule.sync.start' | 'rule.sync.done' | 'failover' | 'failover.refused']: (...args: ReplicationEvents[E]) => void } = {
+  const listeners: { [E in Heard]: (...args: ReplicationEvents[E]) => void } = {
     'rule.sync.start': ({ rule }) => { activity.tell({ type: 'rule.sync.start', rule }); },
     'rule.sync.done': (stats: SyncStats) => {
       const run = runOf(stats);
       if (run !== undefined) activity.tell({ type: 'rule.sync.done', rule: stats.ruleName, stats: run });
     },
+    state: (event) => { activity.tell({ type: 'rule.state', ...event }); },
+    'replica.feed': (event) => { activity.tell({ type: 'replica.feed', ...event }); },
+    'rows.lost': ({ project, name, collection, count }) => { activity.tell({ type: 'rows.lost', project, name, collection, count }); },
+    quorum: (event) => { activity.tell({ type: 'quorum', ...event }); },
     failover: (event) => { activity.tell({ type: 'failover', ...event }); },
     'failover.refused': (event) => { activity.tell({ type: 'failover.refused', ...event }); },
   };

@@ -33,6 +33,8 @@ export type {
   CaptureMethod,
   CollectionStats,
   ConflictResolution,
+  DeadLetterOptions,
+  DeadLetters,
   ProjectSource,
   PromotionOptions,
   ReadRouting,

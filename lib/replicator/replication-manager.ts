@@ -11,13 +11,15 @@ import { jsonOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
 import { ForeignReplica } from './foreign-replica.js';
 import { ReplicaService } from './replica-service.js';
-import { readCursor, readStats } from './reports.js';
+import { readCursor, readDeadLetters, readStats } from './reports.js';
 import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
 import type { ChangesOptions, RuleState, SourceChange } from './stream-types.js';
 import { readTopologyEvent } from './topology-events.js';
 import { connectTree, type TreeConnection } from './tree-connecting.js';
 import type {
   AutoFailover,
+  DeadLetterOptions,
+  DeadLetters,
   ProjectSource,
   PromotionOptions,
   ReadRouting,
@@ -139,7 +141,9 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /**
    * Has a master that does not answer replaced by the standby of PostgreSQL that has received the most, provided that no
-   * standby receives from it any more; `null`, as it is unless set, for never. Events: `failover`, `failover.refused`.
+   * standby receives from it any more; `null`, as it is unless set, for never. Of several processes the one does it that gets
+   * the votes of a majority of the project's replicas, and the others follow; one that does not reach a majority refuses writes.
+   * Events: `failover`, `failover.refused`, `quorum`.
    */
   setAutoFailover(project: string, failover: AutoFailover | null): void {
     fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), failover?.after));
@@ -214,6 +218,20 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     await fromNative(() => this.#core.stop(textOf('ruleName', ruleName)));
   }
 
+  /**
+   * Takes the right to run a rule with {@link sync} again and again, unless another process has it; whether this one has it now. It
+   * is kept in the target's database and renewed until {@link releaseRule}, {@link disconnectAll} or the end of the process, after
+   * which another process gets it within seconds. Rules that are started need none: they agree among each other.
+   */
+  async holdRule(ruleName: string): Promise<boolean> {
+    return await fromNative(() => this.#core.holdRule(textOf('ruleName', ruleName)));
+  }
+
+  /** Gives the right to run a rule back. Does nothing when it is not held. */
+  async releaseRule(ruleName: string): Promise<void> {
+    await fromNative(() => this.#core.releaseRule(textOf('ruleName', ruleName)));
+  }
+
   /** The rules that were started, as they stand. */
   getRuleStates(): RuleState[] {
     return readRuleStates(fromNativeSync(() => this.#core.ruleStates()));
@@ -236,6 +254,11 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    */
   async verify(ruleName: string, { repair = 'none' }: VerifyOptions = {}): Promise<SyncVerdict> {
     return JSON.parse(await fromNative(() => this.#core.verify(textOf('ruleName', ruleName), textOf('repair', repair)))) as SyncVerdict;
+  }
+
+  /** The rows of a rule of mode `cdc` that its target refused and that are set aside there. */
+  async getDeadLetters(ruleName: string, { most = 100 }: DeadLetterOptions = {}): Promise<DeadLetters> {
+    return readDeadLetters(await fromNative(() => this.#core.deadLetters(textOf('ruleName', ruleName), most)));
   }
 
   /** The stats of the last run of a rule, or of `project/replica`. */

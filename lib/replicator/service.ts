@@ -4,13 +4,16 @@ import { resolve } from 'node:path';
 import { configError } from '../errors.js';
 import { loadEnvironmentFiles } from './environment-files.js';
 import { ReplicationManager } from './replication-manager.js';
-import { serviceLog, type ServiceLog } from './service-log.js';
+import { type HealthEndpoint, healthOf, startHealthEndpoint } from './service-health.js';
+import { type LogFields, type ServiceLog, serviceLog } from './service-log.js';
+import { ServiceStreams, isStreamed } from './service-streams.js';
 import { removeStatus, writeStatus } from './status-file.js';
-import type { SyncStats } from './types.js';
+import type { ReplicationRule, SyncStats } from './types.js';
 
 const DEFAULT_TREE = '.mostajs/replicator-tree.json';
 const DEFAULT_INTERVAL_MS = 30_000;
 const DEFAULT_DRAIN_MS = 20_000;
+const DEFAULT_HEALTH_HOST = '127.0.0.1';
 /** How often the service tells of itself in its status file. */
 const STATUS_MS = 2000;
 
@@ -26,9 +29,13 @@ export interface ReplicatorServiceOptions {
   once?: boolean;
   /** Milliseconds that a run may go on for when the service is asked to end: `REPLICATOR_DRAIN_MS`, 20000. */
   drainMs?: number;
+  /** The port of the health endpoint, 0 for any that is free: `REPLICATOR_HEALTH_PORT`; there is none by default. */
+  healthPort?: number;
+  /** The address of the health endpoint: `REPLICATOR_HEALTH_HOST`, `127.0.0.1`. */
+  healthHost?: string;
 }
 
-type Settings = Required<ReplicatorServiceOptions>;
+type Settings = Required<Omit<ReplicatorServiceOptions, 'healthPort'>> & { healthPort: number | undefined };
 
 /**
  * Runs until SIGINT or SIGTERM, or with `once` for one pass, and gives the exit code: 0, or 1 when `once` something failed.
@@ -48,14 +55,19 @@ class ReplicatorService {
   readonly #log: ServiceLog;
   readonly #manager = new ReplicationManager();
   readonly #ending = new AbortController();
+  readonly #streams: ServiceStreams;
+  /** The rules whose last run failed. */
+  readonly #failed = new Set<string>();
+  #lastPass: number | null = null;
 
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#log = serviceLog(settings.quiet);
+    this.#streams = new ServiceStreams(this.#manager, this.#log);
   }
 
   async run(): Promise<number> {
-    const { tree, intervalMs, once } = this.#settings;
+    const { tree, intervalMs, once, healthPort, healthHost } = this.#settings;
     const end = (signal: NodeJS.Signals): void => {
       if (!this.#ending.signal.aborted) this.#log.info(`shutting down (${signal})`);
       this.#ending.abort();
@@ -63,7 +75,12 @@ class ReplicatorService {
     process.on('SIGINT', end);
     process.on('SIGTERM', end);
     const status = setInterval(() => { this.#tellStatus(); }, STATUS_MS);
+    let health: HealthEndpoint | undefined;
     try {
+      if (healthPort !== undefined) {
+        health = await startHealthEndpoint(healthPort, healthHost, () => healthOf(this.#manager, this.#failed, this.#lastPass));
+        this.#log.info(`health: ${health.url}/health`);
+      }
       this.#log.info(`starting: interval=${intervalMs}ms, tree=${tree}`);
       const failed = await this.#passes();
       return once && failed ? 1 : 0;
@@ -71,7 +88,9 @@ class ReplicatorService {
       clearInterval(status);
       process.off('SIGINT', end);
       process.off('SIGTERM', end);
-      await this.#manager.disconnectAll();
+      await health?.stop();
+      this.#streams.logFigures();
+      await this.#disconnected();
       removeStatus(tree);
     }
   }
@@ -90,19 +109,48 @@ class ReplicatorService {
     let failed = await this.#connect();
     const rules = this.#manager.listRules().filter(({ enabled }) => enabled);
     if (rules.length === 0) this.#log.info('no enabled rules');
-    for (const { name } of rules) {
+    for (const rule of rules) {
       if (this.#ending.signal.aborted) break;
-      try {
-        const stats = await this.#manager.sync(name);
-        failed ||= stats.errors > 0;
-        this.#log.info(`sync ${name}: ${summary(stats)}`);
-      } catch (error) {
-        failed = true;
-        this.#log.error(`sync ${name}: ${messageOf(error)}`);
-      }
+      const ran = await this.#runRule(rule);
+      if (ran) this.#failed.delete(rule.name);
+      else this.#failed.add(rule.name);
+      failed ||= !ran;
     }
+    this.#streams.logFigures();
+    this.#lastPass = Date.now();
     this.#tellStatus();
     return failed;
+  }
+
+  /** Streams a rule of mode cdc, unless it does, and runs any other; whether that went well. */
+  async #runRule(rule: ReplicationRule): Promise<boolean> {
+    const { name } = rule;
+    try {
+      if (isStreamed(rule) && !this.#settings.once) return await this.#streams.start(name);
+      if (!isStreamed(rule) && !(await this.#manager.holdRule(name))) {
+        this.#log.info(`sync ${name}: another instance runs this rule`);
+        return true;
+      }
+      const stats = await this.#manager.sync(name);
+      this.#log.info(`sync ${name}:`, figuresOf(stats));
+      return stats.errors === 0;
+    } catch (error) {
+      this.#log.error(`sync ${name}: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** Ends streams and connections in order, for as long as the settings let that take. */
+  async #disconnected(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const overdue = new Promise<void>((giveUp) => {
+      timer = setTimeout(() => {
+        this.#log.warn(`what does not end within ${this.#settings.drainMs}ms is broken off; the next start goes on from there`);
+        giveUp();
+      }, this.#settings.drainMs);
+    });
+    await Promise.race([this.#manager.disconnectAll(), overdue]);
+    clearTimeout(timer);
   }
 
   /** Connects what is in the tree and is not connected yet; whether something could not be. */
@@ -180,7 +228,16 @@ function settingsOf(options: ReplicatorServiceOptions): Settings {
     quiet: options.quiet ?? env.REPLICATOR_QUIET === '1',
     once: options.once ?? argv.includes('--once'),
     drainMs: millis('REPLICATOR_DRAIN_MS', options.drainMs ?? env.REPLICATOR_DRAIN_MS, DEFAULT_DRAIN_MS),
+    healthPort: portOf(options.healthPort ?? env.REPLICATOR_HEALTH_PORT),
+    healthHost: options.healthHost ?? env.REPLICATOR_HEALTH_HOST ?? DEFAULT_HEALTH_HOST,
   };
+}
+
+function portOf(value: string | number | undefined): number | undefined {
+  if (value === undefined || value === '') return undefined;
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw configError(`REPLICATOR_HEALTH_PORT: expected a port, found "${value}"`);
+  return port;
 }
 
 function millis(name: string, value: string | number | undefined, fallback: number): number {
@@ -191,9 +248,9 @@ function millis(name: string, value: string | number | undefined, fallback: numb
   return number;
 }
 
-function summary({ details, errors, duration }: SyncStats): string {
+function figuresOf({ details, errors, duration }: SyncStats): LogFields {
   const sum = (key: 'created' | 'updated' | 'deleted'): number => details.reduce((total, detail) => total + detail[key], 0);
-  return `created=${sum('created')} updated=${sum('updated')} deleted=${sum('deleted')} errors=${errors} duration=${duration}ms`;
+  return { created: sum('created'), updated: sum('updated'), deleted: sum('deleted'), errors, duration: `${duration}ms` };
 }
 
 function messageOf(error: unknown): string {

@@ -1,7 +1,7 @@
 // Events of the native core about replicas, from JSON to what listeners are told.
 import type { ReplicationEvents } from './types.js';
 
-type CoreEvents = Pick<ReplicationEvents, 'replica.state' | 'failover' | 'failover.refused'>;
+type CoreEvents = Pick<ReplicationEvents, 'replica.state' | 'replica.feed' | 'rows.lost' | 'quorum' | 'failover' | 'failover.refused'>;
 
 /** An event of the core and what its listeners are given. */
 export type TopologyEvent = { [E in keyof CoreEvents]: { event: E; args: CoreEvents[E] } }[keyof CoreEvents];

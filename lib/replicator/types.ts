@@ -26,10 +26,11 @@ export type CaptureMethod = 'auto' | 'log' | 'trigger' | 'poll';
 export type ConflictResolution = 'source-wins' | 'target-wins' | 'timestamp';
 
 /**
- * What feeds a slave. `auto`: its database, if that turns out to follow the master. `native`: its database, and without that
- * the slave is not used. `none`: the application; its lag is not known.
+ * What feeds a slave. `auto`: its database, if that turns out to follow the master, else this library, which streams the
+ * master's changes to it. `native`: its database, and without that the slave is not used. `managed`: this library. `none`: the
+ * application; its lag is not known.
  */
-export type ReplicaFeed = 'auto' | 'native' | 'none';
+export type ReplicaFeed = 'auto' | 'native' | 'managed' | 'none';
 
 /** How a replica is reached and what it is for. */
 export interface ReplicaConfig {
@@ -70,7 +71,7 @@ export interface PromotionOptions {
 
 /** When a dead master is replaced by a standby without anybody asking for it. */
 export interface AutoFailover {
-  /** Milliseconds without an answer. */
+  /** Milliseconds without an answer; 1000 at the least. */
   after: number;
 }
 
@@ -84,6 +85,8 @@ export interface ReplicaInfo {
   lag?: number;
   /** Bytes of the master's log that it lacks, where that has been measured. */
   lagBytes?: number;
+  /** What was found to feed it, once that is known; of slaves. `none`: nothing that this library knows of. */
+  feed?: Exclude<ReplicaFeed, 'auto'>;
   /** How many entities are registered on it. */
   schemasCount: number;
   /** Connections at the most. */
@@ -233,6 +236,30 @@ export interface SyncVerdict {
   }[];
 }
 
+/** Rows of a rule that its target refused and that are set aside there. Their values stay in the database. */
+export interface DeadLetters {
+  /** How many there are. */
+  count: number;
+  /** Some of them. */
+  rows: {
+    collection: string;
+    /** The primary key at the source, the parts joined by commas. */
+    key: string;
+    operation: 'insert' | 'update' | 'delete';
+    /** Why the target refused it. */
+    error: string;
+    attempts: number;
+    firstAt: Date;
+    lastAt: Date;
+  }[];
+}
+
+/** How many rows that are set aside are named. */
+export interface DeadLetterOptions {
+  /** 100 when not given. */
+  most?: number;
+}
+
 /** Where a ReplicationManager looks up projects and their schemas; a ProjectManager is one. */
 export interface ProjectSource {
   hasProject(name: string): boolean;
@@ -257,6 +284,15 @@ export interface ReplicationEvents {
       error?: string;
     },
   ];
+  /** It was found out what feeds a slave. `warning`: why nothing does, or what does not come along. */
+  'replica.feed': [{ project: string; name: string; feed: 'native' | 'managed' | 'none'; warning?: string }];
+  /**
+   * Rows of a master of before that the present one does not have, or has with other values; they are given up. Rows that were
+   * changed at the present master before the old one was back are among them.
+   */
+  'rows.lost': [{ project: string; name: string; collection: string; count: number; keys: string[] }];
+  /** Where failover is on: this process has come to reach a majority of the replicas, or does not any more and refuses writes. */
+  quorum: [{ project: string; hasMajority: boolean; reachable: number; replicas: number }];
   /** A dead master was replaced. `missingBytes`: what the new one is known to lack, where that can be told. */
   failover: [{ project: string; newMaster: string; oldMaster: string; missingBytes?: number }];
   /** A dead master could not be replaced; told once while it is dead. */

@@ -1,10 +1,11 @@
 // The servers that tests and the demo run against: find them, install what is missing, say what cannot be had.
+import { findChromium, installChromium } from './chromium.mjs';
 import { findMariadb, installMariadb } from './mariadb.mjs';
 import { findMongodb, installMongodb } from './mongodb.mjs';
 import { findPostgres, installPostgres } from './postgres.mjs';
 import { findRedis, installRedis } from './redis.mjs';
 
-/** @typedef {'postgres' | 'mongodb' | 'mariadb' | 'redis'} ServerName */
+/** @typedef {'postgres' | 'mongodb' | 'mariadb' | 'redis' | 'chromium'} ServerName */
 
 /**
  * A server that cannot be had.
@@ -20,6 +21,7 @@ import { findRedis, installRedis } from './redis.mjs';
  * @property {import('./mongodb.mjs').MongodbServer} [mongodb]
  * @property {import('./mariadb.mjs').MariadbServer} [mariadb]
  * @property {import('./redis.mjs').RedisServer} [redis]
+ * @property {import('./chromium.mjs').ChromiumBrowser} [chromium]
  * @property {Missing[]} missing every wanted server that is not among the others
  */
 
@@ -28,6 +30,7 @@ const FINDERS = {
   mongodb: { find: findMongodb, install: installMongodb },
   mariadb: { find: findMariadb, install: installMariadb },
   redis: { find: findRedis, install: installRedis },
+  chromium: { find: findChromium, install: installChromium },
 };
 
 /** The environment variables that name a server; where one is set, nothing else is tried. */
@@ -36,6 +39,7 @@ const OVERRIDES = {
   mongodb: ['MONGODB_URI', 'MONGOD_BINARY'],
   mariadb: ['MARIADBD'],
   redis: ['REDIS_SERVER'],
+  chromium: ['CHROMIUM'],
 };
 
 /**
@@ -87,6 +91,7 @@ export function serverEnvironment(found) {
     MONGOD_BINARY: found.mongodb?.mongod,
     MARIADBD: found.mariadb?.mariadbd,
     REDIS_SERVER: found.redis?.redisServer,
+    CHROMIUM: found.chromium?.chromium,
   };
   /** @type {Record<string, string>} */
   const set = {};

@@ -1,7 +1,7 @@
-// Failovers under load, by a keeper that acts as Patroni does; `npm run soak -- --failovers N` runs more seeds.
+// Failovers under load, by a keeper that acts as Patroni does; `npm run soak -- --of clusters` runs more seeds.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PgMultiverse } from 'replicaverse/pg-multiverse';
-import { runFailover } from '../../soak/failover.mjs';
+import { runFailover } from '../../soak/cluster-failover.mjs';
 import { eventually, startPostgres } from '../../support/index.mjs';
 import { PostgresPair } from '../../support/postgres-pair.mjs';
 import { addressOf } from './clients.mjs';

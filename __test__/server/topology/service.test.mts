@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createIsolatedDialect, readTreeManager, scaffoldMonitorService, scaffoldReplicatorService } from 'replicaverse';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../../support/index.mjs';
 
 const PACKAGE = fileURLToPath(new URL('../../..', import.meta.url));
@@ -80,6 +80,62 @@ it('with --once ends after one pass, quietly if asked, and with 1 when something
   expect(await once(second.child, 'exit')).toEqual([1, null]);
   const errors = second.output().trim().split('\n').map((line) => JSON.parse(line) as { level: string; message: string });
   expect(errors).toContainEqual(expect.objectContaining({ level: 'error', message: expect.stringContaining('replica q/m:') }));
+});
+
+describe('with a rule of mode cdc', () => {
+  beforeEach(async () => {
+    const tree = join(folder, '.mostajs', 'replicator-tree.json');
+    const content = JSON.parse(await readFile(tree, 'utf8')) as { rules: Record<string, { mode: string }> };
+    for (const rule of Object.values(content.rules)) rule.mode = 'cdc';
+    await writeFile(tree, JSON.stringify(content));
+  });
+
+  it('streams it, tells its health and true figures, and ends with 0 on SIGTERM', async () => {
+    const { path } = scaffoldReplicatorService({ projectDir: folder });
+    const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '100', REPLICATOR_HEALTH_PORT: '0', REPLICATOR_LOG: 'json' });
+    const url = await eventually(() => /http:[^"]+health/.exec(output())?.[0], { deadlineMs: 30_000, what: output() });
+    await eventually(() => output().includes('"stream copy: streaming"'), { deadlineMs: 30_000, what: output() });
+    expect(await eventually(async () => (await fetch(url)).status === 200)).toBe(true);
+    expect(await (await fetch(url)).json()).toMatchObject({ ok: true, problems: [], lastPass: expect.any(Number) });
+    expect((await fetch(url.replace('/health', '/other'))).status).toBe(404);
+    await change('source', 'INSERT INTO things VALUES (2), (3)', 'DELETE FROM things WHERE id = 1');
+    await eventually(async () => JSON.stringify(await rowsOfTarget()) === '[{"id":2},{"id":3}]');
+    const figures = (name: string): number =>
+      output().trim().split('\n').map((line) => JSON.parse(line) as Record<string, number>).reduce((sum, line) => sum + (line[name] ?? 0), 0);
+    await eventually(() => figures('created') === 2 && figures('deleted') === 1, { what: output() });
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
+  it('of two instances one is active, and the other takes over; both may be cron jobs meanwhile', async () => {
+    const { path } = scaffoldReplicatorService({ projectDir: folder });
+    const environment = { REPLICATOR_INTERVAL_MS: '100' };
+    const first = start(path, [], environment);
+    await eventually(() => first.output().includes('stream copy: streaming'), { deadlineMs: 30_000, what: first.output() });
+    const second = start(path, [], environment);
+    await eventually(() => second.output().includes('another instance streams this rule'), { deadlineMs: 30_000, what: second.output() });
+    const job = start(path, ['--once']);
+    expect(await once(job.child, 'exit')).toEqual([0, null]);
+    first.child.kill('SIGKILL');
+    await eventually(() => second.output().includes('stream copy: streaming'), { deadlineMs: 30_000, what: second.output() });
+    await change('source', 'INSERT INTO things VALUES (9)');
+    await eventually(async () => (await rowsOfTarget()).length === 2);
+    second.child.kill('SIGTERM');
+    expect(await once(second.child, 'exit')).toEqual([0, null]);
+  });
+});
+
+it('of two instances one runs the rules at intervals', async () => {
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const first = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
+  await eventually(() => first.output().includes('sync copy: created=1'), { deadlineMs: 30_000, what: first.output() });
+  const second = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
+  await eventually(() => second.output().includes('another instance runs this rule'), { deadlineMs: 30_000, what: second.output() });
+  first.child.kill('SIGTERM');
+  expect(await once(first.child, 'exit')).toEqual([0, null]);
+  await eventually(() => second.output().includes('sync copy: created=0'), { deadlineMs: 30_000, what: second.output() });
+  second.child.kill('SIGTERM');
+  expect(await once(second.child, 'exit')).toEqual([0, null]);
 });
 
 it('the scaffolded dashboard shows the tree file and ends on SIGTERM', async () => {

@@ -40,6 +40,19 @@ describe('a service file', () => {
     expect(scaffoldMonitorService({ projectDir: folder, dryRun: true }).content).toContain("from '@mostajs/replica-monitor'");
   });
 
+  it('comes with a unit for systemd and a Dockerfile where they are asked for', async () => {
+    const { action, also } = scaffoldReplicatorService({ projectDir: folder, systemd: true, docker: true });
+    expect([action, also?.map((file) => [file.path, file.action])]).toEqual([
+      'created',
+      [[join(folder, 'services', 'replicator.service'), 'created'], [join(folder, 'services', 'Dockerfile'), 'created']],
+    ]);
+    expect(await readFile(join(folder, 'services', 'replicator.service'), 'utf8')).toContain('ExecStart=/usr/bin/env node services/replicator.mjs\n');
+    expect(await readFile(join(folder, 'services', 'Dockerfile'), 'utf8')).toContain('CMD ["node", "services/replicator.mjs"]');
+    expect(scaffoldReplicatorService({ projectDir: folder, systemd: true }).also?.[0]?.action).toBe('skipped (exists)');
+    const { stdout } = await run(process.execPath, [COMMAND, '--dir', folder, '--docker', '--force']);
+    expect(stdout).toContain(`✓ overwritten : ${join(folder, 'services', 'Dockerfile')}\n`);
+  });
+
   it('is written by the command, which prints what became of it', async () => {
     const path = join(folder, 'services', 'replicator.mjs');
     const command = async (...args: string[]): Promise<string> => (await run(process.execPath, [COMMAND, '--dir', folder, ...args])).stdout;

@@ -6,6 +6,7 @@ mod bidirectional;
 mod bulk;
 mod cdc;
 mod error;
+mod managed;
 mod manager;
 mod poll;
 mod rule;
@@ -20,7 +21,8 @@ pub use bulk::{
     DestinationReport, Problem, Stop, copy,
 };
 pub use cdc::{
-    CdcEvent, CdcObserver, ChangeFeed, FeedChange, RemovalFailure, RowOperation, RuleState, RunState,
+    CdcEvent, CdcObserver, ChangeFeed, DeadLetterView, DeadLetters, FeedChange, RemovalFailure, RowOperation,
+    RuleState, RunState,
 };
 pub use error::{Error, Result};
 pub use manager::Manager;
@@ -28,7 +30,7 @@ pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, OnRow
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{
-    Feed, Promoted, ReadRouting, ReplicaConfig, ReplicaStatus, Role, State, TopologyEvent, TopologyListener,
-    WriteToken,
+    FedBy, Feed, Promoted, ReadRouting, ReplicaConfig, ReplicaStatus, Role, State, TopologyEvent,
+    TopologyListener, WriteToken,
 };
 pub use verify::{CollectionVerdict, Repair, Verdict};

@@ -1,5 +1,7 @@
 //! The manager: replicas of projects, rules between projects, and their runs.
 
+mod feeds;
+mod holding;
 mod streams;
 
 use std::path::{Path, PathBuf};
@@ -7,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use data::{Dialect, EntitySchema};
+use futures_util::future::join_all;
 use indexmap::IndexMap;
 
 use crate::bidirectional::converge;
-use crate::cdc::{Goal, RemovalFailure};
+use crate::cdc::{Goal, Held, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
 use crate::rule::{Capture, Mode, Rule};
@@ -21,6 +24,8 @@ use crate::topology::{
 };
 use crate::tree::{KeptReplicas, LoadedTree, Secrets, Tree};
 use crate::verify::{Repair, Verdict, verify};
+use feeds::FED_AT_FIRST;
+pub(crate) use feeds::begin_feeds;
 use streams::Stream;
 
 /// Replicas of projects and rules between projects. Every call is safe from any thread.
@@ -50,6 +55,8 @@ pub(crate) struct ManagerState {
     /// The tasks that remove what rules have left behind, and what they could not remove.
     removals: Vec<tokio::task::JoinHandle<()>>,
     removal_failures: Arc<Mutex<Vec<RemovalFailure>>>,
+    /// The rules that this process has the right to run at intervals.
+    held: IndexMap<String, Held>,
     /// Replicas of a loaded file that were not connected; they are written again.
     kept: KeptReplicas,
 }
@@ -90,6 +97,9 @@ impl Manager {
         self.state().topology.reserve(project, Replica::connecting(config, schemas))?;
         let connected = connecting.await;
         let outcome = self.settle(project, &name, connected).await;
+        if outcome.is_ok() {
+            self.begin_feeds(project, FED_AT_FIRST).await;
+        }
         self.persist()?;
         outcome
     }
@@ -144,6 +154,7 @@ impl Manager {
         }
         let mut removed = removed?;
         self.state().stats.shift_remove(&format!("{project}/{name}"));
+        self.end_feeds_of(project, &mut removed).await;
         if let Some(connection) = removed.take_connection() {
             close(&connection).await;
         }
@@ -272,10 +283,12 @@ impl Manager {
 
     /// The stats of the last run of a rule, or of `project/replica`.
     pub fn stats(&self, name: &str) -> Option<SyncStats> {
-        if let Some(stream) = self.state().streams.get(name) {
+        let state = self.state();
+        if let Some(stream) = state.streams.get(name) {
             return Some(stream.stats());
         }
-        self.state().stats.get(name).cloned()
+        let fed = state.stats.get(name).and_then(|_| state.topology.feed_of(name)?.stats(name));
+        fed.or_else(|| state.stats.get(name).cloned())
     }
 
     /// Up to when each collection of a rule has been read.
@@ -341,6 +354,9 @@ impl Manager {
     /// stay listed as disconnected.
     pub async fn disconnect_all(&self) {
         self.stop_everything().await;
+        self.release_rules().await;
+        let feeds = self.state().topology.take_feeds(None);
+        join_all(feeds.iter().map(|(_, feed)| feed.stop())).await;
         let connections = self.state().topology.take_connections();
         for connection in connections {
             close(&connection).await;

@@ -129,6 +129,9 @@ pub struct Rule {
     /// How many bytes of its log the source may keep for the rule. Above that the rule stops and gives them free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retained_bytes: Option<u64>,
+    /// Tables that `*` does not stand for, because their rows cannot be told apart.
+    #[serde(skip)]
+    pub(crate) left_out: Vec<String>,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -235,6 +238,7 @@ impl Rule {
             poll_overlap_ms,
             on_row_error,
             max_retained_bytes,
+            left_out: Vec::new(),
             name,
         })
     }
@@ -255,6 +259,7 @@ impl Rule {
             poll_overlap_ms: None,
             on_row_error: OnRowError::default(),
             max_retained_bytes: None,
+            left_out: Vec::new(),
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Progress {
     pub cluster: Option<String>,
     /// The names under which others are fed from this database, and of a subscriber those under which it is fed.
     pub feeds: Vec<String>,
+    /// Whether it waits with each commit until a standby of PostgreSQL has it, unless a session asks it not to.
+    pub synchronous: bool,
     /// How many of the low bits of a position count bytes of one log file; 0 where none do.
     pub byte_bits: u32,
 }
@@ -66,6 +68,7 @@ impl Progress {
             server: None,
             cluster: None,
             feeds: Vec::new(),
+            synchronous: false,
             byte_bits: 0,
         }
     }
@@ -110,6 +113,18 @@ pub async fn end_of_log(database: &dyn Dialect) -> Result<Option<u64>> {
     match database.kind() {
         DialectKind::Postgres => postgres::end_of_log(database).await,
         _ => Ok(progress(database).await?.and_then(|progress| progress.written)),
+    }
+}
+
+/// Which server of PostgreSQL this is, among those that were copied from each other and share everything else; `None` for
+/// other databases. Two connections to one server are told the same until it is started again.
+///
+/// # Errors
+/// What the database reports.
+pub async fn server(database: &dyn Dialect) -> Result<Option<String>> {
+    match database.kind() {
+        DialectKind::Postgres => postgres::server(database).await,
+        _ => Ok(None),
     }
 }
 

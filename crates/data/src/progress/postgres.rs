@@ -18,6 +18,8 @@ SELECT r.standby,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS now,
   EXISTS (SELECT FROM pg_stat_wal_receiver) AS receiving,
   (SELECT system_identifier::text FROM pg_control_system()) AS cluster,
+  EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))
+    AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS synchronous,
   (SELECT string_agg(slot_name, ',') FROM pg_replication_slots WHERE slot_type = 'logical') AS slots,
   s.subscriptions, s.workers, s.subscribed, s.sent_at, s.names
 FROM (SELECT pg_is_in_recovery() AS standby) r, LATERAL (
@@ -31,6 +33,8 @@ FROM (SELECT pg_is_in_recovery() AS standby) r, LATERAL (
 /// What is committed asynchronously is not in what was written yet, but in what was inserted.
 const END_OF_LOG: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::text AS written";
 
+const SERVER: &str = "SELECT pg_postmaster_start_time()::text || ' ' || current_setting('port') AS server";
+
 const PROMOTE: &str = "SELECT pg_promote(true, $1::int) AS promoted";
 
 pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
@@ -42,6 +46,7 @@ pub(super) async fn progress(database: &dyn Dialect) -> Result<Progress> {
         now: integer(row, "now"),
         cluster: row.get("cluster").and_then(Value::as_text).map(str::to_owned),
         feeds: names(row, "slots"),
+        synchronous: flag(row, "synchronous"),
         byte_bits: u64::BITS,
         ..Progress::of(ServerRole::Primary)
     };
@@ -72,6 +77,11 @@ fn names(row: &Record, column: &str) -> Vec<String> {
 pub(super) async fn end_of_log(database: &dyn Dialect) -> Result<Option<u64>> {
     let rows = database.execute_query(END_OF_LOG, Vec::new()).await?;
     Ok(rows.first().and_then(|row| position(row, "written")))
+}
+
+pub(super) async fn server(database: &dyn Dialect) -> Result<Option<String>> {
+    let rows = database.execute_query(SERVER, Vec::new()).await?;
+    Ok(rows.first().and_then(|row| row.get("server")?.as_text().map(str::to_owned)))
 }
 
 pub(super) async fn promote(database: &dyn Dialect, seconds: u32) -> Result<bool> {

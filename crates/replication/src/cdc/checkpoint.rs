@@ -74,7 +74,7 @@ impl Checkpoint {
             == (other.position.order, other.ordinal, other.epoch, other.phase)
     }
 
-    fn of_row(table: &Table, row: &Row) -> Self {
+    pub(super) fn of_row(table: &Table, row: &Row) -> Self {
         let fields = Fields::of(table, row);
         let tables = fields.text("tables").and_then(|text| serde_json::from_str(text).ok());
         Self {

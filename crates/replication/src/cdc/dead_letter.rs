@@ -263,7 +263,7 @@ impl Letters {
     }
 }
 
-async fn for_each_letter(
+pub(super) async fn for_each_letter(
     target: &End,
     table: &Table,
     reader: &str,

@@ -33,7 +33,7 @@ fn name_of(parts: &[&str]) -> String {
 }
 
 /// The first bytes of the SHA-256 of some texts, in hexadecimal digits.
-pub(super) fn digest(parts: &[&str]) -> String {
+pub(crate) fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         // The length keeps two parts from running into each other.

@@ -16,9 +16,11 @@ mod event;
 mod feed;
 mod first_sync;
 mod heal;
+mod holding;
 mod identity;
 mod isolate;
 mod lease;
+mod letter_view;
 mod monitor;
 mod orphans;
 mod prepare;
@@ -30,6 +32,7 @@ mod runner;
 mod schema_change;
 mod settle;
 mod shared;
+mod standing;
 mod stream;
 mod truncation;
 mod typed_json;
@@ -37,10 +40,15 @@ mod watermark;
 
 pub use event::{CdcEvent, CdcObserver, RowOperation, RuleState, RunState};
 pub use feed::{ChangeFeed, FeedChange};
+pub(crate) use holding::{Held, HeldName};
+pub(crate) use identity::digest;
+pub(crate) use letter_view::letters_of;
+pub use letter_view::{DeadLetterView, DeadLetters};
 pub use removal::RemovalFailure;
-pub(crate) use removal::remove_reader;
+pub(crate) use removal::{remove_reader, remove_rows};
 pub(crate) use runner::{Goal, Runner, catch_up_with, log_kind};
 pub(crate) use shared::Shared;
+pub(crate) use standing::{Checkpoints, applying_reader, continues, head_of, remove_log_of};
 
 /// Both ends of a rule.
 pub(crate) type Ends = (crate::snapshot::End, crate::snapshot::End);

@@ -43,7 +43,7 @@ pub(crate) async fn remove_reader(rule: &Rule, (source, target): Ends) -> Vec<Re
 }
 
 /// Removes the rows of a reader from the control tables, if there are any.
-async fn remove_rows(target: &End, reader: &str) -> data::Result<()> {
+pub(crate) async fn remove_rows(target: &End, reader: &str) -> data::Result<()> {
     let tables = target.tables()?;
     let Some(control) = ControlTables::existing(tables).await? else { return Ok(()) };
     for table in [&control.chunk, &control.dead_letter] {

@@ -263,11 +263,17 @@ impl Session {
             () = self.shared.stopping() => Err(Error::stopped(&self.rule.name)),
         };
         if outcome.is_ok() {
+            let mut kept = 0;
             for route in &self.routes.list {
                 let looks = copied.contains(&route.captured.name) && !route.collection.fresh;
                 if let Some(stats) = stats.get_mut(route.stats).filter(|_| looks) {
+                    let before = stats.skipped;
                     count_orphans(&route.collection, stats).await.map_err(self.in_rule())?;
+                    kept += stats.skipped - before;
                 }
+            }
+            if self.shared.takes_replacement() && kept > 0 {
+                self.shared.tell_of_kept_rows(kept);
             }
         }
         self.shared.add(stats);

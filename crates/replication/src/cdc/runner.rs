@@ -118,6 +118,10 @@ impl Runner<'_> {
                     continue;
                 }
                 Error::LeaseLost(_) => {}
+                // A master that died may come back, or be replaced.
+                Error::NoMaster { .. } if goal == Goal::Stream && before.is_some() => {
+                    self.shared.enter(RunState::Retrying, Some(error.to_string()));
+                }
                 error if !is_retryable(&error) => return Err(error),
                 error => {
                     if goal != Goal::Stream && Instant::now() >= patient_until {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use data::Timestamp;
 use data::log::Position;
@@ -27,7 +28,16 @@ pub(crate) struct Shared {
     left_out: Mutex<HashSet<String>>,
     /// The state, for who waits for one.
     states: watch::Sender<RunState>,
+    /// Why the run is to look anew at its ends.
+    anew: Mutex<Option<String>>,
+    /// Whether the master of an end was replaced and it has not been looked yet for what got lost by that.
+    replaced: AtomicBool,
+    /// How often the checkpoint follows the log while nothing is applied.
+    idle_checkpoint: Duration,
 }
+
+/// How often the checkpoint follows an idle log, unless others read from it how far the target is behind.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 
 struct Status {
     state: RunState,
@@ -40,6 +50,15 @@ struct Status {
 
 impl Shared {
     pub(crate) fn new(rule: &str, observer: Option<Arc<dyn CdcObserver>>) -> Arc<Self> {
+        Self::with_checkpoint(rule, observer, IDLE_CHECKPOINT)
+    }
+
+    /// As [`new`](Self::new), with a pace at which the checkpoint follows the log while nothing is applied.
+    pub(crate) fn with_checkpoint(
+        rule: &str,
+        observer: Option<Arc<dyn CdcObserver>>,
+        idle_checkpoint: Duration,
+    ) -> Arc<Self> {
         let status = Status {
             state: RunState::Starting,
             since: millis_now(),
@@ -57,7 +76,42 @@ impl Shared {
             one_by_one: AtomicBool::new(false),
             left_out: Mutex::default(),
             states: watch::Sender::new(RunState::Starting),
+            anew: Mutex::default(),
+            replaced: AtomicBool::new(false),
+            idle_checkpoint,
         })
+    }
+
+    /// Has the run look anew at its ends, because the master of one of them was replaced.
+    pub(crate) fn begin_anew(&self, reason: &str) {
+        self.replaced.store(true, Ordering::Relaxed);
+        *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    /// Fails if the run is to look anew at its ends; told once.
+    pub(super) fn check_ends(&self) -> Result<(), Error> {
+        let reason = self.anew.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reason.map_or(Ok(()), |reason| Err(Error::Retry(reason)))
+    }
+
+    /// Whether the master of an end was replaced since this was last asked.
+    pub(super) fn takes_replacement(&self) -> bool {
+        self.replaced.swap(false, Ordering::Relaxed)
+    }
+
+    /// Tells of rows that only the target has, since the master of an end was replaced.
+    pub(super) fn tell_of_kept_rows(&self, count: u64) {
+        let rule = &self.rule;
+        let message = format!(
+            "rule \"{rule}\": since a master was replaced, {count} rows of the target are not at the source. If they were deleted there \
+             unseen, verify(\"{rule}\", {{repair: 'rows-and-extras'}}) deletes them"
+        );
+        let code = "ERR_ROWS_KEPT".to_owned();
+        self.tell(CdcEvent::Error { rule: rule.clone(), code, message, retryable: true });
+    }
+
+    pub(super) fn idle_checkpoint(&self) -> Duration {
+        self.idle_checkpoint
     }
 
     /// Asks the run to end.
@@ -204,7 +258,7 @@ impl Shared {
     }
 
     /// When the last transaction that was applied had been committed at the source.
-    pub(super) fn applied_up_to(&self) -> Option<Timestamp> {
+    pub(crate) fn applied_up_to(&self) -> Option<Timestamp> {
         self.status().applied_up_to
     }
 

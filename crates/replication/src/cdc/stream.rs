@@ -12,8 +12,6 @@ use super::pump::Pump;
 use super::run::Session;
 use crate::error::{Error, Result};
 
-/// How often the checkpoint follows the log while nothing is applied.
-const IDLE_CHECKPOINT: Duration = Duration::from_secs(10);
 /// How often rows that were set aside are tried again.
 const LETTERS_RETRIED: Duration = Duration::from_secs(30);
 /// How often it is looked whether anything falls due.
@@ -83,9 +81,10 @@ impl Session {
             if self.lease.is_lost() {
                 return Err(Error::LeaseLost(self.rule.name.clone()));
             }
+            self.shared.check_ends()?;
             monitor.check(&self.rule.name)?;
             if run.batch.is_empty() {
-                if run.stored_at.elapsed() >= IDLE_CHECKPOINT {
+                if run.stored_at.elapsed() >= self.shared.idle_checkpoint() {
                     self.store_idle(pump, run).await?;
                 }
                 if letters_due <= Instant::now() {

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::Manager;
 use crate::cdc::{
-    CdcObserver, ChangeFeed, Ends, Goal, RemovalFailure, RuleState, RunState, Runner, Shared, catch_up_with,
-    log_kind, remove_reader,
+    CdcObserver, ChangeFeed, DeadLetters, Ends, Goal, RemovalFailure, RuleState, RunState, Runner, Shared,
+    applying_reader, catch_up_with, letters_of, log_kind, remove_reader,
 };
 use crate::error::{Error, Result};
 use crate::rule::{Mode, Rule};
@@ -153,6 +153,23 @@ impl Manager {
         ChangeFeed::open(&rule, ends).await
     }
 
+    /// The rows of a rule of mode `cdc` that its target refused and that are set aside there, so many of them at the most.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRule`], [`Error::NoMaster`], or [`Error::Database`].
+    pub async fn dead_letters(&self, rule: &str, most: usize) -> Result<DeadLetters> {
+        let rule = self.rule(rule)?;
+        if !rule.reads_log() {
+            return Ok(DeadLetters::default());
+        }
+        let (source, target) = self.ends(&rule)?;
+        let found = async {
+            let reader = applying_reader(&rule.name, &source, &target).await?;
+            letters_of(&target, &reader, most).await
+        };
+        found.await.map_err(Error::database_in(format!("the dead letters of rule \"{}\"", rule.name)))
+    }
+
     /// The rules that are streamed, and those that were until an error stopped them.
     pub fn running(&self) -> Vec<RuleState> {
         self.state().streams.values().map(|stream| stream.shared.state()).collect()
@@ -261,6 +278,19 @@ async fn stream(
             let reason = error.to_string();
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             shared.enter(state, Some(reason));
+        }
+    }
+}
+
+impl super::ManagerState {
+    /// Has the rules between this project and others look anew at their ends, because its master was replaced.
+    pub(crate) fn begin_anew(&self, project: &str) {
+        for (name, stream) in &self.streams {
+            let concerned =
+                self.rules.get(name).is_some_and(|rule| rule.source == project || rule.target == project);
+            if concerned {
+                stream.shared.begin_anew(&format!("the master of project \"{project}\" was replaced"));
+            }
         }
     }
 }

@@ -91,7 +91,8 @@ impl CollectionPlan {
 
 /// The collections that a rule names, each once. `*` is resolved against the source as it is now.
 pub(crate) async fn resolve(rule: &Rule, source: &End, target: &End) -> Result<Vec<CollectionPlan>> {
-    let everything = if names_everything(rule) { tables_of(source).await? } else { Vec::new() };
+    let mut everything = if names_everything(rule) { tables_of(source).await? } else { Vec::new() };
+    everything.retain(|table| !rule.left_out.contains(table));
     Ok(plans(rule, &everything, source, target))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::replica::{Replica, State};
+use super::replica::{FedBy, Replica, State};
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +28,45 @@ pub enum TopologyEvent {
         /// Why it cannot be used.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+    },
+    /// It was found out what feeds a slave, or why nothing does.
+    #[serde(rename = "replica.feed")]
+    ReplicaFeed {
+        /// The project.
+        project: String,
+        /// The slave.
+        name: String,
+        /// What feeds it.
+        feed: FedBy,
+        /// Why it is not fed, or not whole.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
+    },
+    /// Rows of a master of before that the present one does not have, or has with other values. They are given up.
+    #[serde(rename = "rows.lost")]
+    RowsLost {
+        /// The project.
+        project: String,
+        /// The master of before.
+        name: String,
+        /// The table.
+        collection: String,
+        /// How many there are.
+        count: u64,
+        /// Their primary keys, the parts joined by commas; as many as can be named.
+        keys: Vec<String>,
+    },
+    /// This process has come to reach a majority of the replicas, or does not any more and takes no writes.
+    #[serde(rename = "quorum")]
+    Quorum {
+        /// The project.
+        project: String,
+        /// Whether it reaches a majority.
+        has_majority: bool,
+        /// How many replicas it reaches.
+        reachable: usize,
+        /// How many there are.
+        replicas: usize,
     },
     /// A dead master was replaced.
     #[serde(rename = "failover")]

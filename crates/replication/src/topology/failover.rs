@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use data::progress::ServerRole;
 
-use super::promote::promote;
+use super::promote::{Promoted, follow, promote};
+use super::quorum::Pace;
+use super::vote::ask_for_mandate;
 use super::{Project, Role, State, Topology, TopologyEvent};
 use crate::manager::{SharedState, lock};
 
@@ -15,8 +17,26 @@ enum Verdict {
     Wait,
     /// This one takes its place.
     Promote(String),
+    /// Another process has made this one the master.
+    Follow(String),
     /// None can.
     Refuse(String),
+}
+
+/// Promotes a replica, if a majority of the replicas lets this process do so.
+async fn with_mandate(
+    shared: &Arc<SharedState>,
+    project: &str,
+    name: &str,
+) -> Result<Option<Promoted>, String> {
+    let mandate = ask_for_mandate(shared, project).await?;
+    let promoted = promote(shared, project, name, false).await.map_err(|error| error.to_string());
+    if promoted.is_ok() {
+        // The votes are as good as a look that finds a majority.
+        lock(shared).topology.grant_lease(project, Instant::now());
+    }
+    mandate.give_back().await;
+    promoted
 }
 
 /// Promotes the standby that has received the most, if the master has been dead for as long as the project says. That the
@@ -29,11 +49,16 @@ pub(super) async fn replace_dead_master(shared: &Arc<SharedState>, project: &str
     let outcome = match verdict {
         Verdict::Wait => return,
         Verdict::Refuse(reason) => Err(reason),
-        Verdict::Promote(name) => match promote(shared, project, &name, false).await {
+        Verdict::Promote(name) => match with_mandate(shared, project, &name).await {
             Ok(Some(promoted)) => Ok((name, promoted)),
             Ok(None) => return,
-            Err(error) => Err(error.to_string()),
+            Err(reason) => Err(reason),
         },
+        Verdict::Follow(name) => {
+            let promoted = Promoted { old_master: Some(master.clone()), missing_bytes: None };
+            follow(shared, project, &name).await;
+            Ok((name, promoted))
+        }
     };
     let project = project.to_owned();
     let event = match outcome {
@@ -74,7 +99,9 @@ impl Topology {
             return Verdict::Wait;
         };
         match entry.master_gone_at {
-            Some(gone_at) if gone_at.elapsed() >= *after && !entry.is_promoting => entry.successor(),
+            _ if entry.is_promoting => Verdict::Wait,
+            _ if entry.usurper().is_some() => Verdict::Follow(entry.usurper().unwrap_or_default().to_owned()),
+            Some(gone_at) if gone_at.elapsed() >= Pace::of(*after).after => entry.successor(),
             _ => Verdict::Wait,
         }
     }
@@ -89,7 +116,23 @@ impl Topology {
     }
 }
 
+impl Topology {
+    /// A slave that was a standby and that somebody else has made a primary, in a project where dead masters are replaced.
+    pub(super) fn usurper(&self, project: &str) -> Option<&str> {
+        self.failover.get(project)?;
+        let entry = self.projects.get(project).filter(|entry| !entry.is_promoting)?;
+        entry.usurper()
+    }
+}
+
 impl Project {
+    fn usurper(&self) -> Option<&str> {
+        let usurper = self.replicas.values().find(|replica| {
+            replica.config.role == Role::Slave && replica.state == State::Connected && replica.became_primary
+        });
+        usurper.map(|replica| replica.config.name.as_str())
+    }
+
     /// Notes since when the master has been gone.
     pub(super) fn note_master(&mut self, now: Instant) {
         let is_gone = self.master().is_some_and(|master| master.state == State::Error);

@@ -1,7 +1,8 @@
 //! The fence around a database that must not be written any more, because another one is the master.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use data::record::Record;
@@ -18,8 +19,18 @@ pub(crate) struct Fence {
     closed: AtomicBool,
     /// Whether the time is over in which writes that were under way could end.
     drained: AtomicBool,
+    /// Until when writes are let through, in microseconds of [`clock`]; 0 for ever.
+    lease: AtomicU64,
     writes: AtomicUsize,
     write_ended: Notify,
+}
+
+/// A clock of this process that never runs backwards, in microseconds.
+fn clock(at: Instant) -> u64 {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    let beginning = *BEGINNING.get_or_init(Instant::now);
+    // 0 is taken.
+    u64::try_from(at.saturating_duration_since(beginning).as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A write under way.
@@ -48,6 +59,19 @@ impl Fence {
         self.closed.load(Ordering::SeqCst)
     }
 
+    /// Lets writes through until a moment, or without one for as long as it is open.
+    pub(crate) fn lease_until(&self, until: Option<Instant>) {
+        self.lease.store(until.map_or(0, clock), Ordering::SeqCst);
+    }
+
+    /// Whether the time is over for which writes were let through.
+    pub(crate) fn is_lapsed(&self) -> bool {
+        match self.lease.load(Ordering::SeqCst) {
+            0 => false,
+            until => clock(Instant::now()) >= until,
+        }
+    }
+
     /// Waits until no write is under way.
     pub(crate) async fn idle(&self) {
         loop {
@@ -63,7 +87,10 @@ impl Fence {
         // Counted before the look at the fence, so that whoever closes it sees every write that still passes.
         self.writes.fetch_add(1, Ordering::SeqCst);
         let write = Write { fence: Arc::clone(self) };
-        if self.is_closed() { Err(refused()) } else { Ok(write) }
+        if self.is_closed() {
+            return Err(refused());
+        }
+        if self.is_lapsed() { Err(cut_off()) } else { Ok(write) }
     }
 }
 
@@ -78,6 +105,12 @@ impl Drop for Write {
 fn refused() -> Error {
     let message =
         "this replica is not the master any more; writes go to the service that resolveWriteService gives";
+    Error::new(ErrorKind::ReadOnly, message)
+}
+
+fn cut_off() -> Error {
+    let message = "this process does not reach a majority of the project's replicas, so that another one may have made another \
+                   replica the master; writes are refused until it does";
     Error::new(ErrorKind::ReadOnly, message)
 }
 
@@ -309,6 +342,8 @@ impl Transaction for Fenced<dyn Transaction> {
     async fn commit(&self) -> Result<()> {
         let outcome = if self.fence.drained.load(Ordering::SeqCst) {
             self.inner.rollback().await.and(Err(refused()))
+        } else if self.fence.is_lapsed() {
+            self.inner.rollback().await.and(Err(cut_off()))
         } else {
             self.inner.commit().await
         };
@@ -342,6 +377,19 @@ mod tests {
         drop(write);
         draining.await.unwrap();
         fence.open();
+        assert!(fence.enter().is_ok());
+    }
+
+    #[test]
+    fn a_fence_whose_lease_has_lapsed_refuses_writes_until_it_is_renewed() {
+        let fence = Arc::new(Fence::default());
+        // The clock begins with its first use.
+        clock(Instant::now());
+        fence.lease_until(Some(Instant::now()));
+        assert_eq!(fence.enter().err().unwrap().kind(), ErrorKind::ReadOnly);
+        fence.lease_until(Some(Instant::now() + std::time::Duration::from_secs(60)));
+        assert!(fence.enter().is_ok());
+        fence.lease_until(None);
         assert!(fence.enter().is_ok());
     }
 

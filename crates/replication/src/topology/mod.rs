@@ -7,14 +7,16 @@ mod lag;
 mod observe;
 mod operations;
 mod promote;
+mod quorum;
 mod replica;
 mod routing;
 mod token;
+mod vote;
 mod watch;
 
 pub use event::{TopologyEvent, TopologyListener};
 pub use promote::Promoted;
-pub use replica::{Feed, ReplicaConfig, ReplicaStatus, Role, State};
+pub use replica::{FedBy, Feed, ReplicaConfig, ReplicaStatus, Role, State};
 pub use routing::ReadRouting;
 pub use token::WriteToken;
 
@@ -25,6 +27,7 @@ use data::Dialect;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
+use crate::managed::ManagedFeed;
 pub(crate) use fence::Fenced;
 pub(crate) use replica::Replica;
 pub(crate) use watch::Watch;
@@ -50,11 +53,17 @@ struct Project {
     reads: u64,
     /// Where the log of the master was seen.
     timeline: Timeline,
+    /// Where the log was seen from which slaves are fed by us; its positions need not be those of the other.
+    feed_timeline: Timeline,
     /// The task that looks at the replicas; there is none without a slave.
     watch: Option<Watch>,
+    /// Whether the master waited for a standby with each commit when it was last looked at.
+    is_synchronous: bool,
     /// Since when the master does not answer.
     master_gone_at: Option<Instant>,
     is_promoting: bool,
+    /// Whether this process was found not to reach a majority of the replicas.
+    lacks_majority: bool,
     /// Whether it was told that the dead master cannot be replaced.
     is_refusal_told: bool,
 }
@@ -97,6 +106,11 @@ impl Topology {
         self.project_mut(project)?.replicas.get_mut(name).ok_or_else(|| unknown_replica(project, name))
     }
 
+    /// A slave of a project.
+    pub(crate) fn slave(&self, project: &str, name: &str) -> Option<&Replica> {
+        self.projects.get(project)?.replicas.get(name).filter(|replica| replica.config.role == Role::Slave)
+    }
+
     /// The connected master of a project.
     pub(crate) fn connected_master(&self, project: &str) -> Option<&Replica> {
         self.projects.get(project)?.master().filter(|master| master.state == State::Connected)
@@ -119,9 +133,10 @@ impl Topology {
         chosen.or_else(master).map(|replica| replica.config.name.clone())
     }
 
-    /// How often the replicas are looked at.
-    pub(crate) fn interval(&self) -> Duration {
-        self.interval.unwrap_or(DEFAULT_INTERVAL)
+    /// How often the replicas of a project are looked at.
+    pub(crate) fn interval_of(&self, project: &str) -> Duration {
+        let interval = self.interval.unwrap_or(DEFAULT_INTERVAL);
+        self.pace(project).map_or(interval, |pace| interval.min(pace.interval()))
     }
 
     pub(crate) fn set_interval(&mut self, interval: Duration) {
@@ -171,6 +186,43 @@ impl Topology {
 
     pub(crate) fn replicas(&self, project: &str) -> impl Iterator<Item = &Replica> {
         self.projects.get(project).into_iter().flat_map(|project| project.replicas.values())
+    }
+
+    /// Has every slave of a project fed, or found out what feeds it, for which that is not done yet; those that were begun.
+    pub(crate) fn begin_feeds(
+        &mut self,
+        project: &str,
+        mut start: impl FnMut(&str) -> Arc<ManagedFeed>,
+    ) -> Vec<(String, Arc<ManagedFeed>)> {
+        let Some(entry) = self.projects.get_mut(project) else { return Vec::new() };
+        let mut begun = Vec::new();
+        for (name, replica) in &mut entry.replicas {
+            if replica.wants_feed() {
+                let feed = start(name);
+                replica.feed = Some(Arc::clone(&feed));
+                begun.push((name.clone(), feed));
+            }
+        }
+        begun
+    }
+
+    /// The feed of the slave that is called so with its project before it.
+    pub(crate) fn feed_of(&self, name: &str) -> Option<&Arc<ManagedFeed>> {
+        let slaves = self.projects.iter().flat_map(|(project, entry)| {
+            entry.replicas.iter().map(move |(slave, replica)| (project, slave, replica))
+        });
+        let mut found = slaves.filter(|(project, slave, _)| {
+            name.strip_prefix(project.as_str()).and_then(|rest| rest.strip_prefix('/')) == Some(slave)
+        });
+        found.next()?.2.feed.as_ref()
+    }
+
+    /// Takes the feeds of a project, or of all projects.
+    pub(crate) fn take_feeds(&mut self, project: Option<&str>) -> Vec<(String, Arc<ManagedFeed>)> {
+        let projects =
+            self.projects.iter_mut().filter(|(name, _)| project.is_none_or(|wanted| wanted == *name));
+        let replicas = projects.flat_map(|(_, entry)| &mut entry.replicas);
+        replicas.filter_map(|(name, replica)| Some((name.clone(), replica.feed.take()?))).collect()
     }
 
     /// Takes every open connection and marks its replica as disconnected.

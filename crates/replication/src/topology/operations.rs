@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use data::progress::end_of_log;
 
-use super::{Topology, TopologyListener, WriteToken};
+use super::{FedBy, Topology, TopologyListener, WriteToken};
 use crate::error::{Error, Result};
+use crate::managed::head_for;
 use crate::manager::Manager;
 
 /// The bounds of the interval between looks, in ms.
@@ -22,10 +23,13 @@ impl Manager {
     /// # Errors
     /// [`Error::NoMaster`]; [`Error::Database`].
     pub async fn write_token(&self, project: &str) -> Result<WriteToken> {
-        let master = {
+        let (master, feed) = {
             let state = self.state();
             let master = state.topology.connected_master(project);
-            master.and_then(|master| Some((master.config.name.clone(), master.connection.clone()?)))
+            let master =
+                master.and_then(|master| Some((master.config.name.clone(), master.connection.clone()?)));
+            let fed = state.topology.replicas(project).find(|slave| slave.fed_by == Some(FedBy::Managed));
+            (master, fed.and_then(|slave| slave.feed.clone()))
         };
         let (name, dialect) =
             master.ok_or_else(|| Error::NoMaster { end: "source", project: project.to_owned() })?;
@@ -35,7 +39,12 @@ impl Manager {
         if let Some(position) = position {
             self.state().topology.reached(project, &name, position);
         }
-        Ok(WriteToken::new(&name, dialect.kind(), position))
+        let head = match &feed {
+            Some(feed) => head_for(feed).await,
+            None => None,
+        };
+        let fed_position = head.map(|head| head.position.order);
+        Ok(WriteToken::new(&name, dialect.kind(), position).with_fed_position(fed_position))
     }
 
     /// Sets how often replicas are looked at, in ms; 1000 unless set.

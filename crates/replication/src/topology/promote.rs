@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use data::progress::{Progress, ServerRole, progress, promote_standby};
 use data::{Dialect, DialectKind};
+use futures_util::future::join_all;
 
 use super::fence::Fence;
 use super::lag::Standing;
-use super::{Role, State, Topology, unknown_replica};
+use super::{FedBy, Feed, Project, Role, State, Topology, unknown_replica};
 use crate::error::{Error, Result};
-use crate::manager::{Manager, SharedState, lock};
+use crate::managed::{ManagedFeed, Member, crown, head_for, look_at_feed, remember};
+use crate::manager::{Manager, SharedState, begin_feeds, lock};
+use crate::snapshot::End;
 
 /// How long the old master may take to end its writes, and the new one to catch up with them.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -18,6 +21,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the new master is asked whether it has caught up.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a feed from a dead master may take to end.
+const BREAK_OFF: Duration = Duration::from_millis(300);
 /// Seconds that a standby may take to become a primary.
 const PROMOTION_SECONDS: u32 = 60;
 
@@ -35,23 +40,33 @@ struct Party {
     name: String,
     dialect: Option<Arc<dyn Dialect>>,
     fence: Arc<Fence>,
+    /// Whether nothing of ours feeds it as a slave.
+    is_unfed: bool,
 }
 
 /// What is known before a promotion.
 pub(super) struct Plan {
     candidate: Party,
     master: Option<Party>,
+    /// Whether the master answered when it was last looked at.
+    master_answers: bool,
     /// Whether it must have everything that the master had.
     is_strict: bool,
     /// Whether it was a master itself and has not been fed since.
     is_unfed: bool,
-    /// The last position at which the log of the master was seen.
+    /// The last position at which the log of the master was seen, or the log from which the candidate is fed.
     last_known: Option<u64>,
+    /// Whether it has every commit that the master acknowledged, though not all of its log: the master waited for a standby with
+    /// each commit, and no standby has received more.
+    has_every_commit: bool,
+    /// What feeds the candidate, where this library does.
+    feed: Option<Arc<ManagedFeed>>,
 }
 
 impl Manager {
     /// Makes a replica the master of its project and the master a slave. The old master takes no writes through this
-    /// library from here on. What it has committed is waited for, 5 s at the most, and a standby is made a primary.
+    /// library from here on. What it has committed is waited for, 5 s at the most, and a standby is made a primary. Slaves
+    /// that this library feeds are fed by the new master then, and so is the old one, which is waited for as long.
     /// `None` if the replica is the master already. With `force` what the replica lacks is given up.
     ///
     /// # Errors
@@ -82,11 +97,43 @@ pub(super) async fn promote(
     let Some(plan) = lock(shared).topology.begin_promotion(project, name)? else { return Ok(None) };
     let mut running = Running { shared, project, plan: &plan, succeeded: false };
     let (missing_bytes, was_standby) = plan.carry_out(force).await?;
-    lock(shared).topology.swap_roles(project, name, was_standby);
+    let members = plan.end_feeds(shared, project).await;
+    plan.hand_over(project, &members).await;
+    {
+        let mut state = lock(shared);
+        state.topology.swap_roles(project, name, was_standby);
+        state.begin_anew(project);
+    }
     running.succeeded = true;
     drop(running);
     plan.candidate.fence.open();
+    // A failover does not wait: who is dead is fed when it is back, and the others hold nearly everything already.
+    let most = if plan.master_answers { DRAIN } else { Duration::ZERO };
+    begin_feeds(shared, project, most).await;
     Ok(Some(Promoted { old_master: plan.master.as_ref().map(|master| master.name.clone()), missing_bytes }))
+}
+
+/// Takes a replica for the master that another process has made it. What the slaves are it was told by that process.
+pub(super) async fn follow(shared: &Arc<SharedState>, project: &str, name: &str) {
+    let plan = lock(shared).topology.begin_promotion(project, name);
+    let Ok(Some(plan)) = plan else { return };
+    let mut running = Running { shared, project, plan: &plan, succeeded: false };
+    if let Some(master) = &plan.master {
+        master.fence.close();
+        master.fence.end_drain();
+    }
+    // What they have left is the other process's to remove, whose feeds may bear the same names.
+    let feeds = lock(shared).topology.take_feeds(Some(project));
+    join_all(feeds.iter().map(|(_, feed)| feed.stop_within(BREAK_OFF))).await;
+    {
+        let mut state = lock(shared);
+        state.topology.swap_roles(project, name, true);
+        state.begin_anew(project);
+    }
+    running.succeeded = true;
+    drop(running);
+    plan.candidate.fence.open();
+    begin_feeds(shared, project, Duration::ZERO).await;
 }
 
 /// A promotion under way. When it fails, or is given up, the old master takes writes again.
@@ -127,8 +174,12 @@ impl Plan {
             }));
         }
         let missing = self.drain(candidate.as_ref(), stands.as_ref()).await?;
-        let unknown = missing.is_none() && role == ServerRole::Standby;
-        if self.is_strict && !force && (unknown || missing.is_some_and(|bytes| bytes > 0)) {
+        let unknown = missing.is_none() && (role == ServerRole::Standby || self.feed.is_some());
+        if self.is_strict
+            && !force
+            && !self.has_every_commit
+            && (unknown || missing.is_some_and(|bytes| bytes > 0))
+        {
             return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
         }
         if role != ServerRole::Standby {
@@ -141,6 +192,76 @@ impl Plan {
         Ok((missing, true))
     }
 
+    /// Ends every feed from the old master and removes what they have left there, if it answers; what was known of each slave.
+    async fn end_feeds(&self, shared: &Arc<SharedState>, project: &str) -> Vec<(String, Member)> {
+        let feeds = lock(shared).topology.take_feeds(Some(project));
+        let ended = feeds.iter().map(async |(slave, feed)| {
+            if !self.master_answers {
+                // What they have left is removed when it is back.
+                feed.stop_within(BREAK_OFF).await;
+            } else if let Some(error) = feed.remove().await {
+                tracing::warn!(
+                    code = error.code(),
+                    "a feed of the old master has left something behind: {error}"
+                );
+            }
+            feed.member().map(|member| (slave.clone(), member))
+        });
+        join_all(ended).await.into_iter().flatten().collect()
+    }
+
+    /// Has the new master know what the slaves are that it is to feed.
+    async fn hand_over(&self, project: &str, members: &[(String, Member)]) {
+        let Some(dialect) = &self.candidate.dialect else { return };
+        let new_master = End::database(Arc::clone(dialect), Vec::new());
+        if let Err(error) = crown(&new_master, project).await {
+            tracing::warn!(
+                code = error.code(),
+                "the new master does not know that it is the master: {error}"
+            );
+        }
+        let old = self
+            .master
+            .iter()
+            .filter(|master| !master.is_unfed)
+            .map(|old| (old.name.as_str(), Member::WasMaster));
+        let others = members.iter().filter(|(slave, _)| *slave != self.candidate.name);
+        let others = others.map(|(slave, member)| (slave.as_str(), member.lost_track()));
+        for (slave, member) in old.chain(others) {
+            if let Err(error) = remember(&new_master, project, slave, member).await {
+                // Then none of its rows will be deleted unless the master does so.
+                tracing::warn!(
+                    code = error.code(),
+                    "the new master does not know of replica \"{slave}\": {error}"
+                );
+            }
+        }
+    }
+
+    /// Waits until the stream of this library has brought everything to the candidate: what it lacks then, if that is known.
+    async fn drain_feed(&self, feed: &ManagedFeed, deadline: Instant) -> Option<u64> {
+        let remaining = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let master = self.master.as_ref().and_then(|master| master.dialect.as_ref());
+        let head = match master {
+            Some(_) => {
+                tokio::time::timeout(PATIENCE.min(remaining(deadline)), head_for(feed)).await.ok().flatten()
+            }
+            None => None,
+        };
+        loop {
+            let look = look_at_feed(feed, head.as_ref(), PATIENCE).await?;
+            let applied = look.slave.applied?;
+            let end = head.as_ref().map(|head| head.position.order).or(self.last_known)?;
+            if applied >= end {
+                return Some(0);
+            }
+            // Nothing more comes from a master that does not answer.
+            if head.is_none() || Instant::now() >= deadline {
+                return look.slave.bytes_between(applied, end);
+            }
+        }
+    }
+
     /// Ends the writes of the old master and waits until the candidate has them: how many bytes it lacks then.
     async fn drain(&self, candidate: &dyn Dialect, stands: Option<&Progress>) -> Result<Option<u64>> {
         let deadline = Instant::now() + DRAIN;
@@ -149,6 +270,9 @@ impl Plan {
             // Whoever writes for longer is told so when it commits.
             let _ = tokio::time::timeout(DRAIN, master.fence.idle()).await;
             master.fence.end_drain();
+        }
+        if let Some(feed) = &self.feed {
+            return Ok(self.drain_feed(feed, deadline).await);
         }
         if stands.is_none_or(|stands| stands.role == ServerRole::Primary) {
             return Ok(None);
@@ -190,6 +314,22 @@ async fn ask(dialect: &dyn Dialect) -> Option<Progress> {
     tokio::time::timeout(PATIENCE, progress(dialect)).await.ok()?.ok().flatten()
 }
 
+impl Project {
+    /// Whether a standby has every commit that a dead master acknowledged. The one that the master waited for is among all of
+    /// them, so that all must be known and none may have received more.
+    fn has_every_commit(&self, candidate: &str) -> bool {
+        let is_dead = self.master().is_some_and(|master| master.state != State::Connected);
+        let standbys =
+            || self.replicas.values().filter(|replica| replica.standing.role == Some(ServerRole::Standby));
+        let received =
+            standbys().find(|standby| standby.config.name == candidate).map(|it| it.standing.received);
+        let is_furthest = received.is_some_and(|received| {
+            standbys().all(|other| other.state == State::Connected && other.standing.received <= received)
+        });
+        is_dead && self.is_synchronous && is_furthest
+    }
+}
+
 impl Topology {
     /// Enters that a replica is being promoted; `None` if it is the master already.
     fn begin_promotion(&mut self, project: &str, name: &str) -> Result<Option<Plan>> {
@@ -211,13 +351,18 @@ impl Topology {
             name: replica.config.name.clone(),
             dialect: replica.connection.clone(),
             fence: Arc::clone(&replica.fence),
+            is_unfed: !matches!(replica.config.feed, Feed::Auto | Feed::Managed),
         };
+        let feed = replica.feed.clone().filter(|_| replica.fed_by == Some(FedBy::Managed));
         let plan = Plan {
             candidate: party(replica),
             master: entry.master().map(party),
+            master_answers: entry.master().is_some_and(|master| master.state == State::Connected),
             is_strict: replica.config.lag_tolerance == Some(0),
             is_unfed: replica.demoted.is_some(),
-            last_known: entry.timeline.end(),
+            last_known: if feed.is_some() { entry.feed_timeline.end() } else { entry.timeline.end() },
+            feed,
+            has_every_commit: entry.has_every_commit(name),
         };
         entry.is_promoting = true;
         Ok(Some(plan))
@@ -236,13 +381,16 @@ impl Topology {
             if other == name {
                 replica.config.role = Role::Master;
                 (replica.standing, replica.demoted) = (Standing::unknown(), None);
+                (replica.fed_by, replica.is_incomplete, replica.became_primary) = (None, false, false);
             } else if replica.config.role == Role::Master {
                 replica.config.role = Role::Slave;
                 replica.standing = Standing::unknown();
-                replica.demoted = was_standby.then(Instant::now);
+                let is_fed = matches!(replica.config.feed, Feed::Auto | Feed::Managed);
+                replica.demoted = (was_standby || is_fed).then(Instant::now);
             }
         }
         entry.timeline = super::lag::Timeline::default();
+        entry.feed_timeline = super::lag::Timeline::default();
         entry.master_gone_at = None;
     }
 }

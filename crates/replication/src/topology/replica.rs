@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fence::Fence;
 use super::lag::Standing;
 use crate::error::{Error, Result};
+use crate::managed::ManagedFeed;
 
 /// Databases that schemas know of and that need a dialect of the application's own.
 const APPLICATIONS_OWN: [&str; 7] = ["oracle", "mssql", "db2", "hana", "hsqldb", "spanner", "sybase"];
@@ -48,11 +49,13 @@ impl State {
 /// What feeds a slave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Feed {
-    /// Its database, if that turns out to follow the master.
+    /// Its database, if that turns out to follow the master; else this library, where the master's changes can be captured.
     #[default]
     Auto,
     /// Its database; if it does not follow the master, the slave cannot be used.
     Native,
+    /// This library, which streams the changes of the master to it.
+    Managed,
     /// The application; its lag is not known.
     None,
 }
@@ -66,13 +69,9 @@ impl Feed {
         match name {
             "auto" => Ok(Self::Auto),
             "native" => Ok(Self::Native),
+            "managed" => Ok(Self::Managed),
             "none" => Ok(Self::None),
-            "managed" => {
-                Err("'managed' is not part of this version; use a rule from the master's project, or a \
-                              database that follows its master itself with 'native'"
-                    .to_owned())
-            }
-            other => Err(format!("expected auto, native or none, found \"{other}\"")),
+            other => Err(format!("expected auto, native, managed or none, found \"{other}\"")),
         }
     }
 
@@ -81,9 +80,22 @@ impl Feed {
         match self {
             Self::Auto => "auto",
             Self::Native => "native",
+            Self::Managed => "managed",
             Self::None => "none",
         }
     }
+}
+
+/// What was found to feed a slave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FedBy {
+    /// Its database.
+    Native,
+    /// This library.
+    Managed,
+    /// Nothing that is known here.
+    None,
 }
 
 /// How a replica is reached and what it is for.
@@ -247,6 +259,9 @@ pub struct ReplicaStatus {
     /// How many bytes of the master's log it lacks, where that has been measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,
+    /// What was found to feed it, if it is a slave and that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FedBy>,
     /// How many entities are registered on it.
     pub schemas_count: usize,
     /// Connections at the most.
@@ -271,6 +286,14 @@ pub(crate) struct Replica {
     pub(crate) demoted: Option<Instant>,
     /// How often in a row it did not answer.
     pub(super) failures: u32,
+    /// Streams the changes of the master to it, or finds out whether that is needed.
+    pub(crate) feed: Option<Arc<ManagedFeed>>,
+    /// What was found to feed it.
+    pub(crate) fed_by: Option<FedBy>,
+    /// Whether it was a standby and has been made a primary by somebody else.
+    pub(crate) became_primary: bool,
+    /// Whether its first copy of the master is not whole yet.
+    pub(crate) is_incomplete: bool,
 }
 
 impl Replica {
@@ -285,6 +308,10 @@ impl Replica {
             fence: Arc::default(),
             demoted: None,
             failures: 0,
+            feed: None,
+            fed_by: None,
+            became_primary: false,
+            is_incomplete: false,
         }
     }
 
@@ -297,17 +324,26 @@ impl Replica {
         }
     }
 
+    /// Whether it is a slave that this library is to feed, or to find out what does, and that is not done yet.
+    pub(crate) fn wants_feed(&self) -> bool {
+        self.config.role == Role::Slave
+            && matches!(self.config.feed, Feed::Auto | Feed::Managed)
+            && self.connection.is_some()
+            && self.feed.is_none()
+    }
+
     pub(crate) fn is_usable_slave(&self) -> bool {
         self.config.role == Role::Slave && self.state == State::Connected && !self.is_stale()
     }
 
-    /// Whether it is too far behind to serve reads. A master of before is, until the new one feeds it.
+    /// Whether it is too far behind to serve reads. A master of before is, until the new one feeds it, and so is a slave
+    /// that does not hold everything yet.
     pub(crate) fn is_stale(&self) -> bool {
         let is_over = match (self.config.lag_tolerance, self.standing.lag) {
             (Some(tolerance), Some(lag)) => lag > tolerance,
             _ => false,
         };
-        self.config.role == Role::Slave && (is_over || self.demoted.is_some())
+        self.config.role == Role::Slave && (is_over || self.demoted.is_some() || self.is_incomplete)
     }
 
     pub(crate) fn take_connection(&mut self) -> Option<Arc<dyn Dialect>> {
@@ -323,6 +359,7 @@ impl Replica {
             status: self.state,
             lag: self.standing.lag,
             lag_bytes: self.standing.behind_bytes,
+            feed: self.fed_by.filter(|_| self.config.role == Role::Slave),
             schemas_count: self.schemas.len(),
             pool_max: self.config.pool.max,
             error: self.error.clone(),
@@ -371,7 +408,7 @@ mod tests {
             ("pool", json!({"min": 5, "max": 2})),
             ("schemaStrategy", json!("wipe")),
             ("lagTolerance", json!(-1)),
-            ("feed", json!("managed")),
+            ("feed", json!("both")),
         ] {
             let mut json = base.clone();
             json[field] = value;

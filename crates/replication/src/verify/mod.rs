@@ -15,6 +15,9 @@ use compare::Comparison;
 /// How many rows that differ are named per collection, some 20 MB of them.
 const NAMED_ROWS: usize = 100_000;
 
+/// What is said of a row that the target lacks.
+pub(crate) const MISSING: &str = "is missing at the target";
+
 /// What is done about rows that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Repair {

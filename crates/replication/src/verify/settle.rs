@@ -9,7 +9,7 @@ use data::table::Row;
 use data::{Result, Value};
 
 use super::compare::{Comparison, Finding, rows_by_key};
-use super::{CollectionVerdict, Repair};
+use super::{CollectionVerdict, MISSING, Repair};
 use crate::snapshot::{canonical_key, copy_fetched, delete_rows, key_text};
 use crate::stats::CollectionStats;
 
@@ -65,7 +65,7 @@ impl Suspects {
                 }
                 Finding::Missing => {
                     verdict.missing += 1;
-                    verdict.name(key, "is missing at the target");
+                    verdict.name(key, MISSING);
                 }
                 Finding::Extra => {
                     verdict.extra += 1;

@@ -6,6 +6,7 @@ mod basics;
 mod crashes;
 mod faults;
 mod feed;
+mod managed;
 mod mongodb;
 mod recovery;
 mod streaming;

@@ -139,6 +139,7 @@ mod tests {
             server: None,
             cluster: None,
             feeds: Vec::new(),
+            synchronous: false,
             byte_bits: 64,
         }
     }

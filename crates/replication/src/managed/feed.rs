@@ -1,0 +1,171 @@
+//! The feed of one slave: the task that runs it, and what others ask of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use data::log::LogKind;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::member::Member;
+use super::place::Place;
+use super::run::supervise;
+use crate::cdc::{Checkpoints, Shared, remove_log_of, remove_rows};
+use crate::manager::SharedState;
+use crate::snapshot::End;
+use crate::stats::SyncStats;
+
+/// How long what a feed has left may take to be removed.
+const REMOVAL: Duration = Duration::from_secs(5);
+
+/// The feed of a slave, from when it was added to its removal.
+pub(crate) struct ManagedFeed {
+    task: Mutex<Option<JoinHandle<()>>>,
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What the task shares with those who ask.
+pub(super) struct Inner {
+    stop: watch::Sender<bool>,
+    /// Whether it is known what feeds the slave, and if it is this library, whether the slave holds everything.
+    settled: watch::Sender<bool>,
+    run: Mutex<Option<Arc<Run>>>,
+    member: Mutex<Option<Member>>,
+}
+
+/// One run: from a certain master, until that or its tables change.
+pub(super) struct Run {
+    pub(super) shared: Arc<Shared>,
+    pub(super) source: End,
+    pub(super) target: End,
+    pub(super) kind: LogKind,
+    pub(super) reader: String,
+    pub(super) begun: std::time::Instant,
+    /// Where other processes tell how far they have come; looked up once.
+    pub(super) checkpoints: tokio::sync::OnceCell<Checkpoints>,
+}
+
+impl ManagedFeed {
+    /// Starts to find out what feeds a slave, and to feed it if nothing else does.
+    pub(crate) fn start(state: &Arc<SharedState>, project: &str, slave: &str) -> Arc<Self> {
+        let inner = Arc::new(Inner {
+            stop: watch::Sender::new(false),
+            settled: watch::Sender::new(false),
+            run: Mutex::default(),
+            member: Mutex::default(),
+        });
+        let place =
+            Place { state: Arc::downgrade(state), project: project.to_owned(), slave: slave.to_owned() };
+        let task = tokio::spawn(supervise(place, Arc::clone(&inner)));
+        Arc::new(Self { task: Mutex::new(Some(task)), inner })
+    }
+
+    /// Waits until it is known what feeds the slave, and until it holds everything if this library does; so long at the most.
+    pub(crate) async fn settled(&self, most: Duration) {
+        let mut settled = self.inner.settled.subscribe();
+        // A feed that takes longer goes on by itself.
+        drop(tokio::time::timeout(most, settled.wait_for(|settled| *settled)).await);
+    }
+
+    /// Ends it in good order; what was made at the source stays, so that it can go on.
+    pub(crate) async fn stop(&self) {
+        self.inner.stop.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // A task that was cut off has ended as well.
+            drop(task.await);
+        }
+    }
+
+    /// Ends it, and breaks it off if that takes longer: what it has in hand is then not applied.
+    pub(crate) async fn stop_within(&self, most: Duration) {
+        self.inner.stop.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut task) = task else { return };
+        if tokio::time::timeout(most, &mut task).await.is_err() {
+            task.abort();
+            // It has ended when nothing of it runs any more.
+            drop(task.await);
+        }
+    }
+
+    /// Ends it and removes what it has made at the source, and its rows at the target if that answers; why it could not.
+    pub(crate) async fn remove(&self) -> Option<data::Error> {
+        self.stop().await;
+        let run = self.inner.run()?;
+        let removing = async {
+            remove_log_of(&run.source, run.kind, &run.reader).await?;
+            // A slave that does not answer is not read by anybody either.
+            drop(remove_rows(&run.target, &run.reader).await);
+            Ok(())
+        };
+        match tokio::time::timeout(REMOVAL, removing).await {
+            Ok(removed) => removed.err(),
+            Err(_) => {
+                let message =
+                    format!("the reader {} of the master's log could not be removed in time", run.reader);
+                Some(data::Error::new(data::ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    /// What is known of the slave, if it was found out.
+    pub(crate) fn member(&self) -> Option<Member> {
+        *self.inner.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the present run has done.
+    pub(crate) fn stats(&self, name: &str) -> Option<SyncStats> {
+        let run = self.inner.run()?;
+        Some(SyncStats::of_run(name, run.begun.elapsed(), run.shared.stats()))
+    }
+}
+
+impl Drop for ManagedFeed {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn run(&self) -> Option<Arc<Run>> {
+        self.lock().clone()
+    }
+
+    pub(super) fn set_run(&self, run: Option<Arc<Run>>) {
+        *self.lock() = run;
+    }
+
+    pub(super) fn set_member(&self, member: Member) {
+        *self.member.lock().unwrap_or_else(PoisonError::into_inner) = Some(member);
+    }
+
+    pub(super) fn settle(&self) {
+        self.settled.send_replace(true);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until it is asked to end.
+    pub(super) async fn stopping(&self) {
+        // The sender lives as long as this.
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+
+    /// Waits for so long, unless it is asked to end; whether it is not.
+    pub(super) async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.stopping() => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Run>>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
