@@ -112,6 +112,8 @@ export interface ReplicationRule {
   onRowError?: 'dead-letter' | 'stop';
   /** Bytes of log that the source may keep for the rule; beyond them the rule stops and gives its log up. No limit when left out. */
   maxRetainedBytes?: number;
+  /** What becomes of fields of captured MongoDB documents that have no column at a SQL target: they are left out and counted in `conversions`, or kept together as JSON in the column `extra`. `report` when left out. */
+  extraFields?: 'report' | 'column';
 }
 
 /**

@@ -24,7 +24,7 @@ pub use cdc::{
 };
 pub use error::{Error, Result};
 pub use manager::Manager;
-pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, OnRowError, Rule};
+pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{

@@ -91,6 +91,23 @@ impl OnRowError {
     }
 }
 
+/// What becomes of the fields of a document for which the target has no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExtraFields {
+    /// They are left out, and counted in the stats.
+    #[default]
+    Report,
+    /// They are kept together in the column `extra`, as JSON.
+    Column,
+}
+
+impl ExtraFields {
+    fn is_default(&self) -> bool {
+        *self == Self::Report
+    }
+}
+
 /// How far a poll reads back behind what it has seen, in ms, unless the rule says otherwise.
 pub const DEFAULT_POLL_OVERLAP_MS: u64 = 5000;
 /// The longest overlap, a century: beyond it lie no dates of any use.
@@ -129,6 +146,9 @@ pub struct Rule {
     /// How many bytes of its log the source may keep for the rule. Above that the rule stops and gives them free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retained_bytes: Option<u64>,
+    /// What becomes of fields of documents that have no column at a SQL target; only captured documents ask.
+    #[serde(skip_serializing_if = "ExtraFields::is_default")]
+    pub extra_fields: ExtraFields,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -147,6 +167,7 @@ struct RawRule {
     poll_overlap_ms: Option<f64>,
     on_row_error: Option<String>,
     max_retained_bytes: Option<f64>,
+    extra_fields: Option<String>,
 }
 
 impl Rule {
@@ -224,6 +245,14 @@ impl Rule {
                 return Err(Error::config(place("maxRetainedBytes"), problem));
             }
         };
+        let extra_fields = match raw.extra_fields.as_deref() {
+            None | Some("report") => ExtraFields::Report,
+            Some("column") => ExtraFields::Column,
+            Some(other) => {
+                let problem = format!("unknown value \"{other}\"; known are report, column");
+                return Err(Error::config(place("extraFields"), problem));
+            }
+        };
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -235,6 +264,7 @@ impl Rule {
             poll_overlap_ms,
             on_row_error,
             max_retained_bytes,
+            extra_fields,
             name,
         })
     }
@@ -255,6 +285,7 @@ impl Rule {
             poll_overlap_ms: None,
             on_row_error: OnRowError::default(),
             max_retained_bytes: None,
+            extra_fields: ExtraFields::default(),
         }
     }
 
@@ -307,13 +338,19 @@ mod tests {
     fn what_becomes_of_refused_rows_and_of_a_large_log_is_kept_and_checked() {
         let json = json!({
             "name": "r", "source": "a", "target": "b", "mode": "cdc", "collections": ["*"],
-            "onRowError": "stop", "maxRetainedBytes": 1_000_000
+            "onRowError": "stop", "maxRetainedBytes": 1_000_000, "extraFields": "column"
         });
         let rule = Rule::from_json(json.clone()).unwrap();
         assert_eq!((rule.on_row_error, rule.max_retained_bytes), (OnRowError::Stop, Some(1_000_000)));
+        assert_eq!(rule.extra_fields, ExtraFields::Column);
         let saved = serde_json::to_value(&rule).unwrap();
         assert_eq!(Rule::from_json(saved).unwrap(), rule);
-        for (field, value) in [("onRowError", json!("ignore")), ("maxRetainedBytes", json!(0))] {
+        let wrong = [
+            ("onRowError", json!("ignore")),
+            ("maxRetainedBytes", json!(0)),
+            ("extraFields", json!("drop")),
+        ];
+        for (field, value) in wrong {
             let mut json = json.clone();
             json[field] = value;
             let message = Rule::from_json(json).unwrap_err().to_string();

@@ -16,10 +16,12 @@ use super::fields::KEY;
 use super::identity::identity;
 use super::infer::describe;
 use super::key::Layout;
+use super::log::MongoLog;
 use super::scan::{CollectionReader, Decoder, Unknown, entity_query};
 use super::schema::create_collection;
 use super::write;
 use crate::error::Result;
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::table::{
     ColumnChange, ColumnType, Limits, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch, Table, TableColumn,
@@ -38,11 +40,12 @@ const WRITE_ROWS: usize = 2500;
 /// The collections of one database.
 pub(super) struct Tables {
     connection: Arc<Connection>,
+    log: MongoLog,
 }
 
 impl Tables {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection }
+        Self { log: MongoLog::new(Arc::clone(&connection)), connection }
     }
 }
 
@@ -186,6 +189,10 @@ impl TableStore for Tables {
     async fn begin(&self) -> Result<Box<dyn TableTransaction>> {
         self.connection.check_open()?;
         Ok(Box::new(CollectionTransaction::begin(Arc::clone(&self.connection)).await?))
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        (kind == LogKind::Log).then_some(&self.log as &dyn ChangeLog)
     }
 }
 

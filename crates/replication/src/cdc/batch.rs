@@ -182,6 +182,11 @@ impl Session {
         }
         let mut routes = self.routes.of_table(&table.name).peekable();
         if let Some((_, route)) = routes.peek()
+            && self.has_new_fields(route, &table, &operation).await?
+        {
+            return Err(Error::Retry(format!("documents of \"{}\" have new fields", table.name)));
+        }
+        if let Some((_, route)) = routes.peek()
             && !std::sync::Arc::ptr_eq(&route.captured, &table)
             && self.columns_changed(&table, &route.captured).await?
         {

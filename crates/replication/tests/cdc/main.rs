@@ -1,4 +1,5 @@
-//! Mode cdc from source to target: PostgreSQL's log and SQLite's triggers, to SQLite, PostgreSQL and MongoDB.
+//! Mode cdc from source to target: the logs of PostgreSQL and MongoDB and SQLite's triggers, to SQLite, PostgreSQL,
+//! MariaDB and MongoDB.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
@@ -7,6 +8,7 @@ mod crashes;
 mod faults;
 mod feed;
 mod mongodb;
+mod mongosource;
 mod recovery;
 mod streaming;
 mod world;

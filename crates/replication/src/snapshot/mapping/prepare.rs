@@ -6,8 +6,8 @@ use data::schema::{EntitySchema, UPDATED_AT};
 use data::table::{ColumnType, Table, overlay_schema};
 use data::{Error, ErrorKind, Result};
 
-use super::Mapping;
-use crate::snapshot::{CollectionPlan, End};
+use super::{Mapping, rest};
+use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
 /// What happens where the target lacks a table or column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,10 @@ impl Mapping {
             require_key(&source_table, source_tables.is_untyped())?;
         }
         plan.add_list_columns(&mut source_table);
-        let wanted = Table { name: plan.target_table.clone(), ..source_table.clone() };
+        if plan.rest != RestOfDocuments::Nothing {
+            rest::shape(&mut source_table, plan, target, creation == Creation::Missing).await?;
+        }
+        let wanted = rest::wanted(&source_table, plan);
         let target_is_schemaless = target.is_schemaless();
         let existing = match creation {
             Creation::Missing => None,
@@ -95,6 +98,9 @@ impl Mapping {
             .map(|link| link.field.as_str())
             .collect();
         let written = target_table.columns.iter().filter(|column| !column.generated).count();
+        let rest = source_table.rest().filter(|_| plan.rest == RestOfDocuments::Reported);
+        let rest_name = rest.and_then(|rest| source_table.columns.get(rest)).map(|column| column.name.as_str());
+        let left_out: Vec<&str> = left_out.into_iter().chain(rest_name).collect();
         let (target_table, positions) = shared_columns(&source_table, &target_table, &left_out)?;
         let is_list = |name: &str| plan.links.iter().any(|link| link.field == name);
         let discriminator = |schema: &Option<Arc<EntitySchema>>| {
@@ -109,6 +115,7 @@ impl Mapping {
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
             second_digits: target.tables()?.second_digits(&target_table),
+            left_out: rest,
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
