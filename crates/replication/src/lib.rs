@@ -5,6 +5,7 @@
 mod bidirectional;
 mod bulk;
 mod cdc;
+mod column_rule;
 mod error;
 mod manager;
 mod poll;
@@ -22,6 +23,7 @@ pub use bulk::{
 pub use cdc::{
     CdcEvent, CdcObserver, ChangeFeed, FeedChange, RemovalFailure, RowOperation, RuleState, RunState,
 };
+pub use column_rule::ColumnRule;
 pub use error::{Error, Result};
 pub use manager::Manager;
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};

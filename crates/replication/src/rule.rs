@@ -1,7 +1,9 @@
 //! Replication rules: what is copied from which project to which.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::column_rule::ColumnRule;
 use crate::error::{Error, Result};
 
 /// How a rule replicates.
@@ -149,6 +151,9 @@ pub struct Rule {
     /// What becomes of fields of documents that have no column at a SQL target; only captured documents ask.
     #[serde(skip_serializing_if = "ExtraFields::is_default")]
     pub extra_fields: ExtraFields,
+    /// Which columns are replicated, by collection as `collections` or the source names it; only mode `cdc` asks.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub columns: IndexMap<String, ColumnRule>,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -168,6 +173,7 @@ struct RawRule {
     on_row_error: Option<String>,
     max_retained_bytes: Option<f64>,
     extra_fields: Option<String>,
+    columns: Option<IndexMap<String, ColumnRule>>,
 }
 
 impl Rule {
@@ -253,6 +259,10 @@ impl Rule {
                 return Err(Error::config(place("extraFields"), problem));
             }
         };
+        let columns = raw.columns.unwrap_or_default();
+        let reads_log = mode == Mode::Cdc && capture != Capture::Poll;
+        check_columns(&columns, &collections, reads_log)
+            .map_err(|problem| Error::config(place("columns"), problem))?;
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -265,6 +275,7 @@ impl Rule {
             on_row_error,
             max_retained_bytes,
             extra_fields,
+            columns,
             name,
         })
     }
@@ -286,6 +297,7 @@ impl Rule {
             on_row_error: OnRowError::default(),
             max_retained_bytes: None,
             extra_fields: ExtraFields::default(),
+            columns: IndexMap::new(),
         }
     }
 
@@ -293,6 +305,25 @@ impl Rule {
     pub(crate) fn reads_log(&self) -> bool {
         self.mode == Mode::Cdc && self.capture != Capture::Poll
     }
+}
+
+fn check_columns(
+    columns: &IndexMap<String, ColumnRule>,
+    collections: &[String],
+    reads_log: bool,
+) -> Result<(), String> {
+    if !columns.is_empty() && !reads_log {
+        return Err("is for rules of mode cdc that read a log or what triggers record".to_owned());
+    }
+    for (name, columns) in columns {
+        if !collections.iter().any(|collection| collection == name || collection == "*") {
+            return Err(format!("\"{name}\" is none of the rule's collections"));
+        }
+        if let Some(problem) = columns.problem() {
+            return Err(format!("of \"{name}\": {problem}"));
+        }
+    }
+    Ok(())
 }
 
 fn required(field: &str, value: Option<String>) -> Result<String> {
@@ -345,11 +376,8 @@ mod tests {
         assert_eq!(rule.extra_fields, ExtraFields::Column);
         let saved = serde_json::to_value(&rule).unwrap();
         assert_eq!(Rule::from_json(saved).unwrap(), rule);
-        let wrong = [
-            ("onRowError", json!("ignore")),
-            ("maxRetainedBytes", json!(0)),
-            ("extraFields", json!("drop")),
-        ];
+        let wrong =
+            [("onRowError", json!("ignore")), ("maxRetainedBytes", json!(0)), ("extraFields", json!("drop"))];
         for (field, value) in wrong {
             let mut json = json.clone();
             json[field] = value;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use mongodb::error::Error as DriverError;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
+use mongodb::error::Error as DriverError;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 

@@ -64,7 +64,11 @@ pub(super) fn ddl_type(column_type: &ColumnType) -> String {
 pub(super) fn has_binary_form(column_type: &ColumnType) -> bool {
     match column_type {
         ColumnType::Array(element) => !matches!(**element, ColumnType::Array(_)) && has_binary_form(element),
-        ColumnType::Interval | ColumnType::Native(_) | ColumnType::ObjectId | ColumnType::Any | ColumnType::Rest => false,
+        ColumnType::Interval
+        | ColumnType::Native(_)
+        | ColumnType::ObjectId
+        | ColumnType::Any
+        | ColumnType::Rest => false,
         _ => true,
     }
 }

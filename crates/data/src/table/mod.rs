@@ -68,7 +68,9 @@ impl Table {
     /// The table with a column of this name for what no other one holds; another column of that name gives way.
     #[must_use]
     pub fn with_rest(mut self, name: &str) -> Self {
-        self.retain_columns(|column| column.column_type != ColumnType::Rest && !column.name.eq_ignore_ascii_case(name));
+        self.retain_columns(|column| {
+            column.column_type != ColumnType::Rest && !column.name.eq_ignore_ascii_case(name)
+        });
         self.columns.push(TableColumn {
             name: name.to_owned(),
             column_type: ColumnType::Rest,

@@ -58,7 +58,10 @@ async fn every_kind_of_change_is_told_by_the_columns_that_it_changes() {
     let head = log(&dialect).head().await.unwrap();
     let one = doc! {"_id": 1};
     items(&database).insert_one(doc! {"_id": 2, "name": "b"}).await.unwrap();
-    items(&database).update_one(one.clone(), doc! {"$set": {"name": "A"}, "$unset": {"n": ""}}).await.unwrap();
+    items(&database)
+        .update_one(one.clone(), doc! {"$set": {"name": "A"}, "$unset": {"n": ""}})
+        .await
+        .unwrap();
     items(&database).update_one(one.clone(), doc! {"$set": {"sub.x": 7}}).await.unwrap();
     items(&database).update_one(one.clone(), doc! {"$set": {"fresh": true}}).await.unwrap();
     items(&database).replace_one(one.clone(), doc! {"name": "whole"}).await.unwrap();
@@ -353,7 +356,8 @@ async fn a_part_of_a_collection_is_read_by_its_index() {
     let documents: Vec<Document> = (0..1000).map(|n| doc! {"_id": n}).collect();
     items(&database).insert_many(documents).await.unwrap();
     let bounds = [doc! {"$gt": ["$_id", {"$literal": 10}]}, doc! {"$lte": ["$_id", {"$literal": 20}]}];
-    let find = doc! {"find": "items", "filter": {"$expr": {"$and": &bounds[..]}}, "collation": {"locale": "simple"}};
+    let find =
+        doc! {"find": "items", "filter": {"$expr": {"$and": &bounds[..]}}, "collation": {"locale": "simple"}};
     let explain = database.run_command(doc! {"explain": find, "verbosity": "executionStats"}).await.unwrap();
     let examined = explain.get_document("executionStats").unwrap().get_i32("totalDocsExamined").unwrap();
     assert_eq!(examined, 10, "{explain}");

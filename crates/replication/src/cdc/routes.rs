@@ -9,7 +9,9 @@ use data::table::{Row, Table};
 
 use crate::error::{Error, Result};
 use crate::rule::{ExtraFields, Rule};
-use crate::snapshot::{Collection, CollectionPlan, End, RestOfDocuments, parents_first, prepare_one, resolve};
+use crate::snapshot::{
+    Collection, CollectionPlan, End, RestOfDocuments, parents_first, prepare_one, resolve,
+};
 use crate::stats::CollectionStats;
 
 /// A collection of the rule with the table whose changes make its rows.
@@ -57,7 +59,9 @@ impl Routes {
             let in_collection = || Error::database_in(format!("collection \"{}\"", plan.label));
             let collection = prepare_one(rule, &plan, source, target).await.map_err(in_collection())?;
             let captured = match plan.rest {
-                RestOfDocuments::Nothing => describe(source, &plan.source_table).await.map_err(in_collection())?,
+                RestOfDocuments::Nothing => {
+                    describe(source, &plan.source_table).await.map_err(in_collection())?
+                }
                 // The log brings documents into the shape in which they are read.
                 _ => Arc::clone(&collection.mapping.source),
             };

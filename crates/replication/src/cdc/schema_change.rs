@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::routes::{Route, Routes};
 use super::run::Session;
+use crate::column_rule::ColumnRule;
 use crate::error::{Error, Result};
 use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
@@ -76,6 +77,30 @@ fn changes(known: &[KnownColumn], table: &Table) -> Vec<ColumnChange> {
     changes
 }
 
+/// The changes that concern the target, under the names that its columns have.
+fn taken(changes: Vec<ColumnChange>, source: &Table, columns: &ColumnRule) -> Vec<ColumnChange> {
+    let source_type =
+        |name: &str| source.columns.iter().find(|own| own.name == name).map(|own| own.column_type.clone());
+    let named = |name: &str| columns.takes(name).then(|| columns.at_target(name).to_owned());
+    let taken = |change: ColumnChange| match change {
+        ColumnChange::Add { name, column_type } => {
+            Some(ColumnChange::Add { name: named(&name)?, column_type })
+        }
+        ColumnChange::Drop { name } => Some(ColumnChange::Drop { name: named(&name)? }),
+        ColumnChange::Retype { name, column_type } => {
+            Some(ColumnChange::Retype { name: named(&name)?, column_type })
+        }
+        ColumnChange::Rename { from, to } => match (named(&from), named(&to)) {
+            (Some(from), Some(to)) if from == to => None,
+            (Some(from), Some(to)) => Some(ColumnChange::Rename { from, to }),
+            (Some(name), None) => Some(ColumnChange::Drop { name }),
+            (None, Some(name)) => source_type(&to).map(|column_type| ColumnChange::Add { name, column_type }),
+            (None, None) => None,
+        },
+    };
+    changes.into_iter().filter_map(taken).collect()
+}
+
 /// Brings a table of the target up to its source; whether its rows are to be copied again, because the log does not tell
 /// what the change did to those that were there.
 ///
@@ -88,7 +113,7 @@ pub(super) async fn follow(
     source: &Table,
     target: &End,
 ) -> Result<bool> {
-    let changes = changes(known, source);
+    let changes = taken(changes(known, source), source, &plan.columns);
     if changes.is_empty() {
         return Ok(false);
     }
@@ -130,12 +155,14 @@ pub(super) async fn follow_documents(routes: &Routes, target: &End, known: &mut 
             continue;
         }
         let wider = route.captured.columns.iter().zip(&now).filter(|(column, new)| {
-            let is_wider = |old: &KnownColumn| old.name == new.name && is_wider_number(&old.column_type, column);
+            let is_wider =
+                |old: &KnownColumn| old.name == new.name && is_wider_number(&old.column_type, column);
             columns.iter().any(is_wider)
         });
         let changes: Vec<ColumnChange> = wider
+            .filter(|(column, _)| route.plan.columns.takes(&column.name))
             .map(|(column, _)| ColumnChange::Retype {
-                name: column.name.clone(),
+                name: route.plan.columns.at_target(&column.name).to_owned(),
                 column_type: column.column_type.clone(),
             })
             .collect();
@@ -189,14 +216,20 @@ fn refused(rule: &str, plan: &CollectionPlan, changes: &[ColumnChange]) -> Error
 impl Session {
     /// Whether documents have fields that the target is still to be given columns for. A field that no document has any more
     /// is none of them.
-    pub(super) async fn has_new_fields(&self, route: &Route, table: &Table, operation: &Operation) -> Result<bool> {
+    pub(super) async fn has_new_fields(
+        &self,
+        route: &Route,
+        table: &Table,
+        operation: &Operation,
+    ) -> Result<bool> {
         if route.plan.rest != RestOfDocuments::Reported || !self.target.follows_schema() {
             return Ok(false);
         }
         let (Operation::Insert { row } | Operation::Update { row, .. }) = operation else { return Ok(false) };
         let Some(Value::Object(rest)) = table.rest().and_then(|rest| row.get(rest)) else { return Ok(false) };
         let vanished = || route.vanished.lock().unwrap_or_else(PoisonError::into_inner);
-        let unknown: Vec<String> = rest.keys().filter(|name| !vanished().contains(*name)).cloned().collect();
+        let is_new = |name: &&String| route.plan.columns.takes(name) && !vanished().contains(*name);
+        let unknown: Vec<String> = rest.keys().filter(is_new).cloned().collect();
         if unknown.is_empty() {
             return Ok(false);
         }

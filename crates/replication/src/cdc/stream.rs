@@ -88,7 +88,9 @@ impl Session {
             }
             monitor.check(&self.rule.name)?;
             if run.batch.is_empty() {
-                if let Some(idle) = run.idle.as_ref().filter(|idle| idle.order > self.checkpoint.position.order) {
+                if let Some(idle) =
+                    run.idle.as_ref().filter(|idle| idle.order > self.checkpoint.position.order)
+                {
                     self.shared.reach(idle);
                 }
                 if run.stored_at.elapsed() >= IDLE_CHECKPOINT {

@@ -9,6 +9,7 @@ use data::{EntitySchema, Result};
 
 use super::End;
 use super::links::{Link, list_column};
+use crate::column_rule::ColumnRule;
 use crate::rule::{ExtraFields, Mode, Rule};
 
 /// A collection of a rule: what it is called at both ends, and the entities that describe it.
@@ -30,6 +31,8 @@ pub(crate) struct CollectionPlan {
     pub(crate) links: Vec<LinkPlan>,
     /// What becomes of the fields of documents that no column holds.
     pub(crate) rest: RestOfDocuments,
+    /// Which columns are replicated, and under which names.
+    pub(crate) columns: ColumnRule,
 }
 
 /// What becomes of the fields of documents that no column holds.
@@ -101,6 +104,7 @@ impl CollectionPlan {
             one_entity: self.one_entity,
             links: self.links.iter().map(turned).collect(),
             rest: RestOfDocuments::Nothing,
+            columns: ColumnRule::default(),
         }
     }
 }
@@ -151,7 +155,10 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
         plans.iter().flat_map(|plan| &plan.links).map(|link| link.source.table.clone()).collect();
     plans.retain(|plan| !(junctions.contains(&plan.source_table) && listed.contains(&plan.label)));
     let rest = rest_of_documents(rule, source, target);
-    plans.iter_mut().for_each(|plan| plan.rest = rest);
+    for plan in &mut plans {
+        plan.rest = rest;
+        plan.columns = rule.columns.get(&plan.label).cloned().unwrap_or_default();
+    }
     let mut seen = HashSet::new();
     plans.retain(|plan| {
         let entity = plan.one_entity.then(|| plan.label.clone());
@@ -223,6 +230,7 @@ fn plan_name(name: &str, source: &End, target: &End) -> CollectionPlan {
         target_schema,
         links: Vec::new(),
         rest: RestOfDocuments::Nothing,
+        columns: ColumnRule::default(),
     }
 }
 
@@ -246,6 +254,7 @@ impl CollectionPlan {
             one_entity: false,
             links: Vec::new(),
             rest: RestOfDocuments::Nothing,
+            columns: ColumnRule::default(),
         }
     }
 }

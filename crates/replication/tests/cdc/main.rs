@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod basics;
+mod columns;
 mod crashes;
 mod faults;
 mod feed;

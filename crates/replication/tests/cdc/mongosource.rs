@@ -114,7 +114,7 @@ async fn a_rule_that_is_started_applies_changes_as_they_come() {
         witness
             .until("a deletion is told", |event| event["type"] == "change" && event["operation"] == "delete")
             .await;
-        witness.until("the lag is told", |event| event["type"] == "lag" && event["lagMs"] == 0).await;
+        witness.until("the lag is told", |event| event["type"] == "lag" && event["lagMs"].is_u64()).await;
         // What the stream does is not done again.
         change(&world, &[insert(&json!([{"_id": 10, "name": "j"}]))]).await;
         assert_eq!(world.counts().await, (0, 0, 0, 0, 0));
@@ -137,7 +137,8 @@ async fn until_verified(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_field_becomes_a_column_where_the_target_may_be_changed() {
-    let world = World::new(&to_sqlite(), &[FILL]).await;
+    let pair = to_sqlite();
+    let world = World::new(&pair, &[FILL]).await;
     world.sync().await;
     change(&world, &[update(1, &json!({"$set": {"color": "red"}}))]).await;
     let stats = world.sync().await;
@@ -169,7 +170,8 @@ async fn numbers_that_become_larger_widen_their_column() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fields_without_a_column_are_counted_where_the_target_is_not_to_be_changed() {
-    let world = World::with_strategy(&to_sqlite(), &[FILL], json!({}), "none").await;
+    let pair = to_sqlite();
+    let world = World::with_strategy(&pair, &[FILL], json!({}), "none").await;
     world.sync().await;
     change(&world, &[update(1, &json!({"$set": {"name": "A", "color": "red"}}))]).await;
     let stats = world.sync().await;
@@ -190,7 +192,11 @@ async fn fields_without_a_column_are_kept_in_one_by_option() {
     let manager = Manager::new();
     let at_source = manager.add_replica("source", source.config("none"), Vec::new()).await.unwrap();
     let at_target = manager.add_replica("target", target.config("update"), vec![item]).await.unwrap();
-    run(at_source.as_ref(), &[FILL, &insert(&json!([{"_id": 4, "name": "d", "color": "red", "extra": 1}]))]).await;
+    let fill = insert(&json!([
+        {"_id": "1", "name": "a", "price": 1.5, "sub": {"x": 1}}, {"_id": "2", "name": "b"},
+        {"_id": "3", "name": "c", "price": null}, {"_id": "4", "name": "d", "color": "red", "extra": 1},
+    ]));
+    run(at_source.as_ref(), &[&fill]).await;
     let rule = json!({
         "name": "r", "source": "source", "target": "target", "mode": "cdc", "collections": ["Item"],
         "extraFields": "column",
@@ -199,13 +205,17 @@ async fn fields_without_a_column_are_kept_in_one_by_option() {
     let stats = manager.sync("r", None).await.unwrap();
     assert_eq!(totals(&stats), (4, 0, 0, 0, 0), "{stats:?}");
     let extras = "SELECT id, extra FROM items WHERE extra IS NOT NULL ORDER BY id";
-    let kept = |rows: Json| rows.as_array().unwrap().iter().map(|row| row["extra"].clone()).collect::<Vec<_>>();
+    let kept =
+        |rows: Json| rows.as_array().unwrap().iter().map(|row| row["extra"].clone()).collect::<Vec<_>>();
     let found = kept(rows(at_target.as_ref(), extras).await);
     assert_eq!(found, [json!({"sub": {"x": 1}}), json!({"color": "red", "extra": 1})]);
+    let update = |id: &str, change: Json| {
+        json!({"update": "items", "updates": [{"q": {"_id": id}, "u": change}]}).to_string()
+    };
     let changes = [
-        update(1, &json!({"$set": {"sub.x": 2, "size": 9}})),
-        update(2, &json!({"$set": {"name": "B"}})),
-        update(4, &json!({"$unset": {"color": "", "extra": ""}})),
+        update("1", json!({"$set": {"sub.x": 2, "size": 9}})),
+        update("2", json!({"$set": {"name": "B"}})),
+        update("4", json!({"$unset": {"color": "", "extra": ""}})),
     ];
     for change in &changes {
         run(at_source.as_ref(), &[change]).await;
@@ -232,7 +242,8 @@ async fn a_column_for_further_fields_is_refused_between_databases_of_one_kind() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_is_lost_is_a_typed_error_and_resync_repairs() {
-    let world = World::new(&to_sqlite(), &[FILL]).await;
+    let pair = to_sqlite();
+    let world = World::new(&pair, &[FILL]).await;
     world.sync().await;
     world.run(&[r#"{"dropDatabase": 1}"#, FILL, &delete(2)]).await;
     for _ in 0..2 {
@@ -257,7 +268,8 @@ async fn a_standalone_source_is_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_told_with_every_field_of_their_documents() {
-    let world = World::new(&to_sqlite(), &[FILL]).await;
+    let pair = to_sqlite();
+    let world = World::new(&pair, &[FILL]).await;
     let mut feed = world.manager.changes("r").await.unwrap();
     change(
         &world,
@@ -346,13 +358,16 @@ async fn a_large_collection_is_copied_in_parts_while_it_changes() {
     let pair = to_sqlite();
     let world = World::new(&pair, &[]).await;
     for batch in 0..12_i64 {
-        let documents: Vec<Json> =
-            (0..10_000).map(|n| json!({"_id": batch * 10_000 + n, "name": format!("n{n}"), "n": n})).collect();
+        let documents: Vec<Json> = (0..10_000)
+            .map(|n| json!({"_id": batch * 10_000 + n, "name": format!("n{n}"), "n": n}))
+            .collect();
         world.run(&[&insert(&Json::Array(documents))]).await;
     }
     let (stats, ()) = tokio::join!(world.sync(), async {
         for id in 0..50 {
-            world.run(&[&update(id * 2000, &json!({"$set": {"name": "changed"}})), &delete(id * 2000 + 1)]).await;
+            world
+                .run(&[&update(id * 2000, &json!({"$set": {"name": "changed"}})), &delete(id * 2000 + 1)])
+                .await;
         }
     });
     assert_eq!(stats.errors, 0, "{stats:?}");

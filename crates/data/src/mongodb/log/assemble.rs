@@ -175,7 +175,9 @@ impl Assembler {
     async fn look_up(&self, events: &[Event<'_>]) -> Result<Documents> {
         let mut wanted: HashMap<&str, HashMap<Vec<u8>, Bson>> = HashMap::new();
         for event in events {
-            let (Some(name), What::Update { key, image: None, description }) = (event.collection, &event.what) else {
+            let (Some(name), What::Update { key, image: None, description }) =
+                (event.collection, &event.what)
+            else {
                 continue;
             };
             let Some(logged) = self.collections.get(name) else { continue };

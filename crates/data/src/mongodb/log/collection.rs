@@ -83,7 +83,9 @@ impl LoggedCollection {
         }
         if let Ok(removed) = description.get_array("removedFields") {
             for name in removed {
-                match self.place(name.map_err(malformed)?.as_str().ok_or_else(|| malformed("a name of a field"))?) {
+                match self
+                    .place(name.map_err(malformed)?.as_str().ok_or_else(|| malformed("a name of a field"))?)
+                {
                     Place::Column(position) => mark(&mut told, position),
                     Place::Nowhere => {}
                     Place::Part => return Ok(Told::Parts),

@@ -32,7 +32,11 @@ impl ChangeCursor {
     ///
     /// # Errors
     /// [`ErrorKind::LogLost`] if the log does not reach back so far, [`ErrorKind::Capture`].
-    pub(super) async fn open(connection: &Connection, collections: &[String], from: &Position) -> Result<Self> {
+    pub(super) async fn open(
+        connection: &Connection,
+        collections: &[String],
+        from: &Position,
+    ) -> Result<Self> {
         connection.trace("aggregate", "$changeStream");
         let mut stream = Document::new();
         match &from.token {
@@ -88,7 +92,8 @@ impl EventBatch {
     /// Whether more events may be there already.
     pub(super) fn may_be_cut(&self) -> bool {
         let events = self.0.doc_slices().map_or(0, |events| events.into_iter().count());
-        events >= FIRST_EVENTS.unsigned_abs() as usize || self.0.as_raw_document().as_bytes().len() >= LARGE_BYTES
+        events >= FIRST_EVENTS.unsigned_abs() as usize
+            || self.0.as_raw_document().as_bytes().len() >= LARGE_BYTES
     }
 
     /// Up to where the log has been read for this batch.

@@ -46,7 +46,8 @@ pub(super) enum What<'d> {
 
 impl<'d> Event<'d> {
     pub(super) fn of(event: &'d RawDocument) -> Result<Self> {
-        let order = order_of(event.get_timestamp("clusterTime").unwrap_or(ClusterTime { time: 0, increment: 0 }));
+        let order =
+            order_of(event.get_timestamp("clusterTime").unwrap_or(ClusterTime { time: 0, increment: 0 }));
         let committed_at = match event.get_datetime("wallTime") {
             Ok(moment) => Timestamp::from_millis(moment.timestamp_millis()),
             Err(_) => moment_of(order),

@@ -57,7 +57,8 @@ pub(super) fn of_streaming(error: &DriverError, connection: &Connection) -> Erro
             Error::new(ErrorKind::Capture, message).with_source(own)
         }
         Some(10334) => {
-            let message = format!("a change is larger than the 16 MiB that the server tells of at a time: {own}");
+            let message =
+                format!("a change is larger than the 16 MiB that the server tells of at a time: {own}");
             Error::new(ErrorKind::Capture, message).with_source(own)
         }
         // The server has forgotten the cursor, or something that reading again mends.
@@ -81,9 +82,8 @@ pub(super) fn of_viewing(error: &DriverError) -> Error {
             let message = format!("the view of the database has become too old; another one is taken: {own}");
             Error::new(ErrorKind::Timeout, message).with_source(own)
         }
-        Some(43 | 237) => {
-            Error::new(ErrorKind::Connection, format!("the server has ended the scan: {own}")).with_source(own)
-        }
+        Some(43 | 237) => Error::new(ErrorKind::Connection, format!("the server has ended the scan: {own}"))
+            .with_source(own),
         _ => own,
     }
 }

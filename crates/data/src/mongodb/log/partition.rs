@@ -33,8 +33,7 @@ pub(super) async fn split(
     }
     connection.trace("aggregate", &table.name);
     let size = i64::try_from(parts.saturating_mul(SAMPLED_PER_PART)).unwrap_or(i64::MAX);
-    let pipeline =
-        [doc! {"$sample": {"size": size}}, doc! {"$project": {KEY: 1}}, doc! {"$sort": {KEY: 1}}];
+    let pipeline = [doc! {"$sample": {"size": size}}, doc! {"$project": {KEY: 1}}, doc! {"$sort": {KEY: 1}}];
     let simple = mongodb::options::Collation::builder().locale("simple".to_owned()).build();
     let sample = collection.aggregate(pipeline).collation(simple).allow_disk_use(true).batch().await;
     let mut keys: Vec<Value> = Vec::new();

@@ -26,10 +26,12 @@ impl Contents {
         let at = cluster_time(&Position::at(order));
         let missing = NAMESPACE_NOT_FOUND.to_string();
         match Self::start(connection, table, Some(at)).await {
-            Err(error) if error.kind() == ErrorKind::Timeout => match Self::start(connection, table, None).await {
-                Err(error) if error.code() == missing => Ok(Self(None)),
-                started => started,
-            },
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                match Self::start(connection, table, None).await {
+                    Err(error) if error.code() == missing => Ok(Self(None)),
+                    started => started,
+                }
+            }
             started => started,
         }
     }

@@ -144,7 +144,12 @@ impl Receiver {
         !batch.may_be_cut() && !self.connection.is_sharded
     }
 
-    async fn take(&mut self, batch: &EventBatch, is_asked_again: bool, out: &mut Vec<LogEvent>) -> Result<()> {
+    async fn take(
+        &mut self,
+        batch: &EventBatch,
+        is_asked_again: bool,
+        out: &mut Vec<LogEvent>,
+    ) -> Result<()> {
         let found = batch.events()?;
         let is_empty = found.is_empty();
         self.assembler.take(found, out).await?;

@@ -43,7 +43,8 @@ impl ReadSnapshot for ViewAt {
     async fn scan(&self, table: Arc<Table>, options: ScanOptions) -> Result<BatchStream> {
         self.connection.check_open()?;
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let decoder = Decoder::new(&table, if options.keys_only { Unknown::Ignore } else { Unknown::Refuse })?;
+        let decoder =
+            Decoder::new(&table, if options.keys_only { Unknown::Ignore } else { Unknown::Refuse })?;
         let cursor = open(&self.connection, &table.name, &options, Some(self.at)).await?;
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
         Ok(spawn_scan(BATCHES_AHEAD, move |sender| {

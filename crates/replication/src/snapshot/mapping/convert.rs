@@ -77,13 +77,21 @@ impl Mapping {
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
         let mut losses = Vec::new();
         let mut converted = Vec::with_capacity(self.positions.len());
+        if let Some(rest) = self.source.rest().and_then(|rest| row.get_mut(rest))
+            && let Value::Object(fields) = rest
+        {
+            let fields = self.columns.fields(std::mem::take(fields.as_mut()));
+            *rest = if fields.is_empty() { Value::Null } else { Value::Object(Box::new(fields)) };
+        }
         for (column, position) in self.positions.iter().enumerate() {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let Coerced { value, loss } = self.convert_value(column, value)?;
             losses.extend(loss.map(|loss| GivenUp::Value(column, loss)));
             converted.push(value);
         }
-        if let Some(Value::Object(fields)) = self.left_out.and_then(|rest| row.get_mut(rest)).map(std::mem::take) {
+        if let Some(Value::Object(fields)) =
+            self.left_out.and_then(|rest| row.get_mut(rest)).map(std::mem::take)
+        {
             losses.extend(fields.into_iter().map(|(name, _)| GivenUp::Field(name)));
         }
         Ok((converted, losses))

@@ -12,6 +12,8 @@ use data::Value;
 use data::schema::Discriminator;
 use data::table::{Limits, Packing, Table, TableStore};
 
+use crate::column_rule::ColumnRule;
+
 pub(crate) use compare::moment;
 pub(crate) use convert::{Converted, GivenUp};
 pub(crate) use prepare::Creation;
@@ -42,6 +44,8 @@ pub(crate) struct Mapping {
     second_digits: Vec<Option<u32>>,
     /// Position in `source` of the fields that are left out, because no column of `target` holds them.
     left_out: Option<usize>,
+    /// Which columns are replicated, and under which names.
+    columns: ColumnRule,
 }
 
 impl Mapping {

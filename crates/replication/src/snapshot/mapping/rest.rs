@@ -12,7 +12,12 @@ const UNKEPT: &str = "$rest";
 
 /// Cuts a described collection to the fields that have columns at the target, and adds a column for the rest. With `grows`,
 /// the target is given columns that it lacks.
-pub(super) async fn shape(source: &mut Table, plan: &CollectionPlan, target: &End, grows: bool) -> Result<()> {
+pub(super) async fn shape(
+    source: &mut Table,
+    plan: &CollectionPlan,
+    target: &End,
+    grows: bool,
+) -> Result<()> {
     let name = match plan.rest {
         RestOfDocuments::Column => EXTRA,
         _ => UNKEPT,
@@ -26,21 +31,33 @@ pub(super) async fn shape(source: &mut Table, plan: &CollectionPlan, target: &En
     let declared = plan.source_schema.as_ref().or(plan.target_schema.as_ref());
     match (existing, declared) {
         (Some(existing), _) if !grows => source.retain_columns(|column| {
-            let is_own = existing.columns.iter().any(|own| own.name.eq_ignore_ascii_case(&column.name));
-            is_own || column.column_type == ColumnType::Rest
+            let name = plan.columns.at_target(&column.name);
+            let is_own = existing.columns.iter().any(|own| own.name.eq_ignore_ascii_case(name));
+            // What is left out is none of the rest.
+            is_own || !plan.columns.takes(&column.name) || column.column_type == ColumnType::Rest
         }),
         (None, Some(schema)) if plan.rest == RestOfDocuments::Column => source.retain_columns(|column| {
             let is_link = plan.links.iter().any(|link| link.field == column.name);
-            is_link || schema.column(&column.name).is_some() || column.column_type == ColumnType::Rest
+            is_link
+                || !plan.columns.takes(&column.name)
+                || schema.column(plan.columns.at_target(&column.name)).is_some()
+                || column.column_type == ColumnType::Rest
         }),
         _ => {}
     }
     Ok(())
 }
 
-/// The table that the target is to have for documents of this shape.
+/// The table that the target is to have: without the columns that are left out, and under its own names.
 pub(super) fn wanted(source: &Table, plan: &CollectionPlan) -> Table {
     let mut wanted = Table { name: plan.target_table.clone(), ..source.clone() };
+    wanted.retain_columns(|column| match column.column_type {
+        ColumnType::Rest => plan.columns.include.is_none(),
+        _ => plan.columns.takes(&column.name),
+    });
+    for column in wanted.columns.iter_mut().filter(|column| column.column_type != ColumnType::Rest) {
+        column.name = plan.columns.at_target(&column.name).to_owned();
+    }
     match plan.rest {
         RestOfDocuments::Nothing | RestOfDocuments::Fields => {}
         RestOfDocuments::Reported => wanted.retain_columns(|column| column.column_type != ColumnType::Rest),
