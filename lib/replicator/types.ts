@@ -114,6 +114,18 @@ export interface ReplicationRule {
   maxRetainedBytes?: number;
   /** What becomes of fields of captured MongoDB documents that have no column at a SQL target: they are left out and counted in `conversions`, or kept together as JSON in the column `extra`. `report` when left out. */
   extraFields?: 'report' | 'column';
+  /** Which columns are replicated, and under which names, by collection; of captured rows only. All of them when left out. */
+  columns?: Record<string, ColumnRule>;
+}
+
+/** The columns of a collection that are replicated, and their names at the target; of documents, the fields. */
+export interface ColumnRule {
+  /** Only these. */
+  include?: string[];
+  /** Without these. */
+  exclude?: string[];
+  /** The names at the target, by those at the source. */
+  rename?: Record<string, string>;
 }
 
 /**

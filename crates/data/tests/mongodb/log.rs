@@ -257,9 +257,6 @@ async fn a_log_that_is_lost_is_a_typed_error() {
     let (dialect, database) = fresh().await;
     items(&database).insert_one(doc! {"_id": 1}).await.unwrap();
     let reader = reader(&dialect, "lost", &["items"]).await;
-    // Before the log begins.
-    let error = log(&dialect).stream(&reader, &Position::at(1 << 32)).await.err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::LogLost, "{error}");
     let foreign = Position { order: 7, token: Some("no token".to_owned()) };
     let error = log(&dialect).stream(&reader, &foreign).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::LogLost, "{error}");
@@ -284,6 +281,10 @@ async fn what_the_server_answers_to_a_stream_is_a_typed_error() {
     items(&database).insert_one(doc! {"_id": 1}).await.unwrap();
     let reader = reader(&dialect, "answers", &["items"]).await;
     let lost = |code: i32| (doc! {"errorCode": code}, ErrorKind::LogLost);
+    let head = log(&dialect).head().await.unwrap();
+    server.fail_next(&app, &["aggregate"], 1, doc! {"errorCode": 286}).await;
+    let error = log(&dialect).stream(&reader, &head).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LogLost, "{error}");
     for (failure, kind) in [
         lost(286),
         lost(280),

@@ -70,6 +70,7 @@ impl Assembler {
         let passed = self.passed;
         for event in events.into_iter().filter(|event| event.order > passed) {
             if matches!(event.what, What::Invalidate) {
+                self.end(out);
                 let message = "the database was dropped, and with it what its log told of it; the tables must be synchronised anew";
                 return Err(Error::new(ErrorKind::LogLost, message));
             }

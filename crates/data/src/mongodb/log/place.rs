@@ -51,6 +51,7 @@ pub(super) fn token_text(token: &RawDocument) -> Result<String> {
 /// [`ErrorKind::LogLost`] if it is none.
 pub(super) fn resume_token(text: &str) -> Result<Document> {
     let (data, bits) = text.split_once(SEPARATOR).map_or((text, None), |(data, bits)| (data, Some(bits)));
+    time_of(data)?;
     let mut token = doc! {DATA: data};
     if let Some(bits) = bits {
         let bytes = bytes_of(bits).ok_or_else(foreign_token)?;
@@ -61,11 +62,15 @@ pub(super) fn resume_token(text: &str) -> Result<Document> {
 
 /// The position that a resume token stands for.
 pub(super) fn position_of(token: &RawDocument) -> Result<Position> {
-    let data = token.get_str(DATA).map_err(malformed)?;
+    let order = time_of(token.get_str(DATA).map_err(malformed)?)?;
+    Ok(Position { order, token: Some(token_text(token)?) })
+}
+
+/// The cluster time with which the text of a token begins.
+fn time_of(data: &str) -> Result<u64> {
     let begin = data.get(..2 * TIME_BYTES).and_then(bytes_of);
     let Some([TIME_MARK, time @ ..]) = begin.as_deref() else { return Err(foreign_token()) };
-    let time: [u8; 8] = time.try_into().map_err(|_| foreign_token())?;
-    Ok(Position { order: u64::from_be_bytes(time), token: Some(token_text(token)?) })
+    time.try_into().map(u64::from_be_bytes).map_err(|_| foreign_token())
 }
 
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
