@@ -157,6 +157,18 @@ async fn a_new_field_becomes_a_column_where_the_target_may_be_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_were_deleted_before_a_table_is_copied_again_are_gone() {
+    let pair = to_sqlite();
+    let world = World::new(&pair, &[FILL]).await;
+    world.sync().await;
+    let again = insert(&json!([{"_id": 3, "name": "again"}]));
+    change(&world, &[update(1, &json!({"$set": {"color": "red"}})), delete(2), delete(3), again]).await;
+    let stats = world.sync().await;
+    assert_eq!(stats.errors, 0, "{stats:?}");
+    world.assert_verified().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_that_become_larger_widen_their_column() {
     let pair = Pair { source: Place::mongodb(), target: Place::postgres() };
     let world = World::new(&pair, &[&insert(&json!([{"_id": 1, "n": 1}, {"_id": 2, "n": 2}]))]).await;
