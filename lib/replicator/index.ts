@@ -32,6 +32,7 @@ export type {
   AutoFailover,
   CaptureMethod,
   CollectionStats,
+  ColumnRule,
   ConflictResolution,
   DeadLetterOptions,
   DeadLetters,

@@ -115,6 +115,20 @@ export interface ReplicationRule {
   onRowError?: 'dead-letter' | 'stop';
   /** Bytes of log that the source may keep for the rule; beyond them the rule stops and gives its log up. No limit when left out. */
   maxRetainedBytes?: number;
+  /** What becomes of fields of captured MongoDB documents that have no column at a SQL target: they are left out and counted in `conversions`, or kept together as JSON in the column `extra`. `report` when left out. */
+  extraFields?: 'report' | 'column';
+  /** Which columns are replicated, and under which names, by collection; of captured rows only. All of them when left out. */
+  columns?: Record<string, ColumnRule>;
+}
+
+/** The columns of a collection that are replicated, and their names at the target; of documents, the fields. */
+export interface ColumnRule {
+  /** Only these. */
+  include?: string[];
+  /** Without these. */
+  exclude?: string[];
+  /** The names at the target, by those at the source. */
+  rename?: Record<string, string>;
 }
 
 /**

@@ -318,7 +318,7 @@ describe('a source whose changes cannot be captured', () => {
 
   it('does not fall back to polling', async () => {
     await ends.open('mongodb', 'sqlite');
-    rule();
+    rule({ capture: 'trigger' });
     await expect(manager.sync('r')).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
   });
 });

@@ -148,6 +148,16 @@ describe('errors of a registered dialect', () => {
     expect(await memory().find(note)).toHaveLength(39);
   });
 
+  it('say that there is no log to capture changes from, and what to do', async () => {
+    await manager.addReplica('a', foreign, [note, author]);
+    await native('b', 'sqlite');
+    for (const capture of [undefined, 'auto', 'log', 'trigger'] as const) {
+      rule({ mode: 'cdc', ...(capture ? { capture } : {}) });
+      await expect(manager.sync('r')).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED', message: expect.stringContaining("capture: 'poll'") as string });
+      manager.removeReplicationRule('r');
+    }
+  });
+
   it('about the connection end the run, and are typed', async () => {
     await manager.addReplica('a', foreign, [note, author]);
     await native('b', 'sqlite');

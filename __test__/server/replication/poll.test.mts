@@ -170,11 +170,8 @@ describe('rows', () => {
 describe('a rule', () => {
   it('of mode cdc that does not ask for polling is refused where there is no log, saying what to do', async () => {
     await ends('mongodb', 'sqlite');
-    for (const capture of [undefined, 'auto', 'log', 'trigger'] as const) {
-      manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', mode: 'cdc', collections: ['Note'], ...(capture ? { capture } : {}) });
-      await expect(manager.sync('r')).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED', message: expect.stringContaining("capture: 'poll'") as string });
-      manager.removeReplicationRule('r');
-    }
+    manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', mode: 'cdc', collections: ['Note'], capture: 'trigger' });
+    await expect(manager.sync('r')).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED', message: expect.stringContaining("capture: 'poll'") as string });
   });
 
   it('names a table without updatedAt, and copies the others', async () => {

@@ -5,6 +5,7 @@
 mod bidirectional;
 mod bulk;
 mod cdc;
+mod column_rule;
 mod error;
 mod managed;
 mod manager;
@@ -24,9 +25,10 @@ pub use cdc::{
     CdcEvent, CdcObserver, ChangeFeed, DeadLetterView, DeadLetters, FeedChange, RemovalFailure, RowOperation,
     RuleState, RunState,
 };
+pub use column_rule::ColumnRule;
 pub use error::{Error, Result};
 pub use manager::Manager;
-pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, Mode, OnRowError, Rule};
+pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{

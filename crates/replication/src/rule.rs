@@ -1,7 +1,9 @@
 //! Replication rules: what is copied from which project to which.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::column_rule::ColumnRule;
 use crate::error::{Error, Result};
 
 /// How a rule replicates.
@@ -91,6 +93,23 @@ impl OnRowError {
     }
 }
 
+/// What becomes of the fields of a document for which the target has no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExtraFields {
+    /// They are left out, and counted in the stats.
+    #[default]
+    Report,
+    /// They are kept together in the column `extra`, as JSON.
+    Column,
+}
+
+impl ExtraFields {
+    fn is_default(&self) -> bool {
+        *self == Self::Report
+    }
+}
+
 /// How far a poll reads back behind what it has seen, in ms, unless the rule says otherwise.
 pub const DEFAULT_POLL_OVERLAP_MS: u64 = 5000;
 /// The longest overlap, a century: beyond it lie no dates of any use.
@@ -132,6 +151,12 @@ pub struct Rule {
     /// Tables that `*` does not stand for, because their rows cannot be told apart.
     #[serde(skip)]
     pub(crate) left_out: Vec<String>,
+    /// What becomes of fields of documents that have no column at a SQL target; only captured documents ask.
+    #[serde(skip_serializing_if = "ExtraFields::is_default")]
+    pub extra_fields: ExtraFields,
+    /// Which columns are replicated, by collection as `collections` or the source names it; only mode `cdc` asks.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub columns: IndexMap<String, ColumnRule>,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -150,6 +175,8 @@ struct RawRule {
     poll_overlap_ms: Option<f64>,
     on_row_error: Option<String>,
     max_retained_bytes: Option<f64>,
+    extra_fields: Option<String>,
+    columns: Option<IndexMap<String, ColumnRule>>,
 }
 
 impl Rule {
@@ -227,6 +254,18 @@ impl Rule {
                 return Err(Error::config(place("maxRetainedBytes"), problem));
             }
         };
+        let extra_fields = match raw.extra_fields.as_deref() {
+            None | Some("report") => ExtraFields::Report,
+            Some("column") => ExtraFields::Column,
+            Some(other) => {
+                let problem = format!("unknown value \"{other}\"; known are report, column");
+                return Err(Error::config(place("extraFields"), problem));
+            }
+        };
+        let columns = raw.columns.unwrap_or_default();
+        let reads_log = mode == Mode::Cdc && capture != Capture::Poll;
+        check_columns(&columns, &collections, reads_log)
+            .map_err(|problem| Error::config(place("columns"), problem))?;
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -239,6 +278,8 @@ impl Rule {
             on_row_error,
             max_retained_bytes,
             left_out: Vec::new(),
+            extra_fields,
+            columns,
             name,
         })
     }
@@ -260,6 +301,8 @@ impl Rule {
             on_row_error: OnRowError::default(),
             max_retained_bytes: None,
             left_out: Vec::new(),
+            extra_fields: ExtraFields::default(),
+            columns: IndexMap::new(),
         }
     }
 
@@ -267,6 +310,25 @@ impl Rule {
     pub(crate) fn reads_log(&self) -> bool {
         self.mode == Mode::Cdc && self.capture != Capture::Poll
     }
+}
+
+fn check_columns(
+    columns: &IndexMap<String, ColumnRule>,
+    collections: &[String],
+    reads_log: bool,
+) -> Result<(), String> {
+    if !columns.is_empty() && !reads_log {
+        return Err("is for rules of mode cdc that read a log or what triggers record".to_owned());
+    }
+    for (name, columns) in columns {
+        if !collections.iter().any(|collection| collection == name || collection == "*") {
+            return Err(format!("\"{name}\" is none of the rule's collections"));
+        }
+        if let Some(problem) = columns.problem() {
+            return Err(format!("of \"{name}\": {problem}"));
+        }
+    }
+    Ok(())
 }
 
 fn required(field: &str, value: Option<String>) -> Result<String> {
@@ -312,13 +374,16 @@ mod tests {
     fn what_becomes_of_refused_rows_and_of_a_large_log_is_kept_and_checked() {
         let json = json!({
             "name": "r", "source": "a", "target": "b", "mode": "cdc", "collections": ["*"],
-            "onRowError": "stop", "maxRetainedBytes": 1_000_000
+            "onRowError": "stop", "maxRetainedBytes": 1_000_000, "extraFields": "column"
         });
         let rule = Rule::from_json(json.clone()).unwrap();
         assert_eq!((rule.on_row_error, rule.max_retained_bytes), (OnRowError::Stop, Some(1_000_000)));
+        assert_eq!(rule.extra_fields, ExtraFields::Column);
         let saved = serde_json::to_value(&rule).unwrap();
         assert_eq!(Rule::from_json(saved).unwrap(), rule);
-        for (field, value) in [("onRowError", json!("ignore")), ("maxRetainedBytes", json!(0))] {
+        let wrong =
+            [("onRowError", json!("ignore")), ("maxRetainedBytes", json!(0)), ("extraFields", json!("drop"))];
+        for (field, value) in wrong {
             let mut json = json.clone();
             json[field] = value;
             let message = Rule::from_json(json).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::error::driver_error;
+use super::error::{driver_error, number};
 use crate::config::{ConnectionConfig, SchemaStrategy};
 use crate::error::{Error, ErrorKind, Result, pool_exhausted};
 use crate::schema::EntitySchema;
@@ -25,6 +25,10 @@ pub(super) struct Connection {
     pub(super) strategy: SchemaStrategy,
     /// Whether the server has transactions: it is a replica set or a sharded cluster.
     pub(super) has_transactions: bool,
+    /// Whether it is a sharded cluster.
+    pub(super) is_sharded: bool,
+    /// The newest version of the protocol that the server speaks.
+    pub(super) wire_version: i64,
     write_concern: Option<WriteConcern>,
     /// The addresses that the URI names, in order.
     hosts: String,
@@ -64,6 +68,8 @@ impl Connection {
             database,
             strategy: config.schema_strategy,
             has_transactions: sharded || hello.contains_key("setName"),
+            is_sharded: sharded,
+            wire_version: number(&hello, "maxWireVersion").unwrap_or(0),
             write_concern,
             hosts: hosts.join(","),
             table_prefix: config.table_prefix.clone(),

@@ -11,7 +11,7 @@ use super::bson::Writer;
 use super::fields::KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::ID;
-use crate::table::Table;
+use crate::table::{ColumnType, Table};
 use crate::value::{ObjectId, Value, json_text};
 
 /// How the rows of a table are laid out in documents.
@@ -35,6 +35,9 @@ impl<'a> Layout<'a> {
             _ => None,
         };
         for (position, column) in table.columns.iter().enumerate() {
+            if column.column_type == ColumnType::Rest {
+                continue;
+            }
             let name = &column.name;
             let taken = name == KEY && only_key != Some(position);
             if taken || name.is_empty() || name.starts_with('$') || name.contains('\0') {
@@ -67,11 +70,14 @@ impl<'a> Layout<'a> {
             }
         }
         for (position, (column, value)) in self.table.columns.iter().zip(row).enumerate() {
-            if !value.is_null() && self.only_key != Some(position) {
-                writer
-                    .element(&column.name, value)
-                    .map_err(|error| error.in_context(format!("column \"{}\"", column.name)))?;
+            if value.is_null() || self.only_key == Some(position) {
+                continue;
             }
+            let written = match (&column.column_type, value) {
+                (ColumnType::Rest, Value::Object(fields)) => writer.elements(fields),
+                _ => writer.element(&column.name, value),
+            };
+            written.map_err(|error| error.in_context(format!("column \"{}\"", column.name)))?;
         }
         Ok(())
     }

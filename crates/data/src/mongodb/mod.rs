@@ -23,6 +23,7 @@ mod index;
 mod infer;
 mod json_filter;
 mod key;
+mod log;
 mod many;
 mod pipeline;
 mod plain_json;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
+use mongodb::error::Error as DriverError;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -19,14 +20,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::table::{
     BatchSender, BatchStream, ChangedSince, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table,
-    spawn_scan,
+    TableColumn, spawn_scan,
 };
-use crate::value::Value;
+use crate::value::{Object, Value};
 
-const BATCH_ROWS: usize = 10_000;
+pub(super) const BATCH_ROWS: usize = 10_000;
 const BATCH_BYTES: usize = 4 << 20;
 /// Batches that wait for the reader, beside the one that is being made.
-const BATCHES_AHEAD: usize = 2;
+pub(super) const BATCHES_AHEAD: usize = 2;
 
 /// Reads each collection as it is when its scan gets there. One scan runs at a time.
 pub(super) struct CollectionReader {
@@ -50,7 +51,7 @@ impl ReadSnapshot for CollectionReader {
         let cursor = open_cursor(&self.connection, &table, &options).await?;
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
         Ok(spawn_scan(BATCHES_AHEAD, |sender| {
-            feed(cursor, decoder, options.keys_only, most_rows, sender, turn)
+            feed(cursor, decoder, options.keys_only, most_rows, sender, turn, driver_error)
         }))
     }
 }
@@ -61,7 +62,7 @@ pub(super) fn entity_query(discriminator: Option<&Discriminator>) -> Document {
 }
 
 /// The query for the rows of a scan.
-fn scan_query(options: &ScanOptions) -> Document {
+pub(super) fn scan_query(options: &ScanOptions) -> Document {
     let mut query = entity_query(options.discriminator.as_ref());
     if let Some(ChangedSince { column, or_column, moment }) = &options.changed_since {
         let moment = mongodb::bson::DateTime::from_millis(moment.millis());
@@ -92,7 +93,7 @@ async fn open_cursor(
 }
 
 /// How many documents make up a batch of the size that rows are handed on in.
-async fn batch_size(connection: &Connection, name: &str, keys_only: bool) -> u32 {
+pub(super) async fn batch_size(connection: &Connection, name: &str, keys_only: bool) -> u32 {
     let largest = u32::try_from(BATCH_ROWS).unwrap_or(u32::MAX);
     if keys_only {
         return largest;
@@ -105,21 +106,23 @@ async fn batch_size(connection: &Connection, name: &str, keys_only: bool) -> u32
     u32::try_from(BATCH_BYTES / average.max(1)).unwrap_or(largest).clamp(1, largest)
 }
 
-/// Turns batches of documents into batches of rows until the end, an error, or nobody reads any more.
-async fn feed(
+/// Turns batches of documents into batches of rows until the end, an error, or nobody reads any more. `told` says what an
+/// error of the cursor means.
+pub(super) async fn feed(
     mut cursor: RawBatchCursor,
     decoder: Decoder,
     keys_only: bool,
     most_rows: usize,
     sender: BatchSender,
     _turn: OwnedMutexGuard<()>,
+    told: fn(&DriverError) -> Error,
 ) -> Result<()> {
     while let Some(batch) = cursor.next().await {
         let documents = match &batch {
             Ok(batch) => batch.doc_slices(),
             Err(error) => Err(error.clone()),
         };
-        let mut documents = documents.map_err(|error| driver_error(&error))?.into_iter();
+        let mut documents = documents.map_err(|error| told(&error))?.into_iter();
         loop {
             let rows = decoder.batch(&mut documents, keys_only, most_rows)?;
             if rows.is_empty() {
@@ -149,6 +152,8 @@ pub(super) struct Decoder {
     positions: HashMap<String, usize>,
     key: Vec<usize>,
     only_key: Option<usize>,
+    /// The column that takes the fields that no other one does.
+    rest: Option<usize>,
     unknown: Unknown,
 }
 
@@ -157,12 +162,19 @@ impl Decoder {
     /// As [`Layout::of`].
     pub(super) fn new(table: &Table, unknown: Unknown) -> Result<Self> {
         let layout = Layout::of(table)?;
+        let rest = table.rest();
+        // No field is called so.
+        let name = |column: &TableColumn| match column.column_type {
+            ColumnType::Rest => "\0".to_owned(),
+            _ => column.name.clone(),
+        };
         Ok(Self {
-            names: table.columns.iter().map(|column| column.name.clone()).collect(),
+            names: table.columns.iter().map(name).collect(),
             types: table.columns.iter().map(|column| column.column_type.clone()).collect(),
-            positions: table.columns.iter().enumerate().map(|(i, column)| (column.name.clone(), i)).collect(),
+            positions: table.columns.iter().enumerate().map(|(i, column)| (name(column), i)).collect(),
             key: table.key.clone(),
             only_key: layout.only_key(),
+            rest,
             unknown,
         })
     }
@@ -195,6 +207,7 @@ impl Decoder {
     pub(super) fn row(&self, document: &RawDocument) -> Result<Row> {
         let mut row = vec![Value::Null; self.names.len()];
         let mut id = None;
+        let mut rest = Object::new();
         // Documents mostly hold their fields in the order of the columns.
         let mut expected = 0;
         for entry in document {
@@ -209,12 +222,15 @@ impl Decoder {
             }
             let position = match self.names.get(expected) {
                 Some(next) if next == name => Some(expected),
-                _ => self.positions.get(name).copied().filter(|position| self.only_key != Some(*position)),
+                _ => self.position(name),
             };
             match position {
                 Some(position) => {
                     expected = position + 1;
                     self.put(&mut row, position, element)?;
+                }
+                None if self.rest.is_some() => {
+                    rest.insert(name.to_owned(), value_of(element)?);
                 }
                 None if self.unknown == Unknown::Ignore => {}
                 None => return Err(unknown_field(document, name)),
@@ -223,7 +239,27 @@ impl Decoder {
         if let Some(id) = id {
             self.put_key(&mut row, id)?;
         }
+        if let Some(slot) = self.rest.and_then(|rest| row.get_mut(rest))
+            && !rest.is_empty()
+        {
+            *slot = Value::Object(Box::new(rest));
+        }
         Ok(row)
+    }
+
+    /// The column that holds a field other than the key.
+    pub(super) fn position(&self, field: &str) -> Option<usize> {
+        self.positions.get(field).copied().filter(|position| self.only_key != Some(*position))
+    }
+
+    /// Whether there is a column for fields that have none of their own.
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// The column that is the `_id` of documents and nothing else.
+    pub(super) fn only_key(&self) -> Option<usize> {
+        self.only_key
     }
 
     /// The key of a document, in the order of the table's key.
@@ -260,7 +296,8 @@ impl Decoder {
         Ok(())
     }
 
-    fn put(&self, row: &mut Row, position: usize, element: RawBsonRef<'_>) -> Result<()> {
+    /// Puts the value of a field into its column.
+    pub(super) fn put(&self, row: &mut Row, position: usize, element: RawBsonRef<'_>) -> Result<()> {
         let (Some(slot), Some(column_type)) = (row.get_mut(position), self.types.get(position)) else {
             return Ok(());
         };

@@ -16,11 +16,13 @@ use super::fields::KEY;
 use super::identity::identity;
 use super::infer::describe;
 use super::key::Layout;
+use super::log::MongoLog;
 use super::scan::{CollectionReader, Decoder, Unknown, entity_query};
 use super::schema::create_collection;
 use super::transaction::end_sessions;
 use super::write;
 use crate::error::Result;
+use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::table::{
     ColumnChange, ColumnType, Limits, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch, Table, TableColumn,
@@ -39,11 +41,12 @@ const WRITE_ROWS: usize = 2500;
 /// The collections of one database.
 pub(super) struct Tables {
     connection: Arc<Connection>,
+    log: MongoLog,
 }
 
 impl Tables {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection }
+        Self { log: MongoLog::new(Arc::clone(&connection)), connection }
     }
 }
 
@@ -192,6 +195,10 @@ impl TableStore for Tables {
     async fn end_sessions(&self, sessions: &[String]) -> Result<()> {
         self.connection.check_open()?;
         end_sessions(&self.connection, sessions).await
+    }
+
+    fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
+        (kind == LogKind::Log).then_some(&self.log as &dyn ChangeLog)
     }
 }
 

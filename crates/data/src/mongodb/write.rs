@@ -12,7 +12,7 @@ use super::error::{malformed, number};
 use super::fields::KEY;
 use super::key::{Layout, describe_key, object_id_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{Row, RowBatch, RowPatch, Table};
+use crate::table::{ColumnType, Row, RowBatch, RowPatch, Table};
 use crate::value::Value;
 
 /// What a document takes beside its values; only used to see whether another row fits a command.
@@ -110,6 +110,10 @@ fn write_change(writer: &mut Writer, table: &Table, patch: &RowPatch) -> Result<
     let mut fields = Vec::with_capacity(patch.values.len());
     for (position, value) in &patch.values {
         let Some(column) = table.columns.get(*position) else { continue };
+        if column.column_type == ColumnType::Rest {
+            let message = "fields without a column of their own are only written with the whole document";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         match table.key.iter().position(|own| own == position) {
             None => fields.push((column.name.as_str(), value)),
             Some(place) if patch.key.get(place) == Some(value) => {}

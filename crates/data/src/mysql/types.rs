@@ -90,7 +90,7 @@ pub(super) fn ddl_type(column_type: &ColumnType) -> String {
         ColumnType::Interval => "VARCHAR(64)".to_owned(),
         ColumnType::Uuid => "VARCHAR(36)".to_owned(),
         ColumnType::ObjectId => "VARCHAR(24)".to_owned(),
-        ColumnType::Json | ColumnType::Array(_) | ColumnType::Any => "JSON".to_owned(),
+        ColumnType::Json | ColumnType::Array(_) | ColumnType::Any | ColumnType::Rest => "JSON".to_owned(),
         ColumnType::Bytes => "LONGBLOB".to_owned(),
         // A decimal with more digits than MySQL's is kept with all of them.
         ColumnType::Text(_) | ColumnType::Native(_) | ColumnType::Decimal(Some(_)) => "LONGTEXT".to_owned(),

@@ -57,7 +57,7 @@ pub(super) fn decode(column_type: &ColumnType, field: &[u8]) -> Result<Value> {
         ColumnType::Timestamp { .. } => Value::Timestamp(timestamp(reader.i64()?)),
         ColumnType::Date => Value::Text(date_text(reader.i32()?)),
         ColumnType::Time => Value::Text(time_text(reader.i64()?)),
-        ColumnType::Json => json(field)?,
+        ColumnType::Json | ColumnType::Rest => json(field)?,
         ColumnType::Array(element) => array(element, &mut reader)?,
         ColumnType::Bytes => Value::Bytes(Bytes::copy_from_slice(field)),
         ColumnType::Text(_)

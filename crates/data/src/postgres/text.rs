@@ -59,7 +59,7 @@ pub(super) fn decode_column_text(column_type: &ColumnType, text: &str) -> Result
         ColumnType::Float64 => text.parse().ok().map(Value::Float),
         ColumnType::Decimal(_) => Some(Value::Decimal(text.into())),
         ColumnType::Timestamp { .. } => timestamp(text).map(Value::Timestamp),
-        ColumnType::Json => return decode::json(text.as_bytes()),
+        ColumnType::Json | ColumnType::Rest => return decode::json(text.as_bytes()),
         ColumnType::Bytes => hex(text).map(Value::Bytes),
         ColumnType::Array(element) => {
             let mut array = ArrayText::of(text);

@@ -54,7 +54,7 @@ pub(super) fn ddl_type(column_type: &ColumnType) -> String {
         ColumnType::Date => "date".to_owned(),
         ColumnType::Time => "time".to_owned(),
         ColumnType::Interval => "interval".to_owned(),
-        ColumnType::Json | ColumnType::Any => "jsonb".to_owned(),
+        ColumnType::Json | ColumnType::Any | ColumnType::Rest => "jsonb".to_owned(),
         ColumnType::Array(element) => format!("{}[]", ddl_type(element)),
         ColumnType::Bytes => "bytea".to_owned(),
     }
@@ -64,7 +64,11 @@ pub(super) fn ddl_type(column_type: &ColumnType) -> String {
 pub(super) fn has_binary_form(column_type: &ColumnType) -> bool {
     match column_type {
         ColumnType::Array(element) => !matches!(**element, ColumnType::Array(_)) && has_binary_form(element),
-        ColumnType::Interval | ColumnType::Native(_) | ColumnType::ObjectId | ColumnType::Any => false,
+        ColumnType::Interval
+        | ColumnType::Native(_)
+        | ColumnType::ObjectId
+        | ColumnType::Any
+        | ColumnType::Rest => false,
         _ => true,
     }
 }

@@ -45,4 +45,6 @@ pub enum ColumnType {
     Any,
     /// A type of that database alone, read and written as text.
     Native(String),
+    /// The fields of a document that no other column holds, as one object; only MongoDB has it.
+    Rest,
 }

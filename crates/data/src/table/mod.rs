@@ -60,6 +60,42 @@ impl Table {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// The position of the column that holds what no other one does, if there is one.
+    pub fn rest(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.column_type == ColumnType::Rest)
+    }
+
+    /// The table with a column of this name for what no other one holds; another column of that name gives way.
+    #[must_use]
+    pub fn with_rest(mut self, name: &str) -> Self {
+        self.retain_columns(|column| {
+            column.column_type != ColumnType::Rest && !column.name.eq_ignore_ascii_case(name)
+        });
+        self.columns.push(TableColumn {
+            name: name.to_owned(),
+            column_type: ColumnType::Rest,
+            nullable: true,
+            generated: false,
+        });
+        self
+    }
+
+    /// Leaves out columns; those of the primary key stay.
+    pub fn retain_columns(&mut self, keep: impl Fn(&TableColumn) -> bool) {
+        let mut kept = Vec::with_capacity(self.columns.len());
+        let mut moved = vec![None; self.columns.len()];
+        for (position, column) in std::mem::take(&mut self.columns).into_iter().enumerate() {
+            if self.key.contains(&position) || keep(&column) {
+                if let Some(moved) = moved.get_mut(position) {
+                    *moved = Some(kept.len());
+                }
+                kept.push(column);
+            }
+        }
+        self.columns = kept;
+        self.key = self.key.iter().filter_map(|position| moved.get(*position).copied().flatten()).collect();
+    }
+
     /// The values of the primary key of a row.
     pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
         self.key.iter().map(|position| row.get(*position).cloned().unwrap_or_default()).collect()

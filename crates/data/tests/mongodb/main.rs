@@ -11,6 +11,7 @@ mod crud;
 mod faults;
 mod filter;
 mod infer;
+mod log;
 mod many;
 mod schema;
 mod search;

@@ -6,8 +6,8 @@ use wire::Pipeline;
 
 use super::Token;
 use super::own_query::OwnResult;
-use crate::failover::{Promoted, Sighting};
 use crate::cache::log::LogNews;
+use crate::failover::{Promoted, Sighting};
 
 pub(crate) enum Event {
     /// An attempt to open a connection has ended.

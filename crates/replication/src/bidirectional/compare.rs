@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use data::table::{Coerced, Loss, Row};
+use data::table::{Coerced, Row};
 use data::{Result, Timestamp, Value, json_text};
 
 use super::pair::{Column, Pair};
 use crate::rule::ConflictResolution;
-use crate::snapshot::{Mapping, moment};
+use crate::snapshot::{Converted, GivenUp, Mapping, moment};
 use crate::stats::Winner;
 
 /// How two versions of a row differ.
@@ -67,7 +67,7 @@ impl Pair {
 
     /// The row of the source as it is written over that of the target. A value that is the same keeps the form in which
     /// the target holds it, which may be the finer one.
-    pub(super) fn for_target(&self, row: &[Value], own: &[Value]) -> Result<(Row, Vec<(usize, Loss)>)> {
+    pub(super) fn for_target(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
         let (mut merged, mut losses) = self.to_target.mapping.convert_whole(row.to_vec())?;
         for column in self.columns.iter().filter(|column| self.is_same(column, row, own)) {
             keep(&mut merged, &mut losses, column.into_target, at(own, column.at_target));
@@ -76,7 +76,7 @@ impl Pair {
     }
 
     /// The row of the target as it is written over that of the source.
-    pub(super) fn for_source(&self, row: &[Value], own: &[Value]) -> Result<(Row, Vec<(usize, Loss)>)> {
+    pub(super) fn for_source(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
         let (mut merged, mut losses) = self.to_source.mapping.convert_whole(own.to_vec())?;
         for column in self.columns.iter().filter(|column| self.is_same(column, row, own)) {
             keep(&mut merged, &mut losses, column.into_source, at(row, column.at_source));
@@ -85,11 +85,11 @@ impl Pair {
     }
 }
 
-fn keep(merged: &mut Row, losses: &mut Vec<(usize, Loss)>, column: usize, own: &Value) {
+fn keep(merged: &mut Row, losses: &mut Vec<GivenUp>, column: usize, own: &Value) {
     if let Some(slot) = merged.get_mut(column) {
         slot.clone_from(own);
     }
-    losses.retain(|(lossy, _)| *lossy != column);
+    losses.retain(|given_up| !matches!(given_up, GivenUp::Value(lossy, _) if *lossy == column));
 }
 
 fn at(row: &[Value], position: usize) -> &Value {

@@ -1,10 +1,11 @@
 //! A batch: transactions of the source that become one transaction of the target.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use data::Timestamp;
 use data::log::{Change, LoggedTransaction, Operation, Position};
 use data::table::{Table, TableTransaction};
+use data::{Timestamp, Value};
 use tokio::time::Instant;
 
 use super::apply::{Applier, Work};
@@ -15,7 +16,7 @@ use super::isolate::count;
 use super::routes::Routes;
 use super::run::{Session, check_fence};
 use crate::error::{Error, Result};
-use crate::snapshot::key_text;
+use crate::snapshot::{canonical_key, key_text};
 
 /// How many changes are held before they are written.
 const MOST_CHANGES: u64 = 2_000;
@@ -141,6 +142,11 @@ impl Session {
         for change in unseen.changes {
             self.add_change(batch, change, &current).await?;
         }
+        for (table, keys) in unseen.departed {
+            for change in self.still_departed(&table, keys).await? {
+                self.add_change(batch, change, &current).await?;
+            }
+        }
         if batch.is_heavy() {
             self.write(batch).await?;
             if self.target.is_schemaless()
@@ -150,6 +156,24 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Deletions of keys that the source has no rows for. Those that it has again were copied.
+    async fn still_departed(
+        &self,
+        table: &std::sync::Arc<Table>,
+        mut keys: Vec<Vec<Value>>,
+    ) -> Result<Vec<Change>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tables = self.source.tables().map_err(self.in_rule())?;
+        let rows = tables.fetch(table, &keys).await.map_err(self.in_rule())?;
+        let present: HashSet<String> = rows.iter().map(|row| canonical_key(&table.key_of(row))).collect();
+        keys.retain(|key| !present.contains(&canonical_key(key)));
+        let delete =
+            |key| Change { table: std::sync::Arc::clone(table), operation: Operation::Delete { key } };
+        Ok(keys.into_iter().map(delete).collect())
     }
 
     async fn add_change(&self, batch: &mut Batch, change: Change, current: &LoggedTransaction) -> Result<()> {
@@ -181,6 +205,11 @@ impl Session {
             }
         }
         let mut routes = self.routes.of_table(&table.name).peekable();
+        if let Some((_, route)) = routes.peek()
+            && self.has_new_fields(route, &table, &operation).await?
+        {
+            return Err(Error::Retry(format!("documents of \"{}\" have new fields", table.name)));
+        }
         if let Some((_, route)) = routes.peek()
             && !std::sync::Arc::ptr_eq(&route.captured, &table)
             && self.columns_changed(&table, &route.captured).await?

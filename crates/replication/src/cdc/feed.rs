@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data::log::{Change, LogEvent, LogKind, LogReader, LoggedTransaction, OpenedLog, Operation, Position};
-use data::table::Table;
+use data::table::{ColumnType, Table};
 use data::{ErrorKind, Record, Value};
 
 use super::Ends;
@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many feeds of one rule or project may be open at a time.
 const MOST_FEEDS: usize = 16;
+
+/// The column of fields that a collection did not have when it was described; no field is called so.
+const FURTHER_FIELDS: &str = "$rest";
 
 /// The names of the readers of this process.
 static NAMES_IN_USE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -87,6 +90,8 @@ impl ChangeFeed {
             let described = source.tables().map_err(in_rule())?.describe(&plan.source_table).await;
             let Some(table) = described.map_err(in_rule())? else { continue };
             labels.entry(table.name.clone()).or_default().push(plan.label);
+            // Documents are told with every field that they have.
+            let table = if source.is_schemaless() { table.with_rest(FURTHER_FIELDS) } else { table };
             if !tables.iter().any(|known| known.name == table.name) {
                 tables.push(Arc::new(table));
             }
@@ -290,7 +295,10 @@ fn feed_change(label: &str, change: &Change, current: &LoggedTransaction) -> Fee
         Operation::Truncate => (RowOperation::Truncate, Vec::new(), None, None, None),
     };
     let is_told = |position: usize| unchanged.is_none_or(|unchanged| !unchanged.contains(position));
-    let name = |position: usize| table.columns.get(position).map(|column| column.name.clone());
+    let name = |position: usize| {
+        let column = table.columns.get(position).filter(|column| column.column_type != ColumnType::Rest);
+        column.map(|column| column.name.clone())
+    };
     FeedChange {
         collection: label.to_owned(),
         operation,
@@ -298,7 +306,12 @@ fn feed_change(label: &str, change: &Change, current: &LoggedTransaction) -> Fee
         old_key: old_key.map(|key| key_by_column(table, key)),
         row: row.map(|row| {
             let told = row.iter().enumerate().filter(|(position, _)| is_told(*position));
-            told.filter_map(|(position, value)| Some((name(position)?, value.clone()))).collect()
+            let mut told: Record =
+                told.filter_map(|(position, value)| Some((name(position)?, value.clone()))).collect();
+            if let Some(Value::Object(further)) = table.rest().and_then(|rest| row.get(rest)) {
+                told.extend(further.iter().map(|(field, value)| (field.clone(), value.clone())));
+            }
+            told
         }),
         unchanged: unchanged.map(|unchanged| unchanged.iter().filter_map(name).collect()).unwrap_or_default(),
         position: current.position.order.to_string(),

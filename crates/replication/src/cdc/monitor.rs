@@ -9,6 +9,7 @@ use std::time::Duration;
 use data::Timestamp;
 use data::log::{LogKind, Position};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::event::CdcEvent;
 use super::run::{Session, log_of};
@@ -19,6 +20,8 @@ use crate::snapshot::End;
 
 /// How often the lag is measured.
 const LAG_MEASURED: Duration = Duration::from_secs(1);
+/// How long is waited for the stream to get to the head of the log.
+const HEAD_AWAITED: Duration = Duration::from_millis(500);
 /// How many measurements of the lag come to one of what the log keeps.
 const LAGS_PER_GUARD: u32 = 10;
 /// How many measurements of the lag come to one look at the tables of the source.
@@ -145,10 +148,13 @@ impl Gauge {
     async fn lag(&self, caught_up_at: &mut Option<Timestamp>) -> Option<u64> {
         let now = self.source.tables().ok()?.now().await.ok()?;
         let head: Position = log_of(&self.source, self.kind).ok()?.head().await.ok()?;
-        let reached = self.shared.reached().borrow().clone();
-        if reached.is_some_and(|reached| reached.order >= head.order) {
+        // A log whose head moves with everything that the server does is never reached at the moment at which it is asked for.
+        let begun = Instant::now();
+        let mut reached = self.shared.reached();
+        let has_reached = |at: &Option<Position>| at.as_ref().is_some_and(|at| at.order >= head.order);
+        if let Ok(Ok(_)) = timeout(HEAD_AWAITED, reached.wait_for(has_reached)).await {
             *caught_up_at = Some(now);
-            return Some(0);
+            return Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(0));
         }
         let since = caught_up_at.get_or_insert(now);
         let behind = self.shared.applied_up_to().map_or(*since, |committed_at| committed_at.max(*since));

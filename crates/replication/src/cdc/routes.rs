@@ -1,16 +1,16 @@
 //! From the tables whose changes are read to the collections that they belong to.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use data::Value;
 use data::log::LogReader;
 use data::table::{Row, Table, TableColumn};
 
 use crate::error::{Error, Result};
-use crate::rule::Rule;
-use crate::snapshot::{Collection, CollectionPlan, End, parents_first, prepare_one};
+use crate::rule::{ExtraFields, Rule};
+use crate::snapshot::{Collection, CollectionPlan, End, RestOfDocuments, parents_first, prepare_one};
 use crate::stats::CollectionStats;
 
 /// A collection of the rule with the table whose changes make its rows.
@@ -23,6 +23,8 @@ pub(super) struct Route {
     pub(super) stats: usize,
     /// Whether the target has proved so far not to have the rows that the source inserts.
     pub(super) takes_inserts: AtomicBool,
+    /// Fields of documents that have no column, and that no document has any more.
+    pub(super) vanished: Mutex<HashSet<String>>,
 }
 
 /// A junction whose changes concern the rows of a collection.
@@ -54,20 +56,24 @@ impl Routes {
         target: &End,
     ) -> Result<Self> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
+        refuse_extra_column(rule, source, target)?;
         let labels = plans.iter().map(|plan| plan.label.clone()).collect();
         let mut list = Vec::with_capacity(plans.len());
         let mut junctions = Vec::new();
         for (stats, plan) in plans.into_iter().enumerate() {
             let in_collection = || Error::database_in(format!("collection \"{}\"", plan.label));
             let collection = prepare_one(rule, &plan, source, target).await.map_err(in_collection())?;
-            let captured = describe(source, &plan.source_table).await.map_err(in_collection())?;
-            list.push(Route {
-                plan,
-                collection: Arc::new(collection),
-                captured,
-                stats,
-                takes_inserts: AtomicBool::new(true),
-            });
+            let captured = match plan.rest {
+                RestOfDocuments::Nothing => {
+                    describe(source, &plan.source_table).await.map_err(in_collection())?
+                }
+                // The log brings documents into the shape in which they are read.
+                _ => Arc::clone(&collection.mapping.source),
+            };
+            refuse_lists(&plan, source, &collection.target)?;
+            let (collection, vanished) = (Arc::new(collection), Mutex::default());
+            let takes_inserts = AtomicBool::new(true);
+            list.push(Route { plan, collection, captured, stats, takes_inserts, vanished });
         }
         refuse_shared_rows(rule, &list)?;
         let list = parents_first(list, |route| &route.collection.mapping);
@@ -202,6 +208,28 @@ async fn describe(source: &End, table: &str) -> data::Result<Arc<Table>> {
             format!("table \"{table}\" does not exist at the source"),
         )
     })
+}
+
+/// A column for further fields only makes sense between documents and rows.
+fn refuse_extra_column(rule: &Rule, source: &End, target: &End) -> Result<()> {
+    if rule.extra_fields == ExtraFields::Report || (source.is_schemaless() && !target.is_schemaless()) {
+        return Ok(());
+    }
+    let problem = "'column' is for documents that become rows of a SQL database";
+    Err(Error::config(format!("rule \"{}\".extraFields", rule.name), problem))
+}
+
+/// Lists of documents are not made rows of a junction while they are captured.
+fn refuse_lists(plan: &CollectionPlan, source: &End, target: &End) -> Result<()> {
+    let Some(link) = plan.links.first().filter(|_| source.is_schemaless() && target.has_junctions()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the lists of \"{}\" cannot be captured into a junction table; use mode snapshot, or capture: 'poll'",
+        link.field
+    );
+    let error = data::Error::new(data::ErrorKind::Capture, message);
+    Err(Error::database_in(format!("collection \"{}\"", plan.label))(error))
 }
 
 /// Two collections of a rule must not stand for the same rows of the target.

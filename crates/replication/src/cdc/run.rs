@@ -15,7 +15,7 @@ use super::first_sync::{CopyPlan, copy_chunks};
 use super::lease::Lease;
 use super::orphans::count_orphans;
 use super::routes::Routes;
-use super::schema_change::{KnownTables, columns_of, follow};
+use super::schema_change::{KnownTables, columns_of, follow, follow_documents};
 use super::shared::Shared;
 use super::watermark::Watermarks;
 use crate::error::{Error, Result};
@@ -90,10 +90,18 @@ impl Session {
             }
             Some(_) => {}
         }
-        if let Some(checkpoint) = &mut checkpoint {
+        if let Some(checkpoint) = &mut checkpoint
+            && !source.is_schemaless()
+        {
             follow_schema(&rule, &plans, &source, &target, &mut checkpoint.tables).await?;
         }
-        let routes = Arc::new(Routes::prepare(&rule, plans, &source, &target).await?);
+        let mut routes = Routes::prepare(&rule, plans.clone(), &source, &target).await?;
+        if let Some(checkpoint) = &mut checkpoint
+            && follow_documents(&routes, &target, &mut checkpoint.tables).await?
+        {
+            routes = Routes::prepare(&rule, plans, &source, &target).await?;
+        }
+        let routes = Arc::new(routes);
         let reader = routes.reader(&name);
         let known = checkpoint.as_ref().map(|checkpoint| &checkpoint.tables);
         // A database with one connection can only be asked before a view of it is held.

@@ -101,8 +101,10 @@ impl Runner<'_> {
         let mut head = None;
         loop {
             let before = self.shared.reached().borrow().clone();
+            let begun = Instant::now();
             let outcome = self.attempt(goal, &owner, &mut copies_anew, &mut head).await;
-            if *self.shared.reached().borrow() != before {
+            // What lasted so long did something: a first copy keeps the chunks that it has finished.
+            if *self.shared.reached().borrow() != before || begun.elapsed() >= PATIENCE {
                 pause = FIRST_PAUSE;
                 patient_until = Instant::now() + PATIENCE;
             }
@@ -122,7 +124,7 @@ impl Runner<'_> {
                 Error::NoMaster { .. } if goal == Goal::Stream && before.is_some() => {
                     self.shared.enter(RunState::Retrying, Some(error.to_string()));
                 }
-                error if !is_retryable(&error) => return Err(error),
+                error if !is_retryable(&error) => return Err(self.told_as_lost(error)),
                 error => {
                     if goal != Goal::Stream && Instant::now() >= patient_until {
                         return Err(error);
@@ -136,6 +138,16 @@ impl Runner<'_> {
                 () = self.shared.stopping() => return Ok(()),
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A log that turned out to be lost while it was read is told of like one that was found so before.
+    fn told_as_lost(&self, error: Error) -> Error {
+        match error.database() {
+            Some(lost) if lost.kind() == ErrorKind::LogLost => {
+                Error::LogLost { rule: self.rule.name.clone(), reason: lost.to_string() }
+            }
+            _ => error,
         }
     }
 

@@ -1,12 +1,18 @@
 //! Columns of the source that were added, dropped, renamed or given another type since a table was copied.
 
-use data::table::{ColumnChange, Table};
+use std::sync::PoisonError;
+
+use data::Value;
+use data::log::Operation;
+use data::table::{ColumnChange, ColumnType, Table, TableColumn};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::routes::{Route, Routes};
 use super::run::Session;
+use crate::column_rule::ColumnRule;
 use crate::error::{Error, Result};
-use crate::snapshot::{CollectionPlan, End};
+use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
 /// Tables of the source with their columns as they were last known, kept with the checkpoint.
 pub(super) type KnownTables = IndexMap<String, Vec<KnownColumn>>;
@@ -71,6 +77,30 @@ fn changes(known: &[KnownColumn], table: &Table) -> Vec<ColumnChange> {
     changes
 }
 
+/// The changes that concern the target, under the names that its columns have.
+fn taken(changes: Vec<ColumnChange>, source: &Table, columns: &ColumnRule) -> Vec<ColumnChange> {
+    let source_type =
+        |name: &str| source.columns.iter().find(|own| own.name == name).map(|own| own.column_type.clone());
+    let named = |name: &str| columns.takes(name).then(|| columns.at_target(name).to_owned());
+    let taken = |change: ColumnChange| match change {
+        ColumnChange::Add { name, column_type } => {
+            Some(ColumnChange::Add { name: named(&name)?, column_type })
+        }
+        ColumnChange::Drop { name } => Some(ColumnChange::Drop { name: named(&name)? }),
+        ColumnChange::Retype { name, column_type } => {
+            Some(ColumnChange::Retype { name: named(&name)?, column_type })
+        }
+        ColumnChange::Rename { from, to } => match (named(&from), named(&to)) {
+            (Some(from), Some(to)) if from == to => None,
+            (Some(from), Some(to)) => Some(ColumnChange::Rename { from, to }),
+            (Some(name), None) => Some(ColumnChange::Drop { name }),
+            (None, Some(name)) => source_type(&to).map(|column_type| ColumnChange::Add { name, column_type }),
+            (None, None) => None,
+        },
+    };
+    changes.into_iter().filter_map(taken).collect()
+}
+
 /// Brings a table of the target up to its source; whether its rows are to be copied again, because the log does not tell
 /// what the change did to those that were there.
 ///
@@ -83,7 +113,7 @@ pub(super) async fn follow(
     source: &Table,
     target: &End,
 ) -> Result<bool> {
-    let changes = changes(known, source);
+    let changes = taken(changes(known, source), source, &plan.columns);
     if changes.is_empty() {
         return Ok(false);
     }
@@ -104,6 +134,51 @@ pub(super) async fn follow(
         tables.alter(&plan.target_table, &changes).await.map_err(in_table())?;
     }
     Ok(changes.iter().any(|change| !matches!(change, ColumnChange::Drop { .. })))
+}
+
+/// Follows the fields of documents: forgets the tables that have been given further columns, so that they are copied again, as
+/// rows may have been written without them; and widens columns of numbers. Whether a table was widened, so that it must be
+/// described again.
+pub(super) async fn follow_documents(routes: &Routes, target: &End, known: &mut KnownTables) -> Result<bool> {
+    let mut widened = false;
+    for route in &routes.list {
+        if !matches!(route.plan.rest, RestOfDocuments::Reported | RestOfDocuments::Column) {
+            continue;
+        }
+        let Some(columns) = known.get(&route.captured.name) else { continue };
+        let now = columns_of(&route.captured);
+        if now.iter().any(|new| !columns.iter().any(|old| old.name == new.name)) {
+            known.shift_remove(&route.captured.name);
+            continue;
+        }
+        if !target.follows_schema() {
+            continue;
+        }
+        let wider = route.captured.columns.iter().zip(&now).filter(|(column, new)| {
+            let is_wider =
+                |old: &KnownColumn| old.name == new.name && is_wider_number(&old.column_type, column);
+            columns.iter().any(is_wider)
+        });
+        let changes: Vec<ColumnChange> = wider
+            .filter(|(column, _)| route.plan.columns.takes(&column.name))
+            .map(|(column, _)| ColumnChange::Retype {
+                name: route.plan.columns.at_target(&column.name).to_owned(),
+                column_type: column.column_type.clone(),
+            })
+            .collect();
+        if !changes.is_empty() {
+            let in_table = Error::database_in(format!("table \"{}\" at the target", route.plan.target_table));
+            let tables = target.tables().map_err(Error::database_in("target"))?;
+            tables.alter(&route.plan.target_table, &changes).await.map_err(in_table)?;
+            widened = true;
+        }
+    }
+    Ok(widened)
+}
+
+/// Whether the documents of a collection have come to hold larger numbers, or fractions, in a field of integers.
+fn is_wider_number(known: &str, now: &TableColumn) -> bool {
+    known == "Int32" && matches!(now.column_type, ColumnType::Int64 | ColumnType::Float64)
 }
 
 /// Whether a table has taken a change already.
@@ -139,6 +214,36 @@ fn refused(rule: &str, plan: &CollectionPlan, changes: &[ColumnChange]) -> Error
 }
 
 impl Session {
+    /// Whether documents have fields that the target is still to be given columns for. A field that no document has any more
+    /// is none of them.
+    pub(super) async fn has_new_fields(
+        &self,
+        route: &Route,
+        table: &Table,
+        operation: &Operation,
+    ) -> Result<bool> {
+        if route.plan.rest != RestOfDocuments::Reported || !self.target.follows_schema() {
+            return Ok(false);
+        }
+        let (Operation::Insert { row } | Operation::Update { row, .. }) = operation else { return Ok(false) };
+        let Some(Value::Object(rest)) = table.rest().and_then(|rest| row.get(rest)) else { return Ok(false) };
+        let vanished = || route.vanished.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |name: &&String| route.plan.columns.takes(name) && !vanished().contains(*name);
+        let unknown: Vec<String> = rest.keys().filter(is_new).cloned().collect();
+        if unknown.is_empty() {
+            return Ok(false);
+        }
+        let in_table = || Error::database_in(format!("table \"{}\" at the source", table.name));
+        let tables = self.source.tables().map_err(in_table())?;
+        let described = tables.describe(&table.name).await.map_err(in_table())?;
+        let is_there = |name: &String| described.as_ref().is_some_and(|table| table.position(name).is_some());
+        if unknown.iter().any(is_there) {
+            return Ok(true);
+        }
+        vanished().extend(unknown);
+        Ok(false)
+    }
+
     /// Whether the columns of a table that is being read have changed since the session began. A change that was logged
     /// before an earlier change of the columns has the old ones, which is no news.
     pub(super) async fn columns_changed(&self, table: &Table, captured: &Table) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data::ErrorKind;
 use data::log::{LogEvent, Position};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -40,6 +41,9 @@ impl Session {
             // Whole transactions in hand are finished; an open one comes again.
             self.flush_and_acknowledge(&mut pump, &mut run).await?;
             self.store_idle(&mut pump, &mut run).await?;
+        } else if outcome.as_ref().is_err_and(is_end_of_log) && !run.batch.is_within_transaction() {
+            // What was read before the log ended for good is whole, and does not come again.
+            self.flush_and_acknowledge(&mut pump, &mut run).await?;
         } else {
             self.letters.undone();
         }
@@ -84,6 +88,11 @@ impl Session {
             self.shared.check_ends()?;
             monitor.check(&self.rule.name)?;
             if run.batch.is_empty() {
+                if let Some(idle) =
+                    run.idle.as_ref().filter(|idle| idle.order > self.checkpoint.position.order)
+                {
+                    self.shared.reach(idle);
+                }
                 if run.stored_at.elapsed() >= self.shared.idle_checkpoint() {
                     self.store_idle(pump, run).await?;
                 }
@@ -184,6 +193,10 @@ impl Session {
         self.shared.reach(&self.checkpoint.position);
         Ok(())
     }
+}
+
+fn is_end_of_log(error: &Error) -> bool {
+    error.database().is_some_and(|error| error.kind() == ErrorKind::LogLost)
 }
 
 /// What the loop has in hand.

@@ -28,6 +28,8 @@ pub(super) struct Unseen {
     pub(super) changes: Vec<Change>,
     /// Tables that were truncated, of which only some parts had been copied before: the numbers of those.
     pub(super) truncated_parts: Vec<(Arc<Table>, Vec<usize>)>,
+    /// Keys that lost their rows before the copy saw them. A target that was copied to before may still have those rows.
+    pub(super) departed: Vec<(Arc<Table>, Vec<Vec<Value>>)>,
 }
 
 impl Watermarks {
@@ -99,11 +101,14 @@ impl Watermarks {
             return Ok(());
         }
         if !seen.contains(&false) {
+            let keys: Vec<_> = run.iter().filter_map(|change| left_key(&change.operation)).cloned().collect();
+            unseen.departed.push((table, keys));
             return Ok(());
         }
         let keys: Vec<Vec<Value>> =
             run.iter().flat_map(|change| keys_of(&table, &change.operation)).collect();
         let parts = log.locate(&table, &marks.bounds, &keys).await?;
+        let mut departed = Vec::new();
         let mut seen_keys = parts.iter().map(|part| seen.get(*part).copied().unwrap_or(false));
         for change in run {
             if change.operation == Operation::Truncate {
@@ -113,8 +118,13 @@ impl Watermarks {
             }
             let known: Vec<bool> =
                 keys_of(&table, &change.operation).map(|_| seen_keys.next().unwrap_or(false)).collect();
+            // The key that is left is the last of them.
+            if known.last() == Some(&true) {
+                departed.extend(left_key(&change.operation).cloned());
+            }
             unseen.changes.extend(cut(change, &known));
         }
+        unseen.departed.push((table, departed));
         Ok(())
     }
 
@@ -129,6 +139,15 @@ impl Watermarks {
             Some(marks) => log.locate(table, &marks.bounds, keys).await,
             None => Ok(vec![0; keys.len()]),
         }
+    }
+}
+
+/// The key that has no row after a change.
+fn left_key(operation: &Operation) -> Option<&Vec<Value>> {
+    match operation {
+        Operation::Delete { key } => Some(key),
+        Operation::Update { old_key, .. } => old_key.as_ref(),
+        Operation::Insert { .. } | Operation::Truncate => None,
     }
 }
 

@@ -9,7 +9,8 @@ use data::{EntitySchema, Result};
 
 use super::End;
 use super::links::{Link, list_column};
-use crate::rule::{Mode, Rule};
+use crate::column_rule::ColumnRule;
+use crate::rule::{ExtraFields, Mode, Rule};
 
 /// A collection of a rule: what it is called at both ends, and the entities that describe it.
 #[derive(Clone)]
@@ -28,6 +29,23 @@ pub(crate) struct CollectionPlan {
     pub(crate) one_entity: bool,
     /// The many-to-many relations whose links travel with the rows, as lists of ids.
     pub(crate) links: Vec<LinkPlan>,
+    /// What becomes of the fields of documents that no column holds.
+    pub(crate) rest: RestOfDocuments,
+    /// Which columns are replicated, and under which names.
+    pub(crate) columns: ColumnRule,
+}
+
+/// What becomes of the fields of documents that no column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RestOfDocuments {
+    /// There are none: every field has a column, or reading fails.
+    Nothing,
+    /// They are fields of the target's documents too.
+    Fields,
+    /// They are left out and counted, unless the target is given columns for them.
+    Reported,
+    /// They are kept together in one column.
+    Column,
 }
 
 /// A many-to-many relation whose links travel with the rows.
@@ -85,6 +103,8 @@ impl CollectionPlan {
             target_schema: self.source_schema.clone(),
             one_entity: self.one_entity,
             links: self.links.iter().map(turned).collect(),
+            rest: RestOfDocuments::Nothing,
+            columns: ColumnRule::default(),
         }
     }
 }
@@ -136,12 +156,27 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
     let junctions: HashSet<String> =
         plans.iter().flat_map(|plan| &plan.links).map(|link| link.source.table.clone()).collect();
     plans.retain(|plan| !(junctions.contains(&plan.source_table) && listed.contains(&plan.label)));
+    let rest = rest_of_documents(rule, source, target);
+    for plan in &mut plans {
+        plan.rest = rest;
+        plan.columns = rule.columns.get(&plan.label).cloned().unwrap_or_default();
+    }
     let mut seen = HashSet::new();
     plans.retain(|plan| {
         let entity = plan.one_entity.then(|| plan.label.clone());
         seen.insert((plan.source_table.clone(), entity))
     });
     plans
+}
+
+/// Documents that are read from a log may have fields that no other had when the collection was described.
+fn rest_of_documents(rule: &Rule, source: &End, target: &End) -> RestOfDocuments {
+    match rule.extra_fields {
+        _ if !(rule.reads_log() && source.is_schemaless()) => RestOfDocuments::Nothing,
+        _ if target.is_schemaless() => RestOfDocuments::Fields,
+        ExtraFields::Report => RestOfDocuments::Reported,
+        ExtraFields::Column => RestOfDocuments::Column,
+    }
 }
 
 /// Adds what the many-to-many relations of the entities need. Between two SQL databases a snapshot copies the junction
@@ -196,6 +231,8 @@ fn plan_name(name: &str, source: &End, target: &End) -> CollectionPlan {
         source_schema,
         target_schema,
         links: Vec::new(),
+        rest: RestOfDocuments::Nothing,
+        columns: ColumnRule::default(),
     }
 }
 
@@ -218,6 +255,8 @@ impl CollectionPlan {
             target_schema: None,
             one_entity: false,
             links: Vec::new(),
+            rest: RestOfDocuments::Nothing,
+            columns: ColumnRule::default(),
         }
     }
 }

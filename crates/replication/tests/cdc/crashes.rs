@@ -3,46 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::world::{Pair, Place, Witness, World};
+use crate::world::{Dice, Pair, Place, Witness, World};
 
 const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT, long TEXT)";
 const ITEMS: &str = "SELECT id, name, long FROM items ORDER BY id";
 const PARENTS: &str = "CREATE TABLE parents (id BIGINT PRIMARY KEY, name TEXT)";
 
-/// Numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn statement(&mut self, is_postgres: bool) -> String {
-        let (id, other) = (self.roll(60), 60 + self.roll(60));
-        let name = self.roll(1000);
-        match self.roll(20) {
-            0..=6 => format!(
-                "INSERT INTO items VALUES ({id}, 'n{name}', '{}') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
-                "long ".repeat(600 + usize::try_from(name).unwrap())
-            ),
-            7..=11 => format!("UPDATE items SET name = 'u{name}' WHERE id % 7 = {}", id % 7),
-            12 | 13 => format!("DELETE FROM items WHERE id = {id}"),
-            14 | 15 => format!(
-                "UPDATE items SET id = {other} WHERE id = {id} AND NOT EXISTS (SELECT 1 FROM items WHERE id = {other})"
-            ),
-            16 => format!("INSERT INTO parents VALUES ({id}, 'p{name}') ON CONFLICT (id) DO NOTHING"),
-            17 => format!("UPDATE items SET long = 'short {name}' WHERE id = {id}"),
-            18 if self.roll(6) == 0 => {
-                if is_postgres { "TRUNCATE items" } else { "DELETE FROM items" }.to_owned()
-            }
-            _ => format!("DELETE FROM parents WHERE id = {id}"),
+/// A random change.
+fn statement(dice: &mut Dice, is_postgres: bool) -> String {
+    let (id, other) = (dice.roll(60), 60 + dice.roll(60));
+    let name = dice.roll(1000);
+    match dice.roll(20) {
+        0..=6 => format!(
+            "INSERT INTO items VALUES ({id}, 'n{name}', '{}') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+            "long ".repeat(600 + usize::try_from(name).unwrap())
+        ),
+        7..=11 => format!("UPDATE items SET name = 'u{name}' WHERE id % 7 = {}", id % 7),
+        12 | 13 => format!("DELETE FROM items WHERE id = {id}"),
+        14 | 15 => format!(
+            "UPDATE items SET id = {other} WHERE id = {id} AND NOT EXISTS (SELECT 1 FROM items WHERE id = {other})"
+        ),
+        16 => format!("INSERT INTO parents VALUES ({id}, 'p{name}') ON CONFLICT (id) DO NOTHING"),
+        17 => format!("UPDATE items SET long = 'short {name}' WHERE id = {id}"),
+        18 if dice.roll(6) == 0 => {
+            if is_postgres { "TRUNCATE items" } else { "DELETE FROM items" }.to_owned()
         }
+        _ => format!("DELETE FROM parents WHERE id = {id}"),
     }
 }
 
 async fn survives(pair: Pair, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let long = "ALTER TABLE items ALTER COLUMN long SET STORAGE EXTERNAL";
     let fill = "INSERT INTO items VALUES (1, 'first', 'x')";
     let statements =
@@ -56,14 +47,14 @@ async fn survives(pair: Pair, seed: u64) {
         let dying = World::new(&pair, &[]).await;
         dying.manager.start("r", Arc::new(Witness::default())).await.unwrap();
         for _ in 0..dice.roll(60) {
-            let statement = dice.statement(pair.source.is_postgres());
+            let statement = statement(&mut dice, pair.source.is_postgres());
             writer.run(&[&statement]).await;
         }
         tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
         // Its tasks are cut off where they are.
         drop(dying);
         for _ in 0..dice.roll(20) {
-            let statement = dice.statement(pair.source.is_postgres());
+            let statement = statement(&mut dice, pair.source.is_postgres());
             writer.run(&[&statement]).await;
         }
     }

@@ -1,13 +1,16 @@
-//! Mode cdc from source to target: PostgreSQL's log and SQLite's triggers, to SQLite, PostgreSQL and MongoDB.
+//! Mode cdc from source to target: the logs of PostgreSQL and MongoDB and SQLite's triggers, to SQLite, PostgreSQL,
+//! MariaDB and MongoDB.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
 mod basics;
+mod columns;
 mod crashes;
 mod faults;
 mod feed;
 mod managed;
 mod mongodb;
+mod mongosource;
 mod recovery;
 mod streaming;
 mod world;

@@ -105,6 +105,8 @@ pub fn coerce(value: Value, column_type: &ColumnType, limits: &Limits) -> Result
             value,
         ) => text(value, None).map(Coerced::from),
         (ColumnType::Json, value) => json(value),
+        (ColumnType::Rest, value @ Value::Object(_)) => Ok(value.into()),
+        (ColumnType::Rest, value) => Err(misfit(&value, "an object")),
         (ColumnType::Array(element), value) => array(value, element, limits),
         (ColumnType::Bytes, value @ Value::Bytes(_)) => Ok(value.into()),
         (ColumnType::ObjectId, value) => object_id(value).map(Coerced::from),

@@ -8,8 +8,19 @@ use crate::snapshot::canonical_key;
 use crate::snapshot::links::list_of;
 use crate::stats::CollectionStats;
 
-/// A row in the types of the target, with the columns whose conversion gave something up.
-pub(crate) type Converted = (Row, Vec<(usize, Loss)>);
+/// A row in the types of the target, with what its conversion gave up.
+pub(crate) type Converted = (Row, Vec<GivenUp>);
+
+/// What a conversion gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// A part of the value for a column of `target`.
+    Value(usize, Loss),
+    /// A field that has no column.
+    Field(String),
+}
+
+const NO_COLUMN: &str = "the target has no column for the field, which was left out";
 
 impl Mapping {
     /// Brings rows into the types of the target; those that do not fit are counted as failed.
@@ -38,9 +49,14 @@ impl Mapping {
     }
 
     /// Counts what conversions gave up.
-    pub(crate) fn count_losses(&self, losses: Vec<(usize, Loss)>, stats: &mut CollectionStats) {
-        for (column, loss) in losses {
-            stats.convert(&self.target.columns[column].name, loss.describe(), 1);
+    pub(crate) fn count_losses(&self, losses: Vec<GivenUp>, stats: &mut CollectionStats) {
+        for given_up in losses {
+            match given_up {
+                GivenUp::Value(column, loss) => {
+                    stats.convert(&self.target.columns[column].name, loss.describe(), 1);
+                }
+                GivenUp::Field(name) => stats.convert(&name, NO_COLUMN, 1),
+            }
         }
     }
 
@@ -61,11 +77,22 @@ impl Mapping {
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
         let mut losses = Vec::new();
         let mut converted = Vec::with_capacity(self.positions.len());
+        if let Some(rest) = self.source.rest().and_then(|rest| row.get_mut(rest))
+            && let Value::Object(fields) = rest
+        {
+            let fields = self.columns.fields(std::mem::take(fields.as_mut()));
+            *rest = if fields.is_empty() { Value::Null } else { Value::Object(Box::new(fields)) };
+        }
         for (column, position) in self.positions.iter().enumerate() {
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let Coerced { value, loss } = self.convert_value(column, value)?;
-            losses.extend(loss.map(|loss| (column, loss)));
+            losses.extend(loss.map(|loss| GivenUp::Value(column, loss)));
             converted.push(value);
+        }
+        if let Some(Value::Object(fields)) =
+            self.left_out.and_then(|rest| row.get_mut(rest)).map(std::mem::take)
+        {
+            losses.extend(fields.into_iter().map(|(name, _)| GivenUp::Field(name)));
         }
         Ok((converted, losses))
     }

@@ -4,6 +4,7 @@ mod compare;
 mod convert;
 mod keys;
 mod prepare;
+mod rest;
 
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use data::Value;
 use data::schema::Discriminator;
 use data::table::{Limits, Packing, Table, TableStore};
 
+use crate::column_rule::ColumnRule;
+
 pub(crate) use compare::moment;
+pub(crate) use convert::{Converted, GivenUp};
 pub(crate) use prepare::Creation;
 
 /// A source table, its target table cut to the columns they share, and the way from one to the other.
@@ -38,6 +42,10 @@ pub(crate) struct Mapping {
     pub(crate) target_has_own_columns: bool,
     /// For each column of `target`, how many digits of a second it keeps.
     second_digits: Vec<Option<u32>>,
+    /// Position in `source` of the fields that are left out, because no column of `target` holds them.
+    left_out: Option<usize>,
+    /// Which columns are replicated, and under which names.
+    columns: ColumnRule,
 }
 
 impl Mapping {

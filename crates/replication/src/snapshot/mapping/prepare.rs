@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use data::schema::{EntitySchema, UPDATED_AT};
-use data::table::{ColumnType, Table, overlay_schema};
+use data::table::{ColumnType, Table, TableColumn, overlay_schema};
 use data::{Error, ErrorKind, Result};
 
-use super::Mapping;
-use crate::snapshot::{CollectionPlan, End};
+use super::{Mapping, rest};
+use crate::column_rule::ColumnRule;
+use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
 /// What happens where the target lacks a table or column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,10 @@ impl Mapping {
             require_key(&source_table, source_tables.is_untyped())?;
         }
         plan.add_list_columns(&mut source_table);
-        let wanted = Table { name: plan.target_table.clone(), ..source_table.clone() };
+        if plan.rest != RestOfDocuments::Nothing {
+            rest::shape(&mut source_table, plan, target, creation == Creation::Missing).await?;
+        }
+        let wanted = rest::wanted(&source_table, plan);
         let target_is_schemaless = target.is_schemaless();
         let existing = match creation {
             Creation::Missing => None,
@@ -95,7 +99,16 @@ impl Mapping {
             .map(|link| link.field.as_str())
             .collect();
         let written = target_table.columns.iter().filter(|column| !column.generated).count();
-        let (target_table, positions) = shared_columns(&source_table, &target_table, &left_out)?;
+        let rest = source_table.rest().filter(|_| plan.rest == RestOfDocuments::Reported);
+        let is_unkept = |column: &TableColumn| match column.column_type {
+            ColumnType::Rest => plan.columns.include.is_some() || plan.rest == RestOfDocuments::Reported,
+            _ => !plan.columns.takes(&column.name),
+        };
+        let unkept = source_table.columns.iter().filter(|column| is_unkept(column));
+        let left_out: Vec<&str> =
+            left_out.into_iter().chain(unkept.map(|column| column.name.as_str())).collect();
+        let (target_table, positions) =
+            shared_columns(&source_table, &target_table, &left_out, &plan.columns)?;
         let is_list = |name: &str| plan.links.iter().any(|link| link.field == name);
         let discriminator = |schema: &Option<Arc<EntitySchema>>| {
             schema.as_ref().filter(|_| plan.one_entity).and_then(|schema| schema.discriminator.clone())
@@ -109,6 +122,8 @@ impl Mapping {
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
             second_digits: target.tables()?.second_digits(&target_table),
+            left_out: rest.filter(|_| plan.columns.include.is_none()),
+            columns: plan.columns.clone(),
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
@@ -168,20 +183,25 @@ fn imagine_missing(mut existing: Table, wanted: &Table) -> Table {
 }
 
 /// The target cut to the columns that the source has too, and where those stand in the source.
-fn shared_columns(source: &Table, target: &Table, left_out: &[&str]) -> Result<(Table, Vec<usize>)> {
+fn shared_columns(
+    source: &Table,
+    target: &Table,
+    left_out: &[&str],
+    names: &ColumnRule,
+) -> Result<(Table, Vec<usize>)> {
     let mut columns = Vec::new();
     let mut positions = Vec::new();
     for (position, column) in source.columns.iter().enumerate() {
         if left_out.contains(&column.name.as_str()) {
             continue;
         }
-        let exact = target.columns.iter().find(|own| own.name == column.name);
+        let name = names.at_target(&column.name);
+        let exact = target.columns.iter().find(|own| own.name == name);
         // SQLite takes `Email` and `email` for one column.
         let Some(own) =
-            exact.or_else(|| target.columns.iter().find(|own| own.name.eq_ignore_ascii_case(&column.name)))
+            exact.or_else(|| target.columns.iter().find(|own| own.name.eq_ignore_ascii_case(name)))
         else {
-            let message =
-                format!("table \"{}\" has no column \"{}\" at the target", target.name, column.name);
+            let message = format!("table \"{}\" has no column \"{name}\" at the target", target.name);
             return Err(Error::new(ErrorKind::Schema, message));
         };
         if !own.generated {
@@ -191,7 +211,9 @@ fn shared_columns(source: &Table, target: &Table, left_out: &[&str]) -> Result<(
     }
     let key_names =
         |table: &Table| table.key.iter().map(|at| table.columns[*at].name.clone()).collect::<Vec<_>>();
-    let (source_key, target_key) = (key_names(source), key_names(target));
+    let source_key: Vec<String> =
+        key_names(source).iter().map(|name| names.at_target(name).to_owned()).collect();
+    let target_key = key_names(target);
     let key: Option<Vec<usize>> = source_key
         .iter()
         .map(|name| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))

@@ -1,0 +1,106 @@
+//! The oplog of MongoDB as a log of changes: a change stream of the database for each reader.
+//!
+//! The server keeps its log for as long as there is room in it, and knows nothing of who reads it; so a reader leaves nothing
+//! at the source, and may be one that can only read. Its position is the cluster time of a transaction, with the resume
+//! token by which reading goes on behind it.
+//!
+//! The log tells of updates by the fields that they change. Where that is a part of a value, the rest is taken from the
+//! image of the document, if the collection keeps images (`changeStreamPreAndPostImages`), else from the document as
+//! it is when the change is read: it may be newer than the change, and is what later changes come to.
+
+mod assemble;
+mod collection;
+mod cursor;
+mod event;
+mod failure;
+mod partition;
+mod place;
+mod renamed;
+mod stream;
+mod view;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::connect::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::change_table::ActiveReaders;
+use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+use crate::table::Table;
+use crate::value::Value;
+use failure::check_server;
+use view::ViewAt;
+
+/// The log of one database.
+pub(super) struct MongoLog {
+    connection: Arc<Connection>,
+    active: ActiveReaders,
+    /// Readers that are to begin anew.
+    forgotten: Mutex<HashSet<String>>,
+}
+
+impl MongoLog {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, active: ActiveReaders::default(), forgotten: Mutex::default() }
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl ChangeLog for MongoLog {
+    /// Every reader counts as known, unless it was removed before: whether the log still holds what it needs shows when it is
+    /// read.
+    async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
+        check_server(&self.connection)?;
+        if reader.tables.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "a reader of the log needs a table at the least"));
+        }
+        if self.forgotten().remove(&reader.name) {
+            return Ok(OpenedLog::Created(self.snapshot(reader).await?));
+        }
+        Ok(OpenedLog::Existing { added: Vec::new() })
+    }
+
+    async fn snapshot(&self, _reader: &LogReader) -> Result<LogSnapshot> {
+        check_server(&self.connection)?;
+        let at = view::present(&self.connection).await?;
+        let snapshot = Box::new(ViewAt::new(Arc::clone(&self.connection), at));
+        Ok(LogSnapshot { position: Position::at(place::order_of(at)), snapshot })
+    }
+
+    async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        stream::start(&self.connection, reader, from, self.active.enter(&reader.name)).await
+    }
+
+    async fn head(&self) -> Result<Position> {
+        check_server(&self.connection)?;
+        Ok(Position::at(place::order_of(view::present(&self.connection).await?)))
+    }
+
+    async fn status(&self, name: &str) -> Result<Option<LogStatus>> {
+        if self.forgotten().contains(name) {
+            return Ok(None);
+        }
+        // The log takes the same room whoever reads it.
+        Ok(Some(LogStatus { retained_bytes: 0, lost: None, active: self.active.contains(name) }))
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.forgotten().insert(name.to_owned());
+        Ok(())
+    }
+
+    async fn split(&self, table: &Table, rows_per_part: u64) -> Result<Vec<Vec<Value>>> {
+        check_server(&self.connection)?;
+        partition::split(&self.connection, table, rows_per_part).await
+    }
+
+    async fn locate(&self, table: &Table, bounds: &[Vec<Value>], keys: &[Vec<Value>]) -> Result<Vec<usize>> {
+        partition::locate(&self.connection, table, bounds, keys).await
+    }
+}

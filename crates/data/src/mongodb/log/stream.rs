@@ -1,0 +1,179 @@
+//! The stream of a reader: a task receives ahead of the reader, by as much as the channel between them holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::assemble::Assembler;
+use super::cursor::{ChangeCursor, EventBatch};
+use super::failure::check_server;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::change_table::ActiveReader;
+use crate::log::{ChangeStream, LogEvent, LogReader, Position};
+use crate::mongodb::connect::Connection;
+
+/// Events that wait for the reader.
+const WAITING_EVENTS: usize = 3;
+/// How long the end of a stream may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Starts to read behind a position.
+pub(super) async fn start(
+    connection: &Arc<Connection>,
+    reader: &LogReader,
+    from: &Position,
+    active: ActiveReader,
+) -> Result<Box<dyn ChangeStream>> {
+    check_server(connection)?;
+    let assembler = Assembler::new(Arc::clone(connection), reader, from)?;
+    let cursor = ChangeCursor::open(connection, &assembler.names(), from).await?;
+    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let receiver = Receiver {
+        connection: Arc::clone(connection),
+        cursor,
+        names: assembler.names(),
+        assembler,
+        told: from.clone(),
+        sender,
+    };
+    let task = tokio::spawn(receiver.run());
+    Ok(Box::new(MongoStream { events, task: Some(task), _active: active }))
+}
+
+/// A stream as its reader has it.
+struct MongoStream {
+    events: mpsc::Receiver<Result<LogEvent>>,
+    /// Taken once its end was looked at.
+    task: Option<JoinHandle<()>>,
+    _active: ActiveReader,
+}
+
+#[async_trait]
+impl ChangeStream for MongoStream {
+    async fn next(&mut self) -> Result<LogEvent> {
+        if let Some(event) = self.events.recv().await {
+            return event;
+        }
+        if let Some(task) = self.task.take()
+            && task.await.is_err_and(|error| error.is_panic())
+        {
+            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
+    }
+
+    /// The server keeps its log for as long as there is room, whoever reads it.
+    fn acknowledge(&mut self, _position: &Position) {}
+
+    async fn close(mut self: Box<Self>) {
+        self.events.close();
+        if let Some(mut task) = self.task.take()
+            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for MongoStream {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// The task that receives.
+struct Receiver {
+    connection: Arc<Connection>,
+    cursor: ChangeCursor,
+    /// The collections that are read.
+    names: Vec<String>,
+    assembler: Assembler,
+    /// Up to where the reader was told of everything.
+    told: Position,
+    sender: mpsc::Sender<Result<LogEvent>>,
+}
+
+impl Receiver {
+    async fn run(mut self) {
+        if let Err(error) = self.receive().await {
+            // A reader that has left does not want to know.
+            drop(self.sender.send(Err(error)).await);
+        }
+    }
+
+    /// Receives until the reader has left.
+    async fn receive(&mut self) -> Result<()> {
+        let mut is_asked_again = false;
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = self.sender.closed() => return Ok(()),
+                batch = self.cursor.next(&self.connection) => batch?,
+            };
+            let mut events = Vec::new();
+            let outcome = self.take(&batch, is_asked_again, &mut events).await;
+            for event in events {
+                if let LogEvent::Commit(position) | LogEvent::Idle(position) = &event {
+                    self.told = position.clone();
+                }
+                if self.sender.send(Ok(event)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            outcome?;
+            is_asked_again = false;
+            if let Some(last) = self.assembler.open_session().filter(|_| self.is_to_ask(&batch)) {
+                // A batch does not tell whether a transaction ends with it. A stream that begins anew behind its last event
+                // tells at once whether there are more.
+                self.cursor = ChangeCursor::open(&self.connection, &self.names, &last).await?;
+                is_asked_again = true;
+            }
+        }
+    }
+
+    /// Whether the end of an open transaction is to be asked for. Where several shards tell of it, only what comes behind
+    /// shows its end.
+    fn is_to_ask(&self, batch: &EventBatch) -> bool {
+        !batch.may_be_cut() && !self.connection.is_sharded
+    }
+
+    async fn take(
+        &mut self,
+        batch: &EventBatch,
+        is_asked_again: bool,
+        out: &mut Vec<LogEvent>,
+    ) -> Result<()> {
+        let found = batch.events()?;
+        let is_empty = found.is_empty();
+        self.assembler.take(found, out).await?;
+        let read_to = batch.read_to()?;
+        if let Some(order) = self.assembler.open_order() {
+            let is_behind = read_to.as_ref().is_some_and(|read_to| read_to.order > order);
+            let is_over = self.assembler.open_session().is_none() || (is_asked_again && is_empty);
+            if is_behind || is_over {
+                self.assembler.end(out);
+            } else {
+                self.assembler.flush(out);
+            }
+        }
+        if self.assembler.open_order().is_none()
+            && let Some(read_to) = read_to
+        {
+            let told = out.iter().rev().find_map(|event| match event {
+                LogEvent::Commit(position) => Some(position.order),
+                _ => None,
+            });
+            if read_to.order > told.unwrap_or(self.told.order) {
+                out.push(LogEvent::Idle(read_to));
+            }
+        }
+        Ok(())
+    }
+}
