@@ -55,7 +55,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn of(role: ServerRole) -> Self {
+    /// A database of which nothing but its role is known.
+    pub fn of(role: ServerRole) -> Self {
         Self {
             role,
             written: None,

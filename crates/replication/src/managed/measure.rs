@@ -29,7 +29,11 @@ pub(crate) struct FeedLook {
 impl FeedHead {
     /// The master as its slaves see it.
     pub(crate) fn master(&self) -> Progress {
-        Progress { written: Some(self.position.order), now: Some(self.now), ..blank(ServerRole::Primary) }
+        Progress {
+            written: Some(self.position.order),
+            now: Some(self.now),
+            ..Progress::of(ServerRole::Primary)
+        }
     }
 }
 
@@ -60,7 +64,7 @@ pub(crate) async fn look_at_feed(
         receiving: matches!(state, RunState::Streaming | RunState::Standby),
         // Positions of triggers count changes, not bytes.
         byte_bits: if is_postgres { u64::BITS } else { 0 },
-        ..blank(ServerRole::Replica)
+        ..Progress::of(ServerRole::Replica)
     };
     Some(FeedLook { slave })
 }
@@ -84,22 +88,4 @@ async fn stored(run: &Arc<Run>) -> Option<(Option<u64>, Option<i64>)> {
     let checkpoints = run.checkpoints.get_or_try_init(find).await.ok()?;
     let found = checkpoints.position(&run.reader).await.ok()??;
     found.is_streaming.then_some((Some(found.position.order), Some(found.committed_at.0)))
-}
-
-fn blank(role: ServerRole) -> Progress {
-    Progress {
-        role,
-        written: None,
-        received: None,
-        applied: None,
-        receiving: false,
-        applied_at: None,
-        now: None,
-        own_lag: None,
-        server: None,
-        cluster: None,
-        feeds: Vec::new(),
-        synchronous: false,
-        byte_bits: 0,
-    }
 }

@@ -127,21 +127,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn progress(role: ServerRole) -> Progress {
-        Progress {
-            role,
-            written: None,
-            received: None,
-            applied: None,
-            receiving: true,
-            applied_at: None,
-            now: None,
-            own_lag: None,
-            server: None,
-            cluster: None,
-            feeds: Vec::new(),
-            synchronous: false,
-            byte_bits: 64,
-        }
+        Progress { receiving: true, byte_bits: 64, ..Progress::of(role) }
     }
 
     fn look(standing: &mut Standing, slave: &Progress, master: &Progress, timeline: &Timeline, now: Instant) {
