@@ -50,7 +50,7 @@ impl Core {
 
     fn answer_one(&mut self, request: Request) -> Option<Request> {
         // A text that is not known takes too long for the caller's thread.
-        let may_be_there = request.cache.is_some() || request.route.schema.is_some();
+        let may_be_there = request.cache.is_some() || self.router.caches_unasked();
         if !may_be_there || request.session.is_some() || !self.texts.knows(&request.sql) {
             return Some(request);
         }

@@ -71,8 +71,7 @@ impl Shared {
     /// Carries out requests on the caller's thread, where that takes only a moment.
     pub(super) fn submit_at_once(&self, requests: Vec<Request>) -> AtOnce {
         let is_single = requests.len() == 1;
-        let may_be_cached = |request: &Request| request.cache.is_some() || request.route.schema.is_some();
-        if !is_single && !requests.iter().any(may_be_cached) {
+        if !is_single && requests.iter().all(|request| request.cache.is_none()) {
             return AtOnce { left: Some(requests), has_answered: false };
         }
         // Whoever has it is at work, and waited for by nobody.

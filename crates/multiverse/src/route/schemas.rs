@@ -60,6 +60,7 @@ pub struct SchemaHome {
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
     homes: HashMap<Arc<str>, Vec<SchemaHome>>,
+    caches_unasked: bool,
 }
 
 impl Schemas {
@@ -83,11 +84,16 @@ impl Schemas {
         config: &ClusterConfig,
         options: SchemaOptions,
     ) {
+        self.caches_unasked |= options.cache_strategy == CacheStrategy::Aggressive;
         let priority = options.priority.unwrap_or(config.priority);
         let homes = self.homes.entry(Arc::from(schema)).or_default();
         homes.retain(|home| home.cluster != cluster);
         let place = homes.partition_point(|home| home.priority >= priority);
         homes.insert(place, SchemaHome { cluster, options, priority });
+    }
+
+    pub(super) fn caches_unasked(&self) -> bool {
+        self.caches_unasked
     }
 
     pub(super) fn homes(&self, schema: &str) -> Option<&[SchemaHome]> {

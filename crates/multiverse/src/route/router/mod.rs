@@ -158,6 +158,12 @@ impl Router {
         self.schemas.homes(schema)
     }
 
+    /// Whether there is a schema whose reads are cached without being asked to.
+    #[must_use]
+    pub fn caches_unasked(&self) -> bool {
+        self.schemas.caches_unasked()
+    }
+
     /// The id of a cluster.
     #[must_use]
     pub fn cluster_id(&self, cluster: ClusterIndex) -> Option<&Arc<str>> {
