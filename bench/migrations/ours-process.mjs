@@ -5,17 +5,20 @@ import { peakBytes, startPeak } from '../snapshot/process-memory.mjs';
 const [, , folder = '', ...uris] = process.argv;
 const silent = { info() {}, warn() {}, error() {}, debug() {} };
 
-/** @param {string} uri */
-function cluster(uri) {
+/**
+ * @param {string} uri
+ * @param {number} priority must differ, as all have the same schema
+ */
+function cluster(uri, priority) {
   const { hostname, port, pathname, username, password } = new URL(uri);
   const primary = { host: hostname, port: Number(port), database: pathname.slice(1), user: username, password: decodeURIComponent(password) };
-  return { schemas: ['public'], primary, connectionPool: { min: 0, max: 3 } };
+  return { schemas: ['public'], priority, primary, connectionPool: { min: 0, max: 3 } };
 }
 
 const hasPeak = startPeak();
 const begun = performance.now();
 const db = new PgMultiverse({ enableMigrations: true, migrations: { migrationsPath: folder, logger: silent } });
-await db.initialize(Object.fromEntries(uris.map((uri, at) => [`cluster_${at}`, cluster(uri)])));
+await db.initialize(Object.fromEntries(uris.map((uri, at) => [`cluster_${at}`, cluster(uri, uris.length - at)])));
 const { appliedMigrations } = await db.migrate();
 await db.close();
 const milliseconds = performance.now() - begun;

@@ -15,7 +15,7 @@ export interface MigrationContext {
    * Runs a statement on the connection of the migration, in its transaction. A statement that begins or ends a transaction,
    * or can be part of none, first commits what has run before.
    */
-  query<T = AnyRow>(sql: string, params?: readonly unknown[]): Promise<QueryResult<T>>;
+  query<T = AnyRow>(this: void, sql: string, params?: readonly unknown[]): Promise<QueryResult<T>>;
   readonly schema: string;
   readonly cluster: string;
   readonly version: string;
