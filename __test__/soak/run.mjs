@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare } from '../../scripts/prepare.mjs';
+import { runCommand } from '../../scripts/run-command.mjs';
 
 const HELP = `Usage: npm run soak -- [options]
 
@@ -12,7 +13,8 @@ after each seed.
 
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
-  --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given
+  --target LIST    of sqlite, postgres, mariadb, mongodb; all of them when not given. Or transactions: kills a process that
+                   transfers between three clusters, and each server, at every step of the two-phase commit
   --pause MS       the longest time between a batch that was applied and the next kill, 500 when not given
   --kills N        in each seed, 4 when not given
   --help           this text`;
@@ -29,6 +31,8 @@ const { values } = parseArgs({
 });
 if (values.help) {
   console.log(HELP);
+} else if (values.target === 'transactions') {
+  process.exitCode = await killTransactions(values.seeds, values.first);
 } else {
   await prepare({ log: console.log });
   const { startPostgres } = await import('../support/index.mjs');
@@ -54,4 +58,16 @@ if (values.help) {
       await target.remove();
     }
   }
+}
+
+/**
+ * The test is one of the crate, as only debug builds can be stopped at the steps of the protocol.
+ *
+ * @param {string} seeds
+ * @param {string} first
+ */
+async function killTransactions(seeds, first) {
+  const env = { REPLICAVERSE_SEEDS: seeds, REPLICAVERSE_FIRST_SEED: first };
+  const { status } = await runCommand('cargo', ['test', '-p', 'multiverse', '--test', 'transaction', 'kills::', '--', '--nocapture'], { env });
+  return status === 0 ? 0 : 1;
 }

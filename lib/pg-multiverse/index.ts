@@ -9,6 +9,7 @@ export * from './migrations/index.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
 export { type ClientQueryOptions, PooledClient } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';
+export * from './transactions/index.js';
 export { isClusterConfig, isDatabaseConnection, isQueryResult } from './type-guards.js';
 export type * from './types.js';
 export { setTypeParser, type TypeParser, type TypeParsers, types, ValueParsers } from './value-parsers.js';

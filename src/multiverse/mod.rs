@@ -16,6 +16,7 @@ mod settings;
 mod shape;
 mod submission;
 mod tag;
+pub mod transaction;
 mod window;
 mod written;
 
@@ -91,6 +92,11 @@ impl NativeMultiverse {
     /// The engine, for what else runs on its connections.
     fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
+    }
+
+    /// What was written last, for what is committed elsewhere.
+    fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
     }
 
     fn request(&self, submission: Submission) -> Request {

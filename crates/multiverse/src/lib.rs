@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod balance;
+mod client;
 mod config;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod request;
 pub mod route;
 mod server;
 mod session;
+pub mod transaction;
 
 pub use answer::{Answer, Completed, Flow};
 pub use config::{

@@ -68,6 +68,7 @@ impl Core {
                 | Command::Cancel(_)
                 | Command::Resume(_)
                 | Command::ReleaseSession { .. }
+                | Command::CancelSession(_)
                 | Command::SetTextTypes(_) => {}
             }
         }
@@ -97,7 +98,7 @@ impl Core {
         });
         Metrics {
             clusters: clusters.collect(),
-            requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
+            requests: self.requests.iter().filter(|(_, pending)| pending.is_counted).count(),
             sessions: self.sessions.len(),
         }
     }

@@ -224,9 +224,10 @@ fn write(
         connection.pipeline.execute_simple(&pending.sql)?;
     } else {
         let statement = PipelinedStatement {
-            // What the engine asks by itself comes too rarely to take a place among the statements kept; under a search
-            // path that is not known, a statement kept may mean other tables than it did.
-            key: (prepare && !pending.is_own && !connection.has_foreign_path)
+            // What the engine asks by itself comes too rarely to take a place among the statements kept, and names of
+            // prepared transactions come once; under a search path that is not known, a statement kept may mean other
+            // tables than it did.
+            key: (prepare && !pending.comes_rarely() && !connection.has_foreign_path)
                 .then(|| pending.text.statement_key(pending.path)),
             sql: &pending.sql,
             parameter_types: pending.parameters.types(),
