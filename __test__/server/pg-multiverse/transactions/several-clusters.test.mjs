@@ -103,13 +103,13 @@ describe('a transaction over two clusters', () => {
       await tx.query(take, [1], users);
       await tx.query('CREATE TEMP TABLE basket (n int)', [], orders);
     });
-    await expect(failing).rejects.toMatchObject({ code: 'ERR_TRANSACTION_UNPREPARABLE', message: /temporary/ });
+    await expect(failing).rejects.toMatchObject({ code: 'ERR_TRANSACTION_UNPREPARABLE', message: expect.stringContaining('temporary') });
     expect(await shops.amounts()).toEqual([100, 100]);
     const notifying = db.withTransaction(['users', 'orders'], async (tx) => {
       await tx.query(take, [1], users);
       await tx.query('NOTIFY basket', [], orders);
     });
-    await expect(notifying).rejects.toMatchObject({ code: 'ERR_TRANSACTION_UNPREPARABLE', message: /NOTIFY/ });
+    await expect(notifying).rejects.toMatchObject({ code: 'ERR_TRANSACTION_UNPREPARABLE', message: expect.stringContaining('NOTIFY') });
   });
 
   it('may be run many times at the same time', async () => {
@@ -228,7 +228,7 @@ describe('a server that prepares nothing', () => {
         await tx.query(take, [1], users);
         await tx.query(take, [1], orders);
       });
-      await expect(failing).rejects.toMatchObject({ code: 'ERR_PREPARED_TRANSACTIONS_DISABLED', message: /Set max_prepared_transactions/ });
+      await expect(failing).rejects.toMatchObject({ code: 'ERR_PREPARED_TRANSACTIONS_DISABLED', message: expect.stringContaining('Set max_prepared_transactions') });
       expect(await without.amounts()).toEqual([99, 100]);
     } finally {
       await other.close();

@@ -242,7 +242,10 @@ fn write(
     }
     // Whether a transaction is left open is told by the server itself.
     if pending.verdict.changes_session && pending.verdict.kind != StatementKind::TransactionControl {
-        connection.note(SessionChange::Settings);
+        // What this crate sets on connections that it gives back ends with its transaction.
+        if pending.is_counted {
+            connection.note(SessionChange::Settings);
+        }
         connection.has_foreign_path |= may_set_path(&pending.sql, pending.verdict.kind);
     }
     if pending.wants_position {

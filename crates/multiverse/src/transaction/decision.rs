@@ -17,8 +17,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.replicaverse_t
 /// nothing of us any more gives up the transaction by itself, so that others need not wait for it for long.
 const WRITE: &str = "INSERT INTO public.replicaverse_transaction (id, participants) SELECT $1::text, $2::text[] \
     FROM pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') \
-    WHEN 'off' THEN 'local' ELSE pg_catalog.current_setting('synchronous_commit') END, true), \
-    pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', true) \
+    WHEN 'off' THEN 'local' ELSE pg_catalog.current_setting('synchronous_commit') END, true) AS durable, \
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', true) AS idle \
     RETURNING (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), \
     (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 

@@ -50,8 +50,9 @@ impl Servers {
 
     /// Kills a server and all that belongs to it.
     pub(crate) fn kill(&self, at: usize) {
-        let file = self.servers[at].directory().join("data/postmaster.pid");
-        let pid = fs::read_to_string(file).expect("the server runs");
+        let server = &self.servers[at];
+        let file = server.directory().join("data/postmaster.pid");
+        let pid = fs::read_to_string(&file).expect("the server runs");
         let pid: u32 = pid.lines().next().expect("its number").parse().expect("a number");
         // Stopped first, so that it starts no more while the others are being killed.
         signal("-STOP", &[pid]);
@@ -62,6 +63,11 @@ impl Servers {
         while family.iter().any(|pid| is_running(*pid)) {
             assert!(Instant::now() < deadline, "a killed server goes on");
             std::thread::sleep(Duration::from_millis(2));
+        }
+        // Where nobody takes note of the end of processes, the server that is started takes them for running.
+        let socket = server.directory().join(format!(".s.PGSQL.{}.lock", server.port()));
+        for lock in [file, socket] {
+            fs::remove_file(lock).expect("a lock of the server can be removed");
         }
     }
 
