@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use multiverse::transaction::{Begun, Committed, Error, Isolation, Participant, TransactionOptions, Transactions};
+use multiverse::transaction::{
+    Begun, Committed, Error, Isolation, Participant, TransactionOptions, Transactions,
+};
 use napi::Env;
 use napi::bindgen_prelude::{AsyncBlock, ToNapiValue};
 use napi_derive::napi;
@@ -53,7 +55,12 @@ impl NativeTransactions {
     /// # Errors
     /// The promise rejects with a failure as JSON text, as those of all other methods do.
     #[napi]
-    pub fn begin(&self, env: &Env, schemas: Vec<String>, options: String) -> napi::Result<AsyncBlock<String>> {
+    pub fn begin(
+        &self,
+        env: &Env,
+        schemas: Vec<String>,
+        options: String,
+    ) -> napi::Result<AsyncBlock<String>> {
         let options = read_options(&options).map_err(napi::Error::from_reason)?;
         let schemas: Vec<Arc<str>> = schemas.into_iter().map(Arc::from).collect();
         self.promise(env, move |transactions| async move {
@@ -63,7 +70,13 @@ impl NativeTransactions {
 
     /// The connection of the cluster that a route leads to. A cluster that has no part yet gets one, if it may join.
     #[napi]
-    pub fn join(&self, env: &Env, id: String, route: String, may_join: bool) -> napi::Result<AsyncBlock<String>> {
+    pub fn join(
+        &self,
+        env: &Env,
+        id: String,
+        route: String,
+        may_join: bool,
+    ) -> napi::Result<AsyncBlock<String>> {
         let route = route_text::read_route(&route).map_err(napi::Error::from_reason)?;
         self.promise(env, move |transactions| async move {
             let joined = transactions.join(&id, &route, may_join).await;
@@ -73,7 +86,12 @@ impl NativeTransactions {
 
     /// Commits. What precedes the decision may take so many milliseconds. Gives whether several clusters were written to.
     #[napi]
-    pub fn commit(&self, env: &Env, id: String, prepare_limit: Option<u32>) -> napi::Result<AsyncBlock<bool>> {
+    pub fn commit(
+        &self,
+        env: &Env,
+        id: String,
+        prepare_limit: Option<u32>,
+    ) -> napi::Result<AsyncBlock<bool>> {
         let written = Arc::clone(&self.written);
         let limit = prepare_limit.map(|millis| Duration::from_millis(millis.into()));
         self.promise(env, move |transactions| async move {
