@@ -10,7 +10,7 @@ use crate::answer::{Answer, Completed, Flow};
 use crate::engine::{Engine, Release, Session};
 use crate::error::Error;
 use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
-use crate::route::{ReplayPosition, RouteOptions};
+use crate::route::{Operation, ReplayPosition, RouteOptions};
 
 /// The rows of a result, all values as text. Statements cast what is no text.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
@@ -34,13 +34,28 @@ pub(crate) struct PinnedClient {
 
 impl PinnedClient {
     /// Waits for a connection.
-    pub(crate) async fn open(engine: &Arc<Engine>, route: RouteOptions) -> Result<Self, Error> {
+    async fn open(engine: &Arc<Engine>, route: RouteOptions) -> Result<Self, Error> {
         let (reply, opened) = oneshot::channel();
         let id = engine.open_session(route, Box::new(move |session| drop(reply.send(session))));
         let mut waiting = Waiting { engine, id: Some(id) };
         let session = opened.await.unwrap_or(Err(Error::Closed))?;
         waiting.id = None;
         Ok(Self { engine: Arc::clone(engine), session, release: Release::Close })
+    }
+
+    /// Waits for a connection to the primary of a cluster. Names are looked up in `schema` first.
+    pub(crate) async fn open_primary(
+        engine: &Arc<Engine>,
+        cluster: &Arc<str>,
+        schema: Option<Arc<str>>,
+    ) -> Result<Self, Error> {
+        let route = RouteOptions {
+            cluster_id: Some(Arc::clone(cluster)),
+            schema,
+            operation: Some(Operation::Write),
+            ..RouteOptions::default()
+        };
+        Self::open(engine, route).await
     }
 
     pub(crate) fn session(&self) -> &Session {

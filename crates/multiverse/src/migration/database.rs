@@ -6,7 +6,6 @@ use super::error::Error;
 use crate::client::PinnedClient;
 pub(crate) use crate::client::Rows;
 use crate::engine::{Engine, Session};
-use crate::route::{Operation, RouteOptions};
 
 /// A connection that is closed when this is dropped, with all that was set or locked on it.
 pub(crate) struct Database {
@@ -16,12 +15,7 @@ pub(crate) struct Database {
 impl Database {
     /// Waits for a connection.
     pub(crate) async fn open(engine: &Arc<Engine>, cluster: &str) -> Result<Self, Error> {
-        let route = RouteOptions {
-            cluster_id: Some(Arc::from(cluster)),
-            operation: Some(Operation::Write),
-            ..RouteOptions::default()
-        };
-        let opened = PinnedClient::open(engine, route).await;
+        let opened = PinnedClient::open_primary(engine, &Arc::from(cluster), None).await;
         let client = opened.map_err(|source| failed(&format!("cluster {cluster}"), source))?;
         Ok(Self { client })
     }

@@ -8,7 +8,7 @@ use super::options::TransactionOptions;
 use super::plan::Ending;
 use crate::client::PinnedClient;
 use crate::engine::{Engine, Session};
-use crate::route::{Operation, ReplayPosition, RouteOptions};
+use crate::route::ReplayPosition;
 
 /// Whether something must be made durable, and how much the server lets be prepared. A function may write although the
 /// text that calls it does not look so.
@@ -37,14 +37,8 @@ impl Branch {
         schema: Option<Arc<str>>,
         options: &TransactionOptions,
     ) -> Result<Self, Error> {
-        let route = RouteOptions {
-            cluster_id: Some(Arc::clone(cluster)),
-            schema,
-            operation: Some(Operation::Write),
-            ..RouteOptions::default()
-        };
         let failed = |source| Error::Begin { cluster: Arc::clone(cluster), source };
-        let client = PinnedClient::open(engine, route).await.map_err(failed)?;
+        let client = PinnedClient::open_primary(engine, cluster, schema).await.map_err(failed)?;
         engine.guard_session(client.session().id);
         client.run(&options.begin_statement(), &[]).await.map_err(failed)?;
         Ok(Self { client })

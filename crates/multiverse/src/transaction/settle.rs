@@ -8,16 +8,10 @@ use super::prepared::{self, Fate};
 use crate::client::PinnedClient;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::route::{Operation, RouteOptions};
 
 /// A connection to the primary of a cluster.
 pub(crate) async fn open(engine: &Arc<Engine>, cluster: &Arc<str>) -> Result<PinnedClient, Error> {
-    let route = RouteOptions {
-        cluster_id: Some(Arc::clone(cluster)),
-        operation: Some(Operation::Write),
-        ..RouteOptions::default()
-    };
-    PinnedClient::open(engine, route).await
+    PinnedClient::open_primary(engine, cluster, None).await
 }
 
 /// Asks a cluster what it has decided about a transaction.

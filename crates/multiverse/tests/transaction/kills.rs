@@ -156,6 +156,15 @@ fn run_seed(seed: u64, servers: &mut Servers, failpoints: &Failpoints, ledger: &
             std::thread::sleep(pause);
             number += 1;
             process = Process::start(servers, &failpoints.0, number);
+            // What is prepared is finished by the next process, which may die in the middle of that too.
+            let is_prepared = matches!(step, "one-prepared" | "prepared" | "decided");
+            if is_prepared && random.below(2) == 0 {
+                failpoints.stop_at("recovering");
+                process.kill(ledger);
+                failpoints.go_on();
+                number += 1;
+                process = Process::start(servers, &failpoints.0, number);
+            }
         }
         process.goes_on(ledger, &context);
     }
