@@ -7,5 +7,6 @@ export * from './orm.js';
 export * from './pg-multiverse.js';
 export { PgMultiverse as default } from './pg-multiverse.js';
 export * from './replicator.js';
-// Two of the above have a type of this name.
+// Two of the above have types of these names; those of transactions over clusters are in `replicaverse/pg-multiverse`.
 export type { QueryOptions } from './query-options.js';
+export type { TransactionOptions } from './types/dialect.js';

@@ -1,5 +1,5 @@
 // The way to the native engine: requests are gathered and sent together, outcomes are settled a few milliseconds at a time.
-import type { NativeMigrator, NativeMultiverse } from '../../native.js';
+import type { NativeMigrator, NativeMultiverse, NativeTransactions } from '../../native.js';
 import { closedError, configError } from '../errors.js';
 import { native } from '../native.js';
 import type { EvictionReason } from './cache/cache-provider.js';
@@ -390,7 +390,7 @@ export class EngineClient implements EndListener {
 
   /** Cancels a query, also on the server. It still ends. */
   cancel(query: PendingQuery): void {
-    this.#sendPlanned();
+    this.sendPlanned();
     this.#engine.cancel(query.slot, query.epoch);
   }
 
@@ -404,8 +404,8 @@ export class EngineClient implements EndListener {
     this.#engine.forgetStream(query.slot, query.epoch);
   }
 
-  /** Whatever overtook a query would not find it. */
-  #sendPlanned(): void {
+  /** Sends what was asked: whatever overtook a query would not find it. */
+  sendPlanned(): void {
     if (!this.#writer.isEmpty) this.#flush();
   }
 
@@ -416,7 +416,7 @@ export class EngineClient implements EndListener {
 
   /** Gives a pinned connection back to its pool, or closes it. */
   releaseSession(id: number, close: boolean): void {
-    this.#sendPlanned();
+    this.sendPlanned();
     this.#engine.releaseSession(id, close);
   }
 
@@ -460,6 +460,12 @@ export class EngineClient implements EndListener {
     return new native.NativeMigrator(this.#engine, settings, migrations, host);
   }
 
+  /** Takes up transactions on this engine's connections, and finishing what others have left. */
+  transactions(): NativeTransactions {
+    if (this.#closing !== undefined) throw closedError('the connection pool is closed');
+    return new native.NativeTransactions(this.#engine);
+  }
+
   /** Closes all connections; queries on their way fail. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -467,7 +473,7 @@ export class EngineClient implements EndListener {
   }
 
   async #close(): Promise<void> {
-    this.#sendPlanned();
+    this.sendPlanned();
     await this.#engine.close();
     // What the engine answered at last.
     this.#drain();

@@ -1,6 +1,7 @@
 // Figures and health, in the form in which applications of pg-multiverse read them.
 import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-client.js';
 import { errorOfFailure } from './failures.js';
+import type { TransactionMetrics } from './transactions/types.js';
 
 /** The figures of a cluster. */
 export interface ClusterMetrics {
@@ -61,6 +62,8 @@ export interface SystemMetrics {
   avgResponseTime: number;
   /** Of all queries, the percentage that failed. */
   errorRate: number;
+  /** Where there are transactions. */
+  transactions?: TransactionMetrics;
 }
 
 /** The health of a cluster. */

@@ -14,6 +14,14 @@ import { MIGRATION_TARGET, type MigrationTarget } from './migrations/migration-r
 import type { Migration, MigrationConfig, MigrationExecutionOptions, MigrationRollbackOptions, MigrationStatus } from './migrations/types.js';
 import type { PooledClient } from './pooled-client.js';
 import type { QueryStream } from './query-stream.js';
+import { TransactionManager } from './transactions/transaction-manager.js';
+import type {
+  TransactionCallback,
+  TransactionEvents,
+  TransactionOptions,
+  TransactionQueryOptions,
+  WithTransactionOptions,
+} from './transactions/types.js';
 import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 import { setTypeParser, type TypeParser, types, type ValueParsers } from './value-parsers.js';
 
@@ -27,6 +35,8 @@ export interface MultiClusterConfig {
   cache?: CacheConfig;
   /** Whether `getMetrics` tells figures; it does by default. */
   enableMetrics?: boolean;
+  /** Whether there are transactions, and whether what other processes have left of theirs is finished; both by default. */
+  enableTransactions?: boolean;
   /** Whether `initialize` loads migrations; it does not by default. */
   enableMigrations?: boolean;
   /** What concerns migrations. */
@@ -39,7 +49,7 @@ export interface MultiClusterConfig {
 export interface MultiClusterEvents extends Pick<
   ClusterManagerEvents,
   'clusterDown' | 'clusterUp' | 'clusterRecovered' | 'failover' | 'queryExecuted' | 'queryError' | 'cacheHit' | 'cacheMiss' | 'cacheEviction' | 'error' | 'closed'
-> {
+>, TransactionEvents {
   initialized: [{ clusters: string[]; schemas: string[] }];
   schemaRegistered: [{ schema: string; clusterId: string; options: SchemaOptions & { clusterId: string } }];
   configReloaded: [{ clusters: number; schemas: number }];
@@ -66,6 +76,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   #clusters: ClustersConfig | undefined = undefined;
   #isInitializing = false;
   #migrations: MigrationManager | undefined = undefined;
+  #transactions: TransactionManager | undefined = undefined;
 
   constructor(config: MultiClusterConfig = {}) {
     super();
@@ -103,6 +114,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
       await this.#loadMigrations();
       await this.#manager.initialize(chosen);
       this.#clusters = chosen;
+      this.#takeUpTransactions();
       this.#file?.watch();
     } catch (error) {
       this.#file?.close();
@@ -113,6 +125,12 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
       this.#isInitializing = false;
     }
     this.#tell('initialized', { clusters: Object.keys(this.#clusters), schemas: schemasOf(this.#clusters) });
+  }
+
+  #takeUpTransactions(): void {
+    if (this.#config.enableTransactions === false) return;
+    const { engine, runner } = this.#manager[MIGRATION_TARGET]();
+    this.#transactions = new TransactionManager(engine, runner, (event, ...args) => this.#tell(event, ...(args as never)));
   }
 
   /** Before anything is connected to: a file that cannot be loaded stops everything. */
@@ -163,6 +181,42 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     return this.#manager.getConnection(options);
   }
 
+  /**
+   * Runs a function in a transaction on the clusters of schemas. It is committed on all of them when the function succeeds,
+   * and rolled back on all of them when it throws.
+   *
+   * @throws what the function throws, or why the transaction cannot be committed. Only with the code
+   * `ERR_TRANSACTION_OUTCOME_UNKNOWN` it may have been committed.
+   */
+  async withTransaction<R>(schemas: string | readonly string[], callback: TransactionCallback<R>, options?: WithTransactionOptions): Promise<R> {
+    return this.#requireTransactions().within(schemas, callback, options);
+  }
+
+  /** Begins a transaction on the clusters of schemas; gives its id. It must be committed or rolled back. */
+  async beginTransaction(schemas: string | readonly string[], options?: TransactionOptions): Promise<string> {
+    return this.#requireTransactions().begin(schemas, options);
+  }
+
+  /** Runs a statement in a transaction. */
+  async executeInTransaction<T = AnyRow>(
+    transactionId: string,
+    sql: string | QueryConfig,
+    params?: readonly unknown[] | null,
+    options?: TransactionQueryOptions | null,
+  ): Promise<QueryResult<T>> {
+    return this.#requireTransactions().execute<T>(transactionId, sql, params, options);
+  }
+
+  /** Commits a transaction, on all of its clusters or on none. */
+  async commitTransaction(transactionId: string): Promise<void> {
+    return this.#requireTransactions().commit(transactionId);
+  }
+
+  /** Rolls a transaction back; what is still running in it is cancelled. */
+  async rollbackTransaction(transactionId: string): Promise<void> {
+    return this.#requireTransactions().rollBack(transactionId);
+  }
+
   /** Enters a schema that lives on a cluster; queries asked from now on know it. */
   registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
     this.#require();
@@ -195,7 +249,8 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   getMetrics(): SystemMetrics {
     this.#require();
     if (this.#config.enableMetrics === false) throw configError('Metrics not enabled. Set enableMetrics: true in config.');
-    return this.#manager.getMetrics();
+    const metrics = this.#manager.getMetrics();
+    return this.#transactions === undefined ? metrics : { ...metrics, transactions: this.#transactions.metrics() };
   }
 
   /** The figures of all clusters in the text format of Prometheus. */
@@ -265,6 +320,12 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     return this.#manager[MIGRATION_TARGET]();
   }
 
+  #requireTransactions(): TransactionManager {
+    this.#require();
+    if (this.#transactions === undefined) throw configError('Transactions not enabled');
+    return this.#transactions;
+  }
+
   #requireMigrations(): MigrationManager {
     this.#require();
     if (this.#migrations === undefined) throw configError('Migrations not enabled. Set enableMigrations: true in config.');
@@ -282,8 +343,10 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
     this.#clusters = undefined;
     this.#file?.close();
     this.#file = undefined;
-    const migrations = this.#migrations;
+    const [migrations, transactions] = [this.#migrations, this.#transactions];
     this.#migrations = undefined;
+    this.#transactions = undefined;
+    await transactions?.close();
     await this.#manager.close();
     await migrations?.close();
     this.#tell('closed');

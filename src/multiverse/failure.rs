@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use multiverse::transaction::{Error as TransactionError, ErrorKind as TransactionErrorKind};
 use multiverse::{Error, ErrorKind};
 use serde::Serialize;
 use wire::ServerError;
@@ -60,6 +61,30 @@ pub(super) fn failure_text(error: &Error) -> String {
     })
 }
 
+/// The text of an error of a transaction. Where it is only that of a statement or a connection, it is told as such.
+pub(super) fn transaction_failure_text(error: &TransactionError) -> String {
+    let kind = match error {
+        TransactionError::Database(error) => return failure_text(error),
+        TransactionError::Begin { source, .. } => kind_name(source.kind()),
+        _ if error.kind() == TransactionErrorKind::Usage => "Usage",
+        TransactionError::PreparedDisabled(_) => "Config",
+        _ => "Transaction",
+    };
+    // That of several clusters has as many causes, and no order among them: the first is told.
+    let causes = match error {
+        TransactionError::Prepare(failures) => failures.iter().take(1).map(|(_, e)| e.to_string()).collect(),
+        _ => causes_of(error),
+    };
+    written(&Failure {
+        kind,
+        code: error.code(),
+        message: error.to_string(),
+        retryable: error.is_retryable(),
+        causes,
+        server: None,
+    })
+}
+
 /// The text of the error of a result that is not what its columns say.
 pub(super) fn malformed_text() -> String {
     written(&Failure {
@@ -92,7 +117,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::AcquireTimeout | ErrorKind::Timeout => "Timeout",
         ErrorKind::Cancelled => "Stopped",
         ErrorKind::Closed | ErrorKind::NoSession => "Closed",
-        ErrorKind::Route | ErrorKind::NoReplica => "Usage",
+        ErrorKind::Route | ErrorKind::NoReplica | ErrorKind::TransactionControl => "Usage",
         ErrorKind::Promotion => "Conflict",
         ErrorKind::Config => "Config",
         ErrorKind::Start => "Internal",

@@ -19,6 +19,7 @@ mod settings;
 mod shape;
 mod submission;
 mod tag;
+pub mod transaction;
 mod window;
 mod written;
 
@@ -108,6 +109,11 @@ impl NativeMultiverse {
     /// The engine, for what else runs on its connections.
     fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
+    }
+
+    /// What was written last, for what is committed elsewhere.
+    fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
     }
 
     fn request(&self, submission: Submission) -> Request {

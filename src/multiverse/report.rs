@@ -8,13 +8,16 @@ use serde_json::{Value as Json, json};
 use super::failure::failure_text;
 
 pub(super) fn session_text(session: &Session) -> String {
+    session_json(session).to_string()
+}
+
+pub(super) fn session_json(session: &Session) -> Json {
     json!({
         "id": session.id.0,
         "cluster": &*session.cluster,
         "server": &*session.server,
         "processId": session.process_id,
     })
-    .to_string()
 }
 
 pub(super) fn metrics_text(metrics: &Metrics) -> String {

@@ -84,6 +84,11 @@ pub enum Error {
     /// The session was released, or its connection was lost.
     #[error("the client was released or has lost its connection")]
     NoSession(SessionId),
+    /// A statement would end the transaction of its session, which is ended otherwise.
+    #[error(
+        "this statement begins or ends a transaction: commit and rollback of the transaction itself do that"
+    )]
+    TransactionControl,
     /// No server can be chosen.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -127,6 +132,8 @@ pub enum ErrorKind {
     Closed,
     /// See [`Error::NoSession`].
     NoSession,
+    /// See [`Error::TransactionControl`].
+    TransactionControl,
     /// See [`Error::Route`].
     Route,
     /// See [`Error::Config`].
@@ -153,6 +160,7 @@ impl ErrorKind {
             Self::Cancelled => "ERR_ABORTED",
             Self::Closed => "ERR_CLOSED",
             Self::NoSession => "ERR_RELEASED",
+            Self::TransactionControl => "ERR_TRANSACTION_CONTROL",
             Self::Route => "ERR_ROUTE",
             Self::Config | Self::Request => "ERR_CONFIG",
             Self::Start => "ERR_INTERNAL",
@@ -177,6 +185,7 @@ impl Error {
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Closed => ErrorKind::Closed,
             Self::NoSession(_) => ErrorKind::NoSession,
+            Self::TransactionControl => ErrorKind::TransactionControl,
             Self::Route(_) => ErrorKind::Route,
             Self::Config(_) => ErrorKind::Config,
             Self::Request(_) => ErrorKind::Request,

@@ -6,6 +6,7 @@
 mod answer;
 pub mod balance;
 pub mod cache;
+mod client;
 mod config;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod request;
 pub mod route;
 mod server;
 mod session;
+pub mod transaction;
 
 pub use answer::{Answer, Completed, Flow};
 pub use cache::{CacheKey, CacheOptions, CacheSettings};

@@ -1,6 +1,7 @@
 //! What a caller asks of the engine: a statement, its parameters, and how far the engine may go for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,13 +14,30 @@ use crate::route::RouteOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
+/// Requests that this crate makes on pinned connections have this bit, and those of callers never, so that numbers never
+/// meet.
+const OWN: u64 = 1 << 31;
+
+impl RequestId {
+    /// The number of the next request of this crate on a pinned connection.
+    pub(crate) fn next_own() -> Self {
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
+        Self(u64::from(NUMBERS.fetch_add(1, Ordering::Relaxed)) << 32 | OWN)
+    }
+
+    /// Whether this crate made the request on a pinned connection.
+    pub(crate) fn is_own(self) -> bool {
+        self.0 & OWN != 0
+    }
+}
+
 /// The number of a pinned connection, given by [`crate::Engine::open_session`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
 /// One call of `query()`.
 pub struct Request {
-    /// The number by which it is cancelled and resumed.
+    /// The number by which it is cancelled and resumed; below 2³¹ in its lower half.
     pub id: RequestId,
     /// The text. Without parameters it may hold several statements, each with a result of its own.
     pub sql: Arc<str>,

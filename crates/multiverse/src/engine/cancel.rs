@@ -12,7 +12,7 @@ use super::timers::Timer;
 use super::{Event, Token};
 use crate::error::Error;
 use crate::pool::{CancelState, Work};
-use crate::request::RequestId;
+use crate::request::{RequestId, SessionId};
 
 /// A statement nobody waits for may end by itself for so long before it is cancelled, once it is its turn.
 const GRACE: Duration = Duration::from_millis(5);
@@ -22,6 +22,15 @@ const AGAIN: Duration = Duration::from_millis(50);
 impl Core {
     pub(super) fn cancel(&mut self, id: RequestId) {
         if let Some(key) = self.by_id.get(&id.0).copied() {
+            self.give_up(key, Error::Cancelled);
+        }
+    }
+
+    /// Cancels everything that a session was asked; the session itself stays.
+    pub(super) fn cancel_session(&mut self, session: SessionId) {
+        let requests = self.requests.iter().filter(|(_, pending)| pending.session == Some(session));
+        let keys: Vec<usize> = requests.map(|(key, _)| key).collect();
+        for key in keys {
             self.give_up(key, Error::Cancelled);
         }
     }

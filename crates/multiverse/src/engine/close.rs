@@ -81,6 +81,7 @@ impl Core {
                 | Command::Cancel(_)
                 | Command::Resume(_)
                 | Command::ReleaseSession { .. }
+                | Command::CancelSession(_)
                 | Command::SetTextTypes(_) => {}
             }
         }
@@ -119,7 +120,7 @@ impl Core {
         });
         Metrics {
             clusters: clusters.collect(),
-            requests: self.requests.iter().filter(|(_, pending)| !pending.is_own).count(),
+            requests: self.requests.iter().filter(|(_, pending)| pending.is_counted).count(),
             sessions: self.sessions.len(),
             cache: self.cache.as_ref().map(ResultCache::figures),
         }

@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Resume(RequestId),
     OpenSession { id: SessionId, route: RouteOptions, reply: SessionReply },
     ReleaseSession { id: SessionId, release: Release },
+    CancelSession(SessionId),
     Reload { plan: Plan, reply: DoneReply },
     RegisterSchema { schema: RegisteredSchema, reply: SyncSender<Result<(), Error>> },
     SetTextTypes(Arc<TextTypes>),

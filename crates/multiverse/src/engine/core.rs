@@ -209,6 +209,7 @@ impl Core {
             Command::Resume(id) => self.resume(id),
             Command::OpenSession { id, route, reply } => self.open_session(id, route, reply),
             Command::ReleaseSession { id, release } => self.release_session(id, release),
+            Command::CancelSession(id) => self.cancel_session(id),
             Command::Reload { plan, reply } => {
                 self.reload(&plan);
                 reply();

@@ -44,7 +44,7 @@ impl Core {
         }
         let outcome = match (outcome, cluster) {
             (Err(error), cluster) => {
-                if let Some(cluster) = cluster.filter(|_| !pending.is_own) {
+                if let Some(cluster) = cluster.filter(|_| pending.is_counted) {
                     cluster.counts.errors += 1;
                     cluster.counts.duration += duration;
                 }
@@ -52,7 +52,7 @@ impl Core {
             }
             (Ok(()), None) => Err(Error::Closed),
             (Ok(()), Some(cluster)) => {
-                if !pending.is_own {
+                if pending.is_counted {
                     cluster.counts.duration += duration;
                     if is_read {
                         cluster.counts.reads += 1;

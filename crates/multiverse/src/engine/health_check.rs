@@ -90,7 +90,7 @@ impl Core {
             answer: Box::new(answer),
         };
         let pending = Pending::new(request, text, verdict, (cluster, pool_key), self.now);
-        let key = self.keep(Pending { is_own: true, ..pending });
+        let key = self.keep(Pending { is_own: true, is_counted: false, ..pending });
         self.enqueue(key);
     }
 

@@ -13,6 +13,7 @@ mod command;
 mod core;
 mod event;
 mod finish;
+mod guarding;
 mod health_check;
 mod log_following;
 mod own_query;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use wire::TextTypes;
 
@@ -71,6 +73,7 @@ pub struct Engine {
     shared: Shared,
     sessions: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
+    runtime: Handle,
     settings: EngineSettings,
 }
 
@@ -80,8 +83,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
     pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
-        let Started { commands, shared, thread } = thread::start(clusters, settings.clone(), on_turn_end)?;
-        Ok(Self { commands, shared, sessions: AtomicU64::new(1), thread: Mutex::new(Some(thread)), settings })
+        let Started { commands, shared, thread, runtime } =
+            thread::start(clusters, settings.clone(), on_turn_end)?;
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { commands, shared, sessions: AtomicU64::new(1), thread, runtime, settings })
     }
 
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.

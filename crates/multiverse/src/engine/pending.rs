@@ -59,8 +59,10 @@ pub(crate) struct Pending {
     pub(crate) position: Option<ReplayPosition>,
     /// Its connection was lost: whether the statement had been sent, and why.
     pub(crate) lost: Option<(bool, Error)>,
-    /// It was sent by the engine itself and is not counted.
+    /// It was sent by the engine itself.
     pub(crate) is_own: bool,
+    /// It stands in the figures: nothing that this crate asks by itself does.
+    pub(crate) is_counted: bool,
     /// What it is answered is kept.
     pub(crate) fill: Option<Box<Fill>>,
     /// The key of its result, for a caller who wants to be told whether it was found.
@@ -147,6 +149,7 @@ impl Pending {
             is_own: false,
             fill: None,
             told_key: None,
+            is_counted: !request.id.is_own(),
         }
     }
 
@@ -161,6 +164,12 @@ impl Pending {
         let verdict = &*self.verdict;
         let is_plain = matches!(verdict.kind, Select | Insert | Update | Delete | Merge | Explain);
         !is_plain || !verdict.is_single_statement() || verdict.changes_session || verdict.transaction_control
+    }
+
+    /// Whether its text is not worth keeping prepared.
+    pub(crate) fn comes_rarely(&self) -> bool {
+        let is_control = self.verdict.kind == crate::route::StatementKind::TransactionControl;
+        self.is_own || is_control && !self.is_counted
     }
 
     /// Whether it goes by the simple protocol: several statements, a text the parser does not know, or one that may name

@@ -68,6 +68,12 @@ impl Shared {
         Some(Turned { has_answered, next, closed })
     }
 
+    /// Looks at the state, or changes something that no turn waits for. `None` once the engine has been closed. For what
+    /// runs on the engine's thread between turns: others might wait for a turn.
+    pub(super) fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> Option<T> {
+        self.lock().as_mut().map(|state| act(&mut state.core))
+    }
+
     /// Carries out requests on the caller's thread, where that takes only a moment.
     pub(super) fn submit_at_once(&self, requests: Vec<Request>) -> AtOnce {
         let is_single = requests.len() == 1;

@@ -8,6 +8,7 @@ use super::timers::Timer;
 use crate::answer::Answer;
 use crate::config::ConsistencyLevel;
 use crate::error::Error;
+use crate::migration::leaves_transaction;
 use crate::pool::Ticket;
 use crate::request::{Request, SessionId};
 use crate::route::{RouteError, RouteOptions};
@@ -65,10 +66,15 @@ impl Core {
             return self.refuse(request.answer, Error::NoSession(id));
         };
         let (pool, cluster, session_path) = (session.pool, session.cluster, session.path);
+        let is_guarded = session.is_guarded && !request.id.is_own();
         let verdict = self.router.verdict(&request.sql);
+        if is_guarded && verdict.transaction_control && leaves_transaction(&request.sql) {
+            return self.refuse(request.answer, Error::TransactionControl);
+        }
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&request.sql, request.parameters.types());
         let wants_position = !verdict.is_read() && self.wants_session(&request.route, cluster);
+        let has_written = verdict.surely_writes();
         let key = self.keep(Pending {
             path,
             place: Place::InSession,
@@ -77,6 +83,7 @@ impl Core {
         });
         if let Some(session) = self.sessions.get_mut(&id.0) {
             session.queue.push_back(key);
+            session.has_written |= has_written;
         }
         self.go_on_with_session(id);
     }

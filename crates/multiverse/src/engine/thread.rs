@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Sleep, sleep_until};
 use wire::ConnectConfig;
@@ -51,6 +51,7 @@ pub(super) struct Started {
     pub(super) commands: UnboundedSender<Command>,
     pub(super) shared: Shared,
     pub(super) thread: JoinHandle<()>,
+    pub(super) runtime: Handle,
 }
 
 pub(super) fn start(
@@ -66,11 +67,12 @@ pub(super) fn start(
     let core = Core::new(settings, Router::new(&plan.clusters), event_sender, runtime.handle().clone());
     let shared = Shared::new(core, Inbox { commands, events });
     let own = shared.clone();
+    let handle = runtime.handle().clone();
     let thread = std::thread::Builder::new()
         .name("replicaverse-io".to_owned())
         .spawn(move || run(runtime, &plan, &own, on_turn_end))
         .map_err(refused)?;
-    Ok(Started { commands: sender, shared, thread })
+    Ok(Started { commands: sender, shared, thread, runtime: handle })
 }
 
 fn run(runtime: Runtime, plan: &Plan, shared: &Shared, mut on_turn_end: TurnEnd) {

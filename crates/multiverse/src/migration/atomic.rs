@@ -13,6 +13,8 @@ use super::error::Error;
 use super::host::Direction;
 use super::script_session::{ScriptSession, arrange};
 use super::settings::Settings;
+use crate::transaction::prepared::{self, Fate};
+use crate::transaction::settle;
 
 /// Transactions of ours begin so.
 const PREFIX: &str = "replicaverse-migration";
@@ -88,47 +90,33 @@ impl Workshop<'_> {
             return Ok(());
         };
         let name = transaction_name(self.settings, *task, &decider.database);
-        let literal = format!("'{name}'");
+        let (prepare, _) = prepared::prepare(&name);
         for (number, branch) in others.iter().enumerate() {
-            let sql = format!("PREPARE TRANSACTION {literal}");
-            if let Err(error) = branch.database.query("preparing to commit", &sql, &[]).await {
+            if let Err(error) = branch.database.query("preparing to commit", &prepare, &[]).await {
                 let prepared = others.get(..number).unwrap_or_default();
-                self.end_prepared(prepared, "ROLLBACK PREPARED", &literal).await.ok();
+                end_prepared(prepared, Fate::RollBack, &name).await.ok();
                 return Err(error);
             }
         }
         if let Err(error) = decider.database.query("committing", "COMMIT", &[]).await {
             // Only a refusal is certain to have rolled back; else the next run looks.
             if error.server_error().is_some() {
-                self.end_prepared(others, "ROLLBACK PREPARED", &literal).await.ok();
+                end_prepared(others, Fate::RollBack, &name).await.ok();
             }
             return Err(error);
         }
-        self.end_prepared(others, "COMMIT PREPARED", &literal).await
-    }
-
-    async fn end_prepared(&self, branches: &[Branch<'_>], command: &str, literal: &str) -> Result<(), Error> {
-        let sql = format!("{command} {literal}");
-        for branch in branches {
-            branch.database.query("ending a prepared transaction", &sql, &[]).await?;
-        }
-        Ok(())
+        end_prepared(others, Fate::Commit, &name).await
     }
 
     /// Ends the transactions that a runner prepared on a cluster before it died, as the deciding cluster's history says.
     pub(crate) async fn settle_prepared(&self, cluster: &Arc<str>) -> Result<(), Error> {
-        const SQL: &str = "SELECT gid FROM pg_catalog.pg_prepared_xacts \
-            WHERE database = pg_catalog.current_database() AND pg_catalog.starts_with(gid, $1) ORDER BY gid";
         let (database, _) = self.take(cluster).await?;
-        let what = "looking for prepared transactions";
         let prefix = format!("{PREFIX}:{}:", short_hash(&self.settings.migrations_table));
-        let rows = database.query(what, SQL, &[Some(&prefix)]).await?;
-        for row in &rows {
-            let name = text(row, 0);
-            let command =
-                if self.was_committed(name).await? { "COMMIT PREPARED" } else { "ROLLBACK PREPARED" };
-            let sql = format!("{command} '{}'", name.replace('\'', "''"));
-            database.query("ending a prepared transaction", &sql, &[]).await?;
+        let found = prepared::list(database.client(), &prefix).await;
+        let context = format!("looking for prepared transactions on cluster {cluster}");
+        for found in found.map_err(|source| failed(&context, source))? {
+            let fate = if self.was_committed(&found.name).await? { Fate::Commit } else { Fate::RollBack };
+            end_one(&database, fate, &found.name).await?;
         }
         self.give_back(database);
         Ok(())
@@ -150,6 +138,18 @@ impl Workshop<'_> {
         let applied: HashSet<String> = rows.iter().map(|row| short_hash(text(row, 0))).collect();
         Ok(applied.contains(version) == (direction == "up"))
     }
+}
+
+async fn end_prepared(branches: &[Branch<'_>], fate: Fate, name: &str) -> Result<(), Error> {
+    for branch in branches {
+        end_one(&branch.database, fate, name).await?;
+    }
+    Ok(())
+}
+
+async fn end_one(database: &Database, fate: Fate, name: &str) -> Result<(), Error> {
+    let context = || format!("ending a prepared transaction on cluster {}", database.cluster());
+    settle::end(database.client(), name, fate).await.map_err(|source| failed(&context(), source))
 }
 
 /// The name of a prepared transaction, from which can be read where and what was decided.

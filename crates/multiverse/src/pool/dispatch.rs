@@ -233,9 +233,10 @@ fn write(
         connection.pipeline.execute_simple(&pending.sql)?;
     } else {
         let statement = PipelinedStatement {
-            // What the engine asks by itself comes too rarely to take a place among the statements kept; under a search
-            // path that is not known, a statement kept may mean other tables than it did.
-            key: (prepare && !pending.is_own && !connection.has_foreign_path)
+            // What the engine asks by itself comes too rarely to take a place among the statements kept, and names of
+            // prepared transactions come once; under a search path that is not known, a statement kept may mean other
+            // tables than it did.
+            key: (prepare && !pending.comes_rarely() && !connection.has_foreign_path)
                 .then(|| pending.text.statement_key(pending.path)),
             sql: &pending.sql,
             parameter_types: pending.parameters.types(),
@@ -250,7 +251,10 @@ fn write(
     }
     // Whether a transaction is left open is told by the server itself.
     if pending.verdict.changes_session && pending.verdict.kind != StatementKind::TransactionControl {
-        connection.note(SessionChange::Settings);
+        // What this crate sets on connections that it gives back ends with its transaction.
+        if pending.is_counted {
+            connection.note(SessionChange::Settings);
+        }
         connection.has_foreign_path |= may_set_path(&pending.sql, pending.verdict.kind);
     }
     if pending.wants_position {

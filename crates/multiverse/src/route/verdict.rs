@@ -97,6 +97,17 @@ impl Verdict {
         self.statements == Some(1)
     }
 
+    /// Whether the text itself says that something is written, which a transaction must make durable. Of calls of functions
+    /// and of code only the server can tell.
+    #[must_use]
+    pub fn surely_writes(&self) -> bool {
+        use StatementKind::{Copy, Definition, Delete, Insert, Merge, Session, Several, Update};
+        // Of what concerns the session, NOTIFY is meant, which the server delivers when the transaction is committed.
+        let may =
+            matches!(self.kind, Insert | Update | Delete | Merge | Copy | Definition | Session | Several);
+        may && self.access == Access::Write
+    }
+
     /// Whether it counts as a read in metrics.
     #[must_use]
     pub fn is_read(&self) -> bool {

@@ -27,6 +27,10 @@ pub(crate) struct PinnedSession {
     pub(crate) queue: VecDeque<usize>,
     /// It is given back when they have run.
     release: Option<Release>,
+    /// It is part of a transaction that this crate ends.
+    pub(crate) is_guarded: bool,
+    /// The text of one of its statements says that it writes.
+    pub(crate) has_written: bool,
 }
 
 enum Hold {
@@ -69,6 +73,8 @@ impl Core {
             hold: Hold::Waiting(reply),
             queue: VecDeque::new(),
             release: None,
+            is_guarded: false,
+            has_written: false,
         };
         self.sessions.insert(id.0, session);
         if let Some(pool) = self.pools.get_mut(pool) {

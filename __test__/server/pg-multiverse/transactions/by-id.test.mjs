@@ -1,0 +1,206 @@
+// Transactions by their ids, their options, and what is told and counted of them.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { eventually } from '../../../support/index.mjs';
+import { Shops } from './shops.mjs';
+
+/** @type {Shops} */
+let shops;
+/** @type {Awaited<ReturnType<Shops['open']>>} */
+let db;
+beforeAll(async () => {
+  shops = await Shops.start();
+});
+beforeEach(async () => {
+  await shops.reset();
+  db = await shops.open();
+});
+afterAll(() => shops.remove());
+
+const take = 'UPDATE account SET amount = amount - $1 WHERE id = 1';
+const show = async (/** @type {import('replicaverse/pg-multiverse').TransactionContext} */ tx, /** @type {string} */ name) =>
+  (await tx.query(`SELECT current_setting('${name}') AS value`)).rows[0].value;
+
+describe('a transaction with an id', () => {
+  it('is executed in, and committed or rolled back', async () => {
+    const id = await db.beginTransaction(['users', 'orders']);
+    await db.executeInTransaction(id, take, [5], { schema: 'users' });
+    await db.executeInTransaction(id, take, [-5], { schema: 'orders' });
+    await db.commitTransaction(id);
+    expect(await shops.amounts()).toEqual([95, 105]);
+    const other = await db.beginTransaction('users');
+    await db.executeInTransaction(other, take, [5]);
+    await db.rollbackTransaction(other);
+    expect(await shops.amounts()).toEqual([95, 105]);
+    for (const ended of [id, other, 'nothing']) {
+      const message = `Transaction ${ended} not found`;
+      await expect(db.executeInTransaction(ended, 'SELECT 1')).rejects.toMatchObject({ message, code: 'ERR_TRANSACTION_NOT_FOUND' });
+      await expect(db.commitTransaction(ended)).rejects.toThrow(message);
+      await expect(db.rollbackTransaction(ended)).rejects.toThrow(message);
+    }
+    await db.close();
+  });
+
+  it('cancels what is running when it is rolled back', async () => {
+    const id = await db.beginTransaction('users');
+    const sleeping = db.executeInTransaction(id, 'SELECT pg_sleep(60)');
+    const refused = expect(sleeping).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    await db.rollbackTransaction(id);
+    await refused;
+    await db.close();
+    await eventually(async () => (await shops.first.psql("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()")) === '');
+  });
+
+  it('is rolled back when the instance is closed', async () => {
+    const id = await db.beginTransaction(['users', 'orders']);
+    await db.executeInTransaction(id, take, [5], { schema: 'users' });
+    await db.close();
+    expect(await shops.amounts()).toEqual([100, 100]);
+  });
+});
+
+describe('options', () => {
+  it('set what the transaction is', async () => {
+    const isolation = { isolationLevel: /** @type {const} */ ('SERIALIZABLE'), readonly: true, deferrable: true };
+    await db.withTransaction(
+      'users',
+      async (tx) => {
+        expect(await show(tx, 'transaction_isolation')).toBe('serializable');
+        expect(await show(tx, 'transaction_read_only')).toBe('on');
+        expect(await show(tx, 'transaction_deferrable')).toBe('on');
+        await expect(tx.savepoint(() => tx.query(take, [1]))).rejects.toMatchObject({ code: '25006' });
+      },
+      isolation,
+    );
+    await expect(db.withTransaction('users', () => 1, { isolationLevel: /** @type {never} */ ('CHAOS') })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+    await expect(db.withTransaction([], () => 1)).rejects.toMatchObject({ code: 'ERR_CONFIG' });
+    await expect(db.withTransaction('nowhere', () => 1)).rejects.toThrow('No cluster configured for schema: nowhere');
+    await db.close();
+  });
+
+  it('end a transaction that takes too long, on the server too', async () => {
+    /** @type {unknown} */
+    let seen;
+    const slow = db.withTransaction(
+      ['users', 'orders'],
+      async (tx) => {
+        await tx.query(take, [1], { schema: 'users' });
+        await tx.query('SELECT pg_sleep(60)', [], { schema: 'orders' }).catch((/** @type {unknown} */ error) => {
+          seen = error;
+          throw error;
+        });
+      },
+      { timeout: 100 },
+    );
+    await expect(slow).rejects.toMatchObject({ code: 'ERR_TRANSACTION_TIMEOUT', kind: 'Timeout' });
+    expect(seen).toMatchObject({ code: 'ERR_ABORTED' });
+    // Also one that is not at a statement.
+    await expect(db.withTransaction('users', () => new Promise(() => undefined), { timeout: 20 })).rejects.toMatchObject({ code: 'ERR_TRANSACTION_TIMEOUT' });
+    expect(await shops.amounts()).toEqual([100, 100]);
+    expect(db.getMetrics().transactions?.active).toBe(0);
+    await db.close();
+  });
+
+  it('run the function again after a deadlock and after a failure to serialize', async () => {
+    let runs = 0;
+    const cross = (/** @type {readonly [number, number]} */ [first, second], /** @type {() => Promise<void>} */ meet) =>
+      db.withTransaction(
+        'users',
+        async (tx) => {
+          runs += 1;
+          await tx.query('UPDATE account SET amount = amount + 1 WHERE id = $1', [first]);
+          await meet();
+          await tx.query('UPDATE account SET amount = amount + 1 WHERE id = $1', [second]);
+        },
+        { retry: { attempts: 5 } },
+      );
+    let arrived = 0;
+    /** @type {(value?: unknown) => void} */
+    let open = () => undefined;
+    const both = new Promise((resolve) => {
+      open = resolve;
+    });
+    const meet = async () => {
+      arrived += 1;
+      if (arrived >= 2) open();
+      await both;
+    };
+    await Promise.all([cross([1, 2], meet), cross([2, 1], meet)]);
+    expect(runs).toBe(3);
+    expect((await shops.amounts())[0]).toBe(102);
+    let attempts = 0;
+    const serial = db.withTransaction(
+      'users',
+      async (tx) => {
+        attempts += 1;
+        await tx.query('SELECT amount FROM account WHERE id = 1');
+        if (attempts === 1) await shops.first.psql('UPDATE users.account SET amount = 50 WHERE id = 1');
+        await tx.query(take, [1]);
+      },
+      { isolationLevel: 'REPEATABLE_READ', retry: { attempts: 1 } },
+    );
+    await serial;
+    expect(attempts).toBe(2);
+    expect((await shops.amounts())[0]).toBe(49);
+    // Nothing else is run again.
+    let failures = 0;
+    const failing = db.withTransaction(
+      'users',
+      async (tx) => {
+        failures += 1;
+        await tx.query('SELECT 1/0');
+      },
+      { retry: { attempts: 3 } },
+    );
+    await expect(failing).rejects.toMatchObject({ code: '22012' });
+    expect(failures).toBe(1);
+    await db.close();
+  });
+});
+
+describe('what is told of transactions', () => {
+  it('says when one begins and how it ends', async () => {
+    /** @type {any[]} */
+    const told = [];
+    for (const event of /** @type {const} */ (['transactionStarted', 'transactionCommitted', 'transactionAborted'])) {
+      db.on(event, (/** @type {any} */ what) => told.push([event, what]));
+    }
+    const id = await db.withTransaction(['users', 'orders'], (tx) => tx.transactionId);
+    await expect(
+      db.withTransaction('users', () => {
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    const manual = await db.beginTransaction('orders');
+    await db.rollbackTransaction(manual);
+    const duration = expect.any(Number);
+    expect(told).toEqual([
+      ['transactionStarted', { transactionId: id, schemas: ['users', 'orders'], clusters: ['eu', 'us'] }],
+      ['transactionCommitted', { transactionId: id, duration }],
+      ['transactionStarted', { transactionId: expect.any(String), schemas: ['users'], clusters: ['eu'] }],
+      ['transactionAborted', { transactionId: expect.any(String), reason: 'no', duration }],
+      ['transactionStarted', { transactionId: manual, schemas: ['orders'], clusters: ['us'] }],
+      ['transactionAborted', { transactionId: manual, reason: 'Manual rollback', duration }],
+    ]);
+    expect(db.getMetrics().transactions).toEqual({ total: 3, active: 0, committed: 1, aborted: 2, avgDuration: duration, distributed: 0 });
+    await db.close();
+  });
+
+  it('counts the statements of the application and nothing else', async () => {
+    const before = db.getMetrics().totalQueries;
+    await db.withTransaction(['users', 'orders'], async (tx) => {
+      await tx.query(take, [1], { schema: 'users' });
+      await tx.query(take, [1], { schema: 'orders' });
+    });
+    expect(db.getMetrics().totalQueries).toBe(before + 2);
+    await db.close();
+  });
+
+  it('is not there where transactions are not enabled', async () => {
+    const without = await shops.open({ enableTransactions: false });
+    await expect(without.withTransaction('users', () => 1)).rejects.toThrow('Transactions not enabled');
+    await expect(without.beginTransaction('users')).rejects.toThrow('Transactions not enabled');
+    expect(without.getMetrics().transactions).toBeUndefined();
+    await without.close();
+    await db.close();
+  });
+});

@@ -1,0 +1,149 @@
+//! A pinned connection in the hands of this crate: statements whose answers are awaited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wire::{Column, RowBatch};
+
+use crate::answer::{Answer, Completed, Flow};
+use crate::engine::{Engine, Release, Session};
+use crate::error::Error;
+use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
+use crate::route::{Operation, ReplayPosition, RouteOptions};
+
+/// The rows of a result, all values as text. Statements cast what is no text.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// What a statement gave; of several, the last that has rows gave them.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) rows: Rows,
+    /// The command tag of the last statement.
+    pub(crate) command_tag: String,
+    /// The position of the log behind it, where the cluster is read with the consistency of sessions.
+    pub(crate) written: Option<ReplayPosition>,
+}
+
+/// A connection that is closed when this is dropped, with all that was set or locked on it.
+pub(crate) struct PinnedClient {
+    engine: Arc<Engine>,
+    session: Session,
+    release: Release,
+}
+
+impl PinnedClient {
+    /// Waits for a connection.
+    async fn open(engine: &Arc<Engine>, route: RouteOptions) -> Result<Self, Error> {
+        let (reply, opened) = oneshot::channel();
+        let id = engine.open_session(route, Box::new(move |session| drop(reply.send(session))));
+        let mut waiting = Waiting { engine, id: Some(id) };
+        let session = opened.await.unwrap_or(Err(Error::Closed))?;
+        waiting.id = None;
+        Ok(Self { engine: Arc::clone(engine), session, release: Release::Close })
+    }
+
+    /// Waits for a connection to the primary of a cluster. Names are looked up in `schema` first.
+    pub(crate) async fn open_primary(
+        engine: &Arc<Engine>,
+        cluster: &Arc<str>,
+        schema: Option<Arc<str>>,
+    ) -> Result<Self, Error> {
+        let route = RouteOptions {
+            cluster_id: Some(Arc::clone(cluster)),
+            schema,
+            operation: Some(Operation::Write),
+            ..RouteOptions::default()
+        };
+        Self::open(engine, route).await
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn cluster(&self) -> &Arc<str> {
+        &self.session.cluster
+    }
+
+    /// Runs a statement, or without values several.
+    pub(crate) async fn run(&self, sql: &str, values: &[Option<&str>]) -> Result<Reply, Error> {
+        self.run_within(None, sql, values).await
+    }
+
+    /// As [`Self::run`]; after the time allowed, if there is one, the statement is cancelled.
+    pub(crate) async fn run_within(
+        &self,
+        limit: Option<Duration>,
+        sql: &str,
+        values: &[Option<&str>],
+    ) -> Result<Reply, Error> {
+        let (end, ended) = oneshot::channel();
+        self.engine.submit(vec![Request {
+            id: RequestId::next_own(),
+            sql: Arc::from(sql),
+            parameters: BindParameters::from_texts(values),
+            route: RouteOptions::default(),
+            session: Some(self.session.id),
+            timeout: limit,
+            retry: Retry::default(),
+            streamed: false,
+            cache: None,
+            answer: Box::new(Collector { reply: Reply::default(), end }),
+        }]);
+        ended.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Gives the connection back to its pool, once what it was asked has ended.
+    pub(crate) fn give_back(mut self) {
+        self.release = Release::Reuse;
+    }
+}
+
+impl Drop for PinnedClient {
+    fn drop(&mut self) {
+        self.engine.release_session(self.session.id, self.release);
+    }
+}
+
+/// A session that is waited for; given up if nobody waits any more.
+struct Waiting<'a> {
+    engine: &'a Engine,
+    id: Option<SessionId>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.engine.release_session(id, Release::Close);
+        }
+    }
+}
+
+struct Collector {
+    reply: Reply,
+    end: oneshot::Sender<Result<Reply, Error>>,
+}
+
+impl Answer for Collector {
+    fn columns(&mut self, _: &Arc<[Column]>) {
+        // Of several statements, the rows of the last count.
+        self.reply.rows.clear();
+    }
+
+    fn rows(&mut self, rows: RowBatch) -> Flow {
+        let text = |cell: Option<&[u8]>| cell.map(|cell| String::from_utf8_lossy(cell).into_owned());
+        self.reply.rows.extend(rows.iter().map(|row| row.iter().map(text).collect()));
+        Flow::Continue
+    }
+
+    fn result(&mut self, command_tag: &str) {
+        command_tag.clone_into(&mut self.reply.command_tag);
+    }
+
+    fn end(self: Box<Self>, outcome: Result<Completed, Error>) {
+        let Self { reply, end } = *self;
+        // Nobody waits any more if what it was for was given up.
+        let _ = end.send(outcome.map(|completed| Reply { written: completed.written, ..reply }));
+    }
+}

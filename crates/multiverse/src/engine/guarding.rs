@@ -1,0 +1,54 @@
+//! What transactions over several clusters ask of the engine, besides running statements: where a schema is, and what was
+//! done on the sessions that are part of them.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::{Command, Engine};
+use crate::error::Error;
+use crate::request::SessionId;
+use crate::route::{RouteError, RouteOptions};
+
+impl Engine {
+    /// Where tasks run that belong to the engine: on its thread, between its turns, and until it is closed.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// The cluster on which a session would be opened. For tasks of [`Engine::runtime`].
+    pub(crate) fn locate(&self, route: &RouteOptions) -> Result<Arc<str>, Error> {
+        let located = self.shared.with_core(|core| {
+            let (cluster, _) = core.decide_session(route)?;
+            let cluster = core.clusters.get(cluster.0).ok_or(RouteError::NoActiveCluster)?;
+            Ok(Arc::clone(&cluster.id))
+        });
+        located.unwrap_or(Err(Error::Closed))
+    }
+
+    /// The ids of all clusters. For tasks of [`Engine::runtime`].
+    pub(crate) fn cluster_ids(&self) -> Vec<Arc<str>> {
+        let ids = self.shared.with_core(|core| core.clusters.iter().map(|c| Arc::clone(&c.id)).collect());
+        ids.unwrap_or_default()
+    }
+
+    /// Has statements of callers refused that would end the transaction of a session. For tasks of [`Engine::runtime`].
+    pub(crate) fn guard_session(&self, id: SessionId) {
+        self.shared.with_core(|core| {
+            if let Some(session) = core.sessions.get_mut(&id.0) {
+                session.is_guarded = true;
+            }
+        });
+    }
+
+    /// Whether the text of one of a session's statements says that it writes. For tasks of [`Engine::runtime`].
+    pub(crate) fn has_written(&self, id: SessionId) -> bool {
+        let known = self.shared.with_core(|core| core.sessions.get(&id.0).map(|session| session.has_written));
+        known.flatten().unwrap_or_default()
+    }
+
+    /// Cancels what a session was asked, also on the server; the session stays.
+    pub(crate) fn cancel_session(&self, id: SessionId) {
+        self.tell(Command::CancelSession(id));
+    }
+}

@@ -1,0 +1,164 @@
+// One transaction: statements go to the connection of their cluster, savepoints to all of them.
+import { configError, ReplicaverseError } from '../../errors.js';
+import type { SessionInfo } from '../engine-client.js';
+import type { QueryRunner } from '../query-running.js';
+import type { AnyRow, QueryConfig, QueryResult } from '../types.js';
+import type { Begun, Participant, TransactionCore } from './native-transactions.js';
+import type { TransactionCallback, TransactionContext, TransactionQueryOptions } from './types.js';
+
+/** Where a transaction stands, as messages say it. */
+export type TransactionState = 'active' | 'committing' | 'committed' | 'aborting' | 'aborted' | 'unknown';
+
+/** The code of a commit that was sent and not answered. */
+const OUTCOME_UNKNOWN = 'ERR_TRANSACTION_OUTCOME_UNKNOWN';
+
+/** A transaction that takes statements until it is committed or rolled back. */
+export class OpenTransaction implements TransactionContext {
+  readonly transactionId: string;
+  readonly started = performance.now();
+  readonly #core: TransactionCore;
+  readonly #runner: QueryRunner;
+  readonly #mayExtend: boolean;
+  /** The connections by cluster, and by the schemas that are known to be there. */
+  readonly #byCluster = new Map<string, SessionInfo>();
+  readonly #bySchema = new Map<string, SessionInfo>();
+  readonly #joining = new Map<string, Promise<SessionInfo>>();
+  /** The names of the savepoints that are open, the innermost last. */
+  readonly #savepoints: string[] = [];
+  #savepointCount = 0;
+  #state: TransactionState = 'active';
+
+  constructor(core: TransactionCore, runner: QueryRunner, begun: Begun, mayExtend: boolean) {
+    this.#core = core;
+    this.#runner = runner;
+    this.#mayExtend = mayExtend;
+    this.transactionId = begun.id;
+    for (const participant of begun.participants) this.#add(participant);
+  }
+
+  get state(): TransactionState {
+    return this.#state;
+  }
+
+  get clusters(): string[] {
+    return [...this.#byCluster.keys()];
+  }
+
+  #add({ session, schemas }: Participant): void {
+    this.#byCluster.set(session.cluster, session);
+    for (const schema of schemas) this.#bySchema.set(schema, session);
+  }
+
+  async query<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: TransactionQueryOptions | null): Promise<QueryResult<T>> {
+    this.#requireActive();
+    const { schema, clusterId, timeout, signal } = options ?? {};
+    const session = this.#knownSession(schema, clusterId) ?? (await this.#join(schema, clusterId));
+    return this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
+  }
+
+  /** Where the statement runs, if that is known without asking. */
+  #knownSession(schema: string | undefined, clusterId: string | undefined): SessionInfo | undefined {
+    if (clusterId !== undefined) return this.#byCluster.get(clusterId);
+    if (schema !== undefined) return this.#bySchema.get(schema);
+    const [first, ...others] = this.#byCluster.values();
+    if (first === undefined || others.length > 0) {
+      throw new ReplicaverseError('Cannot determine target cluster for operation', { code: 'ERR_TRANSACTION_CLUSTER' });
+    }
+    return first;
+  }
+
+  /** The connection of a cluster or schema that was not named. */
+  #join(schema: string | undefined, clusterId: string | undefined): Promise<SessionInfo> {
+    const key = JSON.stringify([schema, clusterId]);
+    let joining = this.#joining.get(key);
+    if (joining === undefined) {
+      joining = this.#askToJoin(schema, clusterId).finally(() => this.#joining.delete(key));
+      this.#joining.set(key, joining);
+    }
+    return joining;
+  }
+
+  async #askToJoin(schema: string | undefined, clusterId: string | undefined): Promise<SessionInfo> {
+    const { session } = await this.#core.join(this.transactionId, { schema, clusterId }, this.#mayExtend);
+    const known = this.#byCluster.get(session.cluster);
+    if (known === undefined) {
+      this.#byCluster.set(session.cluster, session);
+      // What it does from now on belongs to the savepoints that are open elsewhere.
+      for (const name of this.#savepoints) await this.#runner.query(`SAVEPOINT ${name}`, undefined, undefined, session.id);
+    }
+    if (schema !== undefined && clusterId === undefined) this.#bySchema.set(schema, session);
+    this.#requireActive();
+    return session;
+  }
+
+  async savepoint<R>(...args: [TransactionCallback<R>] | [string, TransactionCallback<R>]): Promise<R> {
+    this.#requireActive();
+    const [given, callback] = args.length === 1 ? [undefined, args[0]] : args;
+    if (typeof callback !== 'function') throw configError('savepoint: expected a function');
+    this.#savepointCount += 1;
+    const name = quoted(given ?? `savepoint_${this.#savepointCount}`);
+    await this.#onAll(`SAVEPOINT ${name}`);
+    this.#savepoints.push(name);
+    try {
+      const result = await callback(this);
+      this.#requireActive();
+      await this.#onAll(`RELEASE SAVEPOINT ${name}`);
+      return result;
+    } catch (error) {
+      // A connection that was lost cannot go back; then the transaction cannot be committed either.
+      if (this.#state === 'active') await this.#onAll(`ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`).catch(() => undefined);
+      throw error;
+    } finally {
+      this.#savepoints.splice(this.#savepoints.lastIndexOf(name), 1);
+    }
+  }
+
+  async #onAll(sql: string): Promise<void> {
+    const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.query(sql, undefined, undefined, id)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /**
+   * Commits, or rolls back and throws why.
+   *
+   * @param prepareLimit milliseconds for what precedes the decision
+   * @returns whether several clusters were written to
+   */
+  async commit(prepareLimit?: number): Promise<boolean> {
+    this.#requireActive();
+    this.#state = 'committing';
+    try {
+      const isDistributed = await this.#core.commit(this.transactionId, prepareLimit);
+      this.#state = 'committed';
+      return isDistributed;
+    } catch (error) {
+      this.#state = (error as { code?: unknown }).code === OUTCOME_UNKNOWN ? 'unknown' : 'aborted';
+      throw error;
+    }
+  }
+
+  /** Rolls back; what is still running is cancelled. */
+  async rollBack(): Promise<void> {
+    this.#requireActive();
+    this.#state = 'aborting';
+    try {
+      await this.#core.rollBack(this.transactionId);
+    } finally {
+      // With its connections it is rolled back in any case.
+      this.#state = 'aborted';
+    }
+  }
+
+  #requireActive(): void {
+    if (this.#state === 'active') return;
+    throw new ReplicaverseError(`Transaction ${this.transactionId} is in ${this.#state} state, cannot execute operations`, {
+      code: 'ERR_TRANSACTION_STATE',
+    });
+  }
+}
+
+function quoted(name: unknown): string {
+  if (typeof name !== 'string' || name === '' || name.includes('\0')) throw configError('savepoint: expected a name');
+  return `"${name.replaceAll('"', '""')}"`;
+}
