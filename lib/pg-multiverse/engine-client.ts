@@ -350,7 +350,7 @@ export class EngineClient implements EndListener {
 
   /** Drops cached results; gives their number. Queries asked from now on do not find them. */
   async invalidateCache(criteria: NativeCriteria): Promise<number> {
-    this.#sendPlanned();
+    this.sendPlanned();
     return this.#ask(() => this.#engine.invalidateCache(JSON.stringify(criteria)));
   }
 

@@ -105,5 +105,5 @@ export class HealthMonitor {
 /** The figures of a cluster that has left the configuration before its event was heard. */
 function noFigures(id: string): ClusterFigures {
   const latency = { bounds: [], counts: [], total: 0 };
-  return { id, reads: 0, writes: 0, errors: 0, totalDuration: 0, readLatency: latency, writeLatency: latency, failures: 0, isDown: false, servers: [] };
+  return { id, reads: 0, writes: 0, errors: 0, cacheHits: 0, cacheMisses: 0, followsLog: false, totalDuration: 0, readLatency: latency, writeLatency: latency, failures: 0, isDown: false, servers: [] };
 }

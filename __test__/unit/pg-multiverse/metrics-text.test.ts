@@ -7,7 +7,7 @@ const latency = { bounds: [1, 10], counts: [2, 3, 1], total: 45 };
 const none = { bounds: [1, 10], counts: [0, 0, 0], total: 0 };
 
 it('tells every figure once, with buckets that count everything up to their bound', () => {
-  const text = metricsText([{ id: 'eu "1"', reads: 6, writes: 0, errors: 2, totalDuration: 50, readLatency: latency, writeLatency: none, failures: 0, isDown: false, servers: [server] }], 1.5);
+  const text = metricsText([{ id: 'eu "1"', reads: 6, writes: 0, errors: 2, cacheHits: 0, cacheMisses: 0, followsLog: false, totalDuration: 50, readLatency: latency, writeLatency: none, failures: 0, isDown: false, servers: [server] }], 1.5);
   const lines = text.split('\n');
   expect(lines).toContain('replicaverse_pg_uptime_seconds 1.5');
   expect(lines).toContain('# TYPE replicaverse_pg_query_duration_seconds histogram');

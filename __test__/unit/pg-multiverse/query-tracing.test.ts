@@ -40,7 +40,7 @@ it('tells one object of a query on all channels, and never its values', () => {
   const channel = tracingChannel('replicaverse:query');
   channel.subscribe(listener as never);
   try {
-    beginTrace('SELECT $1', 1, clusterOf)?.succeeded('main', 2.5);
+    beginTrace('SELECT $1', 1, clusterOf)?.succeeded('main', 2.5, undefined);
     beginTrace('SELECT 1', 0, clusterOf)?.failed(new Error('no'));
   } finally {
     channel.unsubscribe(listener as never);
@@ -53,7 +53,7 @@ it('tells one object of a query on all channels, and never its values', () => {
 it('makes spans by the conventions for databases until it is ended', () => {
   const { spans, startSpan } = tracer();
   const end = traceQueries({ startSpan });
-  beginTrace(' select * from orders where id = $1', 1, clusterOf)?.succeeded('main', 1);
+  beginTrace(' select * from orders where id = $1', 1, clusterOf)?.succeeded('main', 1, undefined);
   beginTrace("SELECT 'secret'", 0, clusterOf)?.failed(Object.assign(new Error('x'), { code: '42P01', severity: 'ERROR' }));
   beginTrace('SELECT 2', 0, clusterOf)?.failed(Object.assign(new Error('x'), { code: 'ERR_TIMEOUT' }));
   end();

@@ -239,7 +239,7 @@ impl Core {
                     self.release(primary);
                 }
                 self.note_success(index);
-                return self.conclude(index);
+                self.conclude(index);
             }
             Stage::Vigil { until } if now >= until => cluster.watch.search = None,
             Stage::Vigil { .. } => search.set_pace(VIGIL_PACE),

@@ -139,6 +139,9 @@ impl Session {
         for (table, parts) in unseen.truncated_parts {
             self.empty_parts(&table, &parts).await?;
         }
+        for table in unseen.truncated {
+            self.delete_departed(&table).await?;
+        }
         for change in unseen.changes {
             self.add_change(batch, change, &current).await?;
         }

@@ -182,12 +182,7 @@ impl Session {
                 return Err(Error::Task(format!("the log of \"{}\" was not made anew", self.reader.name)));
             }
         };
-        let mut planned = self.with_all_tables(&kept, planned);
-        if view.is_none() {
-            // The target may have rows of these tables that are deleted by changes which the copy will have seen. What
-            // lies behind the checkpoint is applied to them all the same, and comes to the state of the copy.
-            planned.iter_mut().for_each(|chunk| chunk.position = Some(self.checkpoint.position.clone()));
-        }
+        let planned = self.with_all_tables(&kept, planned);
         let copied_anew: HashSet<String> = planned.iter().map(|chunk| chunk.table.clone()).collect();
         self.chunks = kept;
         self.chunks.retain(|chunk| !copied_anew.contains(&chunk.table));

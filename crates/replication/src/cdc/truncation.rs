@@ -7,6 +7,7 @@ use data::table::{ScanOptions, Table};
 
 use super::run::Session;
 use crate::error::Result;
+use crate::snapshot::{Collection, orphans_among};
 
 impl Session {
     /// Deletes the rows of some parts of a table, which had been copied when it was truncated; those of the others were
@@ -42,6 +43,32 @@ impl Session {
                 if gone.is_empty() { Ok(0) } else { target.delete(&mapping.target, &gone).await }
             };
             emptied.await.map_err(self.in_rule())?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows of a table that was truncated before it was copied, but for those that the source has again.
+    pub(super) async fn delete_departed(&self, table: &Table) -> Result<()> {
+        for (_, route) in self.routes.of_table(&table.name) {
+            let Collection { mapping, source, target, .. } = route.collection.as_ref();
+            let deleted = async {
+                let target = target.tables()?;
+                let options = ScanOptions {
+                    keys_only: true,
+                    discriminator: mapping.target_discriminator.clone(),
+                    ..ScanOptions::default()
+                };
+                let snapshot = target.snapshot().await?;
+                let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;
+                let mut gone = Vec::new();
+                while let Some(batch) = batches.recv().await {
+                    gone.extend(orphans_among(mapping, source, batch?.into_rows()?).await?);
+                }
+                drop(batches);
+                drop(snapshot);
+                if gone.is_empty() { Ok(0) } else { target.delete(&mapping.target, &gone).await }
+            };
+            deleted.await.map_err(self.in_rule())?;
         }
         Ok(())
     }

@@ -28,6 +28,9 @@ pub(super) struct Unseen {
     pub(super) changes: Vec<Change>,
     /// Tables that were truncated, of which only some parts had been copied before: the numbers of those.
     pub(super) truncated_parts: Vec<(Arc<Table>, Vec<usize>)>,
+    /// Tables that were truncated before at least a part of them was copied. A target that was copied to before may still
+    /// have the rows that went.
+    pub(super) truncated: Vec<Arc<Table>>,
     /// Keys that lost their rows before the copy saw them. A target that was copied to before may still have those rows.
     pub(super) departed: Vec<(Arc<Table>, Vec<Vec<Value>>)>,
 }
@@ -99,6 +102,9 @@ impl Watermarks {
         if !seen.contains(&true) {
             unseen.changes.extend(run);
             return Ok(());
+        }
+        if run.iter().any(|change| change.operation == Operation::Truncate) {
+            unseen.truncated.push(Arc::clone(&table));
         }
         if !seen.contains(&false) {
             let keys: Vec<_> = run.iter().filter_map(|change| left_key(&change.operation)).cloned().collect();
