@@ -47,7 +47,9 @@ export async function createApplication(files) {
   }
   const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   for (const name of Object.keys(dependencies)) {
-    await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name), 'junction');
+    const link = join(folder, 'node_modules', name);
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(join(ROOT, 'node_modules', name), link, 'junction');
   }
   return {
     folder,

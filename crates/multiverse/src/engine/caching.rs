@@ -291,7 +291,8 @@ impl Core {
             on_replica: decision.on_replica,
             reads: decision.reads,
             path,
-            is_own: true,
+            // Its caller was answered, and is counted.
+            is_counted: false,
             fill: Some(fill),
             ..Pending::new(request, text, Arc::clone(&decision.verdict), place, self.now)
         });

@@ -28,7 +28,7 @@ const PROMOTE: &str = "SELECT pg_catalog.pg_promote(true, 60)::text";
 
 /// A promotion that was asked for.
 pub(crate) struct Order {
-    target: usize,
+    pub(super) target: usize,
     /// When what runs on the primary must have ended.
     until: Instant,
     is_sent: bool,
@@ -136,7 +136,7 @@ impl Core {
         }
     }
 
-    fn end_promotion(&mut self, index: usize, result: Result<(), String>) {
+    pub(super) fn end_promotion(&mut self, index: usize, result: Result<(), String>) {
         let Some(cluster) = self.clusters.get_mut(index) else { return };
         let Some(order) = cluster.watch.order.take() else { return };
         let primary = cluster.pools.get(cluster.primary).copied();

@@ -32,6 +32,10 @@ impl Core {
         let id = Arc::clone(&cluster.id);
         // The new primary may lack what they were read from.
         self.drop_cached_of(index);
+        let order = self.clusters.get(index).and_then(|cluster| cluster.watch.order.as_ref());
+        if order.is_some_and(|order| order.target != new) {
+            self.end_promotion(index, Err("another server takes the writes".to_owned()));
+        }
         let pool_id = |pool: Option<&Pool>| pool.map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
         let (old_primary, new_primary) = (pool_id(self.pools.get(old)), pool_id(self.pools.get(new)));
         tracing::info!(cluster = %id, %old_primary, %new_primary, "writes go to another server");

@@ -202,7 +202,10 @@ impl Core {
         if verdict.changes_definitions {
             connection.definitions = Some(Arc::clone(verdict));
         }
+        // What is prepared is seen by nobody until it is committed, on the same connection unless that is lost.
+        let is_prepared = pending.sql.starts_with("PREPARE TRANSACTION");
         if status == TransactionStatus::Idle
+            && !is_prepared
             && let Some(verdict) = connection.definitions.take()
         {
             self.router.executed(ClusterIndex(cluster), &verdict);

@@ -134,7 +134,8 @@ impl Recovery {
             Ok(Ok(Settled::Done)) => return true,
             Ok(Ok(Settled::NotYet)) | Err(_) => return false,
             Ok(Ok(Settled::Foreign)) => "it was decided on a database that is not configured".to_owned(),
-            Ok(Err(Error::Server(report))) if !report.is_fatal() => report.message,
+            // Only what the role may not do is the same the next time.
+            Ok(Err(Error::Server(report))) if report.code.starts_with("42") => report.message,
             Ok(Err(error)) => {
                 tracing::debug!(%cluster, name = %found.name, %error, "a prepared transaction cannot be ended yet");
                 return false;
@@ -213,6 +214,12 @@ async fn identity_of(shared: &Arc<Shared>, cluster: &Arc<str>) -> Result<Databas
 /// What is prepared on a cluster.
 async fn find(shared: &Arc<Shared>, cluster: &Arc<str>) -> Result<Vec<(BranchName, Found)>, Error> {
     let client = settle::open(&shared.engine, cluster).await?;
+    // A standby shows nothing of what is prepared.
+    if client.run("SELECT pg_catalog.pg_is_in_recovery()::text", &[]).await?.rows
+        != [[Some("false".to_owned())]]
+    {
+        return Err(Error::NoPrimary { server: Arc::clone(&client.session().server) });
+    }
     let found = prepared::list(&client, BranchName::PREFIX).await?;
     client.give_back();
     Ok(found.into_iter().filter_map(|found| Some((BranchName::read(&found.name)?, found))).collect())

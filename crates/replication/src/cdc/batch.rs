@@ -16,7 +16,7 @@ use super::isolate::count;
 use super::routes::Routes;
 use super::run::{Session, check_fence};
 use crate::error::{Error, Result};
-use crate::snapshot::{canonical_key, key_text};
+use crate::snapshot::{canonical_key, key_columns, key_text};
 
 /// How many changes are held before they are written.
 const MOST_CHANGES: u64 = 2_000;
@@ -99,6 +99,15 @@ impl Batch {
         self.waiting >= MOST_CHANGES || self.weight >= MOST_BYTES
     }
 
+    /// Undoes what has been written into its transaction.
+    pub(super) async fn give_up(&mut self) {
+        if let Some(transaction) = self.transaction.take()
+            && let Err(error) = transaction.rollback().await
+        {
+            tracing::debug!("a transaction that is given up was not rolled back: {error}");
+        }
+    }
+
     /// Up to where everything has been read, if a transaction has ended.
     pub(super) fn ended(&self) -> Option<&Position> {
         self.ended.as_ref().map(|(position, _)| position)
@@ -136,11 +145,13 @@ impl Session {
         }
         let unseen = self.watermarks.unseen(self.log()?, changes, &current.position).await;
         let unseen = unseen.map_err(self.in_rule())?;
-        for (table, parts) in unseen.truncated_parts {
-            self.empty_parts(&table, &parts).await?;
+        if let Some(table) = unseen.half_truncated {
+            return Err(Error::Retry(self.copy_again(batch, &table.name).await?));
         }
         for table in unseen.truncated {
-            self.delete_departed(&table).await?;
+            for change in self.departed_rows(&table).await? {
+                self.add_change(batch, change, &current).await?;
+            }
         }
         for change in unseen.changes {
             self.add_change(batch, change, &current).await?;
@@ -170,9 +181,11 @@ impl Session {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        // Other columns may have had other names when it was logged.
+        let Some((_, route)) = self.routes.of_table(&table.name).next() else { return Ok(Vec::new()) };
         let tables = self.source.tables().map_err(self.in_rule())?;
-        let rows = tables.fetch(table, &keys).await.map_err(self.in_rule())?;
-        let present: HashSet<String> = rows.iter().map(|row| canonical_key(&table.key_of(row))).collect();
+        let rows = tables.fetch(&key_columns(&route.captured), &keys).await.map_err(self.in_rule())?;
+        let present: HashSet<String> = rows.iter().map(|key| canonical_key(key)).collect();
         keys.retain(|key| !present.contains(&canonical_key(key)));
         let delete =
             |key| Change { table: std::sync::Arc::clone(table), operation: Operation::Delete { key } };
@@ -200,7 +213,9 @@ impl Session {
                     old_key.as_ref().and_then(|key| junction.parent_of_key(&table, key)),
                 ],
                 Operation::Delete { key } => vec![junction.parent_of_key(&table, key)],
-                Operation::Truncate => return Err(Error::Retry(self.truncated_junction(&table).await?)),
+                Operation::Truncate => {
+                    return Err(Error::Retry(self.copy_linked_again(batch, &table).await?));
+                }
             };
             let Some(changes) = batch.changes.get_mut(junction.route) else { continue };
             for parent in parents.into_iter().flatten() {

@@ -75,6 +75,8 @@ impl Lease {
             let sessions = fields.text("sessions").filter(|_| other).unwrap_or_default();
             before = sessions.split_whitespace().map(str::to_owned).collect();
         }
+        // It may have been this process, whose driver uses its sessions again.
+        before.retain(|name| transaction.session().as_ref() != Some(name));
         tables.end_sessions(&before).await?;
         claim.epoch += 1;
         let sessions: VecDeque<_> = transaction.session().into_iter().collect();

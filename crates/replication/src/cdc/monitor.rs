@@ -123,26 +123,13 @@ impl Gauge {
         }
     }
 
-    /// Whether there are new tables that the rule can read. One without a primary key is left out by the run, and told of,
-    /// instead of ending it.
+    /// Whether there are new tables that the rule can read.
     async fn has_new_tables(&self) -> data::Result<bool> {
         let Some(known) = &self.known_tables else { return Ok(false) };
-        let tables = self.source.tables()?;
-        for name in tables.list_tables().await? {
-            if known.contains(&name) || self.shared.leaves_out(&name) {
-                continue;
-            }
-            let Some(table) = tables.describe(&name).await? else { continue };
-            let Err(error) = table.require_key() else { return Ok(true) };
-            self.shared.leave_out(&name);
-            self.shared.tell(CdcEvent::Error {
-                rule: self.rule.clone(),
-                code: error.code().to_owned(),
-                message: format!("a new table of the source is left out of rule \"{}\": {error}", self.rule),
-                retryable: true,
-            });
-        }
-        Ok(false)
+        let mut listed = self.source.tables()?.list_tables().await?;
+        listed.retain(|name| !known.contains(name));
+        let before = listed.len();
+        Ok(leave_out_keyless(&self.rule, &self.source, &self.shared, &listed).await? < before)
     }
 
     async fn lag(&self, caught_up_at: &mut Option<Timestamp>) -> Option<u64> {
@@ -187,4 +174,33 @@ impl Gauge {
         }
         Ok(())
     }
+}
+
+/// Has a run leave out those of new tables that have no primary key, and tells of them instead of ending the run; how many
+/// are left out.
+pub(super) async fn leave_out_keyless(
+    rule: &str,
+    source: &End,
+    shared: &Shared,
+    names: &[String],
+) -> data::Result<usize> {
+    let tables = source.tables()?;
+    let mut left_out = 0;
+    for name in names {
+        if shared.leaves_out(name) {
+            left_out += 1;
+            continue;
+        }
+        let described = tables.describe(name).await?;
+        let Some(Err(error)) = described.map(|table| table.require_key()) else { continue };
+        shared.leave_out(name);
+        left_out += 1;
+        shared.tell(CdcEvent::Error {
+            rule: rule.to_owned(),
+            code: error.code().to_owned(),
+            message: format!("a new table of the source is left out of rule \"{rule}\": {error}"),
+            retryable: true,
+        });
+    }
+    Ok(left_out)
 }

@@ -13,6 +13,7 @@ use super::dead_letter::Letters;
 use super::event::RunState;
 use super::first_sync::{CopyPlan, copy_chunks};
 use super::lease::Lease;
+use super::monitor::leave_out_keyless;
 use super::orphans::count_orphans;
 use super::routes::Routes;
 use super::schema_change::{KnownTables, columns_of, follow, follow_documents};
@@ -89,6 +90,17 @@ impl Session {
                 return Err(Error::LogLost { rule: rule.name, reason });
             }
             Some(_) => {}
+        }
+        // A rule that streams is not to end because somebody has created a table, whichever process runs it by now.
+        if let Some(checkpoint) = &checkpoint
+            && known_tables.is_some()
+            && shared.is_watched()
+            && !source.is_schemaless()
+        {
+            let sources = plans.iter().map(|plan| plan.source_table.clone());
+            let new: Vec<_> = sources.filter(|table| !checkpoint.tables.contains_key(table)).collect();
+            leave_out_keyless(&rule.name, &source, &shared, &new).await.map_err(in_rule())?;
+            plans.retain(|plan| !shared.leaves_out(&plan.source_table));
         }
         if let Some(checkpoint) = &mut checkpoint
             && !source.is_schemaless()

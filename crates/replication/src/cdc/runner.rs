@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use data::log::{LogKind, Position};
 use data::{ErrorKind, Timestamp};
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::Ends;
@@ -34,6 +35,9 @@ const LEASE_ASKED: Duration = Duration::from_millis(300);
 /// Finds the ends of the rule as they are now: a master may have been replaced.
 pub(crate) type FindEnds<'a> = &'a (dyn Fn() -> Result<Ends> + Send + Sync);
 
+/// Whether the rule may still be run, asked by the holder of its lease: another process may have decided otherwise.
+pub(crate) type Permission<'a> = &'a (dyn Fn() -> BoxFuture<'a, Result<()>> + Send + Sync);
+
 /// Until when a rule is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Goal {
@@ -51,6 +55,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) ends: FindEnds<'a>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) listener: Option<ProgressListener>,
+    pub(crate) permission: Option<Permission<'a>>,
 }
 
 /// What a run needs before it holds the lease.
@@ -193,6 +198,9 @@ impl Runner<'_> {
         head: Option<&Position>,
         copies_anew: &mut bool,
     ) -> Result<Ended> {
+        if let Some(permission) = self.permission {
+            permission().await?;
+        }
         if *copies_anew {
             self.forget(&ready).await?;
             *copies_anew = false;

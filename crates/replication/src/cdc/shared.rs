@@ -229,6 +229,11 @@ impl Shared {
         self.observer().is_some_and(|observer| observer.wants_changes())
     }
 
+    /// Whether somebody hears what is told.
+    pub(super) fn is_watched(&self) -> bool {
+        self.observer().is_some()
+    }
+
     fn observer(&self) -> Option<Arc<dyn CdcObserver>> {
         self.observer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -130,7 +130,8 @@ impl Session {
                     continue;
                 }
             }
-            self.flush_and_acknowledge(pump, run).await?;
+            // What falls due is looked at between batches, however much has been read already.
+            break;
         }
         self.flush_and_acknowledge(pump, run).await
     }

@@ -26,10 +26,10 @@ struct Marks {
 #[derive(Default)]
 pub(super) struct Unseen {
     pub(super) changes: Vec<Change>,
-    /// Tables that were truncated, of which only some parts had been copied before: the numbers of those.
-    pub(super) truncated_parts: Vec<(Arc<Table>, Vec<usize>)>,
-    /// Tables that were truncated before at least a part of them was copied. A target that was copied to before may still
-    /// have the rows that went.
+    /// A table that was truncated when only a part of it had been copied.
+    pub(super) half_truncated: Option<Arc<Table>>,
+    /// Tables that were truncated before they were copied. A target that was copied to before may still have the rows that
+    /// went.
     pub(super) truncated: Vec<Arc<Table>>,
     /// Keys that lost their rows before the copy saw them. A target that was copied to before may still have those rows.
     pub(super) departed: Vec<(Arc<Table>, Vec<Vec<Value>>)>,
@@ -103,7 +103,12 @@ impl Watermarks {
             unseen.changes.extend(run);
             return Ok(());
         }
-        if run.iter().any(|change| change.operation == Operation::Truncate) {
+        let is_truncated = run.iter().any(|change| change.operation == Operation::Truncate);
+        if is_truncated && seen.contains(&false) {
+            unseen.half_truncated = Some(table);
+            return Ok(());
+        }
+        if is_truncated {
             unseen.truncated.push(Arc::clone(&table));
         }
         if !seen.contains(&false) {
@@ -117,11 +122,6 @@ impl Watermarks {
         let mut departed = Vec::new();
         let mut seen_keys = parts.iter().map(|part| seen.get(*part).copied().unwrap_or(false));
         for change in run {
-            if change.operation == Operation::Truncate {
-                let older = (0..seen.len()).filter(|part| seen.get(*part) == Some(&false)).collect();
-                unseen.truncated_parts.push((Arc::clone(&table), older));
-                continue;
-            }
             let known: Vec<bool> =
                 keys_of(&table, &change.operation).map(|_| seen_keys.next().unwrap_or(false)).collect();
             // The key that is left is the last of them.
@@ -132,19 +132,6 @@ impl Watermarks {
         }
         unseen.departed.push((table, departed));
         Ok(())
-    }
-
-    /// In which parts of a table rows with these keys lie.
-    pub(super) async fn parts_of(
-        &self,
-        log: &dyn ChangeLog,
-        table: &Table,
-        keys: &[Vec<Value>],
-    ) -> data::Result<Vec<usize>> {
-        match self.tables.get(&table.name) {
-            Some(marks) => log.locate(table, &marks.bounds, keys).await,
-            None => Ok(vec![0; keys.len()]),
-        }
     }
 }
 

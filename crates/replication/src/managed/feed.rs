@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::member::Member;
 use super::place::Place;
 use super::run::supervise;
-use crate::cdc::{Checkpoints, Shared, remove_log_of, remove_rows};
+use crate::cdc::{Checkpoints, Shared, letters_of, remove_log_of, remove_rows};
 use crate::manager::SharedState;
 use crate::snapshot::End;
 use crate::stats::SyncStats;
@@ -107,6 +107,12 @@ impl ManagedFeed {
                 Some(data::Error::new(data::ErrorKind::Timeout, message))
             }
         }
+    }
+
+    /// How many rows the slave has refused; 0 where it cannot be asked.
+    pub(crate) async fn rows_set_aside(&self) -> u64 {
+        let Some(run) = self.inner.run() else { return 0 };
+        letters_of(&run.target, &run.reader, 0).await.map_or(0, |letters| letters.count)
     }
 
     /// What is known of the slave, if it was found out.

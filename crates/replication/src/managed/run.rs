@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use data::ErrorKind;
 use data::log::LogKind;
 use data::table::OWN_TABLE_PREFIX;
+use futures_util::future::BoxFuture;
 
 use super::detect::{Finding, detect};
 use super::feed::{Inner, Run};
-use super::member::{Member, is_empty, recall, remember};
+use super::member::{Member, is_empty, recall, remember, term};
 use super::place::{Parties, Place};
 use super::resync::{report_lost_rows, sweep};
 use crate::cdc::{
@@ -152,7 +153,22 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
         }
         Err(Error::NoMaster { end: "source", project: place.project.clone() })
     };
-    let runner = Runner { rule: &rule, ends: &ends, shared: Arc::clone(&shared), listener: None };
+    let is_still_slave = || -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            let (own, masters) = (term(&target, &place.project), term(&source, &place.project));
+            if own.await.map_err(in_feed(place))? > masters.await.map_err(in_feed(place))? {
+                return Err(Error::Task(format!("another process has made \"{}\" the master", place.slave)));
+            }
+            Ok(())
+        })
+    };
+    let runner = Runner {
+        rule: &rule,
+        ends: &ends,
+        shared: Arc::clone(&shared),
+        listener: None,
+        permission: Some(&is_still_slave),
+    };
     let mut running = std::pin::pin!(runner.run(Goal::Stream));
     let ended = tokio::select! {
         outcome = &mut running => Some(outcome),

@@ -200,7 +200,7 @@ impl Manager {
         }
         let shared = Shared::new(&rule.name, None);
         let ends = || self.ends(rule);
-        let runner = Runner { rule, ends: &ends, shared: Arc::clone(&shared), listener };
+        let runner = Runner { rule, ends: &ends, shared: Arc::clone(&shared), listener, permission: None };
         let outcome = runner.run(goal).await;
         details.extend(shared.stats());
         outcome
@@ -268,7 +268,8 @@ async fn stream(
 ) {
     let gone = || Error::Task("the manager is gone".to_owned());
     let ends = || manager.upgrade().ok_or_else(gone)?.ends(&rule);
-    let runner = Runner { rule: &rule, ends: &ends, shared: Arc::clone(&shared), listener: None };
+    let runner =
+        Runner { rule: &rule, ends: &ends, shared: Arc::clone(&shared), listener: None, permission: None };
     match runner.run(Goal::Stream).await {
         Ok(()) => shared.enter(RunState::Stopped, None),
         Err(error) => {

@@ -22,7 +22,7 @@ pub(crate) use passage::Passage;
 pub(crate) use plan::{CollectionPlan, RestOfDocuments, names_everything, resolve, resolve_both};
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
-pub(crate) use sweep::{delete_rows, orphans_among};
+pub(crate) use sweep::{delete_rows, key_columns, orphans_among};
 
 use std::collections::HashSet;
 use std::sync::Arc;

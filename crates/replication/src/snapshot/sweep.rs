@@ -72,7 +72,7 @@ async fn keys_at_source(mapping: &Mapping, source: &End, keys: Vec<Vec<Value>>) 
 }
 
 /// The table with nothing but its key, in key order.
-fn key_columns(table: &Table) -> Table {
+pub(crate) fn key_columns(table: &Table) -> Table {
     Table {
         name: table.name.clone(),
         columns: table.key.iter().map(|position| table.columns[*position].clone()).collect(),

@@ -61,6 +61,8 @@ pub(super) struct Plan {
     has_every_commit: bool,
     /// What feeds the candidate, where this library does.
     feed: Option<Arc<ManagedFeed>>,
+    /// Whether the candidate lacks rows that have never been copied to it.
+    is_incomplete: bool,
 }
 
 impl Manager {
@@ -97,6 +99,8 @@ pub(super) async fn promote(
     let Some(plan) = lock(shared).topology.begin_promotion(project, name)? else { return Ok(None) };
     let mut running = Running { shared, project, plan: &plan, succeeded: false };
     let (missing_bytes, was_standby) = plan.carry_out(force).await?;
+    // Before a feed is given free that another process could go on with: it is not to overwrite the new master.
+    plan.crown(project).await;
     let members = plan.end_feeds(shared, project).await;
     plan.hand_over(project, &members).await;
     {
@@ -163,6 +167,12 @@ impl Plan {
                  meanwhile; make it a standby of the present master first, or give that up with {force: true}",
             ));
         }
+        if self.is_incomplete && !force {
+            return Err(self.refuse(
+                "not everything has been copied to it yet, and what it lacks would be deleted at the old master; wait until it \
+                 is fed, or give that up with {force: true}",
+            ));
+        }
         let stands = progress(candidate.as_ref()).await.map_err(self.failed())?;
         let role = stands.as_ref().map_or(ServerRole::Primary, |stands| stands.role);
         if role == ServerRole::Replica {
@@ -181,6 +191,14 @@ impl Plan {
             && (unknown || missing.is_some_and(|bytes| bytes > 0))
         {
             return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
+        }
+        if let (Some(feed), false) = (&self.feed, force)
+            && let rows @ 1.. = feed.rows_set_aside().await
+        {
+            return Err(self.refuse(&format!(
+                "it has refused {rows} rows of the master, which are set aside in its table replicaverse_dead_letter and \
+                 would be deleted at the old master; mend them, or give them up with {{force: true}}",
+            )));
         }
         if role != ServerRole::Standby {
             return Ok((missing, false));
@@ -210,8 +228,8 @@ impl Plan {
         join_all(ended).await.into_iter().flatten().collect()
     }
 
-    /// Has the new master know what the slaves are that it is to feed.
-    async fn hand_over(&self, project: &str, members: &[(String, Member)]) {
+    /// Has the new master know that it is one, and since when.
+    async fn crown(&self, project: &str) {
         let Some(dialect) = &self.candidate.dialect else { return };
         let new_master = End::database(Arc::clone(dialect), Vec::new());
         if let Err(error) = crown(&new_master, project).await {
@@ -220,6 +238,12 @@ impl Plan {
                 "the new master does not know that it is the master: {error}"
             );
         }
+    }
+
+    /// Has the new master know what the slaves are that it is to feed.
+    async fn hand_over(&self, project: &str, members: &[(String, Member)]) {
+        let Some(dialect) = &self.candidate.dialect else { return };
+        let new_master = End::database(Arc::clone(dialect), Vec::new());
         let old = self
             .master
             .iter()
@@ -362,6 +386,7 @@ impl Topology {
             is_unfed: replica.demoted.is_some(),
             last_known: if feed.is_some() { entry.feed_timeline.end() } else { entry.timeline.end() },
             feed,
+            is_incomplete: replica.is_incomplete,
             has_every_commit: entry.has_every_commit(name),
         };
         entry.is_promoting = true;

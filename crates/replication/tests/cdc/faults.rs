@@ -264,6 +264,46 @@ async fn a_truncation_before_a_column_was_added_empties_the_target_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_before_a_column_was_renamed_is_not_lost() {
+    for pair in [Pair::postgres_to_sqlite(), Pair::postgres_to_postgres(), Pair::sqlite_to_sqlite()] {
+        let fill = "INSERT INTO items VALUES (1, 'a'), (2, 'b')";
+        let world = World::new(&pair, &[TABLE, fill]).await;
+        world.sync().await;
+        let rename = "ALTER TABLE items RENAME COLUMN name TO title";
+        world.run(&["DELETE FROM items WHERE id = 1", rename, "UPDATE items SET title = 'B'"]).await;
+        world.sync().await;
+        world.assert_same("SELECT id, title FROM items ORDER BY id").await;
+    }
+}
+
+/// So many changes of one transaction that some are written before the truncation is met.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_truncation_within_a_large_transaction_before_a_column_was_added_is_applied() {
+    for pair in [Pair::postgres_to_postgres(), Pair::postgres_to_sqlite()] {
+        let archive = "CREATE TABLE archive (id BIGINT PRIMARY KEY)";
+        let fill = "INSERT INTO items SELECT g, 'n' || g FROM generate_series(1, 3000) AS g";
+        let world = World::new(&pair, &[TABLE, archive, fill]).await;
+        world.sync().await;
+        world
+            .run(&[
+                "DO $$ BEGIN
+                     INSERT INTO archive SELECT id FROM items;
+                     DELETE FROM items WHERE id < 2900;
+                     TRUNCATE items;
+                     INSERT INTO items VALUES (1, 'again');
+                 END $$",
+                "ALTER TABLE items ADD COLUMN size BIGINT DEFAULT 7",
+                "INSERT INTO items VALUES (5, 'e', 5)",
+            ])
+            .await;
+        let stats = world.sync().await;
+        assert_eq!(stats.errors, 0, "{stats:?}");
+        world.assert_same("SELECT id, name, size FROM items ORDER BY id").await;
+        world.assert_same("SELECT count(*) AS n FROM archive").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn columns_change_while_a_rule_streams() {
     for pair in [Pair::postgres_to_postgres(), Pair::sqlite_to_sqlite()] {
         let world = World::new(&pair, &[TABLE, "INSERT INTO items VALUES (1, 'a')"]).await;
