@@ -155,15 +155,18 @@ impl Recovery {
         name: &BranchName,
         found: &Found,
     ) -> Result<Settled, Error> {
-        let Some(decider) = self.cluster_of(shared, clusters, &name.decider).await else {
-            let has_asked_all = clusters.iter().all(|cluster| self.databases.contains_key(cluster));
-            return Ok(if has_asked_all { Settled::Foreign } else { Settled::NotYet });
+        let deciders = self.clusters_of(shared, clusters, &name.decider).await;
+        let has_asked_all = clusters.iter().all(|cluster| self.databases.contains_key(cluster));
+        let Some(fate) = fate_of(shared, &deciders, &name.transaction).await? else {
+            return Ok(Settled::NotYet);
         };
-        let fate = match settle::ask(&shared.engine, &decider, &name.transaction).await? {
-            Decision::Committed => Fate::Commit,
-            Decision::Aborted => Fate::RollBack,
-            Decision::Open => return Ok(Settled::NotYet),
-        };
+        // A cluster that is not known yet may be the one that has decided.
+        if fate == Fate::RollBack && !has_asked_all {
+            return Ok(Settled::NotYet);
+        }
+        if deciders.is_empty() {
+            return Ok(Settled::Foreign);
+        }
         failpoint::reached(Step::Recovering).await;
         let client = settle::open(&shared.engine, cluster).await?;
         settle::end(&client, &found.name, fate).await?;
@@ -172,27 +175,39 @@ impl Recovery {
         Ok(Settled::Done)
     }
 
-    /// The cluster that is a database. Clusters may have come to be others since they were asked.
-    async fn cluster_of(
+    /// The clusters that are a database: several, where they were copied from one another. Clusters may have come to be others
+    /// since they were asked; one that does not answer is taken for what it was.
+    async fn clusters_of(
         &mut self,
         shared: &Arc<Shared>,
         clusters: &[Arc<str>],
         wanted: &DatabaseId,
-    ) -> Option<Arc<str>> {
-        let known = self.databases.iter().find(|(cluster, id)| *id == wanted && clusters.contains(cluster));
-        if let Some(known) = known.map(|(cluster, _)| Arc::clone(cluster))
-            && let Ok(id) = identity_of(shared, &known).await
-            && id == *wanted
-        {
-            return Some(known);
-        }
+    ) -> Vec<Arc<str>> {
         let asked = clusters.iter().map(|cluster| async move {
             let id = tokio::time::timeout(LOOK_LIMIT / 2, identity_of(shared, cluster)).await;
             Some((Arc::clone(cluster), id.ok()?.ok()?))
         });
-        self.databases = join_all(asked).await.into_iter().flatten().collect();
-        self.databases.iter().find(|(_, id)| *id == wanted).map(|(cluster, _)| Arc::clone(cluster))
+        self.databases.retain(|cluster, _| clusters.contains(cluster));
+        self.databases.extend(join_all(asked).await.into_iter().flatten());
+        let same = self.databases.iter().filter(|(_, id)| *id == wanted);
+        same.map(|(cluster, _)| Arc::clone(cluster)).collect()
     }
+}
+
+/// What becomes of a transaction, by what those tell one of which has decided it; none if that cannot be told yet.
+async fn fate_of(shared: &Arc<Shared>, deciders: &[Arc<str>], id: &str) -> Result<Option<Fate>, Error> {
+    let mut is_open = false;
+    for decider in deciders {
+        match settle::ask(&shared.engine, decider, id).await {
+            Ok(Decision::Committed) => return Ok(Some(Fate::Commit)),
+            Ok(Decision::Aborted) => {}
+            Ok(Decision::Open) => is_open = true,
+            // A copy that has never decided anything has no table.
+            Err(Error::Server(report)) if report.code == "42P01" && deciders.len() > 1 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((!is_open).then_some(Fate::RollBack))
 }
 
 /// What came of a prepared transaction that was found.
