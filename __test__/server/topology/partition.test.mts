@@ -28,6 +28,10 @@ beforeEach(async () => {
   await addAll(majority, toMaster.through(primary.uri), primary.standbys.map(({ uri }) => uri));
   await addAll(minority, primary.uri, primary.standbys.map(({ uri }, at) => proxies[at + 1]?.through(uri) ?? uri));
   for (const standby of primary.standbys) await standby.waitUntilCaughtUp();
+  // Who has never seen the standbys as such does not know later that one was promoted.
+  const hasLooked = (manager: ReplicationManager) =>
+    manager.getReplicaStatus('p').every(({ role, lagBytes }) => role === 'master' || lagBytes !== undefined);
+  await eventually(() => hasLooked(majority) && hasLooked(minority));
 });
 afterEach(async () => {
   await Promise.all([majority.disconnectAll(), minority.disconnectAll()]);

@@ -89,7 +89,11 @@ impl Topology {
     /// After how long a dead master is replaced; never if `None`.
     pub(crate) fn set_failover(&mut self, project: &str, after: Option<Duration>) {
         match after {
-            Some(after) => drop(self.failover.insert(project.to_owned(), after)),
+            Some(after) => {
+                self.failover.insert(project.to_owned(), after);
+                // The first look at the replicas is yet to come.
+                self.grant_lease(project, Instant::now());
+            }
             None => drop(self.failover.shift_remove(project)),
         }
     }

@@ -64,6 +64,12 @@ impl Fence {
         self.lease.store(until.map_or(0, clock), Ordering::SeqCst);
     }
 
+    /// Lets writes through until a moment, unless such a moment is set already.
+    pub(crate) fn limit(&self, until: Instant) {
+        // Whoever has set one meanwhile knew more.
+        let _ = self.lease.compare_exchange(0, clock(until), Ordering::SeqCst, Ordering::SeqCst);
+    }
+
     /// Whether the time is over for which writes were let through.
     pub(crate) fn is_lapsed(&self) -> bool {
         match self.lease.load(Ordering::SeqCst) {

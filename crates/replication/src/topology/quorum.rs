@@ -65,6 +65,9 @@ impl Topology {
         let has_majority = is_majority(answering, all);
         if has_majority {
             entry.grant_lease(begun + pace.lease());
+        } else {
+            // There may never have been a majority, and what nobody has limited would go on for ever.
+            entry.replicas.values().for_each(|replica| replica.fence.limit(begun + pace.lease()));
         }
         let is_news = std::mem::replace(&mut entry.lacks_majority, !has_majority) == has_majority;
         is_news.then(|| TopologyEvent::Quorum {
