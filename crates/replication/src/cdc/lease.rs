@@ -77,7 +77,7 @@ impl Lease {
         }
         // It may have been this process, whose driver uses its sessions again.
         before.retain(|name| transaction.session().as_ref() != Some(name));
-        tables.end_sessions(&before).await?;
+        claim.end(&before).await;
         claim.epoch += 1;
         let sessions: VecDeque<_> = transaction.session().into_iter().collect();
         transaction.upsert(table, &[claim.row(now, &sessions)]).await?;
@@ -171,10 +171,18 @@ impl Claim {
     }
 
     /// Ends sessions of the holder before, except those that this process uses itself by now.
-    async fn end_stragglers(&self, before: &[String]) -> Result<()> {
+    async fn end_stragglers(&self, before: &[String]) {
         let own = self.sessions.lock().await.clone();
         let others: Vec<_> = before.iter().filter(|session| !own.contains(session)).cloned().collect();
-        self.target.tables()?.end_sessions(&others).await
+        self.end(&others).await;
+    }
+
+    /// Ends sessions. Where the server does not allow it, it ends them by itself in time.
+    async fn end(&self, sessions: &[String]) {
+        let ended = async { self.target.tables()?.end_sessions(sessions).await };
+        if let Err(error) = ended.await {
+            tracing::warn!(reader = self.reader, "sessions of a dead process were not ended: {error}");
+        }
     }
 }
 
@@ -188,7 +196,7 @@ async fn keep(claim: Claim, before: Vec<String>, lost: Arc<AtomicBool>) {
         let begun = Instant::now();
         let renewed = async {
             if begun < taken + STRAGGLERS {
-                claim.end_stragglers(&before).await?;
+                claim.end_stragglers(&before).await;
             }
             let now = claim.target.tables()?.now().await?;
             claim.write(Some(now), None).await

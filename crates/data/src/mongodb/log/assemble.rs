@@ -154,11 +154,15 @@ impl Assembler {
                     self.bytes += description.as_bytes().len();
                     Some(operation)
                 }
-                // A document that is not there any more was deleted meanwhile, which will come.
+                // A document that is not there any more was deleted meanwhile. It counts as one change all the same, as a reader
+                // that goes on within a transaction counts them.
                 Told::Parts => {
                     let document = documents.get(&(name.to_owned(), id_bytes(key)?));
                     self.bytes += document.map_or(0, |document| document.as_bytes().len());
-                    document.map(|document| logged.replace(document)).transpose()?
+                    Some(match document {
+                        Some(document) => logged.replace(document)?,
+                        None => logged.delete(key)?,
+                    })
                 }
             },
             What::Delete { key } => Some(logged.delete(key)?),
