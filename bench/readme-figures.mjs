@@ -1,5 +1,6 @@
 // Tables of figures: for a terminal, and in their places in bench/README.md.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { median } from './snapshot/figures.mjs';
 
 const README = new URL('README.md', import.meta.url);
 const END = '<!-- end of figures -->';
@@ -39,4 +40,13 @@ export function count(value) {
 /** @param {number} ratio */
 export function percent(ratio) {
   return `${Math.round(ratio * 100)} %`;
+}
+
+/**
+ * The median, with the lowest and the highest.
+ *
+ * @param {readonly number[]} values
+ */
+export function spread(values, digits = 0) {
+  return `${median([...values]).toFixed(digits)} [${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)}]`;
 }

@@ -1,12 +1,8 @@
 // `npm run bench:query`: queries by PgMultiverse and by other clients, in the same run.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createUndo, undoWhenInterrupted } from '../../examples/demo/undo.mjs';
-import { prepare } from '../../scripts/prepare.mjs';
 import { lastLines, run as runCommand } from '../../scripts/servers/command.mjs';
-import { describeMissing, ensureServers, serverEnvironment } from '../../scripts/servers/index.mjs';
-import { UsageError } from '../command-line.mjs';
-import { writeReadme } from '../readme-figures.mjs';
+import { runBenchmark } from '../program.mjs';
 import { median } from '../snapshot/figures.mjs';
 import { readMachine } from '../snapshot/surroundings.mjs';
 import { CASES, SCHEMA, UPKEEP } from './cases.mjs';
@@ -15,46 +11,32 @@ import { HELP, readOptions } from './options.mjs';
 const MEMORY_PROCESS = fileURLToPath(new URL('memory-process.mjs', import.meta.url));
 const MEMORY_RUNS = 3;
 
-const undo = createUndo();
-undoWhenInterrupted(undo);
-try {
-  const options = readOptions(process.argv.slice(2));
-  if (options.help) console.log(HELP);
-  else await run(options);
-} catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await undo.run();
-}
-
-/** @param {import('./options.mjs').Options} options */
-async function run(options) {
-  await prepare({ log, profile: 'release' });
-  const found = await ensureServers({ need: ['postgres'], log });
-  if (found.missing.length > 0) throw new Error(describeMissing(found.missing));
-  Object.assign(process.env, serverEnvironment(found));
-  const { startPostgres } = await import('../../__test__/support/index.mjs');
-  const server = await startPostgres({ settings: { shared_buffers: '256MB' } });
-  undo.add(() => server.remove());
-  await server.psql(SCHEMA);
-  await server.psql(UPKEEP);
-  const { CLIENTS, openClient } = await import('./clients.mjs');
-  const { measureCase } = await import('./measure.mjs');
-  const clients = await Promise.all(CLIENTS.map((name) => openClient(name, server.uri, options.connections)));
-  undo.add(async () => void (await Promise.all(clients.map((client) => client.close()))));
-  const chosen = CASES.filter(({ name }) => options.cases.length === 0 || options.cases.some((part) => name.includes(part)));
-  const results = [];
-  for (const measured of chosen) {
-    results.push({ measured, turns: await measureCase(measured, clients, options) });
-    log(`${measured.name}, ${measured.inFlight} in flight`);
-  }
-  const memory = options.cases.length > 0 ? [] : await peaks(CLIENTS, server.uri);
-  const { renderReport } = await import('./report.mjs');
-  const report = renderReport(results, memory, surroundings(options, (await server.psql('SHOW server_version')).trim()));
-  console.log(report);
-  if (options.write) writeReadme('bench:query', report);
-}
+await runBenchmark({
+  script: 'bench:query',
+  help: HELP,
+  readOptions,
+  servers: () => ['postgres'],
+  async measure(options, { undo, log }) {
+    const { startPostgres } = await import('../../__test__/support/index.mjs');
+    const server = await startPostgres({ settings: { shared_buffers: '256MB' } });
+    undo.add(() => server.remove());
+    await server.psql(SCHEMA);
+    await server.psql(UPKEEP);
+    const { CLIENTS, openClient } = await import('./clients.mjs');
+    const { measureCase } = await import('./measure.mjs');
+    const clients = await Promise.all(CLIENTS.map((name) => openClient(name, server.uri, options.connections)));
+    undo.add(async () => void (await Promise.all(clients.map((client) => client.close()))));
+    const chosen = CASES.filter(({ name }) => options.cases.length === 0 || options.cases.some((part) => name.includes(part)));
+    const results = [];
+    for (const measured of chosen) {
+      results.push({ measured, turns: await measureCase(measured, clients, options) });
+      log(`${measured.name}, ${measured.inFlight} in flight`);
+    }
+    const memory = options.cases.length > 0 ? [] : await peaks(CLIENTS, server.uri);
+    const { renderReport } = await import('./report.mjs');
+    return renderReport(results, memory, surroundings(options, (await server.psql('SHOW server_version')).trim()));
+  },
+});
 
 /**
  * The peak of memory of each client, in a process of its own.
@@ -88,12 +70,4 @@ function surroundings({ rounds, connections }, server) {
     `Machine: ${machine}; the server runs on it as well.`,
     `Versions: Node ${process.versions.node}, PostgreSQL ${server}, pg ${version('pg')}, postgres ${version('postgres')}.`,
   ];
-}
-
-/**
- * Standard output is for the report.
- * @param {string} message
- */
-function log(message) {
-  console.error(message);
 }

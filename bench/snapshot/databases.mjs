@@ -8,7 +8,7 @@ import { startMariadb, startMongo, startPostgres } from '../../__test__/support/
 import { databaseOf, refuseSameDatabase } from '../../examples/demo/database-uri.mjs';
 import { uriOfDatabase } from '../../examples/demo/servers.mjs';
 import { TABLE } from './dataset.mjs';
-import { UsageError } from './options.mjs';
+import { UsageError } from '../command-line.mjs';
 import { hasTable, removeTable } from './target.mjs';
 
 /** @typedef {import('../../examples/demo/undo.mjs').Undo} Undo */

@@ -1,5 +1,5 @@
 // The benchmark's command line.
-import { parseArgs } from 'node:util';
+import { UsageError, parseCommandLine } from '../command-line.mjs';
 
 export const HELP = `Usage: npm run bench:snapshot -- [--pair pg-pg,pg-mongo,pg-mariadb,pg-sqlite] [options]
        npm run bench:snapshot -- --source URI --target URI [options]
@@ -23,10 +23,16 @@ export const OWN_PAIRS = /** @type {const} */ (['pg-pg', 'pg-mongo', 'pg-mariadb
 
 /** @typedef {typeof OWN_PAIRS[number]} OwnPair */
 
-/** The command line cannot be understood, or asks for what cannot be done. */
-export class UsageError extends Error {
-  name = 'UsageError';
-}
+const COMMAND_LINE = /** @type {const} */ ({
+  help: { type: 'boolean', default: false },
+  pair: { type: 'string' },
+  source: { type: 'string' },
+  target: { type: 'string' },
+  rows: { type: 'string', default: '100000,1000000' },
+  rounds: { type: 'string', default: '3' },
+  json: { type: 'boolean', default: false },
+  write: { type: 'boolean', default: false },
+});
 
 /**
  * @typedef {object} Options
@@ -45,7 +51,7 @@ export class UsageError extends Error {
  * @throws {UsageError}
  */
 export function readOptions(args) {
-  const { help, pair, source, target, rows, rounds, json, write } = parse(args);
+  const { help, pair, source, target, rows, rounds, json, write } = parseCommandLine(args, COMMAND_LINE, HELP);
   if ((source === undefined) !== (target === undefined)) throw new UsageError('--source and --target belong together');
   if (source !== undefined && pair !== undefined) throw new UsageError('--pair is for own servers, --source and --target for yours');
   return {
@@ -57,27 +63,6 @@ export function readOptions(args) {
     json,
     write,
   };
-}
-
-/** @param {readonly string[]} args */
-function parse(args) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        help: { type: 'boolean', default: false },
-        pair: { type: 'string' },
-        source: { type: 'string' },
-        target: { type: 'string' },
-        rows: { type: 'string', default: '100000,1000000' },
-        rounds: { type: 'string', default: '3' },
-        json: { type: 'boolean', default: false },
-        write: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${/** @type {Error} */ (error).message}\nnpm run bench:snapshot -- --help lists what there is.`);
-  }
 }
 
 /**
