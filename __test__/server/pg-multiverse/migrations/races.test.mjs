@@ -64,7 +64,7 @@ it('a runner that waits too long says who holds the lock, and since when', async
     return db.migrate();
   });
   await eventually(() => hasBegun, { what: 'the slow migration to begin' });
-  await withMigrations(clusters, { lockTimeout: 200 }, async (db, manager) => {
+  await withMigrations(clusters, { lockTimeout: 2_000 }, async (db, manager) => {
     const told = /** @type {any[]} */ ([]);
     manager.on('lockWaiting', (event) => told.push(event));
     const error = await db.migrate().catch((/** @type {any} */ thrown) => thrown);

@@ -68,6 +68,13 @@ impl FindOptions {
         (self.select.is_empty() || self.select.iter().any(|name| name == field))
             && !self.exclude.iter().any(|name| name == field)
     }
+
+    /// Whether one row is asked for, with all that it has, unless it is softly deleted.
+    pub(crate) fn ask_for_a_whole_row(&self) -> bool {
+        let is_first = self.limit == Some(1) && self.skip.is_none_or(|skip| skip == 0);
+        let is_whole = self.select.is_empty() && self.exclude.is_empty();
+        is_first && is_whole && self.sort.is_empty() && !self.include_deleted
+    }
 }
 
 fn parse_sort(sort: &Object) -> Result<IndexMap<String, Direction>> {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::session::LiveColumns;
+use super::statement::Statement;
 use super::syntax::SqlSyntax;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{FieldPath, Filter, FindOptions};
 use crate::schema::{EntitySchema, FieldType};
+use crate::value::Value;
 
 /// A column with the type of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct Fields {
     types: Vec<Option<FieldType>>,
     /// Their names, quoted, with commas between them, once they were needed.
     list: OnceLock<String>,
+    /// The statement that reads the row of an id, once it was needed.
+    by_id: OnceLock<Statement>,
     /// The names of what an aggregation made, in the order of its columns; `None` for the fields of a table.
     outputs: Option<Vec<String>>,
 }
@@ -44,7 +48,15 @@ impl Fields {
             let field = FieldColumn { name: relation.column(name).to_owned(), field_type: FieldType::String };
             by_name.entry(name.clone()).or_insert(field);
         }
-        Self { by_name, columns, types: Vec::new(), list: OnceLock::new(), outputs: None }.with_types()
+        Self {
+            by_name,
+            columns,
+            types: Vec::new(),
+            list: OnceLock::new(),
+            by_id: OnceLock::new(),
+            outputs: None,
+        }
+        .with_types()
     }
 
     /// What an aggregation made: names with the columns that hold them.
@@ -52,7 +64,15 @@ impl Fields {
         let columns = outputs.iter().map(|(_, column)| column.name.clone()).collect();
         let names = outputs.iter().map(|(name, _)| name.clone()).collect();
         let by_name = outputs.into_iter().collect();
-        Self { by_name, columns, types: Vec::new(), list: OnceLock::new(), outputs: Some(names) }.with_types()
+        Self {
+            by_name,
+            columns,
+            types: Vec::new(),
+            list: OnceLock::new(),
+            by_id: OnceLock::new(),
+            outputs: Some(names),
+        }
+        .with_types()
     }
 
     /// The names of what an aggregation made, in the order of its columns.
@@ -64,6 +84,7 @@ impl Fields {
     pub(super) fn with_live(mut self, live: &LiveColumns) -> Self {
         self.columns = live.keys().cloned().collect();
         self.list = OnceLock::new();
+        self.by_id = OnceLock::new();
         for (name, field_type) in live {
             let field = FieldColumn { name: name.clone(), field_type: *field_type };
             self.by_name.entry(name.clone()).or_insert(field);
@@ -94,6 +115,19 @@ impl Fields {
     pub(super) fn list(&self, syntax: &dyn SqlSyntax) -> &str {
         self.list
             .get_or_init(|| self.columns.iter().map(|name| syntax.quote(name)).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The statement that reads the whole row of an id, if it was kept and is the same for this id.
+    pub(super) fn by_id(&self, id: &Value) -> Option<Statement> {
+        is_plain_text(id).then(|| Some(self.by_id.get()?.with_only(id.clone())))?
+    }
+
+    /// Keeps the statement that was made for an id, where that is all that is bound to it.
+    pub(super) fn keep_by_id(&self, id: &Value, sql: &Statement) {
+        if is_plain_text(id) && sql.params() == std::slice::from_ref(id) {
+            // Another thread may have been first, with the same.
+            drop(self.by_id.set(sql.with_only(id.clone())));
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&FieldColumn> {
@@ -145,6 +179,11 @@ impl FieldColumn {
     pub(super) fn is_json(&self) -> bool {
         matches!(self.field_type, FieldType::Json | FieldType::Array)
     }
+}
+
+/// Whether an id is a text that every database takes as it is.
+fn is_plain_text(id: &Value) -> bool {
+    matches!(id, Value::Text(text) if text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 /// The error that a field does not exist.

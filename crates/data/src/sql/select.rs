@@ -54,7 +54,15 @@ impl SqlDialect {
         filter: &Filter,
         options: &FindOptions,
     ) -> Result<Selection> {
-        let access = if names_one_row(filter) { Access::ReadRow } else { Access::Read };
+        let id = named_row(filter);
+        let access = if id.is_some() { Access::ReadRow } else { Access::Read };
+        let whole = id.filter(|_| options.ask_for_a_whole_row());
+        if let Some(id) = whole {
+            let fields = self.fields(schema, &[]).await?;
+            if let Some(sql) = fields.by_id(id) {
+                return Ok(Selection { access, sql, fields });
+            }
+        }
         let filter = implied_filter(schema, filter.clone(), options.include_deleted);
         let fields = self.fields(schema, &mentioned(&filter, Some(options))).await?;
         let scope = self.scope(schema, &fields);
@@ -65,6 +73,9 @@ impl SqlDialect {
         let by_index = self.orders_by_index(&scope, &options.sort).await?;
         push_order(&mut sql, &scope, &options.sort, by_index)?;
         push_range(&mut sql, &scope, options);
+        if let Some(id) = whole {
+            fields.keep_by_id(id, &sql);
+        }
         Ok(Selection { access, sql, fields })
     }
 
@@ -175,10 +186,14 @@ fn only<T>(items: Vec<T>, wanted: &[bool]) -> Vec<T> {
     items.into_iter().zip(wanted).filter_map(|(item, wanted)| wanted.then_some(item)).collect()
 }
 
-/// Whether the filter asks for the row of an id.
-fn names_one_row(filter: &Filter) -> bool {
-    let Filter::Field(path, Condition::Eq(id)) = filter else { return false };
-    path.field == ID && path.below.is_empty() && !id.is_null()
+/// The id of the row that the filter asks for, if it asks for one.
+fn named_row(filter: &Filter) -> Option<&Value> {
+    match filter {
+        Filter::Field(path, Condition::Eq(id)) if path.field == ID && path.below.is_empty() => {
+            (!id.is_null()).then_some(id)
+        }
+        _ => None,
+    }
 }
 
 /// A column is also wanted or left out under the name of its relation.

@@ -1,14 +1,24 @@
 //! SQL text under construction, with the values bound to it.
 
+use std::fmt;
+
 use super::syntax::SqlSyntax;
 use crate::value::Value;
 
 /// A statement and its parameters. Names go in quoted and values go in as parameters, so nothing a caller gives can
 /// become SQL.
+#[derive(Clone)]
 pub(crate) struct Statement {
     text: String,
     params: Vec<Value>,
     syntax: &'static dyn SqlSyntax,
+}
+
+/// Values are left out, as they are the application's.
+impl fmt::Debug for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").field("text", &self.text).finish_non_exhaustive()
+    }
 }
 
 impl Statement {
@@ -77,6 +87,11 @@ impl Statement {
 
     pub(crate) fn params(&self) -> &[Value] {
         &self.params
+    }
+
+    /// The same statement with another value, which is the only one.
+    pub(crate) fn with_only(&self, value: Value) -> Self {
+        Self { text: self.text.clone(), params: vec![value], syntax: self.syntax }
     }
 }
 
