@@ -9,7 +9,7 @@ mod sources;
 mod touched;
 mod visibility;
 
-pub(crate) use follow::{Follower, LogNews, follow};
+pub(crate) use follow::{Follower, LogNews, Position, follow};
 pub(crate) use sources::{Reading, Sources};
 pub(crate) use touched::{Commit, Touch};
 pub(crate) use visibility::Changes;
