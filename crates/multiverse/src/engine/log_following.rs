@@ -11,7 +11,7 @@ use super::pending::Fill;
 use super::timers::{Routine, Timer};
 use crate::cache::Scope;
 use crate::cache::log::{
-    self, Changes, Commit, Follower, LogNews, Position, Reading, Sources, Touch, row_key,
+    self, Asking, Changes, Commit, Follower, LogNews, Position, Reading, Sources, Touch, row_key,
 };
 use crate::request::Request;
 use crate::route::{ClusterIndex, Verdict};
@@ -25,9 +25,6 @@ const SHOWN: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, CASE WHEN pg_c
      (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::text END";
 /// How long a server may take for it.
 const SHOWN_LIMIT: Duration = Duration::from_secs(5);
-/// The pause before a server is asked again that does not show a change yet, and one that has failed.
-const SOON: Duration = Duration::from_millis(3);
-const LATER: Duration = Duration::from_millis(250);
 /// Texts whose demands are remembered.
 const MOST_TEXTS: usize = 4096;
 
@@ -55,10 +52,8 @@ struct FollowedLog {
     changes: Changes,
     /// The timeline of the log.
     timeline: u32,
-    /// Until the servers that do not show everything are asked again: whether a timer is set, and the pause before it, which
-    /// grows as long as nothing more is shown.
-    is_asking_again: bool,
-    pause: Duration,
+    /// When the servers that do not show everything are asked again.
+    asking: Asking,
 }
 
 impl FollowedLogs {
@@ -116,8 +111,7 @@ impl Core {
                 sources: None,
                 changes: Changes::default(),
                 timeline: 0,
-                is_asking_again: false,
-                pause: SOON,
+                asking: Asking::default(),
             };
             self.logs.by_cluster.insert(cluster, followed);
         }
@@ -225,18 +219,16 @@ impl Core {
             _ => log.changes.primary_answered(pool, None),
         };
         if log.changes.shown_by(pool) > before {
-            log.pause = SOON;
+            log.asking.hurry();
         }
-        if is_behind && !std::mem::replace(&mut log.is_asking_again, true) {
-            let pause = if has_answered { log.pause } else { LATER };
-            log.pause = (log.pause * 2).min(LATER);
+        if is_behind && let Some(pause) = log.asking.plan(has_answered) {
             self.timers.add(self.now + pause, Timer::Routine(Routine::Shown { log: number }));
         }
     }
 
     pub(super) fn ask_again_what_is_shown(&mut self, number: u64) {
         let Some((cluster, log)) = self.logs.numbered(number) else { return };
-        log.is_asking_again = false;
+        log.asking.begin();
         if self.is_followed(cluster) {
             self.ask_what_is_shown(cluster);
         }
