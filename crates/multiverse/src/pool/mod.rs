@@ -164,6 +164,11 @@ impl Pool {
         self.back_off.succeed();
     }
 
+    /// Whether nothing can be heard of the server: a connection whose reader pauses does not show that it was lost.
+    fn reads_nothing(&self) -> bool {
+        self.connections.iter().all(|(_, connection)| connection.is_paused)
+    }
+
     /// The most connections at this moment.
     fn limit(&self, now: Instant) -> usize {
         match self.granted {

@@ -226,20 +226,23 @@ impl Transactions {
                 None => places.push((cluster, vec![Arc::clone(schema)])),
             }
         }
-        let limit = options.begin_limit;
-        let begun = self.begin_on(places, options);
-        match limit {
-            None => begun.await,
-            Some(limit) => {
-                let late = Err(Error::Database(crate::Error::Timeout { limit }));
-                // What was begun meanwhile is rolled back with its connections.
-                tokio::time::timeout(limit, begun).await.unwrap_or(late)
-            }
-        }
+        self.begin_at(places, options).await
     }
 
-    /// Begins a transaction on clusters, of which schemas were named.
-    async fn begin_on(
+    /// Begins a transaction on clusters, of which schemas were named, in the time allowed.
+    async fn begin_at(
+        &self,
+        places: Vec<(Arc<str>, Vec<Arc<str>>)>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
+        let begun = self.begin_on_all(places, options);
+        let Some(limit) = options.begin_limit else { return begun.await };
+        let late = Err(Error::Database(crate::Error::Timeout { limit }));
+        // What was begun meanwhile is rolled back with its connections.
+        tokio::time::timeout(limit, begun).await.unwrap_or(late)
+    }
+
+    async fn begin_on_all(
         &self,
         places: Vec<(Arc<str>, Vec<Arc<str>>)>,
         options: TransactionOptions,
