@@ -7,7 +7,7 @@ export type Labels = Record<string, string>;
 export type Sample = [labels: Labels, value: number | undefined, suffix?: string];
 
 /** A family of samples; no text at all where no sample has a value. */
-export function familyText(type: 'gauge' | 'counter' | 'histogram', name: string, help: string, samples: readonly Sample[]): string {
+export function familyText(type: 'gauge' | 'counter' | 'histogram' | 'summary', name: string, help: string, samples: readonly Sample[]): string {
   const lines = samples.flatMap(([labels, value, suffix = '']) => (value === undefined ? [] : [`${name}${suffix}${labelText(labels)} ${value}\n`]));
   return lines.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }

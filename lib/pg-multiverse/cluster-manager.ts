@@ -20,6 +20,7 @@ import type { QueryWatch } from './pending-query.js';
 import { PooledClient } from './pooled-client.js';
 import { QueryRunner, readNumber } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
+import type { TransactionMetrics } from './transactions/types.js';
 import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 import { beginTrace } from './query-tracing.js';
 import { ValueParsers } from './value-parsers.js';
@@ -214,10 +215,10 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     return wanted === undefined ? 0 : Math.max(elsewhere, await engine.invalidateCache(wanted));
   }
 
-  /** The figures in the text format of Prometheus. */
-  metricsText(): string {
+  /** The figures in the text format of Prometheus, with those of transactions where they are given. */
+  metricsText(transactions?: TransactionMetrics): string {
     const { engine, monitor } = this.#require();
-    return metricsText(engine.figures(), monitor.uptime);
+    return metricsText(engine.figures(), monitor.uptime, { cache: engine.cacheFigures(), transactions });
   }
 
   /** The same in other words, with the servers of each cluster. */

@@ -141,6 +141,8 @@ export interface RemoteCache {
   look(flight: RemoteFlight, question: string): void;
   /** The result was fetched meanwhile; or there is none to be kept. The bytes are the cache's own. */
   finish(flight: RemoteFlight, entry: string | undefined, bytes: Buffer): void;
+  /** Everything of these scopes is to be dropped, for all processes. */
+  drop(scopes: readonly string[]): void;
 }
 
 /** What a shared cache needs of an engine. */
@@ -376,6 +378,10 @@ export class EngineClient implements EndListener {
 
   fetchedForRemote(low: number, high: number, entry: string | undefined, bytes: Buffer): void {
     this.#remote?.finish(flightOf(low, high), entry, bytes);
+  }
+
+  invalidatedForRemote(scopes: readonly string[]): void {
+    this.#remote?.drop(scopes);
   }
 
   /** The keys of all cached results. */

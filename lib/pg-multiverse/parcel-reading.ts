@@ -7,7 +7,7 @@ import { Shape } from './shapes.js';
 import type { ValueParsers } from './value-parsers.js';
 
 /** The kinds of items; src/multiverse/parcel.rs writes them. */
-const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12 } as const;
+const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12, remoteDrop: 13 } as const;
 
 const HAS_OID = 1;
 const HAS_ROWS = 2;
@@ -28,6 +28,8 @@ export interface EndListener {
   logState(clusterId: string, lost: string | undefined): void;
   /** A result is looked for in the shared cache. */
   lookedForRemotely(low: number, high: number, question: string): void;
+  /** Everything of these scopes is to be dropped from the shared cache. */
+  invalidatedForRemote(scopes: readonly string[]): void;
   /** What was looked for there has been fetched. */
   fetchedForRemote(low: number, high: number, entry: string | undefined, bytes: Buffer): void;
 }
@@ -120,6 +122,9 @@ export class ParcelReader {
         this.#queries.fetchedForRemote(first, second, entry < 0 ? undefined : (texts[entry] as string), bytes);
         return at + 6;
       }
+      case Item.remoteDrop:
+        this.#queries.invalidatedForRemote(JSON.parse(texts[first] as string) as string[]);
+        return at + 2;
       case Item.shape:
         if (words[at + 3] === 1) this.#shapes = new Map();
         this.#shapes.set(first, new Shape(texts[second] as string, this.#parsers));

@@ -256,7 +256,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   /** The figures of all clusters in the text format of Prometheus. */
   metricsText(): string {
     this.#require();
-    return this.#manager.metricsText();
+    return this.#manager.metricsText(this.#transactions?.metrics());
   }
 
   /**

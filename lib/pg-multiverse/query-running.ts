@@ -52,6 +52,14 @@ export class QueryRunner {
     });
   }
 
+  /** Runs what this package asks by itself on a pinned connection; nobody is told of it. */
+  command(text: string, session: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending = new PendingQuery(() => resolve(), reject, false);
+      this.#engine.submit(pending, text, undefined, undefined, this.#parts({}, session, false));
+    });
+  }
+
   /** The rows of a query, one by one. */
   stream<T>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: QueryStreamOptions | null, session = 0): QueryStream<T> {
     const statement = readStatement(query, values);

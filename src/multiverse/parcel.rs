@@ -40,6 +40,8 @@ pub(super) enum ItemKind {
     RemoteEnd = 11,
     /// Name of a cluster as text, text or -1: why the cache does not follow its log; -1 if it does.
     LogState = 12,
+    /// Text: the scopes of which everything is to be dropped from the shared cache, as JSON.
+    RemoteDrop = 13,
 }
 
 /// A text within all texts of a parcel.

@@ -64,6 +64,14 @@ impl RemoteCache for PackedRemote {
             parcel.item(ItemKind::RemoteEnd, [low, high, text, first, place(bytes.len())]);
         });
     }
+
+    fn invalidate(&mut self, scopes: &[String]) {
+        let scopes = json!(scopes).to_string();
+        self.outbox.fill(|filling| {
+            let text = filling.parcel.add_text(&scopes);
+            filling.parcel.item(ItemKind::RemoteDrop, [text]);
+        });
+    }
 }
 
 /// What JavaScript found.

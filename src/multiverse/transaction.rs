@@ -31,6 +31,8 @@ struct OptionsText {
     isolation: Option<IsolationText>,
     read_only: Option<bool>,
     deferrable: Option<bool>,
+    /// Milliseconds.
+    begin_limit: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +142,7 @@ impl NativeTransactions {
 }
 
 fn read_options(text: &str) -> Result<TransactionOptions, String> {
-    let OptionsText { isolation, read_only, deferrable } =
+    let OptionsText { isolation, read_only, deferrable, begin_limit } =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     let isolation = isolation.map(|isolation| match isolation {
         IsolationText::ReadUncommitted => Isolation::ReadUncommitted,
@@ -148,7 +150,8 @@ fn read_options(text: &str) -> Result<TransactionOptions, String> {
         IsolationText::RepeatableRead => Isolation::RepeatableRead,
         IsolationText::Serializable => Isolation::Serializable,
     });
-    Ok(TransactionOptions { isolation, read_only, deferrable })
+    let begin_limit = begin_limit.map(|millis| Duration::from_millis(millis.into()));
+    Ok(TransactionOptions { isolation, read_only, deferrable, begin_limit })
 }
 
 fn begun_json(begun: &Begun) -> Json {

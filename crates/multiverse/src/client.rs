@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use wire::{Column, RowBatch};
 
 use crate::answer::{Answer, Completed, Flow};
-use crate::engine::{Engine, Release, Session};
+use crate::engine::{Engine, Haste, Release, Session};
 use crate::error::Error;
 use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
 use crate::route::{Operation, ReplayPosition, RouteOptions};
@@ -34,9 +34,10 @@ pub(crate) struct PinnedClient {
 
 impl PinnedClient {
     /// Waits for a connection.
-    async fn open(engine: &Arc<Engine>, route: RouteOptions) -> Result<Self, Error> {
+    async fn open(engine: &Arc<Engine>, route: RouteOptions, haste: Haste) -> Result<Self, Error> {
         let (reply, opened) = oneshot::channel();
-        let id = engine.open_session(route, Box::new(move |session| drop(reply.send(session))));
+        let reply = Box::new(move |session| drop(reply.send(session)));
+        let id = engine.open_session_with(route, haste, reply);
         let mut waiting = Waiting { engine, id: Some(id) };
         let session = opened.await.unwrap_or(Err(Error::Closed))?;
         waiting.id = None;
@@ -49,13 +50,17 @@ impl PinnedClient {
         cluster: &Arc<str>,
         schema: Option<Arc<str>>,
     ) -> Result<Self, Error> {
-        let route = RouteOptions {
-            cluster_id: Some(Arc::clone(cluster)),
-            schema,
-            operation: Some(Operation::Write),
-            ..RouteOptions::default()
-        };
-        Self::open(engine, route).await
+        Self::open(engine, primary_of(cluster, schema), Haste::Caller).await
+    }
+
+    /// As [`Self::open_primary`], for what nobody waits for. It is given up after a time.
+    pub(crate) async fn open_in_background(
+        engine: &Arc<Engine>,
+        cluster: &Arc<str>,
+        limit: Duration,
+    ) -> Result<Self, Error> {
+        let opened = Self::open(engine, primary_of(cluster, None), Haste::Background);
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(Error::Timeout { limit }))
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -103,6 +108,16 @@ impl PinnedClient {
 impl Drop for PinnedClient {
     fn drop(&mut self) {
         self.engine.release_session(self.session.id, self.release);
+    }
+}
+
+/// The way to the primary of a cluster.
+fn primary_of(cluster: &Arc<str>, schema: Option<Arc<str>>) -> RouteOptions {
+    RouteOptions {
+        cluster_id: Some(Arc::clone(cluster)),
+        schema,
+        operation: Some(Operation::Write),
+        ..RouteOptions::default()
     }
 }
 

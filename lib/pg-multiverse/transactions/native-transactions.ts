@@ -28,8 +28,9 @@ export class TransactionCore {
     this.#core = engine.transactions();
   }
 
-  async begin(schemas: readonly string[], { isolationLevel, readonly, deferrable }: TransactionOptions): Promise<Begun> {
-    const options = JSON.stringify({ isolation: isolationLevel, readOnly: readonly, deferrable });
+  /** @param beginLimit milliseconds for waiting for connections, and beginning on them */
+  async begin(schemas: readonly string[], { isolationLevel, readonly, deferrable }: TransactionOptions, beginLimit: number | undefined): Promise<Begun> {
+    const options = JSON.stringify({ isolation: isolationLevel, readOnly: readonly, deferrable, beginLimit });
     return JSON.parse(await this.#ask(() => this.#core.begin([...schemas], options))) as Begun;
   }
 

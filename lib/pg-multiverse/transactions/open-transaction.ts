@@ -84,7 +84,7 @@ export class OpenTransaction implements TransactionContext {
     if (known === undefined) {
       this.#byCluster.set(session.cluster, session);
       // What it does from now on belongs to the savepoints that are open elsewhere.
-      for (const name of this.#savepoints) await this.#runner.query(`SAVEPOINT ${name}`, undefined, undefined, session.id);
+      for (const name of this.#savepoints) await this.#runner.command(`SAVEPOINT ${name}`, session.id);
     }
     if (schema !== undefined && clusterId === undefined) this.#bySchema.set(schema, session);
     this.#requireActive();
@@ -114,7 +114,7 @@ export class OpenTransaction implements TransactionContext {
   }
 
   async #onAll(sql: string): Promise<void> {
-    const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.query(sql, undefined, undefined, id)));
+    const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.command(sql, id)));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }

@@ -100,24 +100,28 @@ export class TransactionManager {
   async #begin(given: string | readonly string[], options: TransactionOptions): Promise<Entry> {
     const schemas = readSchemas(given, options.extend === true);
     const timeout = readNumber('timeout', options.timeout, 1);
-    const begun = await this.#core.begin(schemas, readModes(options));
+    const started = performance.now();
+    const begun = await this.#core.begin(schemas, readModes(options), timeout).catch((error: unknown) => {
+      if (timeout !== undefined && performance.now() - started >= timeout) throw timeoutError(undefined, timeout);
+      throw error;
+    });
     const transaction = new OpenTransaction(this.#core, this.#runner, begun, options.extend === true);
-    const entry = this.#enter(transaction, timeout);
+    const entry = this.#enter(transaction, timeout, started);
     this.#figures.total += 1;
     this.#tell('transactionStarted', { transactionId: transaction.transactionId, schemas: [...schemas], clusters: transaction.clusters });
     return entry;
   }
 
-  #enter(transaction: OpenTransaction, timeout: number | undefined): Entry {
+  #enter(transaction: OpenTransaction, timeout: number | undefined, started: number): Entry {
     let expire: (error: unknown) => void = () => undefined;
     const expired = new Promise<never>((_, reject) => {
       expire = reject;
     });
     // Nobody may be waiting.
     expired.catch(() => undefined);
-    const deadline = timeout === undefined ? undefined : transaction.started + timeout;
+    const deadline = timeout === undefined ? undefined : started + timeout;
     const entry: Entry = { transaction, deadline, expired, timer: undefined, timeoutError: undefined, ending: undefined };
-    if (timeout !== undefined) {
+    if (timeout !== undefined && deadline !== undefined) {
       entry.timer = setTimeout(
         () => {
           const error = timeoutError(transaction.transactionId, timeout);
@@ -127,7 +131,7 @@ export class TransactionManager {
             () => expire(error),
           );
         },
-        Math.min(timeout, LONGEST_DELAY),
+        Math.min(Math.max(0, deadline - performance.now()), LONGEST_DELAY),
       );
     }
     this.#open.set(transaction.transactionId, entry);
@@ -235,8 +239,8 @@ function readModes(options: TransactionOptions): TransactionOptions {
   return { ...(found === undefined ? {} : { isolationLevel: found }), ...(readonly == null ? {} : { readonly }), ...(deferrable == null ? {} : { deferrable }) };
 }
 
-function timeoutError(id: string, timeout: number): ReplicaverseError {
-  return new ReplicaverseError(`Transaction ${id} timed out after ${timeout} ms and was rolled back`, {
+function timeoutError(id: string | undefined, timeout: number): ReplicaverseError {
+  return new ReplicaverseError(`Transaction${id === undefined ? '' : ` ${id}`} timed out after ${timeout} ms and was rolled back`, {
     kind: 'Timeout',
     code: 'ERR_TRANSACTION_TIMEOUT',
   });

@@ -195,6 +195,19 @@ describe('results of queries in Redis', () => {
     }
   });
 
+  it('of a cluster whose definitions one process changes are gone for all', async () => {
+    const [one, two] = [await openDatabase(), await openDatabase()];
+    await one.query('DROP TABLE IF EXISTS widened; CREATE TABLE widened (n int); INSERT INTO widened VALUES (1)');
+    const ask = async (/** @type {PgMultiverse} */ db) => (await db.query('SELECT * FROM widened', [], { cache: true })).rows[0];
+    await eventually(async () => {
+      const before = two.getMetrics().cache?.hits ?? 0;
+      expect(await ask(two)).toEqual({ n: 1 });
+      return (two.getMetrics().cache?.hits ?? 0) > before;
+    });
+    await one.query("ALTER TABLE widened ADD COLUMN more text DEFAULT 'new'");
+    await eventually(async () => expect([await ask(one), await ask(two)]).toEqual([{ n: 1, more: 'new' }, { n: 1, more: 'new' }]));
+  });
+
   it('go on while Redis is killed and started again under load, and are never older than an invalidation', async () => {
     const own = await startRedis();
     const config = { redis: { host: '127.0.0.1', port: own.port, commandTimeout: 500 }, fallback: { enabled: true } };

@@ -1,5 +1,6 @@
 // Transactions by their ids, their options, and what is told and counted of them.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PgMultiverse } from 'replicaverse/pg-multiverse';
 import { eventually } from '../../../support/index.mjs';
 import { Shops } from './shops.mjs';
 
@@ -100,6 +101,18 @@ describe('options', () => {
     await db.close();
   });
 
+  it('count the time in which a transaction waits to begin', async () => {
+    const clusters = shops.clusters();
+    const one = new PgMultiverse();
+    await one.initialize({ eu: { .../** @type {NonNullable<typeof clusters.eu>} */ (clusters.eu), connectionPool: { max: 1, acquireTimeoutMillis: 0 } } });
+    const client = await one.getConnection();
+    await expect(one.withTransaction('users', () => 1, { timeout: 100 })).rejects.toMatchObject({ code: 'ERR_TRANSACTION_TIMEOUT', kind: 'Timeout' });
+    client.release();
+    expect(await one.withTransaction('users', () => 2, { timeout: 10_000 })).toBe(2);
+    await one.close();
+    await db.close();
+  });
+
   it('run the function again after a deadlock and after a failure to serialize', async () => {
     let runs = 0;
     const cross = (/** @type {readonly [number, number]} */ [first, second], /** @type {() => Promise<void>} */ meet) =>
@@ -187,11 +200,18 @@ describe('what is told of transactions', () => {
 
   it('counts the statements of the application and nothing else', async () => {
     const before = db.getMetrics().totalQueries;
+    /** @type {string[]} */
+    const executed = [];
+    db.on('queryExecuted', ({ sql }) => executed.push(sql));
     await db.withTransaction(['users', 'orders'], async (tx) => {
       await tx.query(take, [1], { schema: 'users' });
       await tx.query(take, [1], { schema: 'orders' });
+      await tx.savepoint(() => tx.savepoint('inner', () => tx.query(take, [1], { schema: 'orders' })));
+      await tx.savepoint(() => Promise.reject(new Error('undone'))).catch(() => undefined);
     });
-    expect(db.getMetrics().totalQueries).toBe(before + 2);
+    expect(db.getMetrics().totalQueries).toBe(before + 3);
+    expect(executed).toEqual([take, take, take]);
+    expect(db.metricsText()).toContain('replicaverse_pg_transactions_total{outcome="committed"} 1\n');
     await db.close();
   });
 

@@ -18,6 +18,9 @@ pub trait RemoteCache: Send {
 
     /// A result that was asked for has been fetched from a server; `None` if there is none to be kept.
     fn finish(&mut self, flight: u64, fetched: Option<RemoteEntry<'_>>);
+
+    /// Everything of these scopes is to be dropped, for all processes.
+    fn invalidate(&mut self, scopes: &[String]);
 }
 
 /// A result on its way to a [`RemoteCache`].

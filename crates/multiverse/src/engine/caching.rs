@@ -24,6 +24,10 @@ use crate::route::{ClusterIndex, Decision};
 /// Entries whose time is over are dropped no more often than this.
 const DROPPING_PAUSE: Duration = Duration::from_secs(1);
 
+/// Classes of errors that come from the state of a connection or server: connections, read-only transactions, rollbacks,
+/// want of resources, locks, interventions, the system, and faults within.
+const STATE_OF_SERVER: [&str; 9] = ["08", "25", "40", "53", "55", "57", "58", "F0", "XX"];
+
 /// The log does not tell of every change of what a request reads.
 struct Untold;
 
@@ -313,16 +317,46 @@ impl Core {
                 self.share(flight, &landed);
                 self.hand_to_waiters(landed, false);
             }
-            // That was the caller's own affair.
-            Some(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
-                self.next_fetches(flight);
-            }
-            Some(error) => {
+            // What the server says of the statement it says to all who ask for the same.
+            Some(error) if is_about_statement(&error) => {
                 for waiter in cache.fail(flight) {
                     self.end(waiter, Err(error.clone()));
                 }
                 self.finish_remote(flight, None);
             }
+            // That was the caller's own affair.
+            Some(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) => {
+                self.next_fetches(flight);
+            }
+            // No server could be asked. If each waited for the one before it to try in vain, the last would wait for ever.
+            Some(_) => {
+                let waiters = cache.fail(flight);
+                self.finish_remote(flight, None);
+                waiters.into_iter().for_each(|waiter| self.fetch_alone(waiter));
+            }
+        }
+    }
+
+    /// A request that has waited for a result fetches it for itself. Its time for a connection began when it was asked.
+    fn fetch_alone(&mut self, key: usize) {
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        let (cluster, told, submitted) = (pending.cluster, pending.told_key.take(), pending.submitted);
+        if let (Some(told), Some(answer)) = (told, &mut pending.answer) {
+            answer.looked_up(false, &told);
+        }
+        self.count_miss(cluster);
+        self.reroute(key);
+        let Some(pending) = self.requests.get_mut(key).filter(|pending| pending.place == Place::Queued)
+        else {
+            return;
+        };
+        pending.queued = submitted;
+        let place = pending.pool;
+        let Some(pool) = self.pools.get(place) else { return };
+        let (server, limit) = (Arc::clone(&pool.id), pool.settings.acquire_timeout);
+        if submitted + limit <= self.now {
+            let reason = self.known_error(place).map(|error| error.to_string().into());
+            self.end(key, Err(Error::AcquireTimeout { server, reason, limit }));
         }
     }
 
@@ -395,16 +429,25 @@ impl Core {
         self.has_answered = true;
     }
 
-    /// Drops everything that a cluster gave: its definitions have changed.
+    /// Drops everything that a cluster gave from the memory of this process.
     pub(crate) fn drop_cached_of(&mut self, cluster: usize) {
         if let (Some(cache), Some(cluster)) = (&mut self.cache, self.clusters.get(cluster)) {
             cache.drop_scope(&Scope::Cluster(Arc::clone(&cluster.id)));
         }
     }
 
+    /// Drops everything that a cluster gave, also where other processes find it: it may not be true any more.
+    pub(crate) fn drop_cached_everywhere(&mut self, cluster: usize) {
+        self.drop_cached_of(cluster);
+        if let (Some(remote), Some(cluster)) = (&mut self.remote, self.clusters.get(cluster)) {
+            remote.invalidate(&scope_names(&[Scope::Cluster(Arc::clone(&cluster.id))]));
+            self.has_answered = true;
+        }
+    }
+
     /// A statement of this engine has changed definitions.
     pub(crate) fn redefined(&mut self, cluster: usize) {
-        self.drop_cached_of(cluster);
+        self.drop_cached_everywhere(cluster);
         self.definitions_changed(cluster);
     }
 
@@ -467,6 +510,17 @@ impl Core {
 fn from_cache(cluster: &Arc<str>, duration: Duration) -> Completed {
     let cluster = Arc::clone(cluster);
     Completed { server: Arc::clone(&cluster), cluster, is_read: true, duration, written: None }
+}
+
+/// Whether a failure tells of the statement, so that it would be the same for everybody: not one of the server's state, of
+/// the session, or by an intervention.
+fn is_about_statement(error: &Error) -> bool {
+    match error {
+        Error::Server(report) => {
+            !report.is_fatal() && !STATE_OF_SERVER.iter().any(|class| report.code.starts_with(class))
+        }
+        _ => false,
+    }
 }
 
 /// The key at which the cache stands, if the caller wants to be told of it.

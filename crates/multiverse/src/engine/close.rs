@@ -30,6 +30,7 @@ impl Core {
         self.end_all_sessions();
         self.end_health_checks();
         self.end_failovers();
+        self.closed_replies.extend(self.reloads.drain(..).map(|(_, reply)| reply));
         self.abandoned = self.terminate_all();
     }
 

@@ -38,6 +38,15 @@ pub enum Release {
     Close,
 }
 
+/// Whether a search for a primary is to be quick for who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// It is: a caller waits.
+    Caller,
+    /// It need not be: this crate looks after something by itself.
+    Background,
+}
+
 /// Takes a pinned connection, or why there is none. Called on the engine's thread.
 pub type SessionReply = Box<dyn FnOnce(Result<Session, Error>) + Send>;
 /// Takes what a health check found. Called on the engine's thread.
@@ -53,7 +62,7 @@ pub(crate) enum Command {
     Submit(Vec<Request>),
     Cancel(RequestId),
     Resume(RequestId),
-    OpenSession { id: SessionId, route: RouteOptions, reply: SessionReply },
+    OpenSession { id: SessionId, route: RouteOptions, haste: Haste, reply: SessionReply },
     ReleaseSession { id: SessionId, release: Release },
     CancelSession(SessionId),
     Reload { plan: Plan, reply: DoneReply },

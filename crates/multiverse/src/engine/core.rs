@@ -1,6 +1,6 @@
 //! The state of an engine, and its turn: what has happened is taken in, what can be sent is sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -19,6 +19,7 @@ use super::log_following::FollowedLogs;
 use super::pending::Pending;
 use super::routing::RegisteredSchema;
 use super::texts::Texts;
+use super::thread::Plan;
 use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
 use crate::cache::{Invalidation, RemoteCache, ResultCache};
@@ -95,6 +96,8 @@ pub(crate) struct Core {
     pub(crate) serials: u64,
     /// The number of the next query of the engine itself.
     pub(crate) next_own_id: u64,
+    /// Configurations that wait until no promotion is under way.
+    pub(super) reloads: VecDeque<(Plan, super::DoneReply)>,
     pub(super) closed_replies: Vec<super::DoneReply>,
     /// What cancels the statements that were running when the engine was closed.
     pub(super) abandoned: Vec<CancelToken>,
@@ -149,6 +152,7 @@ impl Core {
             has_answered: false,
             serials: 0,
             next_own_id: OWN_IDS,
+            reloads: VecDeque::new(),
             closed_replies: Vec::new(),
             abandoned: Vec::new(),
             ready: Vec::new(),
@@ -188,6 +192,9 @@ impl Core {
         while let Some(timer) = self.timers.take_due(self.now) {
             self.take_timer(timer);
         }
+        if !self.reloads.is_empty() {
+            self.reload_if_settled();
+        }
         self.send_what_can_be_sent();
         self.keep_cache_up();
         Poll::Pending
@@ -207,14 +214,10 @@ impl Core {
             Command::Submit(requests) => requests.into_iter().for_each(|request| self.submit(request)),
             Command::Cancel(id) => self.cancel(id),
             Command::Resume(id) => self.resume(id),
-            Command::OpenSession { id, route, reply } => self.open_session(id, route, reply),
+            Command::OpenSession { id, route, haste, reply } => self.open_session(id, route, haste, reply),
             Command::ReleaseSession { id, release } => self.release_session(id, release),
             Command::CancelSession(id) => self.cancel_session(id),
-            Command::Reload { plan, reply } => {
-                self.reload(&plan);
-                reply();
-                self.has_answered = true;
-            }
+            Command::Reload { plan, reply } => self.reload_when_settled(plan, reply),
             Command::RegisterSchema { schema, reply } => {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.register_schema(schema));

@@ -32,6 +32,7 @@ impl Core {
         let duration = self.now.saturating_duration_since(pending.submitted);
         let is_read = pending.verdict.is_read();
         let cluster = self.clusters.get_mut(pending.cluster);
+        let has_run = matches!(pending.place, Place::Running { .. });
         let failed = match &outcome {
             Ok(()) => 0.0,
             Err(error) => match error.kind() {
@@ -39,7 +40,8 @@ impl Core {
                 _ => 0.0,
             },
         };
-        if let Some(pool) = self.pools.get_mut(pending.pool) {
+        // What waited in vain, or was answered with what another one fetched, tells nothing of the server.
+        if let Some(pool) = self.pools.get_mut(pending.pool).filter(|_| has_run) {
             pool.error_rate.record(failed);
         }
         let outcome = match (outcome, cluster) {
@@ -50,7 +52,14 @@ impl Core {
                 }
                 Err(error)
             }
-            (Ok(()), None) => Err(Error::Closed),
+            // It has run to its end on a cluster that is not configured any more.
+            (Ok(()), None) => match self.pools.get(pending.pool) {
+                Some(pool) => {
+                    let (cluster, server) = (Arc::clone(&pool.cluster_id), Arc::clone(&pool.id));
+                    Ok(Completed { cluster, server, is_read, duration, written })
+                }
+                None => Err(Error::Closed),
+            },
             (Ok(()), Some(cluster)) => {
                 if pending.is_counted {
                     cluster.counts.duration += duration;

@@ -201,7 +201,7 @@ impl Core {
             Routine::Check => return self.check_health(None),
             Routine::Silence { pool, number } => return self.look_for_silence(pool, number),
             Routine::Promotion { pool } => return self.go_on_with_promotion(pool),
-            Routine::Shown { cluster } => return self.ask_again_what_is_shown(cluster),
+            Routine::Shown { log } => return self.ask_again_what_is_shown(log),
             Routine::CacheEntries => return self.drop_old_entries(),
         };
         let Some(pool) = self.pools.get_mut(key) else { return };

@@ -10,19 +10,21 @@ use super::own_query::{OwnResult, Purpose};
 use super::pending::Fill;
 use super::timers::{Routine, Timer};
 use crate::cache::Scope;
-use crate::cache::log::{self, Changes, Commit, Follower, LogNews, Reading, Sources, Touch, row_key};
+use crate::cache::log::{
+    self, Asking, Changes, Commit, Follower, LogNews, Position, Reading, Sources, Touch, row_key,
+};
 use crate::request::Request;
 use crate::route::{ClusterIndex, Verdict};
 
-/// Whether it is a standby; up to where it has replayed, or which transactions a query sees.
+/// Whether it is a standby; up to where it has replayed, or which transactions a query sees; the timeline that a standby
+/// follows, without which a position says nothing.
 const SHOWN: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, CASE WHEN pg_catalog.pg_is_in_recovery() \
      THEN (pg_catalog.pg_last_wal_replay_lsn() - '0/0'::pg_catalog.pg_lsn)::text \
-     ELSE pg_catalog.txid_current_snapshot()::text END";
+     ELSE pg_catalog.txid_current_snapshot()::text END, CASE WHEN pg_catalog.pg_is_in_recovery() \
+     THEN COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
+     (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::text END";
 /// How long a server may take for it.
 const SHOWN_LIMIT: Duration = Duration::from_secs(5);
-/// The pause before a server is asked again that does not show a change yet, and one that has failed.
-const SOON: Duration = Duration::from_millis(3);
-const LATER: Duration = Duration::from_millis(250);
 /// Texts whose demands are remembered.
 const MOST_TEXTS: usize = 4096;
 
@@ -48,9 +50,19 @@ struct FollowedLog {
     /// What can be read there; `None` while the log is not followed, so that nothing is cached.
     sources: Option<Arc<Sources>>,
     changes: Changes,
+    /// The timeline of the log.
+    timeline: u32,
+    /// When the servers that do not show everything are asked again.
+    asking: Asking,
 }
 
 impl FollowedLogs {
+    /// Clusters have got other positions; those that have gone are not followed any more.
+    pub(super) fn renumber(&mut self, now: impl Fn(usize) -> usize) {
+        let logs = std::mem::take(&mut self.by_cluster).into_iter();
+        self.by_cluster = logs.map(|(cluster, log)| (now(cluster), log)).collect();
+    }
+
     fn numbered(&mut self, number: u64) -> Option<(usize, &mut FollowedLog)> {
         self.by_cluster.iter_mut().find(|(_, log)| log.number == number).map(|(cluster, log)| (*cluster, log))
     }
@@ -92,8 +104,15 @@ impl Core {
             // When the engine has ended nobody listens.
             let tell = Box::new(move |news| events.send(Event::Log { number, news }).is_ok());
             let follower = log::follow(&self.runtime, connect, Arc::clone(&publication), tell);
-            let followed =
-                FollowedLog { number, pool: place, follower, sources: None, changes: Changes::default() };
+            let followed = FollowedLog {
+                number,
+                pool: place,
+                follower,
+                sources: None,
+                changes: Changes::default(),
+                timeline: 0,
+                asking: Asking::default(),
+            };
             self.logs.by_cluster.insert(cluster, followed);
         }
         let clusters = self.clusters.len();
@@ -122,9 +141,10 @@ impl Core {
         let Some((cluster, log)) = self.logs.numbered(number) else { return };
         let Some(id) = self.clusters.get(cluster).map(|cluster| Arc::clone(&cluster.id)) else { return };
         match news {
-            LogNews::Defined(sources, position) => {
+            LogNews::Defined(sources, Position { lsn, timeline }) => {
+                log.timeline = timeline;
                 let was_followed = log.sources.replace(sources).is_some();
-                log.changes.tell_everything(position);
+                log.changes.tell_everything(lsn);
                 self.drop_cached_of(cluster);
                 if !was_followed {
                     self.logs.tell(&id, None);
@@ -182,24 +202,33 @@ impl Core {
     }
 
     pub(super) fn found_shown(&mut self, number: u64, pool: u64, result: OwnResult) {
-        let Some((cluster, log)) = self.logs.numbered(number) else { return };
+        let Some((_, log)) = self.logs.numbered(number) else { return };
         let row = result.ok().and_then(|rows| rows.into_iter().next()).unwrap_or_default();
         let has_answered = !row.is_empty();
+        let before = log.changes.shown_by(pool);
         let is_behind = match row.as_slice() {
-            [Some(is_standby), Some(replayed)] if is_standby == "true" => {
-                log.changes.standby_answered(pool, replayed.parse().ok())
+            [Some(is_standby), Some(replayed), Some(timeline)] if is_standby == "true" => {
+                // Positions of another timeline are those of another history.
+                let is_same = timeline.parse() == Ok(log.timeline);
+                log.changes.standby_answered(pool, replayed.parse().ok().filter(|_| is_same))
             }
             // Another server that takes writes has another history.
-            [_, Some(snapshot)] if log.pool.1 == pool => log.changes.primary_answered(pool, Some(snapshot)),
+            [_, Some(snapshot), _] if log.pool.1 == pool => {
+                log.changes.primary_answered(pool, Some(snapshot))
+            }
             _ => log.changes.primary_answered(pool, None),
         };
-        if is_behind {
-            let pause = if has_answered { SOON } else { LATER };
-            self.timers.add(self.now + pause, Timer::Routine(Routine::Shown { cluster }));
+        if log.changes.shown_by(pool) > before {
+            log.asking.hurry();
+        }
+        if is_behind && let Some(pause) = log.asking.plan(has_answered) {
+            self.timers.add(self.now + pause, Timer::Routine(Routine::Shown { log: number }));
         }
     }
 
-    pub(super) fn ask_again_what_is_shown(&mut self, cluster: usize) {
+    pub(super) fn ask_again_what_is_shown(&mut self, number: u64) {
+        let Some((cluster, log)) = self.logs.numbered(number) else { return };
+        log.asking.begin();
         if self.is_followed(cluster) {
             self.ask_what_is_shown(cluster);
         }

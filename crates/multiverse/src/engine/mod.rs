@@ -47,6 +47,7 @@ use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
+pub(crate) use command::Haste;
 pub use command::{CountReply, DoneReply, EvictionListener, HealthReply, Release, Session, SessionReply};
 pub(crate) use event::Event;
 pub use log_following::LogListener;
@@ -159,8 +160,18 @@ impl Engine {
     /// Pins a connection. It is waited for in the same queue as requests wait in. Requests for the session may be
     /// submitted at once; they run one after the other.
     pub fn open_session(&self, route: RouteOptions, reply: SessionReply) -> SessionId {
+        self.open_session_with(route, Haste::Caller, reply)
+    }
+
+    /// As [`Self::open_session`], for a caller or for this crate itself.
+    pub(crate) fn open_session_with(
+        &self,
+        route: RouteOptions,
+        haste: Haste,
+        reply: SessionReply,
+    ) -> SessionId {
         let id = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        if let Err(unsent) = self.commands.send(Command::OpenSession { id, route, reply })
+        if let Err(unsent) = self.commands.send(Command::OpenSession { id, route, haste, reply })
             && let Command::OpenSession { reply, .. } = unsent.0
         {
             reply(Err(Error::Closed));

@@ -4,19 +4,59 @@ use std::sync::Arc;
 
 use wire::ConnectConfig;
 
+use super::DoneReply;
 use super::core::{Cluster, Core};
 use super::thread::Plan;
 use super::timers::Timer;
 use crate::config::{ClusterConfig, ConsistencyLevel};
+use crate::error::Error;
 use crate::pool::{Pool, Ticket};
+use crate::request::SessionId;
 use crate::route::{Router, ServerIndex};
 
 impl Core {
+    /// Takes a configuration into force. One that changes the servers of a cluster waits for a promotion that is under way
+    /// there: until that has ended, the primary must take no writes under any name.
+    pub(super) fn reload_when_settled(&mut self, plan: Plan, reply: DoneReply) {
+        self.reloads.push_back((plan, reply));
+        self.reload_if_settled();
+    }
+
+    /// Takes into force what was left until no promotion is under way.
+    pub(super) fn reload_if_settled(&mut self) {
+        while self.reloads.front().is_some_and(|(plan, _)| self.may_go_over_to(plan))
+            && let Some((plan, reply)) = self.reloads.pop_front()
+        {
+            self.reload(&plan);
+            reply();
+            self.has_answered = true;
+        }
+    }
+
+    /// Whether no promotion is under way on a cluster whose servers would change.
+    fn may_go_over_to(&self, plan: &Plan) -> bool {
+        let mut promoting = self.clusters.iter().filter(|cluster| cluster.watch.order.is_some());
+        promoting.all(|cluster| self.keeps_servers(cluster, plan))
+    }
+
+    /// Whether the servers of a cluster stay exactly what they are.
+    fn keeps_servers(&self, cluster: &Cluster, plan: &Plan) -> bool {
+        let Some(config) = plan.clusters.get(&*cluster.id) else { return false };
+        let stays = |(place, key): (usize, &usize)| {
+            let server = ServerIndex(place);
+            self.pools.get(*key).is_some_and(|pool| {
+                config.server(server) == Some(&pool.config) && config.pool_of(server) == pool.settings
+            })
+        };
+        config.server_count() == cluster.pools.len() && cluster.pools.iter().enumerate().all(stays)
+    }
+
     pub(super) fn reload(&mut self, plan: &Plan) {
         self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
         let known_pools = before.clone();
         let mut known: Vec<Cluster> = self.clusters.drain(..).collect();
+        let places = Places::new(&known, plan);
         for (position, (id, config)) in plan.clusters.iter().enumerate() {
             let servers = 0..config.server_count();
             let pools = servers.filter_map(|server| {
@@ -45,9 +85,21 @@ impl Core {
         self.router = Router::new(&plan.clusters);
         self.register_again();
         self.forget_catalogues();
+        self.renumber(&places);
         for pool in before {
             self.leave(pool);
         }
+    }
+
+    /// What is under way knows its cluster by its position, which may be another now.
+    fn renumber(&mut self, places: &Places) {
+        for (_, pending) in &mut self.requests {
+            pending.cluster = places.now(pending.cluster);
+        }
+        for session in self.sessions.values_mut() {
+            session.cluster = places.now(session.cluster);
+        }
+        self.logs.renumber(|cluster| places.now(cluster));
     }
 
     /// The position of the server that takes the writes: the same server as before, if it is still there.
@@ -107,7 +159,7 @@ impl Core {
         self.serials += 1;
         let number = self.serials;
         let key = self.pools.insert(Pool::new(
-            (number, pool_id),
+            (number, pool_id, id.into()),
             (position, server),
             config,
             settings,
@@ -126,15 +178,52 @@ impl Core {
     fn leave(&mut self, key: usize) {
         let Some(pool) = self.pools.get_mut(key) else { return };
         pool.is_leaving = true;
+        let server = pool.server;
         let queue = std::mem::take(&mut pool.queue);
         pool.waiting = 0;
         for ticket in queue {
             match ticket {
                 Ticket::Request { key, id } => self.move_elsewhere(key, id),
-                Ticket::Session(id) => self.fail_session(id, crate::error::Error::Cancelled),
+                Ticket::Session(id) => self.move_session(id, server),
             }
         }
         self.empty_pool(key);
+    }
+
+    /// A session that waits for a server that has gone waits for the one in its place: the primary, or the server of the same
+    /// position.
+    fn move_session(&mut self, id: SessionId, server: ServerIndex) {
+        let Some(session) = self.sessions.get_mut(&id.0).filter(|session| session.is_waiting()) else {
+            return;
+        };
+        let pools = self.clusters.get(session.cluster).map(|cluster| (&cluster.pools, cluster.primary));
+        let place = pools.and_then(|(pools, primary)| {
+            pools.get(if server.0 == 0 { primary } else { server.0 }).or(pools.get(primary)).copied()
+        });
+        let Some(place) = place else { return self.fail_session(id, Error::Cancelled) };
+        session.pool = place;
+        if let Some(pool) = self.pools.get_mut(place) {
+            pool.queue.push_back(Ticket::Session(id));
+            pool.waiting += 1;
+        }
+        self.call_dispatch(place);
+    }
+}
+
+/// Where the clusters have gone, by the positions they had.
+struct Places(Vec<usize>);
+
+impl Places {
+    /// The position of a cluster that is not configured any more.
+    const NOWHERE: usize = usize::MAX;
+
+    fn new(before: &[Cluster], plan: &Plan) -> Self {
+        let now = |cluster: &Cluster| plan.clusters.keys().position(|id| **id == *cluster.id);
+        Self(before.iter().map(|cluster| now(cluster).unwrap_or(Self::NOWHERE)).collect())
+    }
+
+    fn now(&self, before: usize) -> usize {
+        self.0.get(before).copied().unwrap_or(Self::NOWHERE)
     }
 }
 

@@ -75,10 +75,13 @@ impl Core {
         let text = self.texts.get(&request.sql, request.parameters.types());
         let wants_position = !verdict.is_read() && self.wants_session(&request.route, cluster);
         let has_written = verdict.surely_writes();
+        // Savepoints of a transaction ask for nothing.
+        let is_counted = !(request.id.is_own() || is_guarded && verdict.transaction_control);
         let key = self.keep(Pending {
             path,
             place: Place::InSession,
             wants_position,
+            is_counted,
             ..Pending::new(request, text, verdict, (cluster, pool), self.now)
         });
         if let Some(session) = self.sessions.get_mut(&id.0) {

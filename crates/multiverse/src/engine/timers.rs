@@ -42,8 +42,8 @@ pub(crate) enum Routine {
     Silence { pool: usize, number: u64 },
     /// Looking whether a standby can be promoted, as was asked for.
     Promotion { pool: usize },
-    /// Asking the servers of a cluster which changes they show.
-    Shown { cluster: usize },
+    /// Asking the servers of a cluster again which changes of a log they show, given by its number.
+    Shown { log: u64 },
     /// Dropping what has been in the cache for long enough.
     CacheEntries,
 }

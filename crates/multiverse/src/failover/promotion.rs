@@ -11,7 +11,6 @@ use wire::{ConnectConfig, Connection};
 
 use super::lineage::Lineage;
 use super::scout::{role_of, within};
-use super::succession::Leaving;
 use super::{FailoverReply, Role};
 use crate::engine::{Core, Event, Routine, Timer};
 use crate::error::Error;
@@ -60,7 +59,7 @@ impl Core {
         }
         if !promote {
             cluster.watch.lineage = None;
-            self.succeed(index, position, Leaving::Drained);
+            self.succeed(index, position);
             return reply(Ok(()));
         }
         let until = self.now + self.settings.patience;
@@ -110,7 +109,7 @@ impl Core {
                 let Some(cluster) = self.clusters.get_mut(index) else { return };
                 cluster.watch.lineage = Some(Lineage::of(role));
                 if let Some(position) = cluster.pools.iter().position(|key| *key == target) {
-                    self.succeed(index, position, Leaving::Lost);
+                    self.succeed(index, position);
                 }
                 self.end_promotion(index, Ok(()));
             }

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::Role;
 use super::lineage::{Finding, Lineage, judge};
 use super::scout::{Mission, SCOUT_LIMIT, Sighting};
-use super::{Role, succession::Leaving};
-use crate::engine::Core;
+use crate::engine::{Core, Haste, Place};
 use crate::error::{is_full, is_refusal};
+use crate::pool::Ticket;
 
 /// The pause between two questions to a server while writes wait for a primary.
 const QUICK: Duration = Duration::from_millis(150);
-/// A search is quick for so long, and later while anybody waits for the primary.
+/// A search is quick for so long, and later while a caller waits for the primary.
 const QUICK_FOR: Duration = Duration::from_secs(60);
+/// The pause between two questions while only this crate itself waits, which looks after what transactions have left.
+const BACKGROUND: Duration = Duration::from_secs(1);
 /// After a primary was found the servers are watched for a while: what was promoted, or comes back, shows up then.
 const VIGIL: Duration = Duration::from_secs(10);
 const VIGIL_PACE: Duration = Duration::from_secs(1);
@@ -200,7 +203,7 @@ impl Core {
             Finding::Succeeds => {
                 if let Some(position) = cluster.pools.iter().position(|pool| *pool == key) {
                     watch.lineage = Some(Lineage::of(role));
-                    self.succeed(index, position, Leaving::Lost);
+                    self.succeed(index, position);
                 }
             }
             Finding::Demoted => {
@@ -243,22 +246,40 @@ impl Core {
             }
             Stage::Vigil { until } if now >= until => cluster.watch.search = None,
             Stage::Vigil { .. } => search.set_pace(VIGIL_PACE),
-            Stage::Looking => {
-                let is_awaited = self.pools.get(primary).is_some_and(|pool| pool.waiting > 0);
-                let is_quick = is_awaited || now < search.begun + QUICK_FOR;
-                let slow = self.settings.manager.recovery_check_interval.max(QUICK);
-                search.set_pace(if is_quick { QUICK } else { slow });
-            }
+            Stage::Looking => self.hurry(primary),
         }
     }
 
-    /// Somebody waits for a primary that is looked for: the look is quick again.
+    /// Who waits for a server that takes no writes, the most urgent of all.
+    fn haste_at(&self, key: usize) -> Option<Haste> {
+        let queue = self.pools.get(key).filter(|pool| pool.waiting > 0)?.queue.iter();
+        let mut waiting = queue.filter_map(|ticket| match ticket {
+            Ticket::Request { key, id } => {
+                let pending = self.requests.get(*key).filter(|pending| pending.id == *id)?;
+                (pending.place == Place::Queued).then_some(Haste::Caller)
+            }
+            Ticket::Session(id) => {
+                self.sessions.get(&id.0).filter(|session| session.is_waiting()).map(|session| session.haste)
+            }
+        });
+        let first = waiting.next()?;
+        if waiting.any(|haste| haste == Haste::Caller) { Some(Haste::Caller) } else { Some(first) }
+    }
+
+    /// Looks for a primary as quickly as those need it who wait for it.
     pub(crate) fn hurry(&mut self, key: usize) {
         let Some((index, _)) = self.place_of(key) else { return };
+        let (now, haste) = (self.now, self.haste_at(key));
+        let slow = self.settings.manager.recovery_check_interval.max(QUICK);
         if let Some(search) = self.clusters.get_mut(index).and_then(|cluster| cluster.watch.search.as_mut())
             && search.stage == Stage::Looking
         {
-            search.set_pace(QUICK);
+            search.set_pace(match haste {
+                _ if now < search.begun + QUICK_FOR => QUICK,
+                Some(Haste::Caller) => QUICK,
+                Some(Haste::Background) => BACKGROUND.min(slow),
+                None => slow,
+            });
         }
     }
 

@@ -6,18 +6,10 @@ use super::{ClusterEvent, Search};
 use crate::engine::{Core, Place, Token};
 use crate::pool::{Pool, Ticket};
 
-/// What becomes of the connections to the server that took the writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
-    /// They end at once: what that server writes from now on is not part of the cluster's history.
-    Lost,
-    /// They end when they are free.
-    Drained,
-}
-
 impl Core {
-    /// Makes the server at a position of a cluster its primary.
-    pub(super) fn succeed(&mut self, index: usize, position: usize, leaving: Leaving) {
+    /// Makes the server at a position of a cluster its primary. The connections to the one before end at once, those of
+    /// sessions too: what that server writes from now on is not part of the cluster's history.
+    pub(super) fn succeed(&mut self, index: usize, position: usize) {
         let now = self.now;
         let Some(cluster) = self.clusters.get_mut(index) else { return };
         let (Some(old), Some(new)) =
@@ -31,7 +23,7 @@ impl Core {
         cluster.primary = position;
         let id = Arc::clone(&cluster.id);
         // The new primary may lack what they were read from.
-        self.drop_cached_of(index);
+        self.drop_cached_everywhere(index);
         let order = self.clusters.get(index).and_then(|cluster| cluster.watch.order.as_ref());
         if order.is_some_and(|order| order.target != new) {
             self.end_promotion(index, Err("another server takes the writes".to_owned()));
@@ -47,12 +39,9 @@ impl Core {
         if let Some(pool) = self.pools.get_mut(old) {
             pool.is_held = false;
             // It may go on as if nothing had happened, and is not read before it has told what it is now.
-            pool.is_fenced = leaving == Leaving::Lost;
+            pool.is_fenced = true;
         }
-        match leaving {
-            Leaving::Lost => self.lose_all(old, "another server takes the writes of the cluster"),
-            Leaving::Drained => self.empty_pool(old),
-        }
+        self.lose_all(old, "another server takes the writes of the cluster");
         self.move_queue(old, new);
         self.tell(ClusterEvent::Failover { cluster: id, new_primary, old_primary });
         self.note_success(index);

@@ -182,12 +182,13 @@ impl Core {
         };
         let until = pool.back_off.fail(now, longest);
         pool.set_grow_timer(until, key, &mut self.timers);
-        if pool.connections.is_empty() && pool.connecting == 0 {
+        let is_gone = !is_full(&error) && !is_refusal(&error);
+        if pool.connecting == 0 && (pool.connections.is_empty() || is_gone && pool.reads_nothing()) {
             // A server that is full, or does not know the password, is up; but it is of no use either.
             pool.is_up = false;
             let source = Arc::new(error);
             pool.unreachable = Some(Arc::clone(&source));
-            if !is_full(&source) && !is_refusal(&source) {
+            if is_gone {
                 self.suspect(key);
             }
             self.fail_waiting(key, source);

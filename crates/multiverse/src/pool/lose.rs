@@ -43,7 +43,7 @@ impl Core {
         tracing::debug!(server = %pool.id, %reason, "a connection is lost");
         let server = Arc::clone(&pool.id);
         pool.last_error = Some(reason.to_string().into());
-        if is_server_down(&reason) || pool.connections.is_empty() && !connection.in_flight.is_empty() {
+        if is_server_down(&reason) || pool.reads_nothing() && !connection.in_flight.is_empty() {
             pool.is_up = false;
             // Nobody is sent there now, so the pool must try by itself.
             pool.set_grow_timer(now + PROBE_AFTER, token.pool, &mut self.timers);

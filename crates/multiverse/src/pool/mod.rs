@@ -33,6 +33,8 @@ pub(crate) struct Pool {
     pub(crate) id: Arc<str>,
     /// Never given to another pool.
     pub(crate) number: u64,
+    /// The id of its cluster, which may not be configured any more.
+    pub(crate) cluster_id: Arc<str>,
     /// The positions of its cluster and of the server in it.
     pub(crate) cluster: usize,
     pub(crate) server: ServerIndex,
@@ -95,7 +97,7 @@ pub(crate) enum Ticket {
 
 impl Pool {
     pub(crate) fn new(
-        (number, id): (u64, Arc<str>),
+        (number, id, cluster_id): (u64, Arc<str>, Arc<str>),
         (cluster, server): (usize, ServerIndex),
         config: &ServerConfig,
         settings: PoolConfig,
@@ -104,6 +106,7 @@ impl Pool {
         Self {
             id,
             number,
+            cluster_id,
             cluster,
             server,
             config: config.clone(),
@@ -159,6 +162,11 @@ impl Pool {
     /// Has the next attempt to connect made without a pause.
     pub(crate) fn try_at_once(&mut self) {
         self.back_off.succeed();
+    }
+
+    /// Whether nothing can be heard of the server: a connection whose reader pauses does not show that it was lost.
+    fn reads_nothing(&self) -> bool {
+        self.connections.iter().all(|(_, connection)| connection.is_paused)
     }
 
     /// The most connections at this moment.

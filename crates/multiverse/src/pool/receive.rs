@@ -19,6 +19,10 @@ const MOST_READS: usize = 8;
 /// its definition yet.
 const MISSING: [&str; 5] = ["42P01", "42883", "3F000", "42703", "42704"];
 
+/// Refusals of a write by a server, or a transaction, that only reads; and of what a server does not do as it is.
+const READ_ONLY: &str = "25006";
+const UNSUPPORTED: &str = "0A000";
+
 /// The command tag of everything that rolls back: ROLLBACK, ROLLBACK TO a savepoint, and COMMIT of what had failed.
 const ROLLED_BACK: &str = "ROLLBACK";
 
@@ -248,7 +252,13 @@ impl Core {
         if may_move && MISSING.contains(&error.code.as_str()) && pending.session.is_none() && is_outside {
             return self.redirect_to_primary(key);
         }
-        if error.code == "25006" {
+        let says_read_only = error.code == READ_ONLY
+            // A standby also refuses to begin a transaction that would write, or is serializable.
+            || error.code == UNSUPPORTED
+                && !pending.on_replica
+                && self.read_only_state(token) == ReadOnlyState::Standby;
+        let Some(pending) = self.requests.get_mut(key) else { return };
+        if says_read_only {
             let is_free = pending.session.is_none() && is_outside;
             if is_free && may_move {
                 self.router.refused_on_replica(ClusterIndex(pending.cluster), &pending.sql);

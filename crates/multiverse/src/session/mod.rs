@@ -7,7 +7,7 @@ mod reset;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::engine::{Core, Release, Session, SessionReply, Token};
+use crate::engine::{Core, Haste, Release, Session, SessionReply, Token};
 use crate::error::Error;
 use crate::pool::Ticket;
 use crate::request::SessionId;
@@ -31,6 +31,7 @@ pub(crate) struct PinnedSession {
     pub(crate) is_guarded: bool,
     /// The text of one of its statements says that it writes.
     pub(crate) has_written: bool,
+    pub(crate) haste: Haste,
 }
 
 enum Hold {
@@ -57,7 +58,13 @@ impl PinnedSession {
 }
 
 impl Core {
-    pub(crate) fn open_session(&mut self, id: SessionId, route: RouteOptions, reply: SessionReply) {
+    pub(crate) fn open_session(
+        &mut self,
+        id: SessionId,
+        route: RouteOptions,
+        haste: Haste,
+        reply: SessionReply,
+    ) {
         let (cluster, server) = match self.decide_session(&route) {
             Ok(place) => place,
             Err(error) => return self.answer_session(reply, Err(error.into())),
@@ -75,6 +82,7 @@ impl Core {
             release: None,
             is_guarded: false,
             has_written: false,
+            haste,
         };
         self.sessions.insert(id.0, session);
         if let Some(pool) = self.pools.get_mut(pool) {

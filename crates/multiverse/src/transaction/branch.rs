@@ -65,7 +65,12 @@ impl Branch {
 
     /// Commits as any transaction is.
     pub(crate) async fn commit(&self) -> (Ending, Option<ReplayPosition>) {
-        match self.client.run("COMMIT", &[]).await {
+        self.commit_within(None).await
+    }
+
+    /// As [`Self::commit`]; after the time allowed, if there is one, it is cancelled.
+    pub(crate) async fn commit_within(&self, limit: Option<Duration>) -> (Ending, Option<ReplayPosition>) {
+        match self.client.run_within(limit, "COMMIT", &[]).await {
             Ok(reply) => (Ending::of(Ok(&reply), "COMMIT"), reply.written),
             Err(error) => (Ending::of(Err(error), "COMMIT"), None),
         }

@@ -22,6 +22,8 @@ const LONGEST_PREPARE: Duration = Duration::from_secs(20);
 /// How long the deciding server is asked again for a decision whose answer was lost.
 const ASKING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a prepared branch that is ended is waited for; then recovery sees to it.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// A transaction that is being committed.
 pub(crate) struct Commit<'c> {
@@ -122,9 +124,10 @@ impl Commit<'_> {
 
     /// Commits the branches that have written nothing. They come first, as one that fails may have read what never was.
     async fn commit_readers(&self, plan: &Plan) -> Result<(), Error> {
+        let limit = self.limit();
         let readers = self.branches.iter().enumerate().filter(|(place, _)| !plan.is_writer(*place));
         let commits = readers.map(|(_, branch)| async move {
-            match branch.commit().await.0 {
+            match branch.commit_within(Some(limit)).await.0 {
                 Ending::Done => Ok(()),
                 Ending::RolledBack(None) => Err(Error::RolledBack(Arc::clone(branch.cluster()))),
                 Ending::RolledBack(Some(error)) | Ending::Unknown(error) => Err(Error::Database(error)),
@@ -150,7 +153,7 @@ impl Commit<'_> {
             others.iter().copied().zip(names.iter().map(String::as_str)).collect();
         self.prepare(decider, &prepared).await?;
         failpoint::reached(Step::Prepared).await;
-        let position = self.decide(decider, &prepared).await?;
+        let position = self.decide((decider, &decider_id), &prepared).await?;
         failpoint::reached(Step::Decided).await;
         let (mut written, is_settled) = self.carry_out(&prepared).await;
         failpoint::reached(Step::Committed).await;
@@ -172,7 +175,7 @@ impl Commit<'_> {
     /// finds something prepared knows: the row is there, or on its way, or will never be there.
     async fn write_decision(&self, decider: &Branch, others: &[&Branch]) -> Result<DatabaseId, Error> {
         let cluster = decider.cluster();
-        self.shared.make_table(cluster).await?;
+        self.shared.make_table(cluster, self.limit()).await?;
         let participants: Vec<Arc<str>> = others.iter().map(|branch| Arc::clone(branch.cluster())).collect();
         let written =
             decision::write(decider.client(), self.limit(), &self.transaction.id, &participants).await;
@@ -220,7 +223,7 @@ impl Commit<'_> {
     /// Commits the branch that decides.
     async fn decide(
         &self,
-        decider: &Branch,
+        (decider, decider_id): (&Branch, &DatabaseId),
         prepared: &[(&Branch, &str)],
     ) -> Result<Option<ReplayPosition>, Error> {
         self.transaction.become_state(State::Deciding);
@@ -232,7 +235,7 @@ impl Commit<'_> {
             }
             (Ending::RolledBack(None), _) => Error::RolledBack(Arc::clone(cluster)),
             (Ending::RolledBack(Some(error)), _) => Error::Database(error),
-            (Ending::Unknown(source), _) => match self.decision_meanwhile(cluster).await {
+            (Ending::Unknown(source), _) => match self.decision_meanwhile(cluster, decider_id).await {
                 Some(Decision::Committed) => {
                     self.transaction.become_state(State::Committed);
                     return Ok(None);
@@ -253,11 +256,13 @@ impl Commit<'_> {
     }
 
     /// Asks for a decision whose answer was lost, until there is one. `None` if nobody can be asked.
-    async fn decision_meanwhile(&self, cluster: &Arc<str>) -> Option<Decision> {
+    async fn decision_meanwhile(&self, cluster: &Arc<str>, decider: &DatabaseId) -> Option<Decision> {
         let until = Instant::now() + ASKING;
         loop {
-            match settle::ask(&self.shared.engine, cluster, &self.transaction.id).await {
-                Ok(Decision::Open) => {}
+            let left = until.saturating_duration_since(Instant::now());
+            let question = (decider, &*self.transaction.id);
+            match settle::ask(&self.shared.engine, cluster, question, left).await {
+                Ok(Decision::Open | Decision::Elsewhere) => {}
                 Ok(decision) => return Some(decision),
                 Err(crate::Error::Closed) => return None,
                 Err(error) => tracing::debug!(%cluster, %error, "a decision could not be asked for"),
@@ -284,7 +289,11 @@ impl Commit<'_> {
 
     /// Ends a prepared branch; `None` where that is left to recovery.
     async fn end_branch(&self, branch: &Branch, name: &str, fate: Fate) -> Option<Option<ReplayPosition>> {
-        match branch.client().run(&prepared::end(name, fate), &[]).await {
+        let statement = prepared::end(name, fate);
+        // It may wait for standbys, so it is not cancelled; only nobody waits for it any more.
+        let late = Err(crate::Error::Timeout { limit: ENDING });
+        let ended = tokio::time::timeout(ENDING, branch.client().run(&statement, &[])).await;
+        match ended.unwrap_or(late) {
             Ok(reply) => Some(reply.written),
             Err(error) if super::plan::is_ended_already(&error) => Some(None),
             Err(error) => {

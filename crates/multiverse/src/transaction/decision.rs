@@ -44,6 +44,8 @@ pub(crate) enum Decision {
     Aborted,
     /// The deciding branch is still there.
     Open,
+    /// Another database decides about it.
+    Elsewhere,
 }
 
 /// A row that is older than its transaction can take.

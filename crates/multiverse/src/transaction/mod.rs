@@ -11,6 +11,7 @@ mod commit;
 mod decision;
 mod error;
 mod failpoint;
+mod forgetting;
 mod options;
 mod plan;
 pub(crate) mod prepared;

@@ -1,5 +1,7 @@
 //! What a transaction is asked to be, and the statement that begins it so.
 
+use std::time::Duration;
+
 /// How far a transaction is kept apart from others. PostgreSQL takes the first for the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
@@ -22,6 +24,8 @@ pub struct TransactionOptions {
     pub read_only: Option<bool>,
     /// Whether a serializable transaction that only reads waits until nothing can make it fail.
     pub deferrable: Option<bool>,
+    /// How long beginning it may take, with the waiting for connections; `None` for as long as the pools have them waited for.
+    pub begin_limit: Option<Duration>,
 }
 
 impl TransactionOptions {
@@ -52,6 +56,7 @@ mod tests {
             isolation: Some(Isolation::Serializable),
             read_only: Some(true),
             deferrable: Some(false),
+            begin_limit: None,
         };
         let expected = "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, NOT DEFERRABLE";
         assert_eq!(options.begin_statement(), expected);

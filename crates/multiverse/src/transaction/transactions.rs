@@ -5,19 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::branch::Branch;
 use super::commit::{Commit, roll_back};
 use super::error::Error;
 use super::options::TransactionOptions;
 use super::state::State;
-use super::{decision, recovery, settle};
+use super::{decision, forgetting, recovery};
+use crate::client::PinnedClient;
 use crate::engine::{Engine, Session};
 use crate::route::{ReplayPosition, RouteOptions};
 
 /// What a closing instance waits for what it has to write down.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How long the table of decisions may take to be made, with the waiting for a connection.
+const TABLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A part of a transaction, as its statements need to know it.
 #[derive(Debug, Clone)]
@@ -114,7 +117,7 @@ pub(crate) struct Shared {
     /// Decisions that nobody needs any more, by the cluster they stand on.
     forgettable: Mutex<HashMap<Arc<str>, Vec<Arc<str>>>>,
     /// Told when recovery has something to do.
-    pub(crate) calls: Arc<Notify>,
+    pub(crate) calls: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -127,13 +130,16 @@ impl Shared {
     }
 
     /// Makes the table of decisions on a cluster where it is not known to be, on another connection than the
-    /// transaction's, which would keep it from others.
-    pub(crate) async fn make_table(&self, cluster: &Arc<str>) -> Result<(), Error> {
+    /// transaction's, which would keep it from others. The waiting for that connection counts.
+    pub(crate) async fn make_table(&self, cluster: &Arc<str>, limit: Duration) -> Result<(), Error> {
         if lock(&self.tables).contains(cluster) {
             return Ok(());
         }
-        let client = settle::open(&self.engine, cluster).await?;
-        let made = decision::make_table(&client).await;
+        let open = async {
+            let client = PinnedClient::open_primary(&self.engine, cluster, None).await?;
+            Ok((decision::make_table(&client).await, client))
+        };
+        let (made, client) = recovery::within(limit, open).await?;
         made.map_err(|source| match source {
             crate::Error::Server(_) => Error::NoTable { cluster: Arc::clone(cluster), source },
             source => Error::Database(source),
@@ -152,13 +158,21 @@ impl Shared {
         lock(&self.forgettable).entry(Arc::clone(cluster)).or_default().push(Arc::clone(id));
     }
 
-    pub(crate) fn take_forgettable(&self) -> HashMap<Arc<str>, Vec<Arc<str>>> {
-        std::mem::take(&mut lock(&self.forgettable))
+    /// The decisions of a cluster that can be deleted. Whoever takes them deletes them, or gives them back.
+    pub(crate) fn take_forgettable(&self, cluster: &str) -> Vec<Arc<str>> {
+        lock(&self.forgettable).remove(cluster).unwrap_or_default()
+    }
+
+    /// Has decisions deleted later that could not be deleted now.
+    pub(crate) fn forget_again(&self, cluster: &Arc<str>, ids: Vec<Arc<str>>) {
+        if !ids.is_empty() {
+            lock(&self.forgettable).entry(Arc::clone(cluster)).or_default().extend(ids);
+        }
     }
 
     /// Has recovery look at once, and again until there is nothing left to do.
     pub(crate) fn call_recovery(&self) {
-        self.calls.notify_one();
+        self.calls.send_modify(|count| *count += 1);
     }
 
     /// Whether somebody here is still at a transaction.
@@ -187,7 +201,7 @@ impl Transactions {
             preparing: Mutex::default(),
             tables: Mutex::default(),
             forgettable: Mutex::default(),
-            calls: Arc::default(),
+            calls: watch::Sender::default(),
         });
         shared.engine.runtime().spawn(recovery::run(Arc::downgrade(&shared)));
         Self { shared }
@@ -212,10 +226,31 @@ impl Transactions {
                 None => places.push((cluster, vec![Arc::clone(schema)])),
             }
         }
+        self.begin_at(places, options).await
+    }
+
+    /// Begins a transaction on clusters, of which schemas were named, in the time allowed.
+    async fn begin_at(
+        &self,
+        places: Vec<(Arc<str>, Vec<Arc<str>>)>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
+        let begun = self.begin_on_all(places, options);
+        let Some(limit) = options.begin_limit else { return begun.await };
+        let late = Err(Error::Database(crate::Error::Timeout { limit }));
+        // What was begun meanwhile is rolled back with its connections.
+        tokio::time::timeout(limit, begun).await.unwrap_or(late)
+    }
+
+    async fn begin_on_all(
+        &self,
+        places: Vec<(Arc<str>, Vec<Arc<str>>)>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
         if places.len() > 1 && options.read_only != Some(true) {
             // Before any connection is taken: many that wait for one more would wait for each other. Whether the table is
             // needed, and then why it is not there, shows in the end.
-            let made = places.iter().map(|(cluster, _)| self.shared.make_table(cluster));
+            let made = places.iter().map(|(cluster, _)| self.shared.make_table(cluster, TABLE_LIMIT));
             join_all(made).await;
         }
         let engine = &self.shared.engine;
@@ -319,7 +354,7 @@ impl Transactions {
 
     /// Writes down what is still to be written, as far as that takes only a moment.
     pub async fn close(&self) {
-        if tokio::time::timeout(LAST_WRITES, recovery::forget(&self.shared)).await.is_err() {
+        if tokio::time::timeout(LAST_WRITES, forgetting::forget_all(&self.shared)).await.is_err() {
             tracing::debug!("decisions of transactions that are over are left to others");
         }
     }
@@ -338,6 +373,6 @@ impl Drop for Ended<'_> {
 }
 
 /// Nothing that holds these locks can panic and leave them half-written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

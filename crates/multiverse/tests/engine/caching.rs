@@ -6,7 +6,7 @@ use std::time::Duration;
 use multiverse::cache::Invalidation;
 use multiverse::{CacheSettings, EngineSettings, ErrorKind};
 
-use crate::client::{Call, Client, LIMIT, one_cluster, wait_for};
+use crate::client::{Call, Client, LIMIT, one_cluster, wait_for, wait_for_activity};
 use crate::{cluster, support::Cluster};
 
 fn caching(settings: CacheSettings) -> Client {
@@ -107,6 +107,45 @@ fn when_whoever_fetches_gives_up_another_that_waits_fetches() {
     // A volatile function keeps a result from being cached.
     client.run(read()).unwrap();
     assert_eq!(client.metrics().cache.unwrap().entries, 1);
+}
+
+#[test]
+fn who_waits_for_a_result_does_not_fail_with_the_connection_of_who_fetches_it() {
+    make_counter("cached_locked");
+    let client = caching(CacheSettings::default());
+    let session = client.session().unwrap();
+    let lock = "BEGIN; LOCK TABLE cached_locked IN ACCESS EXCLUSIVE MODE";
+    client.run(Call::new(lock).in_session(session.id)).unwrap();
+    let read = || Call::new("SELECT max(n)::text FROM cached_locked").cached(&[]);
+    let mut submitted = client.submit_all([read(), read(), read()]).into_iter();
+    let waits = "wait_event_type = 'Lock' AND query LIKE '%max(n)::text FROM cached_locked%'";
+    wait_for_activity(waits);
+    let killed = cluster()
+        .ask(&format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {waits}"));
+    assert_eq!(killed, "1", "only one of them fetches");
+    assert!(submitted.next().unwrap().wait().is_err());
+    client.run(Call::new("ROLLBACK").in_session(session.id)).unwrap();
+    client.release(&session);
+    for waiting in submitted {
+        assert_eq!(waiting.wait().unwrap().value(), "1");
+    }
+}
+
+#[test]
+fn what_waited_in_vain_says_nothing_of_the_server() {
+    let settings = EngineSettings { cache: Some(CacheSettings::default()), ..EngineSettings::default() };
+    let clusters = one_cluster(cluster().port(), "postgres", |pool| pool.max = 1);
+    let client = Client::start(clusters, settings).warm_up();
+    let session = client.session().unwrap();
+    let read = || Call::new("SELECT 'waited'").cached(&[]).within(Duration::from_millis(30));
+    for submitted in client.submit_all((0..5).map(|_| read())) {
+        assert!(submitted.wait().is_err_and(|error| error.kind() == ErrorKind::Timeout));
+    }
+    assert_eq!(client.server().error_rate, 0.0);
+    let slow = Call::new("SELECT pg_sleep(30)").in_session(session.id).within(Duration::from_millis(30));
+    assert!(client.run(slow).is_err());
+    assert!(client.server().error_rate > 0.0, "what ran counts");
+    client.release(&session);
 }
 
 #[test]

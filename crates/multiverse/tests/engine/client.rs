@@ -243,10 +243,18 @@ impl Client {
     }
 
     pub(crate) fn session(&self) -> Result<Session, Error> {
+        self.session_at(RouteOptions::default())
+    }
+
+    pub(crate) fn session_on(&self, cluster: &str) -> Result<Session, Error> {
+        self.session_at(RouteOptions { cluster_id: Some(cluster.into()), ..RouteOptions::default() })
+    }
+
+    fn session_at(&self, route: RouteOptions) -> Result<Session, Error> {
         let (sender, receiver) = channel();
         let sender = Mutex::new(sender);
         self.engine.open_session(
-            RouteOptions::default(),
+            route,
             Box::new(move |session| {
                 let _ = sender.lock().expect("nobody panics").send(session);
             }),

@@ -282,3 +282,62 @@ fn a_configuration_that_is_loaded_again_leaves_the_writes_where_they_are() {
     client.reload(with_replicas(standby.port(), &[]));
     assert_eq!(&*client.query(INSERT).unwrap().completed.server, "main_primary");
 }
+
+/// Settings with which only what is asked of servers tells of them.
+fn without_checks() -> EngineSettings {
+    let manager =
+        ManagerSettings { health_check_interval: Duration::from_secs(3600), ..ManagerSettings::default() };
+    EngineSettings { manager, ..EngineSettings::default() }
+}
+
+#[test]
+fn a_failover_that_only_repoints_leaves_no_connection_to_the_old_primary() {
+    let (primary, standby) = pair();
+    let client = Client::start(with_replicas(primary.port(), &[standby.port()]), without_checks()).warm_up();
+    let session = client.session().unwrap();
+    client.run(Call::new("BEGIN").in_session(session.id)).unwrap();
+    client.run(Call::new(INSERT).in_session(session.id)).unwrap();
+    standby.promote();
+    client.fail_over("main", 0, false).recv_timeout(LIMIT).unwrap().unwrap();
+    let error = client.run(Call::new("COMMIT").in_session(session.id)).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NoSession | ErrorKind::ConnectionLost), "{error}");
+    assert_eq!(&*client.query(INSERT).unwrap().completed.server, "main_replica_0");
+    assert_eq!((primary.ask(COUNT), standby.ask(COUNT)), ("0".to_owned(), "1".to_owned()));
+    let pinned = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'";
+    wait_for("the old primary to be left", || primary.ask(pinned) == "0");
+}
+
+#[test]
+fn a_standby_that_refuses_to_begin_a_transaction_that_writes_is_left() {
+    let (primary, standby) = pair();
+    // The application takes the standby for its primary.
+    let client = Client::start(with_replicas(standby.port(), &[primary.port()]), without_checks());
+    let session = client.session().unwrap();
+    let error = client.run(Call::new("BEGIN READ WRITE").in_session(session.id)).unwrap_err();
+    assert_eq!(error.code(), "0A000");
+    client.release(&session);
+    wait_for("the primary to be found", || servers(&client)[1].is_primary);
+    assert_eq!(&*client.query(INSERT).unwrap().completed.server, "main_replica_0");
+}
+
+#[test]
+fn a_configuration_that_changes_the_primary_waits_for_the_promotion_that_is_under_way() {
+    let (primary, standby) = pair();
+    let client = Client::start(with_replicas(primary.port(), &[standby.port()]), without_checks());
+    client.health();
+    let session = client.session().unwrap();
+    let promoted = client.fail_over("main", 0, true);
+    let mut clusters = with_replicas(primary.port(), &[standby.port()]);
+    clusters.get_mut("main").unwrap().pool.max = 7;
+    let (sender, reloaded) = channel();
+    let reply = Box::new(move || sender.send(()).expect("the test waits"));
+    client.engine.reload(clusters, reply).unwrap();
+    let write = client.submit(Call::new(INSERT));
+    assert!(reloaded.try_recv().is_err());
+    client.release(&session);
+    promoted.recv_timeout(LIMIT).unwrap().unwrap();
+    assert_eq!(&*write.wait().unwrap().completed.server, "main_replica_0");
+    reloaded.recv_timeout(LIMIT).unwrap();
+    assert_eq!(client.server().max, 7);
+    assert_eq!((primary.ask(COUNT), standby.ask(COUNT)), ("0".to_owned(), "1".to_owned()));
+}

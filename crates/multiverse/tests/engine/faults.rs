@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use multiverse::{EngineSettings, Error, ErrorKind};
 
-use crate::client::{Call, Client, one_cluster, wait_for, wait_for_activity};
+use crate::client::{Call, Client, LIMIT, one_cluster, wait_for, wait_for_activity};
 use crate::support::Cluster;
 use crate::{HBA, PASSWORD, SETTINGS, cluster};
 
@@ -109,6 +109,27 @@ fn a_server_that_cannot_be_reached_fails_at_once_or_after_the_attempts_asked_for
     }
     assert_eq!(client.run(Call::new("SELECT 1").retried(2)).unwrap_err().kind(), ErrorKind::Connect);
     assert_eq!(client.session().unwrap_err().kind(), ErrorKind::Connect);
+}
+
+#[test]
+fn a_reader_that_pauses_does_not_hide_that_its_server_is_gone() {
+    let server = Cluster::start(SETTINGS, HBA, |_| {});
+    let clusters = one_cluster(server.port(), "postgres", |pool| {
+        pool.max = 2;
+        pool.acquire_timeout = Duration::from_secs(3600);
+    });
+    let client = Client::start(clusters, EngineSettings::default());
+    let mut call = Call::new("SELECT repeat('x', 1000) FROM generate_series(1, 1000000)");
+    call.pauses = true;
+    let paused = client.submit(call);
+    paused.batches.recv_timeout(LIMIT).unwrap();
+    server.begin_stop("immediate");
+    wait_for("the server to stop", || server.is_stopped());
+    let error = client.query("SELECT 1").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::ConnectionLost), "{error}");
+    assert!(paused.is_open());
+    client.engine.cancel(paused.id);
+    assert!(paused.wait().is_err());
 }
 
 #[test]

@@ -214,6 +214,39 @@ fn no_read_is_older_than_the_stream_and_none_stays_old() {
 }
 
 #[test]
+fn a_standby_of_another_history_is_not_taken_for_one_that_shows_everything() {
+    let _alone = alone();
+    let mut old = Cluster::start(&format!("{SETTINGS}\n{LOGICAL}"), &format!("{HBA}{REPLICATION}"), |_| {});
+    old.ask("CREATE TABLE parted (id int PRIMARY KEY, n int); INSERT INTO parted VALUES (1, 0)");
+    let (mut promoted, other) = (old.start_standby(""), old.start_standby(""));
+    wait_for("the standby to have the table", || promoted.ask("SELECT to_regclass('parted')") == "parted");
+    promoted.stop();
+    // The other one gets far ahead of what the new primary will have written.
+    old.ask("CREATE TABLE long AS SELECT repeat('x', 100) FROM generate_series(1, 50000)");
+    let written = old.ask("SELECT pg_current_wal_lsn()");
+    wait_for("the other standby to have everything", || {
+        other.ask(&format!("SELECT pg_last_wal_replay_lsn() >= '{written}'")) == "t"
+    });
+    old.stop();
+    promoted.start_again();
+    promoted.promote();
+    let mut clusters = one_cluster(promoted.port(), "postgres", |pool| pool.max = 3);
+    let cluster = clusters.get_mut("main").unwrap();
+    let mut replica = cluster.primary.clone();
+    replica.port = other.port();
+    cluster.replicas = vec![replica];
+    let client = following(clusters);
+    promoted.ask("UPDATE parted SET n = 1");
+    let route = RouteOptions { read_preference: Some(ReadPreference::Replica), ..RouteOptions::default() };
+    let read = Call { route, ..Call::new("SELECT n::text FROM parted").cached(&[]) };
+    let end = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < end {
+        assert_eq!(&*client.run(read.clone()).unwrap().completed.server, "main_replica_0");
+    }
+    assert_eq!(hits(&client), 0);
+}
+
+#[test]
 fn a_lost_stream_empties_the_cache_until_it_is_followed_again() {
     let _alone = alone();
     make_table("lost");

@@ -12,6 +12,7 @@ mod faults;
 mod log_following;
 mod pipelining;
 mod pooling;
+mod reloading;
 mod replicas;
 mod sessions;
 mod statements;

@@ -179,7 +179,7 @@ fn run_seed(seed: u64, servers: &mut Servers, failpoints: &Failpoints, ledger: &
     ledger.check(servers, &context);
 }
 
-fn wait_for(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");

@@ -8,6 +8,7 @@
 
 mod kills;
 mod ledger;
+mod recovery;
 mod servers;
 #[path = "../../../wire/tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests of another crate use the rest")]

@@ -75,6 +75,10 @@ impl Servers {
         self.servers[at].start_again();
     }
 
+    pub(crate) fn psql(&self, at: usize, sql: &str) {
+        self.servers[at].psql(sql);
+    }
+
     /// The values of a query's only column, on one server.
     pub(crate) fn column(&self, at: usize, sql: &str) -> Vec<String> {
         let output = self.servers[at].psql_command(sql).args(["-t", "-A"]).output().expect("psql runs");

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use multiverse::transaction::{Begun, Error, TransactionOptions, Transactions};
 use multiverse::{
-    Answer, BindParameters, Completed, Engine, EngineSettings, Flow, Request, RequestId, Retry, SessionId,
+    Answer, BindParameters, Clusters, Completed, Engine, EngineSettings, Flow, Request, RequestId, Retry,
+    SessionId,
 };
 use wire::{Column, RowBatch};
 
@@ -26,17 +27,19 @@ pub(crate) struct Transferring {
 
 impl Transferring {
     pub(crate) fn start(ports: &[u16]) -> Self {
+        Self::start_on(clusters(ports))
+    }
+
+    pub(crate) fn start_on(clusters: Clusters) -> Self {
         let settings = EngineSettings::default();
-        let engine = Arc::new(Engine::start(clusters(ports), settings, Box::new(|| {})).expect("it starts"));
+        let engine = Arc::new(Engine::start(clusters, settings, Box::new(|| {})).expect("it starts"));
         let transactions = Transactions::start(Arc::clone(&engine));
         Self { engine, transactions, next: 0 }
     }
 
     /// Moves money from the first server to the others, and notes the transfer on all of them.
     pub(crate) fn transfer(&mut self, id: &str, account: u64) -> Result<bool, Error> {
-        let schemas: Vec<Arc<str>> = NAMES.into_iter().map(Arc::from).collect();
-        let begun =
-            self.wait(|all| async move { all.begin(&schemas, TransactionOptions::default()).await })?;
+        let begun = self.begin(TransactionOptions::default())?;
         let Begun { id: transaction, participants } = begun;
         for (participant, (name, amount)) in participants.iter().zip(NAMES.into_iter().zip([-2, 1, 1])) {
             let update =
@@ -53,6 +56,12 @@ impl Transferring {
         }
         let committed = self.wait(|all| async move { all.commit(&transaction, None).await })?;
         Ok(committed.is_distributed)
+    }
+
+    /// Begins a transaction on all servers.
+    pub(crate) fn begin(&self, options: TransactionOptions) -> Result<Begun, Error> {
+        let schemas: Vec<Arc<str>> = NAMES.into_iter().map(Arc::from).collect();
+        self.wait(|all| async move { all.begin(&schemas, options).await })
     }
 
     fn run(&mut self, session: SessionId, sql: &str) -> Result<(), multiverse::Error> {

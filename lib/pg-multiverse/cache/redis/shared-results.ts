@@ -50,6 +50,7 @@ export class SharedResults {
     engine.useRemoteCache({
       look: (flight, question) => void this.#look(flight, JSON.parse(question) as { digest: string; scopes: string[] }, failed),
       finish: (flight, entry, bytes) => void this.#finish(flight, entry, bytes).catch(failed),
+      drop: (scopes) => void this.#drop(scopes),
     });
   }
 
@@ -134,8 +135,18 @@ export class SharedResults {
    */
   async invalidate(criteria: CacheInvalidationCriteria): Promise<number> {
     const scopes = scopesMeant(criteria);
+    if (scopes !== undefined) return this.#drop(scopes);
     try {
-      if (scopes === undefined) return await this.#dropMatching(criteria.pattern as RegExp);
+      return await this.#dropMatching(criteria.pattern as RegExp);
+    } catch {
+      this.#miss(undefined);
+      return 0;
+    }
+  }
+
+  /** Never rejects: what cannot be dropped now is dropped when Redis is back. */
+  async #drop(scopes: readonly string[]): Promise<number> {
+    try {
       let count = 0;
       for (const scope of scopes) count += await this.#entries.dropScope(scope);
       return count;

@@ -44,12 +44,19 @@ SELECT pg_catalog.concat_ws(':',
   (SELECT pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(r.oid, ' ', r.xmin), 0))
     FROM pg_catalog.pg_publication_rel r))";
 
+/// A place in the log of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) lsn: u64,
+    pub(crate) timeline: u32,
+}
+
 /// What the task tells of a cluster.
 #[derive(Debug)]
 pub(crate) enum LogNews {
     /// From now on every change is told, or definitions have changed, and these are they. A server that has replayed up to
     /// the position has all that came before.
-    Defined(Arc<Sources>, u64),
+    Defined(Arc<Sources>, Position),
     /// These transactions have been committed.
     Committed(Vec<Commit>),
     /// The log is not followed any more, for this reason.
@@ -254,11 +261,17 @@ async fn read_definitions(connection: &mut Connection) -> Result<String, String>
 }
 
 /// The position of the log up to now.
-async fn read_position(connection: &mut Connection) -> Result<u64, String> {
-    let sql = "SELECT (pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn)::text";
+async fn read_position(connection: &mut Connection) -> Result<Position, String> {
+    let sql = "SELECT (pg_catalog.pg_current_wal_lsn() - '0/0'::pg_catalog.pg_lsn)::text, \
+               pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)";
     let rows = ask(connection, sql, &[]).await?;
-    let position = rows.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok());
-    position.ok_or_else(|| "the server does not tell its position".to_owned())
+    let position = match rows.first().map(Vec::as_slice) {
+        Some([Some(lsn), Some(timeline)]) => lsn.parse().ok().zip(u32::from_str_radix(timeline, 16).ok()),
+        _ => None,
+    };
+    position
+        .map(|(lsn, timeline)| Position { lsn, timeline })
+        .ok_or_else(|| "the server does not tell its position".to_owned())
 }
 
 async fn read_sources(connection: &mut Connection, publication: &str) -> Result<Sources, String> {

@@ -63,6 +63,11 @@ impl Changes {
             && tables.iter().all(|table| self.by_table.get(table).is_none_or(|number| *number <= shown))
     }
 
+    /// The number of the last change up to which a server shows all.
+    pub(crate) fn shown_by(&self, pool: u64) -> u64 {
+        self.shown.get(&pool).copied().unwrap_or(0)
+    }
+
     /// Whether a server is to be asked what it shows.
     pub(crate) fn ask(&mut self, pool: u64) -> bool {
         let is_behind = self.shown.get(&pool).copied().unwrap_or(0) < self.last;

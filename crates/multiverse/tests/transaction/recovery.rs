@@ -1,0 +1,95 @@
+//! Recovery beside clusters that are away: what can be finished is finished, and the rest as soon as its servers are back.
+
+use std::time::{Duration, Instant};
+
+use multiverse::transaction::TransactionOptions;
+use multiverse::{Clusters, PoolConfig};
+
+use crate::kills::wait_for;
+use crate::servers::{NAMES, Servers, clusters};
+use crate::transfers::Transferring;
+
+/// What is left must be ended in this time once all servers are back, on a machine that runs other tests too.
+const RECOVERY: Duration = Duration::from_secs(15);
+/// So many branches are left by each transaction's decider. Each of them once waited for the cluster that is away.
+const BRANCHES: u64 = 12;
+const PREPARED: &str = "SELECT gid FROM pg_prepared_xacts";
+
+/// The last cluster has a replica too, which never answers, so that writes wait for its primary; and they wait for ever.
+fn with_one_that_is_waited_for(servers: &Servers) -> Clusters {
+    let mut clusters = clusters(&servers.ports());
+    let last = clusters.get_mut("c").unwrap();
+    let mut replica = last.primary.clone();
+    // Nobody listens there.
+    replica.port = 1;
+    last.replicas = vec![replica];
+    last.pool = PoolConfig { acquire_timeout: Duration::from_secs(100 * 24 * 3600), ..last.pool.clone() };
+    clusters
+}
+
+/// Leaves branches on the first server, of transactions that another one has decided to commit.
+fn leave(servers: &Servers, decider: usize) {
+    let id = servers.column(
+        decider,
+        "SELECT system_identifier || ':' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         FROM pg_control_system()",
+    );
+    for number in 0..BRANCHES {
+        let transaction = format!("00000000-0000-4000-8000-{decider:04}{number:08}");
+        servers.psql(
+            decider,
+            &format!("INSERT INTO replicaverse_transaction VALUES ('{transaction}', '{{a}}')"),
+        );
+        servers.psql(
+            0,
+            &format!(
+                "BEGIN; INSERT INTO a.transfer VALUES ('{decider}-{number}'); \
+                 PREPARE TRANSACTION 'replicaverse:{transaction}:0:{}'",
+                id[0]
+            ),
+        );
+    }
+}
+
+fn transfers_of(servers: &Servers, decider: usize) -> usize {
+    servers.column(0, &format!("SELECT id FROM a.transfer WHERE id LIKE '{decider}-%'")).len()
+}
+
+#[test]
+fn a_cluster_that_is_away_keeps_nobody_from_finishing_what_others_have_decided() {
+    let mut servers = Servers::start();
+    let table = "CREATE TABLE replicaverse_transaction (id text PRIMARY KEY, participants text[] NOT NULL, \
+                 decided_at timestamptz NOT NULL DEFAULT now())";
+    for server in 0..NAMES.len() {
+        servers.psql(server, table);
+    }
+    let mut observer = Transferring::start_on(with_one_that_is_waited_for(&servers));
+    // It knows all clusters by now.
+    observer.transfer("known", 1).unwrap();
+    leave(&servers, 2);
+    servers.kill(2);
+    leave(&servers, 1);
+    wait_for("what the second has decided", RECOVERY, || transfers_of(&servers, 1) == BRANCHES as usize);
+    assert_ne!(servers.column(0, PREPARED).len(), 0, "nobody can know what the third has decided");
+    servers.start_again(2);
+    wait_for("what the third has decided", RECOVERY, || transfers_of(&servers, 2) == BRANCHES as usize);
+    assert_eq!(servers.column(0, PREPARED), Vec::<String>::new());
+}
+
+#[test]
+fn a_transaction_that_cannot_begin_is_given_up_in_its_time() {
+    let mut servers = Servers::start();
+    let mut observer = Transferring::start_on(with_one_that_is_waited_for(&servers));
+    observer.transfer("known", 1).unwrap();
+    servers.kill(2);
+    let begin_limit = Some(Duration::from_millis(300));
+    let begun = Instant::now();
+    let refused = observer.begin(TransactionOptions { begin_limit, ..TransactionOptions::default() });
+    assert_eq!(refused.unwrap_err().code(), "ERR_TIMEOUT");
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    // What had begun elsewhere is gone.
+    let open = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'";
+    wait_for("nothing to be open", RECOVERY, || servers.column(0, open).is_empty());
+    servers.start_again(2);
+    assert!(observer.transfer("again", 1).is_ok_and(|is_distributed| is_distributed));
+}
