@@ -123,11 +123,13 @@ fn text(kind: CellKind, bytes: &[u8]) -> Result<Value> {
     })
 }
 
-fn narrow(number: i64) -> Value {
+/// An integer in the smallest form.
+pub(super) fn narrow(number: i64) -> Value {
     i32::try_from(number).map_or(Value::Int64(number), Value::Int32)
 }
 
-fn unsigned(number: u64) -> Value {
+/// An integer without a sign in the smallest form.
+pub(super) fn unsigned(number: u64) -> Value {
     i64::try_from(number).map_or_else(|_| Value::Decimal(number.to_string().into()), narrow)
 }
 
@@ -146,13 +148,13 @@ fn little_endian(bytes: &[u8]) -> Result<u64> {
 }
 
 /// The double with the same shortest decimal.
-fn single_as_double(single: f32) -> f64 {
+pub(super) fn single_as_double(single: f32) -> f64 {
     single.to_string().parse().unwrap_or_else(|_| f64::from(single))
 }
 
 /// A date and time in parts. A date of only zeros, which is no day, comes without any.
 #[derive(Debug, Default)]
-struct Civil {
+pub(super) struct Civil {
     year: u16,
     month: u8,
     day: u8,
@@ -160,6 +162,24 @@ struct Civil {
     minute: u8,
     second: u8,
     micros: u32,
+}
+
+impl Civil {
+    /// The beginning of a day. Parts that no calendar has become those of no day.
+    pub(super) fn day(year: u64, month: u64, day: u64) -> Self {
+        let year = u16::try_from(year).unwrap_or_default();
+        Self { year, month: part(month), day: part(day), ..Self::default() }
+    }
+
+    /// A time of this day.
+    pub(super) fn at(self, hour: u64, minute: u64, second: u64, micros: u64) -> Self {
+        let micros = u32::try_from(micros).unwrap_or_default();
+        Self { hour: part(hour), minute: part(minute), second: part(second), micros, ..self }
+    }
+}
+
+fn part(number: u64) -> u8 {
+    u8::try_from(number).unwrap_or_default()
 }
 
 /// Reads a length, and then year, month and day, perhaps the time, perhaps microseconds.
@@ -178,12 +198,13 @@ fn civil(bytes: &[u8]) -> Result<Civil> {
     Ok(civil)
 }
 
-fn date_text(civil: &Civil) -> String {
+/// A day as text.
+pub(super) fn date_text(civil: &Civil) -> String {
     format!("{:04}-{:02}-{:02}", civil.year, civil.month, civil.day)
 }
 
 /// What is no day, such as one of only zeros, stays text.
-fn moment(civil: &Civil) -> Value {
+pub(super) fn moment(civil: &Civil) -> Value {
     let Civil { hour, minute, second, micros, .. } = civil;
     let text = format!("{} {hour:02}:{minute:02}:{second:02}.{micros:06}", date_text(civil));
     match Timestamp::parse_iso(&text) {
@@ -200,8 +221,14 @@ fn time_text(bytes: &[u8]) -> Result<String> {
     let [hour, minute, second, rest @ ..] = rest else { return Err(malformed()) };
     let micros = rest.split_first_chunk::<4>().map_or(0, |(micros, _)| u32::from_le_bytes(*micros));
     let hours = u64::from(u32::from_le_bytes(*days)) * 24 + u64::from(*hour);
-    let sign = if *is_negative == 1 { "-" } else { "" };
-    Ok(without_idle_zeros(&format!("{sign}{hours:02}:{minute:02}:{second:02}.{micros:06}")))
+    let (minute, second) = (u64::from(*minute), u64::from(*second));
+    Ok(clock_text(*is_negative == 1, hours, minute, second, u64::from(micros)))
+}
+
+/// A time, which may have any number of hours.
+pub(super) fn clock_text(is_negative: bool, hours: u64, minute: u64, second: u64, micros: u64) -> String {
+    let sign = if is_negative { "-" } else { "" };
+    without_idle_zeros(&format!("{sign}{hours:02}:{minute:02}:{second:02}.{micros:06}"))
 }
 
 /// A time without the zeros at the end of its fraction, as PostgreSQL writes it.
