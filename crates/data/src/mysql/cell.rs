@@ -5,7 +5,7 @@ use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{Timestamp, Value, column_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text, days_from_civil};
 
 /// The form in which a statement's rows come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +178,22 @@ impl Civil {
     }
 }
 
+impl Civil {
+    /// The moment of a day that every month has, for which no calendar needs to be asked.
+    fn plain_moment(&self) -> Option<Timestamp> {
+        let is_plain = (1..=9999).contains(&self.year)
+            && (1..=12).contains(&self.month)
+            && (1..=28).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60
+            && self.micros < 1_000_000;
+        let days = days_from_civil(self.year.into(), self.month.into(), self.day.into());
+        let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        is_plain.then(|| Timestamp((days * 86_400 + seconds) * 1_000_000 + i64::from(self.micros)))
+    }
+}
+
 fn part(number: u64) -> u8 {
     u8::try_from(number).unwrap_or_default()
 }
@@ -205,6 +221,9 @@ pub(super) fn date_text(civil: &Civil) -> String {
 
 /// What is no day, such as one of only zeros, stays text.
 pub(super) fn moment(civil: &Civil) -> Value {
+    if let Some(moment) = civil.plain_moment() {
+        return Value::Timestamp(moment);
+    }
     let Civil { hour, minute, second, micros, .. } = civil;
     let text = format!("{} {hour:02}:{minute:02}:{second:02}.{micros:06}", date_text(civil));
     match Timestamp::parse_iso(&text) {
@@ -268,12 +287,17 @@ mod tests {
 
     #[test]
     fn moments_and_times_come_in_every_length() {
-        let moment = |iso| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
+        let moment = |iso: &str| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
         let day = [4, 0xe8, 0x07, 2, 29];
         assert_eq!(binary(CellKind::Date, &day).unwrap(), Value::from("2024-02-29"));
         assert_eq!(binary(CellKind::Moment, &day).unwrap(), moment("2024-02-29T00:00:00Z"));
         let full = [11, 0xe8, 0x07, 2, 29, 12, 30, 1, 0x40, 0xe2, 0x01, 0];
         assert_eq!(binary(CellKind::Moment, &full).unwrap(), moment("2024-02-29T12:30:01.123456Z"));
+        for (day, hour) in [(1, 0), (28, 23), (29, 23)] {
+            let bytes = [7, 0xe8, 0x07, 2, day, hour, 59, 58];
+            let expected = moment(&format!("2024-02-{day:02}T{hour:02}:59:58Z"));
+            assert_eq!(binary(CellKind::Moment, &bytes).unwrap(), expected);
+        }
         assert_eq!(binary(CellKind::Moment, &[0]).unwrap(), Value::from("0000-00-00 00:00:00"));
         assert_eq!(binary(CellKind::Time, &[0]).unwrap(), Value::from("00:00:00"));
         let time = [12, 1, 1, 0, 0, 0, 2, 30, 0, 0x20, 0xa1, 0x07, 0];

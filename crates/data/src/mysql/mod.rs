@@ -35,6 +35,7 @@ pub(crate) async fn open(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> 
     let pool = Pool::open(config).await?;
     let syntax = syntax::syntax_of(config.dialect, pool.server().kind);
     let session = Arc::new(MysqlSession::new(pool.clone()));
-    let store = Arc::new(MysqlStore::open(pool).await?);
+    // On the heap, as the futures of callers would nest too deeply otherwise.
+    let store = Arc::new(Box::pin(MysqlStore::open(pool)).await?);
     Ok(Arc::new(SqlDialect::new(session, syntax, Shared::new(config), store)))
 }

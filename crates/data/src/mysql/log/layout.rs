@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::super::catalog::{self, CataloguedColumn, Described};
+use super::super::catalog::{self, CataloguedColumn, Described, text};
 use super::super::pool::Link;
 use super::super::session::fetch_on;
-use super::super::store::StoredTable;
+use super::super::store::{Declaration, StoredTable};
 use super::charset::Charset;
 use super::table_map::{MappedColumn, TableMap, types};
 use super::value::Kind;
@@ -23,6 +23,7 @@ pub(super) struct Layout {
     /// The table that its changes are told with.
     pub(super) table: Arc<Table>,
     described: Described,
+    declaration: Declaration,
     /// In the order of the log.
     pub(super) columns: Vec<LoggedColumn>,
 }
@@ -106,7 +107,8 @@ impl Layout {
             column.position = table.position(&column.name);
         }
         let described = Described { table: table.as_ref().clone(), columns: told };
-        Self { table, described, columns }
+        let declaration = StoredTable::new(&table, &described).declaration();
+        Self { table, described, declaration, columns }
     }
 
     /// Whether rows of this form are of this layout.
@@ -160,7 +162,7 @@ impl Layout {
         }
         let missing = row.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(at, _)| at).collect();
         let row = row.into_iter().map(Option::unwrap_or_default).collect();
-        (StoredTable::new(&self.table, &self.described).declare(row), missing)
+        (self.declaration.declare(row), missing)
     }
 }
 
@@ -271,15 +273,6 @@ fn is_stored_as(data_type: &str, mapped: MappedColumn) -> bool {
         }
         types::VECTOR => data_type == "vector",
         _ => false,
-    }
-}
-
-/// Some versions give the catalogue's text as bytes.
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::cascade;
+use super::super::catalog::text;
 use super::super::pool::Link;
 use super::super::session::fetch_on;
 use super::super::syntax::quote;
@@ -10,7 +11,6 @@ use super::layout::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogReader;
 use crate::sql::Access;
-use crate::value::Value;
 
 /// The settings that count, with the value that each must have and what to do; those that a server does not have are passed over.
 const SETTINGS: [(&str, &[&str], &str); 4] = [
@@ -152,12 +152,4 @@ pub(super) async fn check_tables(link: &mut Link, reader: &LogReader) -> Result<
 
 fn capture<T>(message: String) -> Result<T> {
     Err(Error::new(ErrorKind::Capture, message))
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-        _ => None,
-    }
 }

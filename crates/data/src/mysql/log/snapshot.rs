@@ -1,5 +1,6 @@
 //! Where the log ends, and views of the database that lie at a known place of it.
 
+use super::super::catalog::text;
 use super::super::pool::{Link, Pool};
 use super::super::server::ServerKind;
 use super::super::session::fetch_on;
@@ -130,12 +131,4 @@ async fn between_writes(pool: &Pool) -> Result<(MysqlSnapshot, Place)> {
 
 async fn text_of(link: &mut Link, sql: &str) -> Result<Option<String>> {
     Ok(fetch_on(link, Access::Read, sql, &[]).await?.into_scalar().and_then(text))
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-        _ => None,
-    }
 }

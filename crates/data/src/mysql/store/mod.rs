@@ -32,7 +32,7 @@ use crate::value::{Timestamp, Value};
 use described::{DescribedTables, unknown_table};
 use keys::Lookup;
 pub(super) use scan::MysqlSnapshot;
-pub(super) use stored::StoredTable;
+pub(super) use stored::{Declaration, StoredTable};
 use transaction::StoreTransaction;
 use write::Writing;
 

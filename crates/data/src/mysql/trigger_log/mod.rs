@@ -118,7 +118,11 @@ impl ChangeLog for MysqlTriggerLog {
         Ok(Box::new(TableStream::start(table, reader, from, active).await?))
     }
 
+    /// Before there is a reader, nothing is recorded.
     async fn head(&self) -> Result<Position> {
+        if !own_tables::exist(&mut *self.pool.get().await?).await? {
+            return Ok(Position::at(0));
+        }
         let mut sequencer = Sequencer::begin(&self.pool).await?;
         sequencer.run().await?;
         let head = own_tables::head(sequencer.link()?).await?;
