@@ -63,18 +63,13 @@ impl Assembler {
         match kind {
             kinds::TABLE_MAP => self.map(body).await,
             kinds::MARIADB_GTID => {
-                self.begin(event::mariadb_gtid(body, header.server_id())?, header.timestamp(), end);
-                Ok(())
+                self.begin(event::mariadb_gtid(body, header.server_id())?, header.timestamp(), end)
             }
             kinds::GTID | kinds::ANONYMOUS_GTID => {
                 let head = event::mysql_gtid(body, kind == kinds::ANONYMOUS_GTID)?;
-                self.begin(head, header.timestamp(), end);
-                Ok(())
+                self.begin(head, header.timestamp(), end)
             }
-            kinds::TAGGED_GTID => {
-                self.begin(tagged_gtid(event)?, header.timestamp(), end);
-                Ok(())
-            }
+            kinds::TAGGED_GTID => self.begin(tagged_gtid(event)?, header.timestamp(), end),
             kinds::QUERY | kinds::MARIADB_COMPRESSED_QUERY => {
                 let query = event::query(body, kind == kinds::MARIADB_COMPRESSED_QUERY, 0)?;
                 self.statement(&query, header.timestamp(), end, out)
@@ -96,9 +91,10 @@ impl Assembler {
                 self.maps.clear();
                 Ok(())
             }
+            // A file begins, and no transaction goes on in another one.
             kinds::FORMAT_DESCRIPTION => {
                 self.maps.clear();
-                Ok(())
+                self.break_off()
             }
             kinds::INCIDENT => Err(lost("the server has lost events of its log")),
             // The events in it come one by one afterwards, unless it cannot be unpacked.
@@ -110,7 +106,18 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, head: GroupHead, seconds: u32, end: u64) {
+    /// Forgets a transaction that has no end: it was broken off by the death of the server, and was not committed.
+    fn break_off(&mut self) -> Result<()> {
+        if self.open.take().is_some_and(|open| open.is_told) {
+            return Err(lost("the server has broken off a transaction of which a part was told"));
+        }
+        self.changes.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn begin(&mut self, head: GroupHead, seconds: u32, end: u64) -> Result<()> {
+        self.break_off()?;
         let micros = head.committed_at.unwrap_or(i64::from(seconds) * 1_000_000);
         let order = self.order_of(&head.gtid, end);
         let id = match &head.gtid {
@@ -128,6 +135,12 @@ impl Assembler {
             is_told: false,
             has_begun: head.has_begun && !head.is_standalone,
         });
+        Ok(())
+    }
+
+    /// Whether the open transaction has changed anything.
+    fn has_changes(&self) -> bool {
+        !self.changes.is_empty() || self.open.as_ref().is_some_and(|open| open.is_told)
     }
 
     /// An order behind the last transaction, and not behind the end of this one.
@@ -149,7 +162,7 @@ impl Assembler {
 
     /// Ends a transaction that is only prepared. What it has changed is not known to be committed.
     fn end_prepared(&mut self, end: u64, out: &mut Vec<LogEvent>) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.is_told) {
+        if self.has_changes() {
             return Err(lost(
                 "rows were changed in an XA transaction, whose end the log tells apart from its changes",
             ));
@@ -159,18 +172,18 @@ impl Assembler {
     }
 
     /// Hands on what was taken.
-    pub(super) fn flush(&mut self, out: &mut Vec<LogEvent>) {
+    fn flush(&mut self, out: &mut Vec<LogEvent>) {
         if !self.changes.is_empty() {
+            if let Some(open) = self.open.as_mut().filter(|open| !open.is_told) {
+                open.is_told = true;
+                out.push(LogEvent::Begin(open.transaction.clone()));
+            }
             out.push(LogEvent::Changes(std::mem::take(&mut self.changes)));
         }
         self.bytes = 0;
     }
 
     fn push(&mut self, table: &Arc<Table>, operation: Operation, bytes: usize, out: &mut Vec<LogEvent>) {
-        if let Some(open) = self.open.as_mut().filter(|open| !open.is_told) {
-            open.is_told = true;
-            out.push(LogEvent::Begin(open.transaction.clone()));
-        }
         self.changes.push(Change { table: Arc::clone(table), operation });
         self.bytes += bytes;
         if self.changes.len() >= EVENT_CHANGES || self.bytes >= EVENT_BYTES {
@@ -187,7 +200,7 @@ impl Assembler {
                 has_begun: false,
                 committed_at: None,
             };
-            self.begin(head, seconds, end);
+            self.begin(head, seconds, end)?;
         }
         let database = self.pool.database().to_owned();
         let own = |table: &NamedTable| table.schema.as_ref().unwrap_or(&query.schema) == &database;
@@ -199,7 +212,7 @@ impl Assembler {
             }
             Statement::Commit => self.end(end, out),
             Statement::Rollback => {
-                if self.open.as_ref().is_some_and(|open| open.is_told) {
+                if self.has_changes() {
                     return Err(lost(
                         "a transaction was rolled back after it had changed a table without transactions",
                     ));
