@@ -1,9 +1,11 @@
 // A process that streams a rule until it is killed, and writes a dot for each batch that it has applied.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ReplicationManager } from 'replicaverse';
-import { TABLES } from './workload.mjs';
 
-/** @typedef {{source: string, target: {dialect: import('replicaverse').ReplicaConfig['dialect'], uri: string}}} Ends */
+/**
+ * @typedef {import('replicaverse').ReplicaConfig['dialect']} Dialect
+ * @typedef {{source: {dialect: Dialect, uri: string, collections: string[]}, target: {dialect: Dialect, uri: string}}} Ends
+ */
 
 const { source, target } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
 
@@ -17,9 +19,9 @@ manager.on('state', ({ state, reason }) => {
 manager.on('batch', () => {
   process.stdout.write('.');
 });
-await connect('source', 'postgres', source);
+await connect('source', source.dialect, source.uri);
 await connect('target', target.dialect, target.uri);
-manager.addReplicationRule({ name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: [...TABLES] });
+manager.addReplicationRule({ name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: source.collections });
 for (;;) {
   try {
     await manager.start('soak');

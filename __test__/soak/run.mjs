@@ -17,6 +17,7 @@ Kills processes and servers at random moments under a random load, and looks whe
                    two-phase commit; the sum over the clusters must stay
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
+  --source LIST    of capture: of postgres, mariadb, mongodb; postgres when not given
   --target LIST    of capture: of sqlite, postgres, mariadb, mongodb; all of them when not given
   --pause MS       of capture: the longest time between a batch that was applied and the next kill, 500 when not given
   --kills N        of capture: in each seed, 4 when not given
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     of: { type: 'string', default: 'capture' },
     seeds: { type: 'string', default: '20' },
     first: { type: 'string', default: '1' },
+    source: { type: 'string', default: 'postgres' },
     target: { type: 'string' },
     pause: { type: 'string', default: '500' },
     kills: { type: 'string', default: '4' },
@@ -49,27 +51,38 @@ if (values.help) {
 }
 
 async function soakCapture() {
-  const { startPostgres } = await import('../support/index.mjs');
-  const { TARGETS, startTarget } = await import('./targets.mjs');
+  const { SOURCES } = await import('./sources.mjs');
+  const { TARGETS } = await import('./targets.mjs');
+  const sources = SOURCES.filter((kind) => values.source.split(',').includes(kind));
+  const targets = values.target === undefined ? TARGETS : TARGETS.filter((kind) => values.target?.split(',').includes(kind));
+  for (const from of sources) {
+    for (const to of targets) await soakPair(from, to);
+  }
+}
+
+/**
+ * @param {import('./sources.mjs').SourceKind} from
+ * @param {import('./targets.mjs').TargetKind} to
+ */
+async function soakPair(from, to) {
+  const { startSource } = await import('./sources.mjs');
+  const { startTarget } = await import('./targets.mjs');
   const { runSeed } = await import('./seed.mjs');
-  const chosen = values.target === undefined ? TARGETS : TARGETS.filter((kind) => values.target?.split(',').includes(kind));
-  for (const kind of chosen) {
-    const source = await startPostgres();
-    const target = await startTarget(kind, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')));
-    try {
-      const begun = performance.now();
-      let committed = 0;
-      for (const seed of seeds) {
-        const report = await runSeed({ seed, source, target, pauseMs: Number(values.pause), kills: Number(values.kills) });
-        committed += report.committed;
-        console.log(`${kind} seed ${String(seed)}: equal after ${String(report.committed)} transactions; killed ${report.kills.join(', ')}`);
-      }
-      const seconds = Math.round((performance.now() - begun) / 1000);
-      console.log(`${kind}: ${values.seeds} seeds, ${String(committed)} transactions, every one equal, ${String(seconds)} s`);
-    } finally {
-      await source.remove();
-      await target.remove();
+  const source = await startSource(from);
+  const target = await startTarget(to, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')));
+  try {
+    const begun = performance.now();
+    let committed = 0;
+    for (const seed of seeds) {
+      const report = await runSeed({ seed, source, target, pauseMs: Number(values.pause), kills: Number(values.kills) });
+      committed += report.committed;
+      console.log(`${from} to ${to} seed ${String(seed)}: equal after ${String(report.committed)} transactions; killed ${report.kills.join(', ')}`);
     }
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    console.log(`${from} to ${to}: ${values.seeds} seeds, ${String(committed)} transactions, every one equal, ${String(seconds)} s`);
+  } finally {
+    await source.remove();
+    await target.remove();
   }
 }
 

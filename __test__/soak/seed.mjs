@@ -7,8 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { eventually } from '../support/index.mjs';
 import { firstOverlap } from './audit.mjs';
 import { Random } from './random.mjs';
-import { firstDifference, normalRows } from './rows.mjs';
-import { SCHEMA, TABLES, Workload } from './workload.mjs';
+import { firstDifference } from './rows.mjs';
 
 const REPLICATOR = fileURLToPath(new URL('replicator-process.mjs', import.meta.url));
 const SETTLE_MS = 60_000;
@@ -72,7 +71,7 @@ class Replicator {
 /**
  * @param {object} options
  * @param {number} options.seed
- * @param {Awaited<ReturnType<typeof import('../support/index.mjs').startPostgres>>} options.source
+ * @param {import('./sources.mjs').Source} options.source
  * @param {import('./targets.mjs').Target} options.target
  * @param {number} [options.pauseMs] the longest time between a batch that was applied and the next kill
  * @param {number} [options.kills]
@@ -82,13 +81,12 @@ class Replicator {
 export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }) {
   const random = new Random(seed);
   const database = `soak_${String(process.pid)}_${String(seed)}`;
-  await source.createDatabase(database);
-  await source.psql(SCHEMA, database);
+  await source.create(database);
   await target.reset();
-  const uri = () => uriOf(source, database);
-  const replicator = new Replicator(() => ({ source: uri(), target: target.config() }));
-  const workload = new Workload(uri, new Random(random.below(2 ** 32)));
-  const working = workload.run();
+  const own = { dialect: source.dialect, collections: source.tables };
+  const replicator = new Replicator(() => ({ source: { ...own, uri: source.uri(database) }, target: target.config() }));
+  const writing = source.writing(database, new Random(random.below(2 ** 32)));
+  const working = writing.run();
   const killed = [];
   let batches;
   try {
@@ -100,7 +98,7 @@ export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }
       const victim = random.pick(target.kill ? ['process', 'process', 'source', 'target'] : ['process', 'process', 'source']);
       killed.push(victim);
       if (victim === 'target') await target.kill?.();
-      if (victim === 'source') await restartSource(source);
+      if (victim === 'source') await source.kill();
       // A port may have changed, and a process may have met its own end.
       if (victim === 'process' || replicator.hasEnded) {
         await replicator.kill();
@@ -108,7 +106,7 @@ export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }
       }
     }
     await replicator.applied();
-    workload.stop();
+    writing.stop();
     await working;
     await settle(source, database, target, seed, killed, replicator);
     const ranges = await target.endAudit();
@@ -116,17 +114,17 @@ export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }
     if (overlap !== undefined) throw new Error(`seed ${String(seed)} (killed: ${killed.join(', ')}): ${overlap}`);
     batches = ranges.length;
   } finally {
-    workload.stop();
+    writing.stop();
     await working;
     await replicator.kill();
-    await dropSource(source, database);
+    await source.drop(database);
   }
-  return { seed, committed: workload.committed, kills: killed, batches };
+  return { seed, committed: writing.committed, kills: killed, batches };
 }
 
 /**
  * Waits until both ends are equal.
- * @param {Awaited<ReturnType<typeof import('../support/index.mjs').startPostgres>>} source
+ * @param {import('./sources.mjs').Source} source
  * @param {string} database
  * @param {import('./targets.mjs').Target} target
  * @param {number} seed
@@ -136,10 +134,8 @@ export async function runSeed({ seed, source, target, pauseMs = 500, kills = 4 }
 async function settle(source, database, target, seed, killed, replicator) {
   let difference = /** @type {string | undefined} */ ('nothing was compared');
   const isEqual = async () => {
-    for (const table of TABLES) {
-      const json = await source.psql(`SELECT coalesce(json_agg(t), '[]') FROM ${table} t`, database);
-      const rows = normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (JSON.parse(json)));
-      difference = firstDifference(rows, await target.rows(table));
+    for (const table of source.tables) {
+      difference = firstDifference(await source.rows(database, table), await target.rows(table));
       if (difference !== undefined) {
         difference = `${table} ${difference}`;
         return false;
@@ -153,40 +149,4 @@ async function settle(source, database, target, seed, killed, replicator) {
     const message = `seed ${String(seed)} (killed: ${killed.join(', ')}): ${String(difference)}\nthe process said:\n${replicator.log}`;
     throw new Error(message, { cause: error });
   }
-}
-
-/** @param {{kill(): Promise<void>, start(): Promise<void>}} source */
-async function restartSource(source) {
-  await source.kill();
-  await source.start();
-}
-
-/**
- * @param {{uri: string}} source
- * @param {string} database
- */
-function uriOf(source, database) {
-  const uri = new URL(source.uri);
-  uri.pathname = `/${database}`;
-  return uri.href;
-}
-
-/**
- * What a killed process left at the source goes with its database.
- * @param {{psql(sql: string, database?: string): Promise<string>}} source
- * @param {string} database
- */
-async function dropSource(source, database) {
-  await eventually(
-    async () => {
-      await source.psql(
-        `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '${database}' AND active;
-         SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '${database}' AND NOT active;`,
-        'postgres',
-      );
-      await source.psql(`DROP DATABASE ${database} WITH (FORCE)`, 'postgres');
-      return true;
-    },
-    { what: 'dropping the source of the seed' },
-  );
 }

@@ -156,7 +156,7 @@ async function mongoTarget() {
  * @param {import('mongodb').Document} document
  * @returns {import('./rows.mjs').Row}
  */
-function plain(table, document) {
+export function plain(table, document) {
   const row = Object.fromEntries(
     Object.entries(document).map(([name, value]) => [name, isDecimal(value) ? value.toString() : /** @type {unknown} */ (value)]),
   );
@@ -176,7 +176,7 @@ function isDecimal(value) {
  * @param {import('replicaverse').ConnectionConfig} config
  * @param {string} table
  */
-async function throughDialect(config, table) {
+export async function throughDialect(config, table) {
   const dialect = await createIsolatedDialect({ ...config, schemaStrategy: 'none' });
   try {
     return normalRows(table, /** @type {import('./rows.mjs').Row[]} */ (await dialect.executeQuery(`SELECT * FROM ${table}`)));

@@ -1,5 +1,6 @@
 // Random transactions on a PostgreSQL source: inserts, updates, deletes, key changes, large values, truncates, new columns.
 import pg from 'pg';
+import { Writing } from './writing.mjs';
 
 export const TABLES = /** @type {const} */ (['item', 'pair']);
 
@@ -20,67 +21,17 @@ const NAMES = ['', 'plain', 'Ünïcødé', "o'quote", 'line\nbreak', '日本語'
  * @property {unknown[]} values
  */
 
-/** Runs random transactions until it is told to stop. A lost connection is replaced; what it had begun counts or not. */
-export class Workload {
-  /** @type {pg.Client | undefined} */
-  #client;
-  #stopped = false;
+/** Random statements. */
+class Statements {
   #columns = 0;
-  /** Transactions that were committed for certain. */
-  committed = 0;
 
-  /**
-   * @param {() => string} uri of the source, which may change its port
-   * @param {import('./random.mjs').Random} random
-   */
-  constructor(uri, random) {
-    this.uri = uri;
+  /** @param {import('./random.mjs').Random} random */
+  constructor(random) {
     this.random = random;
   }
 
-  async run() {
-    while (!this.#stopped) {
-      try {
-        await this.#transaction();
-        this.committed += 1;
-      } catch {
-        await this.#reconnect();
-      }
-    }
-    await this.#client?.end().catch(() => undefined);
-  }
-
-  stop() {
-    this.#stopped = true;
-  }
-
-  async #transaction() {
-    const client = (this.#client ??= await this.#connect());
-    const statements = Array.from({ length: 1 + this.random.below(this.random.chance(0.05) ? 60 : 6) }, () => this.#statement());
-    await client.query('BEGIN');
-    for (const { text, values } of statements) {
-      await client.query('SAVEPOINT statement');
-      // A key that exists already undoes its own statement only.
-      await client.query(text, values).catch(() => client.query('ROLLBACK TO SAVEPOINT statement'));
-    }
-    await client.query(this.random.chance(0.1) ? 'ROLLBACK' : 'COMMIT');
-  }
-
-  async #connect() {
-    const client = new pg.Client({ connectionString: this.uri(), connectionTimeoutMillis: 1000 });
-    client.on('error', () => undefined);
-    await client.connect();
-    return client;
-  }
-
-  async #reconnect() {
-    await this.#client?.end().catch(() => undefined);
-    this.#client = undefined;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-
   /** @returns {Statement} */
-  #statement() {
+  next() {
     const { random } = this;
     const id = random.below(KEYS);
     const kind = random.next();
@@ -112,4 +63,33 @@ export class Workload {
   #large() {
     return this.random.chance(0.3) ? 'x' : `${String(this.random.below(1e9))}-`.repeat(600 + this.random.below(600));
   }
+}
+
+/**
+ * Random transactions on PostgreSQL.
+ * @param {() => string} uri of the source, which may change its port
+ * @param {import('./random.mjs').Random} random
+ * @returns {Writing<pg.Client>}
+ */
+export function postgresWriting(uri, random) {
+  const statements = new Statements(random);
+  return new Writing({
+    connect: async () => {
+      const client = new pg.Client({ connectionString: uri(), connectionTimeoutMillis: 1000 });
+      client.on('error', () => undefined);
+      await client.connect();
+      return client;
+    },
+    transaction: async (client) => {
+      const count = 1 + random.below(random.chance(0.05) ? 60 : 6);
+      await client.query('BEGIN');
+      for (const { text, values } of Array.from({ length: count }, () => statements.next())) {
+        await client.query('SAVEPOINT statement');
+        // A key that exists already undoes its own statement only.
+        await client.query(text, values).catch(() => client.query('ROLLBACK TO SAVEPOINT statement'));
+      }
+      await client.query(random.chance(0.1) ? 'ROLLBACK' : 'COMMIT');
+    },
+    disconnect: (client) => client.end(),
+  });
 }

@@ -33,6 +33,8 @@ const PAIRS: readonly (readonly [Dialect, Dialect])[] = [
   ['sqlite', 'sqlite'],
   ['sqlite', 'postgres'],
   ['sqlite', 'mongodb'],
+  ['mariadb', 'sqlite'],
+  ['mariadb', 'postgres'],
 ];
 
 describe.each(PAIRS)('%s → %s', (from, to) => {

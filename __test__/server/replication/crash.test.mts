@@ -6,19 +6,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runSeed } from '../../soak/seed.mjs';
+import { startSource } from '../../soak/sources.mjs';
 import { TARGETS, startTarget } from '../../soak/targets.mjs';
-import { startPostgres } from '../../support/index.mjs';
 
 const SEEDS = [1, 2, 3, 4, 5];
 
-describe.concurrent.each(TARGETS)('a crash on the way to %s', (kind) => {
+const PAIRS = [
+  ...TARGETS.map((to) => ({ from: 'postgres' as const, to, kills: 4 })),
+  { from: 'mariadb' as const, to: 'sqlite' as const, kills: 2 },
+  { from: 'mongodb' as const, to: 'sqlite' as const, kills: 2 },
+];
+
+describe.concurrent.each(PAIRS)('a crash on the way from $from to $to', ({ from, to, kills }) => {
   it(
     '2. No change is lost or applied twice on resume',
     async () => {
-      const [source, target] = await Promise.all([startPostgres(), startTarget(kind, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')))]);
+      const [source, target] = await Promise.all([startSource(from), startTarget(to, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')))]);
       try {
         for (const seed of SEEDS) {
-          const { committed, batches } = await runSeed({ seed, source, target });
+          const { committed, batches } = await runSeed({ seed, source, target, kills });
           expect(committed).toBeGreaterThan(0);
           expect(batches).toBeGreaterThan(0);
         }

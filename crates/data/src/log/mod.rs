@@ -74,6 +74,12 @@ pub struct LogStatus {
 /// The log of a database.
 #[async_trait]
 pub trait ChangeLog: Send + Sync {
+    /// Why changes cannot be read here, as was seen when the database was opened; then another kind of log may be taken. `None`
+    /// where that shows only when it is opened.
+    fn obstacle(&self) -> Option<&str> {
+        None
+    }
+
     /// Prepares the log for a reader: checks that the server and the user allow it, creates what is missing, and brings
     /// what exists up to the reader's tables.
     ///

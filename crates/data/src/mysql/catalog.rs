@@ -174,7 +174,7 @@ async fn rows(link: &mut Link, sql: &str, params: &[Value]) -> Result<Vec<Vec<Va
 }
 
 /// Some versions give the catalogue's text as bytes.
-fn text(value: Value) -> Option<String> {
+pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text),
         Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),

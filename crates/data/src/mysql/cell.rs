@@ -5,7 +5,7 @@ use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{Timestamp, Value, column_from_json_text};
+use crate::value::{Timestamp, Value, column_from_json_text, days_from_civil};
 
 /// The form in which a statement's rows come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,11 +123,13 @@ fn text(kind: CellKind, bytes: &[u8]) -> Result<Value> {
     })
 }
 
-fn narrow(number: i64) -> Value {
+/// An integer in the smallest form.
+pub(super) fn narrow(number: i64) -> Value {
     i32::try_from(number).map_or(Value::Int64(number), Value::Int32)
 }
 
-fn unsigned(number: u64) -> Value {
+/// An integer without a sign in the smallest form.
+pub(super) fn unsigned(number: u64) -> Value {
     i64::try_from(number).map_or_else(|_| Value::Decimal(number.to_string().into()), narrow)
 }
 
@@ -146,13 +148,13 @@ fn little_endian(bytes: &[u8]) -> Result<u64> {
 }
 
 /// The double with the same shortest decimal.
-fn single_as_double(single: f32) -> f64 {
+pub(super) fn single_as_double(single: f32) -> f64 {
     single.to_string().parse().unwrap_or_else(|_| f64::from(single))
 }
 
 /// A date and time in parts. A date of only zeros, which is no day, comes without any.
 #[derive(Debug, Default)]
-struct Civil {
+pub(super) struct Civil {
     year: u16,
     month: u8,
     day: u8,
@@ -160,6 +162,40 @@ struct Civil {
     minute: u8,
     second: u8,
     micros: u32,
+}
+
+impl Civil {
+    /// The beginning of a day. Parts that no calendar has become those of no day.
+    pub(super) fn day(year: u64, month: u64, day: u64) -> Self {
+        let year = u16::try_from(year).unwrap_or_default();
+        Self { year, month: part(month), day: part(day), ..Self::default() }
+    }
+
+    /// A time of this day.
+    pub(super) fn at(self, hour: u64, minute: u64, second: u64, micros: u64) -> Self {
+        let micros = u32::try_from(micros).unwrap_or_default();
+        Self { hour: part(hour), minute: part(minute), second: part(second), micros, ..self }
+    }
+}
+
+impl Civil {
+    /// The moment of a day that every month has, for which no calendar needs to be asked.
+    fn plain_moment(&self) -> Option<Timestamp> {
+        let is_plain = (1..=9999).contains(&self.year)
+            && (1..=12).contains(&self.month)
+            && (1..=28).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 60
+            && self.micros < 1_000_000;
+        let days = days_from_civil(self.year.into(), self.month.into(), self.day.into());
+        let seconds = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        is_plain.then(|| Timestamp((days * 86_400 + seconds) * 1_000_000 + i64::from(self.micros)))
+    }
+}
+
+fn part(number: u64) -> u8 {
+    u8::try_from(number).unwrap_or_default()
 }
 
 /// Reads a length, and then year, month and day, perhaps the time, perhaps microseconds.
@@ -178,12 +214,16 @@ fn civil(bytes: &[u8]) -> Result<Civil> {
     Ok(civil)
 }
 
-fn date_text(civil: &Civil) -> String {
+/// A day as text.
+pub(super) fn date_text(civil: &Civil) -> String {
     format!("{:04}-{:02}-{:02}", civil.year, civil.month, civil.day)
 }
 
 /// What is no day, such as one of only zeros, stays text.
-fn moment(civil: &Civil) -> Value {
+pub(super) fn moment(civil: &Civil) -> Value {
+    if let Some(moment) = civil.plain_moment() {
+        return Value::Timestamp(moment);
+    }
     let Civil { hour, minute, second, micros, .. } = civil;
     let text = format!("{} {hour:02}:{minute:02}:{second:02}.{micros:06}", date_text(civil));
     match Timestamp::parse_iso(&text) {
@@ -200,8 +240,14 @@ fn time_text(bytes: &[u8]) -> Result<String> {
     let [hour, minute, second, rest @ ..] = rest else { return Err(malformed()) };
     let micros = rest.split_first_chunk::<4>().map_or(0, |(micros, _)| u32::from_le_bytes(*micros));
     let hours = u64::from(u32::from_le_bytes(*days)) * 24 + u64::from(*hour);
-    let sign = if *is_negative == 1 { "-" } else { "" };
-    Ok(without_idle_zeros(&format!("{sign}{hours:02}:{minute:02}:{second:02}.{micros:06}")))
+    let (minute, second) = (u64::from(*minute), u64::from(*second));
+    Ok(clock_text(*is_negative == 1, hours, minute, second, u64::from(micros)))
+}
+
+/// A time, which may have any number of hours.
+pub(super) fn clock_text(is_negative: bool, hours: u64, minute: u64, second: u64, micros: u64) -> String {
+    let sign = if is_negative { "-" } else { "" };
+    without_idle_zeros(&format!("{sign}{hours:02}:{minute:02}:{second:02}.{micros:06}"))
 }
 
 /// A time without the zeros at the end of its fraction, as PostgreSQL writes it.
@@ -241,12 +287,17 @@ mod tests {
 
     #[test]
     fn moments_and_times_come_in_every_length() {
-        let moment = |iso| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
+        let moment = |iso: &str| Value::Timestamp(Timestamp::parse_iso(iso).unwrap());
         let day = [4, 0xe8, 0x07, 2, 29];
         assert_eq!(binary(CellKind::Date, &day).unwrap(), Value::from("2024-02-29"));
         assert_eq!(binary(CellKind::Moment, &day).unwrap(), moment("2024-02-29T00:00:00Z"));
         let full = [11, 0xe8, 0x07, 2, 29, 12, 30, 1, 0x40, 0xe2, 0x01, 0];
         assert_eq!(binary(CellKind::Moment, &full).unwrap(), moment("2024-02-29T12:30:01.123456Z"));
+        for (day, hour) in [(1, 0), (28, 23), (29, 23)] {
+            let bytes = [7, 0xe8, 0x07, 2, day, hour, 59, 58];
+            let expected = moment(&format!("2024-02-{day:02}T{hour:02}:59:58Z"));
+            assert_eq!(binary(CellKind::Moment, &bytes).unwrap(), expected);
+        }
         assert_eq!(binary(CellKind::Moment, &[0]).unwrap(), Value::from("0000-00-00 00:00:00"));
         assert_eq!(binary(CellKind::Time, &[0]).unwrap(), Value::from("00:00:00"));
         let time = [12, 1, 1, 0, 0, 0, 2, 30, 0, 0x20, 0xa1, 0x07, 0];

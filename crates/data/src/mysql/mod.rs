@@ -1,5 +1,6 @@
 //! MySQL and MariaDB, on sqlx.
 
+mod cascade;
 mod catalog;
 mod cell;
 mod error;
@@ -16,6 +17,7 @@ mod session;
 mod store;
 mod syntax;
 mod text;
+mod trigger_log;
 mod types;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub(crate) async fn open(config: &ConnectionConfig) -> Result<Arc<dyn Dialect>> 
     let pool = Pool::open(config).await?;
     let syntax = syntax::syntax_of(config.dialect, pool.server().kind);
     let session = Arc::new(MysqlSession::new(pool.clone()));
-    let store = Arc::new(MysqlStore::new(pool));
+    // On the heap, as the futures of callers would nest too deeply otherwise.
+    let store = Arc::new(Box::pin(MysqlStore::open(pool)).await?);
     Ok(Arc::new(SqlDialect::new(session, syntax, Shared::new(config), store)))
 }

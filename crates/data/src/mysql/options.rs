@@ -1,21 +1,85 @@
 //! Where a server is, by its URI.
 
-use std::path::Path;
+use std::path::PathBuf;
 
+use mysql_async::{ClientIdentity, OptsBuilder, SslOpts};
 use percent_encoding::percent_decode_str;
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// The largest event that a server sends, in bytes.
+const LARGEST_PACKET: usize = 1 << 30;
+/// How long a server keeps a connection on which nothing is asked, in seconds.
+const PATIENCE: usize = 604_800;
+
 const KNOWN: &str = "ssl-mode, ssl-ca, ssl-cert, ssl-key, socket, charset";
+
+/// Where a server is and who connects to it, for clients that are not sqlx's.
+#[derive(Clone)]
+pub(super) struct Login {
+    host: String,
+    port: u16,
+    user: String,
+    password: Option<String>,
+    socket: Option<String>,
+    tls: Tls,
+}
+
+/// How a connection is encrypted.
+#[derive(Clone)]
+struct Tls {
+    mode: MySqlSslMode,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl Login {
+    /// The options of the client that reads the log, and whether it may connect without encryption where the server has none.
+    pub(super) fn stream_options(&self) -> (OptsBuilder, bool) {
+        let options = OptsBuilder::default()
+            .ip_or_hostname(&self.host)
+            .tcp_port(self.port)
+            .user(Some(&self.user))
+            .pass(self.password.as_ref())
+            .socket(self.socket.as_ref())
+            .prefer_socket(false)
+            .max_allowed_packet(Some(LARGEST_PACKET))
+            .wait_timeout(Some(PATIENCE))
+            .stmt_cache_size(0)
+            .ssl_opts(self.tls.options());
+        (options, matches!(self.tls.mode, MySqlSslMode::Preferred))
+    }
+}
+
+impl Tls {
+    fn options(&self) -> Option<SslOpts> {
+        let (checks_ca, checks_name) = match self.mode {
+            MySqlSslMode::Disabled => return None,
+            MySqlSslMode::Preferred | MySqlSslMode::Required => (false, false),
+            MySqlSslMode::VerifyCa => (true, false),
+            MySqlSslMode::VerifyIdentity => (true, true),
+        };
+        let identity = self.cert.clone().zip(self.key.clone());
+        let own_ca: Vec<PathBuf> = self.ca.iter().cloned().collect();
+        let options = SslOpts::default()
+            .with_danger_accept_invalid_certs(!checks_ca)
+            .with_danger_skip_domain_validation(!checks_name)
+            .with_disable_built_in_roots(!own_ca.is_empty())
+            .with_root_certs(own_ca.into_iter().map(Into::into).collect())
+            .with_client_identity(identity.map(|(cert, key)| ClientIdentity::new(cert.into(), key.into())));
+        Some(options)
+    }
+}
 
 /// Reads `mysql://user:password@host:port/database?…`, or the same with `mariadb:`. Every part may be percent-encoded;
 /// a `socket` stands for host and port.
 ///
 /// # Errors
 /// [`ErrorKind::Config`], whose message does not hold the URI.
-pub(super) fn parse(uri: &str) -> Result<MySqlConnectOptions> {
+pub(super) fn parse(uri: &str) -> Result<(MySqlConnectOptions, Login)> {
     let rest = uri
         .strip_prefix("mysql://")
         .or_else(|| uri.strip_prefix("mariadb://"))
@@ -34,16 +98,25 @@ pub(super) fn parse(uri: &str) -> Result<MySqlConnectOptions> {
         return Err(config_error("the URI names no database, as in mysql://host/database"));
     }
     let (user, address) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let mut options = plain_options().database(&database);
+    let options = plain_options();
+    let mut login = Login {
+        host: options.get_host().to_owned(),
+        port: options.get_port(),
+        user: options.get_username().to_owned(),
+        password: None,
+        socket: None,
+        tls: Tls { mode: options.get_ssl_mode(), ca: None, cert: None, key: None },
+    };
     if !user.is_empty() {
         let (name, password) = user.split_once(':').map_or((user, None), |(name, own)| (name, Some(own)));
-        options = options.username(&decoded(name, "user")?);
-        if let Some(password) = password {
-            options = options.password(&decoded(password, "password")?);
-        }
+        login.user = decoded(name, "user")?;
+        login.password = password.map(|password| decoded(password, "password")).transpose()?;
     }
-    let options = with_address(options, address)?;
-    query.split('&').filter(|option| !option.is_empty()).try_fold(options, with_option)
+    read_address(&mut login, address)?;
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        read_option(&mut login, option)?;
+    }
+    Ok((connect_options(options.database(&database), &login), login))
 }
 
 /// Session settings are ours to make, and statements are reported by the dialect.
@@ -57,7 +130,17 @@ fn plain_options() -> MySqlConnectOptions {
         .disable_statement_logging()
 }
 
-fn with_address(options: MySqlConnectOptions, address: &str) -> Result<MySqlConnectOptions> {
+fn connect_options(options: MySqlConnectOptions, login: &Login) -> MySqlConnectOptions {
+    let Login { host, port, user, password, socket, tls } = login;
+    let options = options.host(host).port(*port).username(user).ssl_mode(tls.mode);
+    let options = password.iter().fold(options, |options, password| options.password(password));
+    let options = socket.iter().fold(options, |options, socket| options.socket(socket));
+    let options = tls.ca.iter().fold(options, |options, path| options.ssl_ca(path));
+    let options = tls.cert.iter().fold(options, |options, path| options.ssl_client_cert(path));
+    tls.key.iter().fold(options, |options, path| options.ssl_client_key(path))
+}
+
+fn read_address(login: &mut Login, address: &str) -> Result<()> {
     let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) => (host.to_owned(), rest.strip_prefix(':')),
         None => {
@@ -66,31 +149,37 @@ fn with_address(options: MySqlConnectOptions, address: &str) -> Result<MySqlConn
             (decoded(host, "host")?, port)
         }
     };
-    let options = if host.is_empty() { options } else { options.host(&host) };
+    if !host.is_empty() {
+        login.host = host;
+    }
     match port {
-        None | Some("") => Ok(options),
+        None | Some("") => Ok(()),
         Some(port) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => Ok(options.port(port)),
+            Ok(port) if port > 0 => {
+                login.port = port;
+                Ok(())
+            }
             _ => Err(config_error("the port must be a number from 1 to 65535")),
         },
     }
 }
 
-fn with_option(options: MySqlConnectOptions, option: &str) -> Result<MySqlConnectOptions> {
+fn read_option(login: &mut Login, option: &str) -> Result<()> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
     let value = decoded(value, "option")?;
-    Ok(match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-        "sslmode" => options.ssl_mode(ssl_mode(&value)?),
-        "sslca" => options.ssl_ca(Path::new(&value)),
-        "sslcert" => options.ssl_client_cert(Path::new(&value)),
-        "sslkey" => options.ssl_client_key(Path::new(&value)),
-        "socket" => options.socket(Path::new(&value)),
-        "charset" if value.eq_ignore_ascii_case("utf8mb4") => options,
+    match name.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        "sslmode" => login.tls.mode = ssl_mode(&value)?,
+        "sslca" => login.tls.ca = Some(value.into()),
+        "sslcert" => login.tls.cert = Some(value.into()),
+        "sslkey" => login.tls.key = Some(value.into()),
+        "socket" => login.socket = Some(value),
+        "charset" if value.eq_ignore_ascii_case("utf8mb4") => {}
         "charset" => {
             return Err(config_error("charset: every text is sent as utf8mb4, and nothing else can be"));
         }
         _ => return Err(config_error(&format!("unknown option \"{name}\"; known are {KNOWN}"))),
-    })
+    }
+    Ok(())
 }
 
 fn ssl_mode(value: &str) -> Result<MySqlSslMode> {
@@ -117,10 +206,12 @@ fn config_error(message: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn parts(uri: &str) -> (String, u16, String, String) {
-        let options = parse(uri).unwrap();
+        let (options, _) = parse(uri).unwrap();
         let database = options.get_database().unwrap_or_default().to_owned();
         (options.get_host().to_owned(), options.get_port(), options.get_username().to_owned(), database)
     }
@@ -136,7 +227,7 @@ mod tests {
             let expected = (host.to_owned(), port, user.to_owned(), database.to_owned());
             assert_eq!(parts(uri), expected, "{uri}");
         }
-        let options = parse("mysql://root@localhost/app?socket=%2Frun%2Fmysqld.sock").unwrap();
+        let (options, _) = parse("mysql://root@localhost/app?socket=%2Frun%2Fmysqld.sock").unwrap();
         assert_eq!(options.get_socket().map(|path| path.as_path()), Some(Path::new("/run/mysqld.sock")));
     }
 
@@ -150,7 +241,7 @@ mod tests {
             "mysql://ann:s3cret@host/app?ssl-mode=maybe",
             "mysql://ann:s3cret@host/app?charset=latin1",
         ] {
-            let error = parse(uri).unwrap_err();
+            let error = parse(uri).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Config, "{uri}");
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }

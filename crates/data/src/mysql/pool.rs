@@ -1,5 +1,6 @@
 //! The connections of a database: a pool for statements, and single ones for snapshots.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
@@ -9,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use tokio::time::timeout;
 
 use super::error::mysql_error;
-use super::options;
+use super::options::{self, Login};
 use super::server::Server;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, ErrorKind, Result, pool_exhausted};
@@ -116,6 +117,7 @@ fn address(options: &MySqlConnectOptions) -> String {
 pub(super) struct Pool {
     pool: managed::Pool<Connector>,
     options: MySqlConnectOptions,
+    login: Arc<Login>,
     size: usize,
     acquire_timeout: Duration,
     server: Server,
@@ -124,7 +126,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Makes a pool and opens its least connections, one at any rate, so that a wrong address or password shows at once.
     pub(super) async fn open(config: &ConnectionConfig) -> Result<Self> {
-        let options = options::parse(&config.uri)?;
+        let (options, login) = options::parse(&config.uri)?;
         let (size, acquire_timeout) = (config.pool.max.max(1), config.acquire_timeout);
         let pool = managed::Pool::builder(Connector { options: options.clone() })
             .max_size(size)
@@ -141,12 +143,22 @@ impl Pool {
             return Err(Error::new(ErrorKind::Internal, "a pool was opened without a connection"));
         };
         drop(opened);
-        Ok(Self { pool, options, size, acquire_timeout, server })
+        Ok(Self { pool, options, login: Arc::new(login), size, acquire_timeout, server })
     }
 
     /// The server, as it was on opening.
     pub(super) fn server(&self) -> Server {
         self.server
+    }
+
+    /// Where the server is and who connects to it.
+    pub(super) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// The database that every connection uses.
+    pub(super) fn database(&self) -> &str {
+        self.options.get_database().unwrap_or_default()
     }
 
     /// A connection, outside any transaction.

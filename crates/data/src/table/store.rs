@@ -230,6 +230,21 @@ pub trait TableStore: Send + Sync {
     fn change_log(&self, _kind: LogKind) -> Option<&dyn ChangeLog> {
         None
     }
+
+    /// The log that is read where nobody has chosen one: the database's own, unless something is known to be in its way
+    /// and triggers can take its place.
+    fn automatic_log(&self) -> Option<LogKind> {
+        let is_free = |kind: &LogKind| {
+            self.change_log(*kind).is_some_and(|log| match log.obstacle() {
+                Some(obstacle) => {
+                    tracing::debug!("changes are not read from the log: {obstacle}");
+                    false
+                }
+                None => true,
+            })
+        };
+        [LogKind::Log, LogKind::Trigger].into_iter().find(is_free)
+    }
 }
 
 /// Only files and the dialects that applications bring leave these out.

@@ -18,7 +18,7 @@ pub use object_id::ObjectId;
 pub(crate) use plain_json::is_plain_json;
 pub use render::{json_from_value, json_text, plain_value, value_from_json};
 pub use timestamp::Timestamp;
-pub(crate) use timestamp::civil_from_days;
+pub(crate) use timestamp::{civil_from_days, days_from_civil};
 
 use bytes::Bytes;
 use indexmap::IndexMap;

@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 mod support;
 
 #[path = "mariadb_server.rs"]
+#[allow(dead_code, reason = "the module serves other tests as well")]
 mod mariadb_server;
 
 use mariadb_server::MariadbServer;

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs the server, and waits for the end of its standard input, which comes with the end of the test in whatever way;
@@ -27,6 +28,8 @@ rm -rf "$folder"
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 3;
+/// How many servers this process has started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 /// One account for everybody, one with the password `the right one`.
 const FIRST_STATEMENTS: &str = "CREATE USER IF NOT EXISTS root@'127.0.0.1';
 GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
@@ -48,9 +51,22 @@ impl MariadbServer {
     /// # Panics
     /// MariaDB is missing or does not start; the message says why.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server that logs the changes of rows.
+    pub(crate) fn start_logging() -> Self {
+        Self::start_with(&["--log-bin=binlog", "--binlog-format=ROW", "--server-id=1", "--sync-binlog=0"])
+    }
+
+    /// Starts a server with further options.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let programs = Programs::find();
         for attempt in 1..=ATTEMPTS {
-            match Self::try_start(&programs, attempt) {
+            match Self::try_start(&programs, options) {
                 Ok(server) => return server,
                 Err(reason) if attempt == ATTEMPTS => panic!("MariaDB does not start: {reason}"),
                 // Another process may have taken the port in the meantime.
@@ -60,21 +76,25 @@ impl MariadbServer {
         unreachable!("the last attempt returns or panics")
     }
 
-    fn try_start(programs: &Programs, attempt: u32) -> Result<Self, String> {
+    fn try_start(programs: &Programs, options: &[&str]) -> Result<Self, String> {
         let owner = Owner::of_server();
-        let folder = std::env::temp_dir().join(format!("data-mariadb-test-{}-{attempt}", std::process::id()));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("data-mariadb-test-{}-{number}", std::process::id()));
         fs::create_dir(&folder).expect("a temporary folder can be made");
         owner.give(&folder);
         let data = format!("--datadir={}", folder.join("data").display());
         let mut install = owner.command(&programs.install);
         install.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]);
-        run(install.arg("--innodb-log-file-size=32M"));
+        // Where several servers have their temporary files in one folder, each removes those of the others.
+        let temporary = format!("--tmpdir={}", folder.display());
+        run(install.args(["--innodb-log-file-size=32M", &temporary]));
         let first = folder.join("first.sql");
         fs::write(&first, FIRST_STATEMENTS).expect("a file can be written");
         owner.give(&first);
         let port = free_port();
         let mut server = owner.command(&programs.server);
-        server.args(["--no-defaults", &data, &format!("--port={port}"), "--bind-address=127.0.0.1"]);
+        server.args(["--no-defaults", &data, &temporary, &format!("--port={port}")]);
+        server.arg("--bind-address=127.0.0.1");
         server.args([
             &format!("--socket={}", folder.join("socket").display()),
             &format!("--pid-file={}", folder.join("pid").display()),
@@ -85,6 +105,7 @@ impl MariadbServer {
         server.args(["--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=32M"]);
         // What an administrator would set, and not what tables of ours need.
         server.args(["--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci"]);
+        server.args(options);
         let started = Self { _watchdog: watchdog(&folder, &server), folder, port };
         started.wait()?;
         Ok(started)

@@ -16,6 +16,9 @@ mod sqlite_files;
 mod sqlite_schema;
 mod sqlite_values;
 
+/// The log that is followed.
+pub(crate) const LOG_KIND: data::log::LogKind = data::log::LogKind::Trigger;
+
 /// Runs each behaviour against a fresh database of every kind.
 #[macro_export]
 macro_rules! behaviours {

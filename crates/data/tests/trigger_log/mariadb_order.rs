@@ -123,3 +123,10 @@ async fn the_head_lies_behind_everything_that_was_committed() {
         assert_eq!(follower.told.len(), id + 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_reader_the_head_is_the_beginning() {
+    let db = Database::mariadb();
+    let dialect = db.open().await;
+    assert_eq!(log(&dialect).head().await.unwrap(), data::log::Position::at(0));
+}

@@ -73,13 +73,13 @@ struct Ready {
 /// [`Error::UnsupportedCapture`].
 pub(crate) fn log_kind(rule: &Rule, source: &End) -> Result<LogKind> {
     let tables = source.tables().map_err(Error::database_in("source"))?;
-    let wanted: &[LogKind] = match rule.capture {
-        Capture::Auto => &[LogKind::Log, LogKind::Trigger],
-        Capture::Log => &[LogKind::Log],
-        Capture::Trigger => &[LogKind::Trigger],
-        Capture::Poll => &[],
+    let of_kind = |kind| tables.change_log(kind).map(|_| kind);
+    let found = match rule.capture {
+        Capture::Auto => tables.automatic_log(),
+        Capture::Log => of_kind(LogKind::Log),
+        Capture::Trigger => of_kind(LogKind::Trigger),
+        Capture::Poll => None,
     };
-    let found = wanted.iter().copied().find(|kind| tables.change_log(*kind).is_some());
     found.ok_or_else(|| Error::UnsupportedCapture { rule: rule.name.clone(), capture: rule.capture.name() })
 }
 

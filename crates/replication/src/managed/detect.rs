@@ -37,8 +37,7 @@ pub(super) async fn detect(project: &str, parties: &Parties) -> Result<Finding> 
     }
     let (source, target) = (parties.master.end(), parties.slave.end());
     let tables = source.tables()?;
-    let kind = [LogKind::Log, LogKind::Trigger].into_iter().find(|kind| tables.change_log(*kind).is_some());
-    let Some(kind) = kind else {
+    let Some(kind) = tables.automatic_log() else {
         return Ok(nothing("changes of the master's database cannot be captured"));
     };
     if tables.identity().await? == target.tables()?.identity().await?

@@ -53,6 +53,9 @@ async fn a_feed_that_is_closed_leaves_no_reader(pair: Pair) {
     feed.close().await.unwrap();
     let left = if pair.source.is_postgres() {
         "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+    } else if pair.source.dialect == "mariadb" {
+        "SELECT TABLE_NAME FROM information_schema.TABLES
+         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE 'replicaverse%'"
     } else {
         "SELECT name FROM sqlite_schema WHERE name LIKE 'replicaverse%'"
     };

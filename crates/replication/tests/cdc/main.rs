@@ -1,5 +1,5 @@
-//! Mode cdc from source to target: the logs of PostgreSQL and MongoDB and SQLite's triggers, to SQLite, PostgreSQL,
-//! MariaDB and MongoDB.
+//! Mode cdc from source to target: the logs of PostgreSQL, MongoDB and MariaDB, and the triggers of SQLite and MariaDB, to
+//! SQLite, PostgreSQL, MariaDB and MongoDB.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails should panic")]
 
@@ -9,6 +9,7 @@ mod crashes;
 mod faults;
 mod feed;
 mod managed;
+mod mariadbsource;
 mod mongodb;
 mod mongosource;
 mod recovery;
@@ -47,6 +48,30 @@ macro_rules! between_databases {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name($crate::world::Pair::postgres_to_postgres()).await;
+            })*
+        }
+        mod mariadb_to_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::mariadb_to_sqlite()).await;
+            })*
+        }
+        mod mariadb_to_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::mariadb_to_postgres()).await;
+            })*
+        }
+        mod mariadb_to_mariadb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::mariadb_to_mariadb()).await;
+            })*
+        }
+        mod mariadb_triggers_to_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::world::Pair::mariadb_triggers_to_sqlite()).await;
             })*
         }
     };

@@ -92,11 +92,20 @@ impl Place {
 
     pub(crate) fn mariadb() -> Self {
         static SERVER: OnceLock<MariadbServer> = OnceLock::new();
-        let server = SERVER.get_or_init(MariadbServer::start);
+        Self::mariadb_on(SERVER.get_or_init(MariadbServer::start))
+    }
+
+    fn mariadb_on(server: &MariadbServer) -> Self {
         let name = format!("cdc_{}", number());
         server.sql(&format!("CREATE DATABASE {name}"));
         let uri = format!("mariadb://root@127.0.0.1:{}/{name}", server.port());
         Self { dialect: "mariadb", uri, _folder: None }
+    }
+
+    /// A database of a server that logs the changes of rows.
+    pub(crate) fn logging_mariadb() -> Self {
+        static SERVER: OnceLock<MariadbServer> = OnceLock::new();
+        Self::mariadb_on(SERVER.get_or_init(MariadbServer::start_logging))
     }
 
     pub(crate) fn standalone_mongodb() -> Self {
@@ -155,6 +164,23 @@ impl Pair {
 
     pub(crate) fn postgres_to_postgres() -> Self {
         Self { source: Place::postgres(), target: Place::postgres() }
+    }
+
+    pub(crate) fn mariadb_to_sqlite() -> Self {
+        Self { source: Place::logging_mariadb(), target: Place::sqlite() }
+    }
+
+    pub(crate) fn mariadb_to_postgres() -> Self {
+        Self { source: Place::logging_mariadb(), target: Place::postgres() }
+    }
+
+    pub(crate) fn mariadb_to_mariadb() -> Self {
+        Self { source: Place::logging_mariadb(), target: Place::logging_mariadb() }
+    }
+
+    /// By triggers, as the server of the source does not log.
+    pub(crate) fn mariadb_triggers_to_sqlite() -> Self {
+        Self { source: Place::mariadb(), target: Place::sqlite() }
     }
 }
 
@@ -246,6 +272,19 @@ impl World {
                 return;
             }
             assert!(Instant::now() < deadline, "{query}: {source} at the source, {target} at the target");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// As [`until_same`](Self::until_same), once the target has a column.
+    pub(crate) async fn until_same_when_there(&self, query: &str, table: &str, column: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.target.tables().unwrap().describe(table).await.unwrap();
+            if found.is_some_and(|found| found.position(column).is_some()) {
+                return self.until_same(query).await;
+            }
+            assert!(Instant::now() < deadline, "the target has no column {column}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -1,152 +1,123 @@
-//! The log of changes of a MySQL or MariaDB database that triggers fill, for where the binary log is not available.
+//! The binary log of MySQL and MariaDB as a log of changes: this library reads it as a replica would.
 //!
-//! Triggers on every table that is read record each change; see [`sequence`] for how that becomes an order. What they
-//! cannot see: TRUNCATE, for which the server runs no triggers and which is not captured, and what a foreign key changes,
-//! so that tables with a foreign key that cascades are refused.
+//! The server keeps its log for as long as it is set to, and knows nothing of who reads it; so a reader leaves nothing at the
+//! source. Its position is the set of transactions that it has seen, which means the same at every server that has them:
+//! after a failover, reading goes on at the new primary.
 //!
-//! Tables may change meanwhile: before anything is handed on, the tables are compared with what the triggers know, and the
-//! triggers are made anew. A column that triggers name can be dropped, but the server then refuses to write its table
-//! until the triggers are made anew, which a stream does within a second; so no column is to be dropped while nothing
-//! streams, unless the reader is removed before. A table that is dropped and made anew is lost to its readers.
+//! The connection, with its encryption and authentication, is that of `mysql_async`, which also takes apart packets and
+//! unpacks compressed transactions. Events are read here: those of MariaDB are not known to it, and rows become values
+//! as they are read.
+//!
+//! What the log does not tell: what a foreign key changes in other tables, so that tables with one that cascades are refused,
+//! and the end of XA transactions together with their changes.
 
-mod capture;
+#[cfg(test)]
+mod arbitrary;
+mod assemble;
+mod bytes;
+mod charset;
+mod client;
+mod decimal;
+mod event;
+mod failure;
+mod json_binary;
+mod json_diff;
 mod layout;
-mod own_tables;
-mod read;
-mod sequence;
-mod table;
-mod triggers;
+mod mapped_table;
+mod place;
+mod requirement;
+mod snapshot;
+mod statement;
+mod stream;
+mod table_map;
+mod value;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::pool::{Link, Pool};
-use super::session::{execute_on, fetch_on};
-use super::store::MysqlSnapshot;
-use crate::error::Result;
-use crate::log::change_table::{ActiveReaders, TableStream};
+use super::pool::Pool;
+use super::trigger_log::MysqlTriggerLog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::change_table::ActiveReaders;
 use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
-use crate::sql::Access;
-use own_tables::{INBOX, READER, StoredReader, order};
-use sequence::Sequencer;
-use table::MysqlChanges;
 
-/// The table of changes of one database.
-pub(super) struct MysqlTriggerLog {
+/// The log of one database.
+pub(super) struct MysqlLog {
     pool: Pool,
+    /// Where a reader that reads the log now may have read before.
+    triggers: Arc<MysqlTriggerLog>,
+    /// Why the log could not be read when the database was opened.
+    obstacle: Option<String>,
     active: ActiveReaders,
+    /// Readers that are to begin anew.
+    forgotten: Mutex<HashSet<String>>,
 }
 
-impl MysqlTriggerLog {
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, active: ActiveReaders::default() }
+impl MysqlLog {
+    /// Looks at what the server is set to.
+    pub(super) async fn new(pool: Pool, triggers: Arc<MysqlTriggerLog>) -> Result<Self> {
+        let obstacle = match requirement::obstacle(&mut *pool.get().await?).await {
+            Err(error) if error.kind() != ErrorKind::Connection => Some(error.to_string()),
+            obstacle => obstacle?,
+        };
+        Ok(Self { pool, triggers, obstacle, active: ActiveReaders::default(), forgotten: Mutex::default() })
     }
-}
 
-/// Creates and changes everything that the reader needs; what was stored of the reader before.
-async fn prepare(link: &mut Link, name: &str, tables: &[String]) -> Result<Option<StoredReader>> {
-    own_tables::create(link).await?;
-    capture::follow(link, 0).await?;
-    let stored = own_tables::readers(link).await?.into_iter().find(|reader| reader.name == name);
-    let added = capture::add(link, tables).await;
-    if added.is_ok() {
-        own_tables::store_reader(link, name, tables).await?;
+    fn forgotten(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    // What was created for nobody goes again, as there are no transactions for it.
-    release(link).await?;
-    added.map(|()| stored)
-}
-
-/// Removes what no reader needs.
-async fn release(link: &mut Link) -> Result<()> {
-    if own_tables::readers(link).await?.is_empty() {
-        return own_tables::drop_all(link).await;
-    }
-    capture::release(link).await
 }
 
 #[async_trait]
-impl ChangeLog for MysqlTriggerLog {
-    /// TRUNCATE is not captured: the server runs no triggers for it.
-    async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
-        let tables: Vec<String> = reader.tables.iter().map(|table| table.name.clone()).collect();
-        let mut sequencer = Sequencer::begin(&self.pool).await?;
-        let link = sequencer.link()?;
-        let stored = match prepare(link, &reader.name, &tables).await {
-            Ok(stored) => stored,
-            Err(error) => return Err(own_tables::with_grant(link, error).await),
-        };
-        sequencer.end().await?;
-        match stored {
-            None => Ok(OpenedLog::Created(self.snapshot(reader).await?)),
-            Some(stored) => {
-                let added = tables.into_iter().filter(|table| !stored.tables.contains(table)).collect();
-                Ok(OpenedLog::Existing { added })
-            }
-        }
+impl ChangeLog for MysqlLog {
+    fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
     }
 
-    /// While nobody else numbers changes, those that the view shows get their numbers, and the last of them is where the
-    /// view lies.
+    /// Every reader counts as known, unless it was removed before: whether the log still holds what it needs shows when it is
+    /// read.
+    async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
+        {
+            let link = &mut *self.pool.get().await?;
+            if let Some(obstacle) = requirement::obstacle(link).await? {
+                return Err(Error::new(ErrorKind::Capture, obstacle));
+            }
+            requirement::check_tables(link, reader).await?;
+        }
+        if self.forgotten().remove(&reader.name) {
+            return Ok(OpenedLog::Created(self.snapshot(reader).await?));
+        }
+        Ok(OpenedLog::Existing { added: Vec::new() })
+    }
+
     async fn snapshot(&self, _reader: &LogReader) -> Result<LogSnapshot> {
-        let mut sequencer = Sequencer::begin(&self.pool).await?;
-        sequencer.run().await?;
-        let snapshot = MysqlSnapshot::begin(self.pool.clone()).await?;
-        let ids: Vec<u64> = {
-            let mut link = snapshot.link().await;
-            let sql = format!("SELECT id FROM {INBOX} ORDER BY id");
-            let rows = fetch_on(&mut link, Access::Read, &sql, &[]).await?.rows;
-            rows.iter().filter_map(|row| row.first()).map(order).collect()
-        };
-        sequencer.run_on(&ids).await?;
-        let position = own_tables::head(sequencer.link()?).await?;
-        sequencer.end().await?;
-        Ok(LogSnapshot { position, snapshot: Box::new(snapshot) })
+        snapshot::snapshot(&self.pool).await
     }
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        let active = self.active.enter(&reader.name);
-        let table = Arc::new(MysqlChanges::new(self.pool.clone()));
-        Ok(Box::new(TableStream::start(table, reader, from, active).await?))
+        stream::start(&self.pool, reader, from, self.active.enter(&reader.name)).await
     }
 
     async fn head(&self) -> Result<Position> {
-        let mut sequencer = Sequencer::begin(&self.pool).await?;
-        sequencer.run().await?;
-        let head = own_tables::head(sequencer.link()?).await?;
-        sequencer.end().await?;
-        Ok(head)
+        Ok(snapshot::head(&mut *self.pool.get().await?).await?.position())
     }
 
+    /// A reader that the triggers know has read there before, so that its position is none of this log.
     async fn status(&self, name: &str) -> Result<Option<LogStatus>> {
-        let link = &mut *self.pool.get().await?;
-        if !own_tables::exist(link).await? {
+        if self.forgotten().contains(name) || self.triggers.knows(name).await? {
             return Ok(None);
         }
-        let readers = own_tables::readers(link).await?;
-        let Some(reader) = readers.into_iter().find(|reader| reader.name == name) else { return Ok(None) };
-        let sql = "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES \
-                   WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME REGEXP '^replicaverse_(change|inbox|values_[0-9]+)$'";
-        let bytes = fetch_on(link, Access::Read, sql, &[]).await?.into_scalar();
-        Ok(Some(LogStatus {
-            retained_bytes: bytes.as_ref().map(order).unwrap_or(0),
-            lost: reader.lost,
-            active: self.active.contains(name),
-        }))
+        // The log takes the same room whoever reads it.
+        Ok(Some(LogStatus { retained_bytes: 0, lost: None, active: self.active.contains(name) }))
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
-        let mut sequencer = Sequencer::begin(&self.pool).await?;
-        let link = sequencer.link()?;
-        if own_tables::exist(link).await? {
-            let sql = format!("DELETE FROM {READER} WHERE name = ?");
-            execute_on(link, Access::Write, &sql, &[name.into()]).await?;
-            release(link).await?;
-        } else {
-            // What is left of tables that somebody has dropped would make every write fail.
-            own_tables::drop_all(link).await?;
+        if self.triggers.knows(name).await? {
+            self.triggers.remove(name).await?;
         }
-        sequencer.end().await
+        self.forgotten().insert(name.to_owned());
+        Ok(())
     }
 }

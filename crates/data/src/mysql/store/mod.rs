@@ -15,10 +15,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::catalog;
-use super::log::MysqlTriggerLog;
+use super::log::MysqlLog;
 use super::pool::Pool;
 use super::session::fetch_on;
 use super::syntax::quote;
+use super::trigger_log::MysqlTriggerLog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
@@ -31,7 +32,7 @@ use crate::value::{Timestamp, Value};
 use described::{DescribedTables, unknown_table};
 use keys::Lookup;
 pub(super) use scan::MysqlSnapshot;
-pub(super) use stored::StoredTable;
+pub(super) use stored::{Declaration, StoredTable};
 use transaction::StoreTransaction;
 use write::Writing;
 
@@ -52,12 +53,15 @@ const PRESENT: &str = "SELECT UTC_TIMESTAMP(6)";
 pub(super) struct MysqlStore {
     pool: Pool,
     described: Arc<DescribedTables>,
-    trigger_log: MysqlTriggerLog,
+    log: MysqlLog,
+    trigger_log: Arc<MysqlTriggerLog>,
 }
 
 impl MysqlStore {
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { trigger_log: MysqlTriggerLog::new(pool.clone()), pool, described: Arc::default() }
+    pub(super) async fn open(pool: Pool) -> Result<Self> {
+        let trigger_log = Arc::new(MysqlTriggerLog::new(pool.clone()));
+        let log = MysqlLog::new(pool.clone(), Arc::clone(&trigger_log)).await?;
+        Ok(Self { log, trigger_log, pool, described: Arc::default() })
     }
 }
 
@@ -190,8 +194,8 @@ impl TableStore for MysqlStore {
 
     fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
         match kind {
-            LogKind::Log => None,
-            LogKind::Trigger => Some(&self.trigger_log),
+            LogKind::Log => Some(&self.log),
+            LogKind::Trigger => Some(self.trigger_log.as_ref()),
         }
     }
 

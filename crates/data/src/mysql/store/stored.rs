@@ -54,6 +54,12 @@ impl<'a> StoredTable<'a> {
         Self { table, columns: key.collect() }
     }
 
+    /// What is to be known to bring many rows into the declared types.
+    pub(in crate::mysql) fn declaration(&self) -> Declaration {
+        let types = |column: &StoredColumn<'_>| (column.stored.clone(), column.declared.column_type.clone());
+        Declaration(self.columns.iter().map(types).collect())
+    }
+
     /// Brings a fetched row into the declared types. A value that does not fit stays as it is: whoever coerces it later
     /// reports the row.
     pub(in crate::mysql) fn declare(&self, row: Row) -> Row {
@@ -61,14 +67,25 @@ impl<'a> StoredTable<'a> {
     }
 }
 
+/// The types of columns as stored and as declared.
+#[derive(Debug)]
+pub(in crate::mysql) struct Declaration(Vec<(ColumnType, ColumnType)>);
+
+impl Declaration {
+    /// As [`StoredTable::declare`].
+    pub(in crate::mysql) fn declare(&self, row: Row) -> Row {
+        self.0.iter().zip(row).map(|((stored, declared), value)| declare(stored, declared, value)).collect()
+    }
+}
+
+fn declare(stored: &ColumnType, declared: &ColumnType, value: Value) -> Value {
+    let value = as_declared(stored, value);
+    if stored == declared { value } else { as_declared(declared, value) }
+}
+
 impl StoredColumn<'_> {
     pub(super) fn declare(&self, value: Value) -> Value {
-        let value = as_declared(&self.stored, value);
-        if self.stored == self.declared.column_type {
-            value
-        } else {
-            as_declared(&self.declared.column_type, value)
-        }
+        declare(&self.stored, &self.declared.column_type, value)
     }
 
     /// The form in which a value is bound.

@@ -10,6 +10,7 @@ use crate::log::Position;
 use crate::sql::Access;
 use crate::value::Value;
 
+pub(super) use super::super::catalog::text;
 use super::super::pool::Link;
 use super::super::session::{execute_on, fetch_on};
 use super::super::syntax::quote;
@@ -199,15 +200,6 @@ pub(super) async fn scalar(link: &mut Link, sql: &str, params: &[Value]) -> Resu
 pub(super) async fn texts(link: &mut Link, sql: &str, params: &[Value]) -> Result<Vec<String>> {
     let rows = fetch_on(link, Access::Read, sql, params).await?.rows;
     Ok(rows.into_iter().filter_map(|row| row.into_iter().next().and_then(text)).collect())
-}
-
-/// Some versions give the catalogue's text as bytes.
-pub(super) fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-        _ => None,
-    }
 }
 
 /// A number that is not negative.

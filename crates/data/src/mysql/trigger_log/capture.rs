@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::cascade;
 use super::super::pool::Link;
 use super::super::session::{execute_on, fetch_on};
 use super::super::syntax::quote;
 use super::layout::Layout;
-use super::own_tables::{
-    CHANGE, OPERATION_DELETE, SOURCE, lose, number, readers, scalar, texts, values_table,
-};
+use super::own_tables::{CHANGE, OPERATION_DELETE, SOURCE, lose, number, readers, scalar, values_table};
 use super::triggers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
@@ -46,7 +45,7 @@ pub(super) async fn sources(link: &mut Link) -> Result<Vec<Source>> {
 pub(super) async fn add(link: &mut Link, tables: &[String]) -> Result<()> {
     let captured = sources(link).await?;
     for name in tables {
-        check_foreign_keys(link, name).await?;
+        cascade::check(link, name, "runs no triggers").await?;
         if captured.iter().any(|source| source.is_current && &source.table == name) {
             continue;
         }
@@ -58,24 +57,6 @@ pub(super) async fn add(link: &mut Link, tables: &[String]) -> Result<()> {
         set_current(link, id, true).await?;
     }
     Ok(())
-}
-
-/// Refuses a table whose rows the server changes by itself: it runs no triggers for that.
-async fn check_foreign_keys(link: &mut Link, table: &str) -> Result<()> {
-    let sql = "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
-               WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = ? \
-               AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION'))";
-    let Some(constraint) = texts(link, sql, &[table.into()]).await?.into_iter().next() else { return Ok(()) };
-    Err(Error::new(
-        ErrorKind::Capture,
-        format!(
-            "changes of table \"{table}\" cannot be captured by triggers, as its foreign key \"{constraint}\" cascades, \
-             for which the server runs no triggers; capture from the binary log, or replace the key by one with RESTRICT: \
-             ALTER TABLE {} DROP FOREIGN KEY {}",
-            quote(table),
-            quote(&constraint)
-        ),
-    ))
 }
 
 /// Stops capturing the tables that no reader reads any more.
