@@ -16,7 +16,9 @@ use crate::bidirectional::converge;
 use crate::cdc::{Goal, Held, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
+use crate::row_shape::{RowTransform, Transform};
 use crate::rule::{Capture, Mode, Rule};
+use crate::rule_cycles::cycle_with;
 use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{
@@ -43,6 +45,8 @@ pub(crate) struct ManagerState {
     /// Is told of what happens to replicas by itself.
     pub(crate) listener: Option<TopologyListener>,
     rules: IndexMap<String, Rule>,
+    /// The functions that applications have given for rules, by their names.
+    transforms: IndexMap<String, Transform>,
     stats: IndexMap<String, SyncStats>,
     cursors: IndexMap<String, SyncCursor>,
     /// How far the rules that poll have come.
@@ -185,17 +189,42 @@ impl Manager {
         self.state().topology.replicas(project).map(Replica::status).collect()
     }
 
-    /// Adds a rule.
+    /// Adds a rule. One that was loaded from a file and waits for its transform may be added again, as it stands there.
     ///
     /// # Errors
-    /// [`Error::DuplicateRule`].
-    pub fn add_rule(&self, rule: Rule) -> Result<()> {
+    /// [`Error::DuplicateRule`]; [`Error::RuleCycle`] if changes would come back to where they were made.
+    pub fn add_rule(&self, mut rule: Rule) -> Result<()> {
         {
             let mut state = self.state();
-            if state.rules.contains_key(&rule.name) {
+            if let Some(known) = state.rules.get(&rule.name) {
+                let waits = known.shape.transforms && !state.transforms.contains_key(&rule.name);
+                if waits && *known == rule {
+                    return Ok(());
+                }
                 return Err(Error::DuplicateRule(rule.name));
             }
+            if let Some(cycle) = cycle_with(&rule, state.rules.values()) {
+                return Err(Error::RuleCycle { rule: rule.name, cycle });
+            }
+            let has_transform = state.transforms.contains_key(&rule.name);
+            rule.shape.transforms |= has_transform;
             state.rules.insert(rule.name.clone(), rule);
+        }
+        self.persist()
+    }
+
+    /// Gives a rule the function that its rows pass through, now or when it comes to be. A file that keeps the rule says that
+    /// it has one; the function is to be given again by each process.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`] if the change cannot be persisted.
+    pub fn set_transform(&self, rule: &str, transform: Arc<dyn RowTransform>) -> Result<()> {
+        {
+            let mut state = self.state();
+            state.transforms.insert(rule.to_owned(), Transform(transform));
+            if let Some(rule) = state.rules.get_mut(rule) {
+                rule.shape.transforms = true;
+            }
         }
         self.persist()
     }
@@ -217,6 +246,7 @@ impl Manager {
             state.cursors.shift_remove(name);
             state.polls.shift_remove(name);
             state.runs.shift_remove(name);
+            state.transforms.shift_remove(name);
         }
         if rule.reads_log() {
             self.remove_in_background(rule, stream, ends.ok());
@@ -274,7 +304,7 @@ impl Manager {
     /// # Errors
     /// As [`sync`](Self::sync).
     pub async fn verify(&self, rule_name: &str, repair: Repair) -> Result<Verdict> {
-        let rule = self.rule(rule_name)?;
+        let rule = self.shaped_rule(rule_name)?;
         let (source, target) = self.ends(&rule)?;
         verify(&rule, &source, &target, repair)
             .await
@@ -315,19 +345,28 @@ impl Manager {
     /// Takes over routing and rules from a file. A rule that exists is kept as it is.
     ///
     /// # Errors
-    /// [`Error::TreeFile`]; nothing is taken over then.
+    /// [`Error::TreeFile`], [`Error::RuleCycle`]; nothing is taken over then.
     pub fn load_from_file(&self, path: &Path) -> Result<()> {
         let loaded = LoadedTree::read(path)?;
         {
             let mut state = self.state();
+            let mut rules = state.rules.clone();
+            for mut rule in loaded.rules {
+                if rules.contains_key(&rule.name) {
+                    continue;
+                }
+                if let Some(cycle) = cycle_with(&rule, rules.values()) {
+                    return Err(Error::RuleCycle { rule: rule.name, cycle });
+                }
+                rule.shape.transforms |= state.transforms.contains_key(&rule.name);
+                rules.insert(rule.name.clone(), rule);
+            }
+            state.rules = rules;
             for (project, routing) in loaded.routing {
                 state.topology.set_routing(&project, routing);
             }
             for (project, replicas) in loaded.replicas {
                 state.kept.entry(project).or_default().extend(replicas);
-            }
-            for rule in loaded.rules {
-                state.rules.entry(rule.name.clone()).or_insert(rule);
             }
         }
         self.persist()
@@ -367,9 +406,24 @@ impl Manager {
         self.state().rules.get(name).cloned().ok_or_else(|| Error::UnknownRule(name.to_owned()))
     }
 
+    /// A rule with the function that its rows pass through.
+    fn shaped_rule(&self, name: &str) -> Result<Rule> {
+        let mut rule = self.rule(name)?;
+        rule.shape.transform = self.state().transforms.get(name).cloned();
+        rule.shape.transforms |= rule.shape.transform.is_some();
+        if rule.shape.transforms && rule.shape.transform.is_none() {
+            let problem = "is a function of the application, which has not given it since the rule was loaded; add the rule \
+                           again with it, or name it in the option ruleTransforms";
+            return Err(Error::config(format!("rule \"{name}\".transform"), problem));
+        }
+        Ok(rule)
+    }
+
     fn enabled_rule(&self, name: &str) -> Result<Rule> {
-        let rule = self.rule(name)?;
-        if rule.enabled { Ok(rule) } else { Err(Error::RuleDisabled(rule.name)) }
+        if !self.rule(name)?.enabled {
+            return Err(Error::RuleDisabled(name.to_owned()));
+        }
+        self.shaped_rule(name)
     }
 
     fn run_lock(&self, rule_name: &str) -> Result<Arc<tokio::sync::Mutex<()>>> {
@@ -397,7 +451,13 @@ impl Manager {
     fn record(&self, rule: &Rule, stats: &SyncStats, begun_at: u64, succeeded: bool) {
         let mut state = self.state();
         let name = rule.name.clone();
-        if state.rules.get(&name) != Some(rule) {
+        // A transform that was given since it was added does not make it another rule.
+        let is_same = |known: &Rule| {
+            let mut known = known.clone();
+            known.shape.clone_from(&rule.shape);
+            known == *rule
+        };
+        if !state.rules.get(&name).is_some_and(is_same) {
             state.polls.shift_remove(&name);
             return;
         }

@@ -8,10 +8,12 @@ mod columns;
 mod crashes;
 mod faults;
 mod feed;
+mod filters;
 mod managed;
 mod mongodb;
 mod mongosource;
 mod recovery;
+mod shapes;
 mod streaming;
 mod world;
 

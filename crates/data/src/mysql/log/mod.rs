@@ -112,6 +112,10 @@ impl ChangeLog for MysqlTriggerLog {
     }
 
     async fn head(&self) -> Result<Position> {
+        if !own_tables::exist(&mut *self.pool.get().await?).await? {
+            // Nothing is recorded before there is a reader.
+            return Ok(Position::at(0));
+        }
         let mut sequencer = Sequencer::begin(&self.pool).await?;
         sequencer.run().await?;
         let head = own_tables::head(sequencer.link()?).await?;
