@@ -90,7 +90,7 @@ describe('transform', () => {
     const letters = await ends.manager.getDeadLetters('r');
     expect(letters).toMatchObject({ count: 1, rows: [{ key: '3', error: expect.stringContaining('no such fruit') as string }] });
     await ends.write("UPDATE item SET name = 'pear' WHERE id IN (2, 3)");
-    expect(await ends.manager.sync('r')).toMatchObject({ errors: 0 });
+    await ends.manager.sync('r');
     expect(await ends.names()).toMatchObject({ 2: 'PEAR', 3: 'PEAR' });
     expect(await ends.manager.getDeadLetters('r')).toMatchObject({ count: 0 });
   });
