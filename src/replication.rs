@@ -128,7 +128,8 @@ impl NativeReplicationManager {
     pub fn set_transform(
         &self,
         rule: String,
-        #[napi(ts_arg_type = "(header: string, rows: string) => Promise<string>")] transform: TransformFunction,
+        #[napi(ts_arg_type = "(header: string, rows: string) => Promise<string>")]
+        transform: TransformFunction,
     ) -> napi::Result<()> {
         settle(self.manager()?.set_transform(&rule, Arc::new(JsTransform::new(transform))))
     }

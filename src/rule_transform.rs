@@ -2,25 +2,17 @@
 
 use async_trait::async_trait;
 use data::{Error, ErrorKind, Record, Result, Value};
-use napi::Status;
-use napi::bindgen_prelude::{FnArgs, Promise};
-use napi::threadsafe_function::ThreadsafeFunction;
+use napi::bindgen_prelude::FnArgs;
 use replication::{RowOperation, RowToTransform, RowTransform, TransformOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::foreign_dialect::ForeignFunction;
 use crate::value::{read_list, write_records};
 
 /// A JavaScript function that takes what is known of rows as JSON, and their keys and the rows themselves as the text of
 /// rows. It does not keep the process alive. Its promise does not reject: that it failed for a row is an answer.
-pub(crate) type TransformFunction = ThreadsafeFunction<
-    FnArgs<(String, String)>,
-    Promise<String>,
-    FnArgs<(String, String)>,
-    Status,
-    false,
-    true,
->;
+pub(crate) type TransformFunction = ForeignFunction;
 
 /// What is known of rows.
 #[derive(Serialize)]
@@ -80,7 +72,9 @@ impl RowTransform for JsTransform {
                 Outcome::Dropped => TransformOutcome::Dropped,
                 Outcome::Failed { reason } => TransformOutcome::Failed(reason),
                 Outcome::Kept { removed } => match changed.next() {
-                    Some(Value::Object(fields)) => TransformOutcome::Row(merged(&given.row, &removed, *fields)),
+                    Some(Value::Object(fields)) => {
+                        TransformOutcome::Row(merged(&given.row, &removed, *fields))
+                    }
                     _ => return Err(malformed("no row for one that is kept")),
                 },
             });
@@ -119,7 +113,8 @@ mod tests {
         ]);
         let fields = Record::from_iter([("name".to_owned(), Value::from("a"))]);
         let merged = merged(&row, &["secret".to_owned()], fields);
-        let expected = [("id", Value::Int64(1)), ("price", Value::Decimal("1.50".into())), ("name", Value::from("a"))];
+        let expected =
+            [("id", Value::Int64(1)), ("price", Value::Decimal("1.50".into())), ("name", Value::from("a"))];
         assert_eq!(merged, Record::from_iter(expected.map(|(name, value)| (name.to_owned(), value))));
     }
 }

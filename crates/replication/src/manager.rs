@@ -2,6 +2,7 @@
 
 mod feeds;
 mod holding;
+mod rules;
 mod streams;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +17,8 @@ use crate::bidirectional::converge;
 use crate::cdc::{Goal, Held, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
-use crate::row_shape::{RowTransform, Transform};
+use crate::row_shape::Transform;
 use crate::rule::{Capture, Mode, Rule};
-use crate::rule_cycles::cycle_with;
 use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{
@@ -189,46 +189,6 @@ impl Manager {
         self.state().topology.replicas(project).map(Replica::status).collect()
     }
 
-    /// Adds a rule. One that was loaded from a file and waits for its transform may be added again, as it stands there.
-    ///
-    /// # Errors
-    /// [`Error::DuplicateRule`]; [`Error::RuleCycle`] if changes would come back to where they were made.
-    pub fn add_rule(&self, mut rule: Rule) -> Result<()> {
-        {
-            let mut state = self.state();
-            if let Some(known) = state.rules.get(&rule.name) {
-                let waits = known.shape.transforms && !state.transforms.contains_key(&rule.name);
-                if waits && *known == rule {
-                    return Ok(());
-                }
-                return Err(Error::DuplicateRule(rule.name));
-            }
-            if let Some(cycle) = cycle_with(&rule, state.rules.values()) {
-                return Err(Error::RuleCycle { rule: rule.name, cycle });
-            }
-            let has_transform = state.transforms.contains_key(&rule.name);
-            rule.shape.transforms |= has_transform;
-            state.rules.insert(rule.name.clone(), rule);
-        }
-        self.persist()
-    }
-
-    /// Gives a rule the function that its rows pass through, now or when it comes to be. A file that keeps the rule says that
-    /// it has one; the function is to be given again by each process.
-    ///
-    /// # Errors
-    /// [`Error::TreeFile`] if the change cannot be persisted.
-    pub fn set_transform(&self, rule: &str, transform: Arc<dyn RowTransform>) -> Result<()> {
-        {
-            let mut state = self.state();
-            state.transforms.insert(rule.to_owned(), Transform(transform));
-            if let Some(rule) = state.rules.get_mut(rule) {
-                rule.shape.transforms = true;
-            }
-        }
-        self.persist()
-    }
-
     /// Removes a rule with its stats; a run of `sync` that has begun goes on to its end. A rule that is streamed is stopped,
     /// and what it has left in the databases is removed in the background; what cannot be removed is listed by
     /// [`take_removal_failures`](Self::take_removal_failures).
@@ -350,18 +310,7 @@ impl Manager {
         let loaded = LoadedTree::read(path)?;
         {
             let mut state = self.state();
-            let mut rules = state.rules.clone();
-            for mut rule in loaded.rules {
-                if rules.contains_key(&rule.name) {
-                    continue;
-                }
-                if let Some(cycle) = cycle_with(&rule, rules.values()) {
-                    return Err(Error::RuleCycle { rule: rule.name, cycle });
-                }
-                rule.shape.transforms |= state.transforms.contains_key(&rule.name);
-                rules.insert(rule.name.clone(), rule);
-            }
-            state.rules = rules;
+            state.take_rules(loaded.rules)?;
             for (project, routing) in loaded.routing {
                 state.topology.set_routing(&project, routing);
             }
@@ -404,19 +353,6 @@ impl Manager {
 
     fn rule(&self, name: &str) -> Result<Rule> {
         self.state().rules.get(name).cloned().ok_or_else(|| Error::UnknownRule(name.to_owned()))
-    }
-
-    /// A rule with the function that its rows pass through.
-    fn shaped_rule(&self, name: &str) -> Result<Rule> {
-        let mut rule = self.rule(name)?;
-        rule.shape.transform = self.state().transforms.get(name).cloned();
-        rule.shape.transforms |= rule.shape.transform.is_some();
-        if rule.shape.transforms && rule.shape.transform.is_none() {
-            let problem = "is a function of the application, which has not given it since the rule was loaded; add the rule \
-                           again with it, or name it in the option ruleTransforms";
-            return Err(Error::config(format!("rule \"{name}\".transform"), problem));
-        }
-        Ok(rule)
     }
 
     fn enabled_rule(&self, name: &str) -> Result<Rule> {

@@ -4,10 +4,13 @@
 use std::collections::HashMap;
 
 use data::schema::UPDATED_AT;
+use data::table::{Row, TableTransaction};
 use data::{Result, Timestamp, Value};
 
 use super::apply::Applier;
 use super::coalesce::Written;
+use super::conflict::Existing;
+use super::isolate::Prepared;
 use super::prepare::not_transformed;
 use super::routes::Route;
 use crate::snapshot::{Candidate, Mapping, canonical_key, moment};
@@ -52,6 +55,33 @@ impl Applier<'_> {
         let written = |Candidate { row, is_new }| Written { row, missing: Vec::new(), origin: None, is_new };
         chosen.extend(admitted.kept.into_iter().map(written));
         Ok(chosen)
+    }
+
+    /// The rows that are carried. The target loses those that are not, which it may have from an earlier copy.
+    pub(super) async fn admitted(
+        &mut self,
+        transaction: &mut dyn TableTransaction,
+        index: usize,
+        route: &Route,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Row>> {
+        let (collection, mapping) = (&route.collection, &route.collection.mapping);
+        if !mapping.is_choosy() {
+            return Ok(rows);
+        }
+        let admitted = mapping.admit_copied(rows).await?;
+        for (Candidate { row, .. }, error) in admitted.refused {
+            self.refuse(not_transformed(index, route, row, true, error));
+        }
+        if !collection.fresh {
+            let keys = admitted.dropped.iter().map(|dropped| mapping.source.key_of(&dropped.row));
+            let keys: Vec<_> = keys.filter_map(|key| mapping.target_key(&key)).collect();
+            let existing = Existing::fetch(transaction, mapping, &keys).await?;
+            let own = existing.into_rows().filter(|(_, row)| mapping.is_of_entity(row));
+            let gone = own.map(|(_, row)| Prepared::key_only(mapping.target.key_of(&row))).collect();
+            self.delete(transaction, index, route, gone).await?;
+        }
+        Ok(admitted.kept.into_iter().map(|kept| kept.row).collect())
     }
 
     /// Rows of the source as they are now. One that is gone is deleted, as the log is about to tell.

@@ -20,7 +20,7 @@ use super::lease::Lease;
 use super::routes::{Route, Routes};
 use crate::error::{Error, Result};
 use crate::rule::Rule;
-use crate::snapshot::{Candidate, End, Passage, ProgressListener, Reporter, canonical_key};
+use crate::snapshot::{End, Passage, ProgressListener, Reporter, canonical_key};
 use crate::stats::CollectionStats;
 
 /// How many chunks are copied at a time.
@@ -281,40 +281,6 @@ impl Applier<'_> {
         let outcome = write_whole(transaction, &mapping.target, &route.takes_inserts, rows).await?;
         self.copied(index, route, outcome.done, outcome.refused);
         Ok(())
-    }
-
-    /// The rows that are carried. The target loses those that are not, which it may have from an earlier copy.
-    async fn admitted(
-        &mut self,
-        transaction: &mut dyn TableTransaction,
-        index: usize,
-        route: &Route,
-        rows: Vec<Row>,
-    ) -> data::Result<Vec<Row>> {
-        let (collection, mapping) = (&route.collection, &route.collection.mapping);
-        if !mapping.is_choosy() {
-            return Ok(rows);
-        }
-        let admitted = mapping.admit_copied(rows).await?;
-        for (Candidate { row, .. }, error) in admitted.refused {
-            let (operation, source_key) = (RowOperation::Insert, mapping.source.key_of(&row));
-            self.refuse(Refused {
-                route: index,
-                operation,
-                source_key,
-                what: RefusedRow::Source(row),
-                error,
-            });
-        }
-        if !collection.fresh {
-            let keys = admitted.dropped.iter().map(|dropped| mapping.source.key_of(&dropped.row));
-            let keys: Vec<_> = keys.filter_map(|key| mapping.target_key(&key)).collect();
-            let existing = Existing::fetch(transaction, mapping, &keys).await?;
-            let own = existing.into_rows().filter(|(_, row)| mapping.is_of_entity(row));
-            let gone = own.map(|(_, row)| Prepared::key_only(mapping.target.key_of(&row))).collect();
-            self.delete(transaction, index, route, gone).await?;
-        }
-        Ok(admitted.kept.into_iter().map(|kept| kept.row).collect())
     }
 
     fn converted(&mut self, index: usize, route: &Route, rows: Vec<Row>) -> Vec<Prepared> {

@@ -124,6 +124,12 @@ async fn sources_that_share_a_table_keep_to_their_own_rows() {
             let verdict = manager.verify(source, replication::Repair::None).await.unwrap();
             assert!(verdict.equal, "{verdict:?}");
         }
+        // So does a mirror, which deletes what its source does not have.
+        add(&manager, "mirror", "north", "all", json!({"mode": "snapshot", "sourceColumn": "branch"}))
+            .unwrap();
+        run(dialects[0].as_ref(), &["DELETE FROM items", "INSERT INTO items VALUES (6, 'm')"]).await;
+        assert_eq!(manager.sync("mirror", None).await.unwrap().errors, 0);
+        assert_eq!(at_target().await, "north 6 m, south 9 n");
     }
 }
 
