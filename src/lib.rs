@@ -13,6 +13,7 @@ pub mod lz4;
 pub mod multiverse;
 pub mod replication;
 mod rule_observer;
+mod rule_transform;
 pub mod schema;
 mod statement_log;
 mod task;

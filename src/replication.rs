@@ -17,6 +17,7 @@ use crate::dialect::NativeDialect;
 use crate::error::replication_error;
 use crate::foreign_dialect::{ForeignDialect, ForeignFunction};
 use crate::rule_observer::{JsObserver, ReportFunction};
+use crate::rule_transform::{JsTransform, TransformFunction};
 use crate::schema::NativeSchema;
 use crate::task::OnRuntime;
 
@@ -120,6 +121,17 @@ impl NativeReplicationManager {
         let rule = Rule::from_json(parse("rule", &rule)?);
         let manager = self.manager()?;
         settle(rule.and_then(|rule| manager.add_rule(rule)))
+    }
+
+    /// Gives a rule the function that its rows pass through.
+    #[napi]
+    pub fn set_transform(
+        &self,
+        rule: String,
+        #[napi(ts_arg_type = "(header: string, rows: string) => Promise<string>")]
+        transform: TransformFunction,
+    ) -> napi::Result<()> {
+        settle(self.manager()?.set_transform(&rule, Arc::new(JsTransform::new(transform))))
     }
 
     /// Removes a rule. What it has left in its databases is removed in the background.

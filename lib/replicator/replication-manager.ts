@@ -12,6 +12,8 @@ import { changesOf } from './change-feed.js';
 import { ForeignReplica } from './foreign-replica.js';
 import { ReplicaService } from './replica-service.js';
 import { readCursor, readDeadLetters, readStats } from './reports.js';
+import { transformer } from './row-transform.js';
+import { ruleArguments } from './rule-arguments.js';
 import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
 import type { ChangesOptions, RuleState, SourceChange } from './stream-types.js';
 import { readTopologyEvent } from './topology-events.js';
@@ -30,6 +32,7 @@ import type {
   ReplicationManagerOptions,
   ReplicationRule,
   ReplicationRuleConfig,
+  RowTransform,
   SyncCursor,
   SyncProgress,
   SyncStats,
@@ -53,10 +56,11 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * @param projectManager where projects must be known, and their schemas are looked up, if given
    * @throws {ReplicaverseError} of kind `Config` for a setting that is malformed
    */
-  constructor(projectManager?: ProjectSource, { lagIntervalMs }: ReplicationManagerOptions = {}) {
+  constructor(projectManager?: ProjectSource, { lagIntervalMs, ruleTransforms = {} }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
     if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
+    for (const [rule, transform] of Object.entries(ruleTransforms)) this.#setTransform(rule, transform);
     // The core holds the function for as long as it lives, and must not keep the manager by it.
     const manager = new WeakRef(this);
     this.#core.listen((event) => {
@@ -149,9 +153,15 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), failover?.after));
   }
 
-  /** Adds a rule. */
+  /**
+   * Adds a rule. One that was loaded from a file and has a `transform` is added again with it, as it stands there.
+   *
+   * @throws when the name is taken, a setting is malformed, or rules of mode `cdc` would carry changes round in a circle.
+   */
   addReplicationRule(rule: ReplicationRuleConfig): void {
-    fromNativeSync(() => this.#core.addRule(jsonOf('rule', rule)));
+    const { json, transform } = ruleArguments(rule);
+    fromNativeSync(() => this.#core.addRule(json));
+    if (transform !== undefined) this.#setTransform(rule.name, transform);
     this.#tell('rule.added', { rule: rule.name });
   }
 
@@ -331,6 +341,11 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   /** {@link disconnectAll} */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.disconnectAll();
+  }
+
+  #setTransform(rule: string, transform: RowTransform): void {
+    if (typeof transform !== 'function') throw configError(`the transform of rule "${rule}": expected a function, found ${typeof transform}`);
+    fromNativeSync(() => this.#core.setTransform(rule, transformer(rule, transform)));
   }
 
   /** Runs a rule once. */

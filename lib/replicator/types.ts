@@ -1,6 +1,7 @@
 // The types of replicas, rules and their reports.
 
 import type { DialectName } from '../types/connection.js';
+import type { DalFilter } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import type { BatchReport, ChangeNotice, LagReport, StateReport } from './stream-types.js';
 
@@ -55,6 +56,8 @@ export interface ReplicaConfig {
 export interface ReplicationManagerOptions {
   /** How often, in milliseconds, the replicas are looked at: whether they answer and how far they are behind; 1000. */
   lagIntervalMs?: number;
+  /** The functions that rows of rules pass through, by the names of the rules: for rules that are loaded from a file. */
+  ruleTransforms?: Record<string, RowTransform>;
 }
 
 /** Whom a read is sent to. */
@@ -119,7 +122,33 @@ export interface ReplicationRule {
   extraFields?: 'report' | 'column';
   /** Which columns are replicated, and under which names, by collection; of captured rows only. All of them when left out. */
   columns?: Record<string, ColumnRule>;
+  /** Only rows for which the filter holds are carried, by collection; `'*'` stands for those that are not named. Not in mode `bidirectional`. */
+  where?: Record<string, DalFilter>;
+  /** The names of collections at the target; `'*'` stands for those that are not named, and in a name for the old one. Not in mode `bidirectional`. */
+  rename?: Record<string, string>;
+  /** A column of the target, part of its primary key, that gets the name of the source, so that several sources share a table. */
+  sourceColumn?: string;
+  /** Whether rows pass through a function, which each process gives again. */
+  transform?: boolean;
 }
+
+/** A row on its way through the transform of a rule. */
+export interface RowChange {
+  rule: string;
+  collection: string;
+  /** `insert` for a row that the target is thought not to have, as in a first copy. */
+  operation: 'insert' | 'update';
+  /** Its primary key, which must stay as it is. */
+  key: Record<string, unknown>;
+  /** The row by the names of the source, with all of its columns. */
+  row: Record<string, unknown>;
+}
+
+/**
+ * Changes a row on its way: the row as the target is to have it, which may be the one given; `null` if the target is not to have it. What it throws
+ * is told as the reason for which the row is set aside. It must come to the same for the same row, as rows are read again.
+ */
+export type RowTransform = (change: RowChange) => Record<string, unknown> | null | Promise<Record<string, unknown> | null>;
 
 /** The columns of a collection that are replicated, and their names at the target; of documents, the fields. */
 export interface ColumnRule {
@@ -129,14 +158,23 @@ export interface ColumnRule {
   exclude?: string[];
   /** The names at the target, by those at the source. */
   rename?: Record<string, string>;
+  /** Further columns of the target, which the rule's transform fills; text where they are made. */
+  add?: string[];
 }
 
 /**
  * A rule as an application gives it; enabled, and `source-wins` (mode `bidirectional`: `timestamp`), when not said
  * otherwise.
  */
-export type ReplicationRuleConfig = Omit<ReplicationRule, 'enabled' | 'conflictResolution'> &
-  Partial<Pick<ReplicationRule, 'enabled' | 'conflictResolution'>>;
+export type ReplicationRuleConfig = Omit<ReplicationRule, 'enabled' | 'conflictResolution' | 'where' | 'rename' | 'transform'> &
+  Partial<Pick<ReplicationRule, 'enabled' | 'conflictResolution'>> & {
+    /** Only rows for which this holds are carried: one filter for all collections, or one for each by its name. */
+    where?: DalFilter | Record<string, DalFilter>;
+    /** The names of collections at the target, or a function that is asked for each when the rule is added. */
+    rename?: Record<string, string> | ((collection: string) => string);
+    /** A function that rows pass through on their way; `true` if it is given by `ruleTransforms`. */
+    transform?: RowTransform | boolean;
+  };
 
 /** A row that could not be written, or differs. */
 export interface RowFailure {

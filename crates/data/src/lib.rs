@@ -30,7 +30,7 @@ pub use config::{ConnectionConfig, PoolSize, SchemaStrategy};
 pub use connect::connect;
 pub use dialect::{Dialect, DialectKind, Isolation, SharedTransaction, Transaction, Upserted};
 pub use error::{DatabaseReport, Error, ErrorKind, Result};
-pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions};
+pub use filter::{Condition, Direction, FieldPath, Filter, FindOptions, RowFilter};
 pub use record::Record;
 pub use rows::{Cell, CellSink, RowSink};
 pub use schema::EntitySchema;

@@ -17,6 +17,9 @@ pub struct ColumnRule {
     /// The names at the target of those that have another one there.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub rename: IndexMap<String, String>,
+    /// Further columns of the target, which the rule's transform fills.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
 }
 
 impl ColumnRule {
@@ -46,6 +49,10 @@ impl ColumnRule {
             .find_map(|pair| matches!(pair, [a, b] if a == b).then(|| pair.first()).flatten());
         if let Some(name) = twice {
             return Some(format!("two columns are renamed to \"{name}\""));
+        }
+        let taken_twice = self.add.iter().find(|name| self.rename.values().any(|other| other == *name));
+        if let Some(name) = taken_twice {
+            return Some(format!("\"{name}\" is added, and another column is renamed to it"));
         }
         let untaken = self.rename.keys().find(|name| !self.takes(name));
         untaken.map(|name| format!("\"{name}\" is renamed and left out"))

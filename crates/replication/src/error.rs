@@ -75,6 +75,17 @@ pub enum Error {
     /// A rule of that name exists.
     #[error("Regle de replication \"{0}\" existe deja")]
     DuplicateRule(String),
+    /// Changes would come back to where they were made, and begin anew there.
+    #[error(
+        "rule \"{rule}\" would carry changes round in a circle: {cycle}; leave it out, or make one rule of mode \
+         'bidirectional' of those between two projects"
+    )]
+    RuleCycle {
+        /// The rule.
+        rule: String,
+        /// The places that changes would pass.
+        cycle: String,
+    },
     /// There is no such rule.
     #[error("Regle \"{0}\" introuvable")]
     UnknownRule(String),
@@ -208,6 +219,7 @@ impl Error {
             Self::Promotion { .. } => "ERR_PROMOTION",
             Self::Removed { .. } => "ERR_REPLICA_REMOVED",
             Self::DuplicateRule(_) => "ERR_DUPLICATE_RULE",
+            Self::RuleCycle { .. } => "ERR_RULE_CYCLE",
             Self::UnknownRule(_) => "ERR_UNKNOWN_RULE",
             Self::RuleDisabled(_) => "ERR_RULE_DISABLED",
             Self::NoMaster { .. } => "ERR_NO_MASTER",

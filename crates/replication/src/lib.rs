@@ -10,7 +10,10 @@ mod error;
 mod managed;
 mod manager;
 mod poll;
+mod row_shape;
 mod rule;
+mod rule_cycles;
+mod rule_shape;
 mod snapshot;
 mod stats;
 mod topology;
@@ -28,7 +31,9 @@ pub use cdc::{
 pub use column_rule::ColumnRule;
 pub use error::{Error, Result};
 pub use manager::Manager;
+pub use row_shape::{RowToTransform, RowTransform, TransformOutcome};
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};
+pub use rule_shape::RuleShape;
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{

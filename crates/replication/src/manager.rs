@@ -2,6 +2,7 @@
 
 mod feeds;
 mod holding;
+mod rules;
 mod streams;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::bidirectional::converge;
 use crate::cdc::{Goal, Held, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
+use crate::row_shape::Transform;
 use crate::rule::{Capture, Mode, Rule};
 use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
@@ -43,6 +45,8 @@ pub(crate) struct ManagerState {
     /// Is told of what happens to replicas by itself.
     pub(crate) listener: Option<TopologyListener>,
     rules: IndexMap<String, Rule>,
+    /// The functions that applications have given for rules, by their names.
+    transforms: IndexMap<String, Transform>,
     stats: IndexMap<String, SyncStats>,
     cursors: IndexMap<String, SyncCursor>,
     /// How far the rules that poll have come.
@@ -185,21 +189,6 @@ impl Manager {
         self.state().topology.replicas(project).map(Replica::status).collect()
     }
 
-    /// Adds a rule.
-    ///
-    /// # Errors
-    /// [`Error::DuplicateRule`].
-    pub fn add_rule(&self, rule: Rule) -> Result<()> {
-        {
-            let mut state = self.state();
-            if state.rules.contains_key(&rule.name) {
-                return Err(Error::DuplicateRule(rule.name));
-            }
-            state.rules.insert(rule.name.clone(), rule);
-        }
-        self.persist()
-    }
-
     /// Removes a rule with its stats; a run of `sync` that has begun goes on to its end. A rule that is streamed is stopped,
     /// and what it has left in the databases is removed in the background; what cannot be removed is listed by
     /// [`take_removal_failures`](Self::take_removal_failures).
@@ -217,6 +206,7 @@ impl Manager {
             state.cursors.shift_remove(name);
             state.polls.shift_remove(name);
             state.runs.shift_remove(name);
+            state.transforms.shift_remove(name);
         }
         if rule.reads_log() {
             self.remove_in_background(rule, stream, ends.ok());
@@ -274,7 +264,7 @@ impl Manager {
     /// # Errors
     /// As [`sync`](Self::sync).
     pub async fn verify(&self, rule_name: &str, repair: Repair) -> Result<Verdict> {
-        let rule = self.rule(rule_name)?;
+        let rule = self.shaped_rule(rule_name)?;
         let (source, target) = self.ends(&rule)?;
         verify(&rule, &source, &target, repair)
             .await
@@ -315,19 +305,17 @@ impl Manager {
     /// Takes over routing and rules from a file. A rule that exists is kept as it is.
     ///
     /// # Errors
-    /// [`Error::TreeFile`]; nothing is taken over then.
+    /// [`Error::TreeFile`], [`Error::RuleCycle`]; nothing is taken over then.
     pub fn load_from_file(&self, path: &Path) -> Result<()> {
         let loaded = LoadedTree::read(path)?;
         {
             let mut state = self.state();
+            state.take_rules(loaded.rules)?;
             for (project, routing) in loaded.routing {
                 state.topology.set_routing(&project, routing);
             }
             for (project, replicas) in loaded.replicas {
                 state.kept.entry(project).or_default().extend(replicas);
-            }
-            for rule in loaded.rules {
-                state.rules.entry(rule.name.clone()).or_insert(rule);
             }
         }
         self.persist()
@@ -368,8 +356,10 @@ impl Manager {
     }
 
     fn enabled_rule(&self, name: &str) -> Result<Rule> {
-        let rule = self.rule(name)?;
-        if rule.enabled { Ok(rule) } else { Err(Error::RuleDisabled(rule.name)) }
+        if !self.rule(name)?.enabled {
+            return Err(Error::RuleDisabled(name.to_owned()));
+        }
+        self.shaped_rule(name)
     }
 
     fn run_lock(&self, rule_name: &str) -> Result<Arc<tokio::sync::Mutex<()>>> {
@@ -397,7 +387,13 @@ impl Manager {
     fn record(&self, rule: &Rule, stats: &SyncStats, begun_at: u64, succeeded: bool) {
         let mut state = self.state();
         let name = rule.name.clone();
-        if state.rules.get(&name) != Some(rule) {
+        // A transform that was given since it was added does not make it another rule.
+        let is_same = |known: &Rule| {
+            let mut known = known.clone();
+            known.shape.clone_from(&rule.shape);
+            known == *rule
+        };
+        if !state.rules.get(&name).is_some_and(is_same) {
             state.polls.shift_remove(&name);
             return;
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::column_rule::ColumnRule;
 use crate::error::{Error, Result};
+use crate::rule_shape::{RawRuleShape, RuleShape};
 
 /// How a rule replicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +158,9 @@ pub struct Rule {
     /// Which columns are replicated, by collection as `collections` or the source names it; only mode `cdc` asks.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub columns: IndexMap<String, ColumnRule>,
+    /// Which rows it carries, and under which names.
+    #[serde(flatten)]
+    pub shape: RuleShape,
 }
 
 /// A rule as an application or a tree file gives it.
@@ -177,6 +181,8 @@ struct RawRule {
     max_retained_bytes: Option<f64>,
     extra_fields: Option<String>,
     columns: Option<IndexMap<String, ColumnRule>>,
+    #[serde(flatten)]
+    shape: RawRuleShape,
 }
 
 impl Rule {
@@ -266,6 +272,11 @@ impl Rule {
         let reads_log = mode == Mode::Cdc && capture != Capture::Poll;
         check_columns(&columns, &collections, reads_log)
             .map_err(|problem| Error::config(place("columns"), problem))?;
+        let shape = raw.shape.checked(&collections, mode == Mode::Bidirectional);
+        let shape = shape.map_err(|(setting, problem)| Error::config(place(setting), problem))?;
+        if !shape.transforms && columns.values().any(|columns| !columns.add.is_empty()) {
+            return Err(Error::config(place("columns"), "add is for columns that a transform fills"));
+        }
         Ok(Self {
             source: required(&place("source"), raw.source)?,
             target: required(&place("target"), raw.target)?,
@@ -280,6 +291,7 @@ impl Rule {
             left_out: Vec::new(),
             extra_fields,
             columns,
+            shape,
             name,
         })
     }
@@ -303,6 +315,7 @@ impl Rule {
             left_out: Vec::new(),
             extra_fields: ExtraFields::default(),
             columns: IndexMap::new(),
+            shape: RuleShape::default(),
         }
     }
 

@@ -2,9 +2,12 @@
 
 mod options;
 mod parse;
+mod row_filter;
+mod row_test;
 
 pub(crate) use options::parse_count;
 pub use options::{Direction, FindOptions};
+pub use row_filter::RowFilter;
 
 use std::fmt;
 

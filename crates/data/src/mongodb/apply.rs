@@ -20,6 +20,7 @@ use super::scan::{Decoder, Unknown};
 use super::transaction::{commit, name_of, start, start_within};
 use super::write;
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
 use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
 use crate::value::Value;
 
@@ -285,6 +286,11 @@ impl TableTransaction for CollectionTransaction {
 
     async fn truncate(&mut self, table: &Table) -> Result<()> {
         let commands = write::truncation(&self.connection, self.owner(), table)?;
+        self.write("delete", table, commands).await.map(drop).map_err(|failed| failed.error)
+    }
+
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+        let commands = write::part_deletion(&self.connection, self.owner(), table, part)?;
         self.write("delete", table, commands).await.map(drop).map_err(|failed| failed.error)
     }
 

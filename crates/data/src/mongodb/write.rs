@@ -12,6 +12,7 @@ use super::error::{malformed, number};
 use super::fields::KEY;
 use super::key::{Layout, describe_key, object_id_of};
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
 use crate::table::{ColumnType, Row, RowBatch, RowPatch, Table};
 use crate::value::Value;
 
@@ -193,6 +194,25 @@ pub(super) fn truncation(connection: &Connection, owner: Owner, table: &Table) -
     let mut writer = CommandWriter::new(connection, owner, WriteKind::Delete, &table.name)?;
     writer.write(0, |writer| {
         let query = writer.open_element(ElementType::EmbeddedDocument, "q")?;
+        writer.close(query);
+        writer.element("limit", &Value::Int32(0))
+    })?;
+    writer.finish()
+}
+
+/// Deletes every document that holds a text in a field.
+pub(super) fn part_deletion(
+    connection: &Connection,
+    owner: Owner,
+    table: &Table,
+    part: &Discriminator,
+) -> Result<Commands> {
+    let mut writer = CommandWriter::new(connection, owner, WriteKind::Delete, &table.name)?;
+    writer.write(part.column.len() + part.value.len(), |writer| {
+        let query = writer.open_element(ElementType::EmbeddedDocument, "q")?;
+        let equal = writer.open_element(ElementType::EmbeddedDocument, &part.column)?;
+        writer.element("$eq", &Value::from(part.value.as_str()))?;
+        writer.close(equal);
         writer.close(query);
         writer.element("limit", &Value::Int32(0))
     })?;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Row, RowBatch, Table};
 use crate::error::Result;
+use crate::schema::Discriminator;
 use crate::value::Value;
 
 /// New values of some columns of one row.
@@ -51,6 +52,9 @@ pub trait TableTransaction: Send {
 
     /// Deletes every row.
     async fn truncate(&mut self, table: &Table) -> Result<()>;
+
+    /// Deletes every row that holds this text in this column, which is part of the primary key.
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()>;
 
     /// Makes the changes permanent.
     async fn commit(self: Box<Self>) -> Result<()>;

@@ -1,5 +1,7 @@
 //! Decimals as text: when two of them are the same number, and whether one fits a declared precision.
 
+use std::cmp::Ordering;
+
 /// A form that is the same for the same number: no exponent, no zeros that add nothing. Other text stays as it is.
 pub fn normal_decimal(text: &str) -> String {
     parts(text).map_or_else(
@@ -18,11 +20,32 @@ pub(crate) fn fits_precision(text: &str, precision: u32, scale: u32) -> bool {
     fraction.len() <= scale as usize && whole.len() + scale as usize <= precision as usize
 }
 
+/// How two numbers compare by their exact worth; `None` where one of the texts is no finite number.
+pub(crate) fn order_decimals(a: &str, b: &str) -> Option<Ordering> {
+    let (a, b) = (parts(a)?, parts(b)?);
+    let by_size = |a: &Parts, b: &Parts| {
+        let whole = a.whole.len().cmp(&b.whole.len()).then_with(|| a.whole.cmp(&b.whole));
+        whole.then_with(|| a.fraction.cmp(&b.fraction))
+    };
+    Some(match (a.is_below_zero(), b.is_below_zero()) {
+        (false, false) => by_size(&a, &b),
+        (true, true) => by_size(&b, &a),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+    })
+}
+
 /// The digits of a number, without zeros that add nothing.
 struct Parts {
     negative: bool,
     whole: String,
     fraction: String,
+}
+
+impl Parts {
+    fn is_below_zero(&self) -> bool {
+        self.negative && !(self.whole.is_empty() && self.fraction.is_empty())
+    }
 }
 
 /// Exponents beyond this are no numbers that a database holds.
@@ -74,6 +97,29 @@ mod tests {
         ] {
             assert_eq!(normal_decimal(text), form);
         }
+    }
+
+    #[test]
+    fn numbers_are_in_the_order_of_their_exact_worth() {
+        let ascending = [
+            "-12345678901234567890.5",
+            "-2",
+            "-0.01",
+            "0",
+            "0.009",
+            "0.01",
+            "9",
+            "10",
+            "1.1e1",
+            "12345678901234567890",
+        ];
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(order_decimals(a, b), Some(i.cmp(&j)), "{a} and {b}");
+            }
+        }
+        assert_eq!(order_decimals("-0", "0.0"), Some(Ordering::Equal));
+        assert_eq!(order_decimals("NaN", "0"), None);
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod render;
 mod timestamp;
 
 pub(crate) use compact::append_compact_json;
-pub(crate) use decimal::fits_precision;
 pub use decimal::normal_decimal;
+pub(crate) use decimal::{fits_precision, order_decimals};
 pub(crate) use json::{column_from_json_text, document_from_json_text, value_from_json_text};
 pub use object_id::ObjectId;
 pub(crate) use plain_json::is_plain_json;

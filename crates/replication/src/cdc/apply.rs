@@ -108,7 +108,11 @@ impl<'a> Applier<'a> {
         for (index, route) in routes.list.iter().enumerate().rev() {
             let Some((truncated, ready)) = ready.get_mut(index) else { continue };
             if *truncated {
-                transaction.truncate(&route.collection.mapping.target).await?;
+                let mapping = &route.collection.mapping;
+                match mapping.source_mark() {
+                    Some(mark) => transaction.delete_part(&mapping.target, mark).await?,
+                    None => transaction.truncate(&mapping.target).await?,
+                }
                 self.letters.remove_all(transaction, &self.control.dead_letter, route.label()).await?;
             }
             self.delete(transaction, index, route, std::mem::take(&mut ready.deletes)).await?;
@@ -123,7 +127,7 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    async fn delete(
+    pub(super) async fn delete(
         &mut self,
         transaction: &mut dyn TableTransaction,
         index: usize,

@@ -235,7 +235,8 @@ impl Session {
             return Err(Error::Retry(format!("the columns of table \"{}\" have changed", table.name)));
         }
         while let Some((index, route)) = routes.next() {
-            if self.shared.wants_changes() {
+            let layout = route.layout(&table);
+            if self.shared.wants_changes() && !route.leaves_out(&layout, &operation) {
                 batch.told.push(self.told(route.label(), &table, &operation, current.committed_at));
                 if batch.told.len() >= MOST_TOLD {
                     batch.told.drain(..).for_each(|event| self.shared.tell(event));
@@ -243,7 +244,6 @@ impl Session {
                 }
             }
             let Some(changes) = batch.changes.get_mut(index) else { continue };
-            let layout = route.layout(&table);
             let more = routes.peek().is_some();
             if more {
                 changes.add(route, &layout, operation.clone(), current.committed_at);

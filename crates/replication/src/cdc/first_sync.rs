@@ -71,7 +71,9 @@ pub(super) async fn copy_chunks(
         reporters.push(Reporter::start(listener, plan.rule, &route.collection).await);
     }
     let mut readers = vec![view.snapshot];
-    let most = workers(plan.target).min(waiting.len());
+    // A transform is given rows in their order.
+    let transforms = plan.routes.list.iter().any(|route| route.collection.mapping.transforms());
+    let most = if transforms { 1 } else { workers(plan.target).min(waiting.len()) };
     while readers.len() < most {
         let Some(first) = readers.first() else { break };
         match first.fork().await.map_err(Error::database_in("source snapshot"))? {
@@ -250,9 +252,7 @@ impl Applier<'_> {
         let (collection, mapping) = (&route.collection, &route.collection.mapping);
         let is_ready = match &batch {
             RowBatch::Packed(_) => true,
-            RowBatch::PgBinary { .. } => {
-                collection.target.tables()?.takes_binary_tuples(&mapping.source, &mapping.target)
-            }
+            RowBatch::PgBinary { .. } => mapping.takes_tuples(collection.target.tables()?),
             RowBatch::Rows(_) => false,
         };
         if is_ready && collection.fresh {
@@ -268,7 +268,8 @@ impl Applier<'_> {
                 Err(_) => {}
             }
         }
-        let rows = self.converted(index, route, batch.into_rows()?);
+        let rows = self.admitted(transaction, index, route, batch.into_rows()?).await?;
+        let rows = self.converted(index, route, rows);
         if collection.fresh {
             let outcome = write_whole(transaction, &mapping.target, &route.takes_inserts, rows).await?;
             self.copied(index, route, outcome.done, outcome.refused);
@@ -296,6 +297,8 @@ impl Applier<'_> {
                 error,
             };
             match mapping.convert_whole(source_row.clone()) {
+                // A row that was transformed is no row of the source any more, which is read again then.
+                Err(error) if mapping.transforms() => self.refuse(refuse(RefusedRow::Lost, error)),
                 Err(error) => self.refuse(refuse(RefusedRow::Source(source_row), error)),
                 Ok((row, losses)) => {
                     let key = mapping.target.key_of(&row);

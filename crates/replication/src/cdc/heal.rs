@@ -1,7 +1,7 @@
 //! Rows that were set aside are tried again.
 
 use data::Timestamp;
-use data::table::TableTransaction;
+use data::table::{Row, TableTransaction};
 
 use super::apply::Work;
 use super::dead_letter::{Content, DeadLetter};
@@ -97,17 +97,17 @@ impl Session {
                 if !missing.is_empty() {
                     return Ok(Again::Unknown);
                 }
-                match mapping.convert_whole(row) {
-                    Ok((row, _)) => (Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row)),
-                    Err(error) => return Ok(Again::Refused(error)),
+                match self.read_again(route, row).await? {
+                    Ok(again) => again,
+                    Err(again) => return Ok(again),
                 }
             }
             Content::Lost(key) => {
                 let rows = route.collection.source.tables()?.fetch(&mapping.source, &[key]).await?;
                 let Some(row) = rows.into_iter().next() else { return Ok(Again::Unknown) };
-                match mapping.convert_whole(row) {
-                    Ok((row, _)) => (Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row)),
-                    Err(error) => return Ok(Again::Refused(error)),
+                match self.read_again(route, row).await? {
+                    Ok(again) => again,
+                    Err(again) => return Ok(again),
                 }
             }
         };
@@ -115,6 +115,24 @@ impl Session {
         Ok(match outcome.refused.pop() {
             Some((_, error)) => Again::Refused(error),
             None => Again::Written(call, outcome.rows),
+        })
+    }
+
+    /// What is to be done with a row of the source, or why it is refused again.
+    async fn read_again(&self, route: &Route, row: Row) -> data::Result<Result<(Call, Prepared), Again>> {
+        let mapping = &route.collection.mapping;
+        let key = mapping.source.key_of(&row);
+        let mut admitted = mapping.admit_copied(vec![row]).await?;
+        if let Some((_, error)) = admitted.refused.pop() {
+            return Ok(Err(Again::Refused(error)));
+        }
+        let Some(kept) = admitted.kept.pop() else {
+            let gone = mapping.target_key(&key).map(|key| (Call::Delete, Prepared::key_only(key)));
+            return Ok(gone.ok_or(Again::Unknown));
+        };
+        Ok(match mapping.convert_whole(kept.row) {
+            Ok((row, _)) => Ok((Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row))),
+            Err(error) => Err(Again::Refused(error)),
         })
     }
 }

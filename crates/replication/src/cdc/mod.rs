@@ -7,6 +7,7 @@
 mod apply;
 mod batch;
 mod checkpoint;
+mod choose;
 mod chunk;
 mod coalesce;
 mod conflict;

@@ -16,7 +16,7 @@ pub(super) async fn count_orphans(collection: &Collection, stats: &mut Collectio
     let snapshot = collection.target.tables()?.snapshot().await?;
     let options = ScanOptions {
         keys_only: true,
-        discriminator: mapping.target_discriminator.clone(),
+        discriminator: mapping.part_of_target().cloned(),
         ..ScanOptions::default()
     };
     let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;

@@ -1,7 +1,7 @@
 //! Changes brought into the types of the target, with what they do not tell looked up, and without what the conflict rule
 //! keeps from being written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use data::table::{Row, TableTransaction, coerce};
 use data::{ErrorKind, Result, Timestamp, Value};
@@ -13,7 +13,7 @@ use super::event::RowOperation;
 use super::isolate::Prepared;
 use super::routes::Route;
 use crate::rule::ConflictResolution;
-use crate::snapshot::{canonical_key, key_text};
+use crate::snapshot::{Candidate, canonical_key, key_text};
 
 /// The changes of one collection, ready to be written.
 #[derive(Default)]
@@ -52,6 +52,7 @@ impl Applier<'_> {
         for row in self.rows_of_source(route, &keys).await? {
             writes.push(Written { row, missing: Vec::new(), origin: None, is_new: false });
         }
+        let writes = self.choose(index, route, writes, &mut deletes).await?;
         let origins = origins(transaction, route, &writes).await?;
         let mut ready = Ready::default();
         let mut lost = Vec::new();
@@ -109,7 +110,9 @@ impl Applier<'_> {
             // Without its missing values the row could not be kept as it is.
             Err(_) if !written.missing.is_empty() => return lost.push((source_key, written.is_new)),
             Err(error) => {
-                let what = RefusedRow::Source(written.row);
+                // A row that was transformed is no row of the source any more, which is read again then.
+                let is_as_read = !mapping.transforms();
+                let what = if is_as_read { RefusedRow::Source(written.row) } else { RefusedRow::Lost };
                 return self.refuse(Refused { route: index, operation, source_key, what, error });
             }
         };
@@ -151,12 +154,24 @@ impl Applier<'_> {
         }
         let keys: Vec<_> = lost.iter().map(|(key, _)| key.clone()).collect();
         let rows = self.rows_of_source(route, &keys).await?;
-        let source = &route.collection.mapping.source;
-        let mut found: HashMap<String, Row> =
-            rows.into_iter().map(|row| (canonical_key(&source.key_of(&row)), row)).collect();
+        let mapping = &route.collection.mapping;
+        let key_of = |row: &Candidate| canonical_key(&mapping.source.key_of(&row.row));
+        let admitted = mapping.admit_copied(rows).await?;
+        // What made the target not have them comes later in the log.
+        let dropped: HashSet<String> = admitted.dropped.iter().map(key_of).collect();
+        let mut refused: HashMap<String, _> =
+            admitted.refused.into_iter().map(|(row, error)| (key_of(&row), (row, error))).collect();
+        let mut found: HashMap<String, Candidate> =
+            admitted.kept.into_iter().map(|row| (key_of(&row), row)).collect();
         for (key, is_new) in lost {
-            match found.remove(&canonical_key(&key)) {
-                Some(row) => {
+            let canonical = canonical_key(&key);
+            if let Some((Candidate { row, .. }, error)) = refused.remove(&canonical) {
+                self.refuse(not_transformed(index, route, row, is_new, error));
+                continue;
+            }
+            match found.remove(&canonical) {
+                None if dropped.contains(&canonical) => {}
+                Some(Candidate { row, .. }) => {
                     let written = Written { row, missing: Vec::new(), origin: None, is_new };
                     self.convert(index, route, written, &HashMap::new(), ready, &mut Vec::new());
                 }
@@ -230,7 +245,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn rows_of_source(&self, route: &Route, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
+    pub(super) async fn rows_of_source(&self, route: &Route, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -280,6 +295,19 @@ fn gone(route: usize, source_key: Vec<Value>) -> Refused {
         source_key,
         error: data::Error::new(ErrorKind::Value, message),
     }
+}
+
+/// A row for which the transform failed.
+pub(super) fn not_transformed(
+    index: usize,
+    route: &Route,
+    row: Row,
+    is_new: bool,
+    error: data::Error,
+) -> Refused {
+    let operation = if is_new { RowOperation::Insert } else { RowOperation::Update };
+    let source_key = route.collection.mapping.source.key_of(&row);
+    Refused { route: index, operation, source_key, what: RefusedRow::Source(row), error }
 }
 
 fn foreign_entity() -> data::Error {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use data::Value;
-use data::log::LogReader;
+use data::log::{LogReader, Operation};
 use data::table::{Row, Table, TableColumn};
 
 use crate::error::{Error, Result};
@@ -137,6 +137,17 @@ impl Route {
             let value = mapping.source.position(&meant.column).and_then(|position| row.get(position));
             value.is_some_and(|value| value.as_text() == Some(&meant.value))
         })
+    }
+
+    /// Whether a change only adds a row that the target is not to have.
+    pub(super) fn leaves_out(&self, layout: &Layout, operation: &Operation) -> bool {
+        let mapping = &self.collection.mapping;
+        match operation {
+            Operation::Insert { row } if mapping.is_choosy() => {
+                mapping.is_wanted(&layout.row(row.clone()), &[]) == Some(false)
+            }
+            _ => false,
+        }
     }
 
     /// How rows with these columns are brought into the order of the collection's source table. A column that had another

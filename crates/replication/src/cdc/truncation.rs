@@ -19,7 +19,7 @@ impl Session {
             let found = async {
                 let options = ScanOptions {
                     keys_only: true,
-                    discriminator: mapping.target_discriminator.clone(),
+                    discriminator: mapping.part_of_target().cloned(),
                     ..ScanOptions::default()
                 };
                 let snapshot = target.tables()?.snapshot().await?;

@@ -12,6 +12,7 @@ use super::isolate::{Refused, Write, write_isolating};
 use super::mapping::moment;
 use super::passage::Passage;
 use super::progress::Reporter;
+use super::sweep::delete_rows;
 use super::{Collection, canonical_key};
 use crate::rule::ConflictResolution;
 use crate::stats::CollectionStats;
@@ -72,6 +73,7 @@ pub(crate) async fn copy_fetched(
     stats: &mut CollectionStats,
 ) -> Result<()> {
     let mut outcome = BatchOutcome::default();
+    let rows = admit(collection, rows, &mut outcome).await?;
     let rows = collection.mapping.convert(rows, &mut outcome.stats);
     merge(collection, rows, &mut outcome).await?;
     stats.add(outcome.stats);
@@ -177,6 +179,10 @@ async fn write_batch(
     slots: &Semaphore,
 ) -> Result<BatchOutcome> {
     let mut outcome = BatchOutcome::default();
+    let batch = match collection.mapping.is_choosy() {
+        true => RowBatch::Rows(admit(collection, batch.into_rows()?, &mut outcome).await?),
+        false => batch,
+    };
     let batch = passage.prepare(collection, batch, &mut outcome.stats)?;
     // The semaphore is never closed.
     let _slot = slots.acquire().await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
@@ -186,6 +192,24 @@ async fn write_batch(
         merge(collection, batch.into_rows()?, &mut outcome).await?;
     }
     Ok(outcome)
+}
+
+/// The rows that are carried. Those that are not are deleted at the target, where it may have them.
+async fn admit(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutcome) -> Result<Vec<Row>> {
+    let mapping = &collection.mapping;
+    if !mapping.is_choosy() {
+        return Ok(rows);
+    }
+    let admitted = mapping.admit_copied(rows).await?;
+    for (refused, error) in admitted.refused {
+        outcome.stats.fail_row(mapping.source.key_of(&refused.row), error.to_string());
+    }
+    if mapping.deletes_dropped && !collection.fresh {
+        let keys = admitted.dropped.iter().map(|dropped| mapping.source.key_of(&dropped.row));
+        let keys = keys.filter_map(|key| mapping.target_key(&key)).collect();
+        delete_rows(collection, keys, &mut outcome.stats).await?;
+    }
+    Ok(admitted.kept.into_iter().map(|kept| kept.row).collect())
 }
 
 /// Inserts a batch into a table that was empty; only if it is refused are its rows looked at one by one.

@@ -16,7 +16,7 @@ pub(crate) use copy::{Window, copy_fetched, copy_rows};
 pub(crate) use end::End;
 pub(crate) use isolate::{Refused, Write, write_isolating};
 pub(crate) use key::{canonical_key, key_text};
-pub(crate) use mapping::{Converted, Creation, GivenUp, Mapping, moment};
+pub(crate) use mapping::{Candidate, Converted, Creation, GivenUp, Mapping, moment};
 pub(crate) use order::parents_first;
 pub(crate) use passage::Passage;
 pub(crate) use plan::{CollectionPlan, RestOfDocuments, names_everything, resolve, resolve_both};
@@ -129,7 +129,7 @@ pub(crate) async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::ta
 async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End) -> data::Result<Collection> {
     let (source, target) = plan.ends(source, target);
     let mapping = Mapping::prepare(plan, &source, &target, true).await?;
-    let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
+    let fresh = target.tables()?.is_empty(&mapping.target, mapping.part_of_target()).await?;
     Ok(Collection {
         label: plan.label.clone(),
         source,
@@ -151,7 +151,7 @@ pub(crate) async fn prepare_one(
     let may_change = target.follows_schema() || target.is_schemaless();
     let create = may_change || target.tables()?.describe(&plan.target_table).await?.is_none();
     let mapping = Mapping::prepare(plan, &source, &target, create).await?;
-    let fresh = target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
+    let fresh = target.tables()?.is_empty(&mapping.target, mapping.part_of_target()).await?;
     Ok(Collection {
         label: plan.label.clone(),
         source,

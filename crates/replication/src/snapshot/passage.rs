@@ -24,7 +24,7 @@ impl Passage {
         if !collection.fresh {
             return Ok(Self::AsValues);
         }
-        if target.takes_binary_tuples(&mapping.source, &mapping.target) {
+        if mapping.takes_tuples(target) {
             return Ok(Self::AsTuples);
         }
         Ok(mapping.packing(target).map_or(Self::AsValues, Self::Packed))

@@ -10,7 +10,8 @@ use data::{EntitySchema, Result};
 use super::End;
 use super::links::{Link, list_column};
 use crate::column_rule::ColumnRule;
-use crate::rule::{ExtraFields, Mode, Rule};
+use crate::row_shape::RowShape;
+use crate::rule::{Capture, ExtraFields, Mode, Rule};
 
 /// A collection of a rule: what it is called at both ends, and the entities that describe it.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct CollectionPlan {
     pub(crate) rest: RestOfDocuments,
     /// Which columns are replicated, and under which names.
     pub(crate) columns: ColumnRule,
+    /// Which rows are carried, and what is made of them.
+    pub(crate) shape: RowShape,
 }
 
 /// What becomes of the fields of documents that no column holds.
@@ -105,6 +108,7 @@ impl CollectionPlan {
             links: self.links.iter().map(turned).collect(),
             rest: RestOfDocuments::Nothing,
             columns: ColumnRule::default(),
+            shape: RowShape::default(),
         }
     }
 }
@@ -151,6 +155,11 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
             plans.push(plan_name(name, source, target));
         }
     }
+    for plan in &mut plans {
+        plan.rename(rule, target);
+        plan.shape.filter = rule.shape.filter_of(&plan.label);
+        plan.shape.transform.clone_from(&rule.shape.transform);
+    }
     add_links(rule, &mut plans, source, target);
     // A junction whose links travel with the rows of an entity is no collection beside it.
     let junctions: HashSet<String> =
@@ -160,6 +169,8 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
     for plan in &mut plans {
         plan.rest = rest;
         plan.columns = rule.columns.get(&plan.label).cloned().unwrap_or_default();
+        plan.shape.source_column = rule.shape.mark_of(&rule.source);
+        plan.shape.deletes_dropped = rule.mode == Mode::Cdc && rule.capture == Capture::Poll;
     }
     let mut seen = HashSet::new();
     plans.retain(|plan| {
@@ -233,6 +244,7 @@ fn plan_name(name: &str, source: &End, target: &End) -> CollectionPlan {
         links: Vec::new(),
         rest: RestOfDocuments::Nothing,
         columns: ColumnRule::default(),
+        shape: RowShape::default(),
     }
 }
 
@@ -257,6 +269,16 @@ impl CollectionPlan {
             links: Vec::new(),
             rest: RestOfDocuments::Nothing,
             columns: ColumnRule::default(),
+            shape: RowShape::default(),
         }
+    }
+
+    /// Gives the collection the name at the target that the rule says, and the entity of that name.
+    fn rename(&mut self, rule: &Rule, target: &End) {
+        let Some(name) = rule.shape.name_at_target(&self.label) else { return };
+        let is_meant = |schema: &&Arc<EntitySchema>| schema.name == name || schema.collection == name;
+        let schema = target.schemas.iter().find(is_meant).cloned();
+        self.target_table = schema.as_ref().map_or(name, |schema| schema.collection.clone());
+        self.target_schema = schema;
     }
 }

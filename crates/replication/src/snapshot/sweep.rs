@@ -18,7 +18,7 @@ pub(super) async fn delete_orphans(collection: &Collection) -> Result<Collection
     let snapshot = target.snapshot().await?;
     let options = ScanOptions {
         keys_only: true,
-        discriminator: mapping.target_discriminator.clone(),
+        discriminator: mapping.part_of_target().cloned(),
         ..ScanOptions::default()
     };
     let mut batches = snapshot.scan(Arc::clone(&mapping.target), options).await?;
@@ -30,7 +30,7 @@ pub(super) async fn delete_orphans(collection: &Collection) -> Result<Collection
     Ok(stats)
 }
 
-/// The keys that the source does not hold.
+/// The keys under which the source holds no row that is carried.
 pub(crate) async fn orphans_among(
     mapping: &Mapping,
     source: &End,
@@ -51,15 +51,14 @@ pub(crate) async fn orphans_among(
     Ok(orphans)
 }
 
-/// Which of the keys the source holds, in their canonical form. A key that the source cannot even read, such as text
+/// Under which of the keys the source holds rows that are carried, in their canonical form. A key that the source cannot even read, such as text
 /// that is no UUID, is not among them; it is found by halving.
 async fn keys_at_source(mapping: &Mapping, source: &End, keys: Vec<Vec<Value>>) -> Result<HashSet<String>> {
-    let lookup = key_columns(&mapping.source);
     let mut found = HashSet::with_capacity(keys.len());
     let mut pending = vec![keys];
     while let Some(mut keys) = pending.pop() {
-        match source.tables()?.fetch(&lookup, &keys).await {
-            Ok(rows) => found.extend(rows.iter().map(|row| canonical_key(row))),
+        match mapping.keys_carried(source, &keys).await {
+            Ok(carried) => found.extend(carried),
             Err(error) if error.kind() != ErrorKind::Value => return Err(error),
             Err(_) if keys.len() <= 1 => {}
             Err(_) => {

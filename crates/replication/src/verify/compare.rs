@@ -76,7 +76,7 @@ impl Comparison {
             ScanOptions { discriminator: mapping.source_discriminator.clone(), ..Default::default() };
         let mut batches = source.scan_in(snapshot.as_ref(), Arc::clone(&mapping.source), options).await?;
         while let Some(batch) = batches.recv().await {
-            let rows = batch?.into_rows()?;
+            let rows = self.carried(batch?.into_rows()?, verdict).await?;
             verdict.rows += u64::try_from(rows.len()).unwrap_or(u64::MAX);
             let rows = self.convert(rows, verdict);
             let keys: Vec<_> = rows.iter().map(|(_, as_target)| mapping.target.key_of(as_target)).collect();
@@ -94,13 +94,28 @@ impl Comparison {
         Ok(())
     }
 
+    /// The rows that are carried; those for which that cannot be told differ for good.
+    async fn carried(&self, rows: Vec<Row>, verdict: &mut CollectionVerdict) -> Result<Vec<Row>> {
+        let mapping = &self.collection.mapping;
+        if !mapping.is_choosy() {
+            return Ok(rows);
+        }
+        let admitted = mapping.admit_copied(rows).await?;
+        for (refused, error) in admitted.refused {
+            verdict.rows += 1;
+            verdict.different += 1;
+            verdict.name(key_text(&mapping.source.key_of(&refused.row)), error.to_string());
+        }
+        Ok(admitted.kept.into_iter().map(|kept| kept.row).collect())
+    }
+
     /// Looks for the rows that only the target has.
     async fn scan_target(&self, suspects: &mut Suspects, verdict: &mut CollectionVerdict) -> Result<()> {
         let Collection { source, target, mapping, .. } = &self.collection;
         let snapshot = target.tables()?.snapshot().await?;
         let options = ScanOptions {
             keys_only: true,
-            discriminator: mapping.target_discriminator.clone(),
+            discriminator: mapping.part_of_target().cloned(),
             ..ScanOptions::default()
         };
         let mut batches = target.scan_in(snapshot.as_ref(), Arc::clone(&mapping.target), options).await?;

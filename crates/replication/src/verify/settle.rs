@@ -10,7 +10,7 @@ use data::{Result, Value};
 
 use super::compare::{Comparison, Finding, rows_by_key};
 use super::{CollectionVerdict, MISSING, Repair};
-use crate::snapshot::{canonical_key, copy_fetched, delete_rows, key_text};
+use crate::snapshot::{Candidate, canonical_key, copy_fetched, delete_rows, key_text};
 use crate::stats::CollectionStats;
 
 /// How long it is waited before each further look, in ms. A row that differs at all of them, without having changed at the
@@ -158,7 +158,8 @@ impl Comparison {
         let mapping = &self.collection.mapping;
         let source_keys: Vec<_> = keys.iter().filter_map(|key| mapping.source_key(key)).collect();
         let rows = self.collection.source.tables()?.fetch(&mapping.source, &source_keys).await?;
-        let converted = rows.into_iter().filter_map(|row| {
+        let carried = mapping.admit_copied(rows).await?.kept;
+        let converted = carried.into_iter().filter_map(|Candidate { row, .. }| {
             let (as_target, _) = mapping.convert_whole(row.clone()).ok()?;
             Some((canonical_key(&mapping.target.key_of(&as_target)), (row, as_target)))
         });

@@ -8,11 +8,13 @@ mod columns;
 mod crashes;
 mod faults;
 mod feed;
+mod filters;
 mod managed;
 mod mariadbsource;
 mod mongodb;
 mod mongosource;
 mod recovery;
+mod shapes;
 mod streaming;
 mod world;
 

@@ -13,6 +13,7 @@ use super::keys::Lookup;
 use super::stored::StoredTable;
 use super::write::Writing;
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
 use crate::sql::Access;
 use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
 use crate::value::Value;
@@ -110,6 +111,14 @@ impl TableTransaction for StoreTransaction {
     async fn truncate(&mut self, table: &Table) -> Result<()> {
         self.start(table).await?;
         let deleted = self.writing.link().run(&format!("DELETE FROM {}", quote(&table.name))).await;
+        self.end(table, deleted).await.map(drop)
+    }
+
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+        self.start(table).await?;
+        let sql = format!("DELETE FROM {} WHERE {} = ?", quote(&table.name), quote(&part.column));
+        let value = [Value::from(part.value.as_str())];
+        let deleted = execute_on(self.writing.link(), Access::Write, &sql, &value).await;
         self.end(table, deleted).await.map(drop)
     }
 

@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use wire::{Connection, Param, QueryOptions, QueryResult, TransactionStatus};
 
+use super::catalog::quoted;
 use super::decode::decode;
 use super::load;
 use super::pool::{Pooled, roll_back_later};
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
 use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
 use crate::value::Value;
 use statement::{Prepared, portions, size_of};
@@ -290,6 +292,13 @@ impl TableTransaction for ApplyTransaction {
             }
             truncated => truncated.map(drop),
         }
+    }
+
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+        let target = self.target(table).await?;
+        let sql = format!("DELETE FROM {} WHERE {} = $1", target.relation.own_rows(), quoted(&part.column));
+        let make = |_| Ok(Prepared { sql: sql.clone(), parameters: vec![Param::text(part.value.clone())] });
+        self.call(table, 1, make).await.map(drop)
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

@@ -13,6 +13,7 @@ use super::columns::key_condition;
 use super::write::{insert_on, upsert_on, writable};
 use super::{KEYS_PER_STATEMENT, fetch_keys};
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
 use crate::value::Value;
@@ -95,6 +96,17 @@ impl TableTransaction for StoreTransaction {
 
     async fn truncate(&mut self, table: &Table) -> Result<()> {
         self.call(|connection| run_sql(connection, &format!("DELETE FROM {}", quote(&table.name)))).await
+    }
+
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+        let sql = format!("DELETE FROM {} WHERE {} = ?", quote(&table.name), quote(&part.column));
+        let value = Value::from(part.value.as_str());
+        self.call(|connection| {
+            let mut statement = BulkStatement::prepare(connection, &sql)?;
+            statement.bind(&value)?;
+            statement.run()
+        })
+        .await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

@@ -84,6 +84,10 @@ impl Mapping {
             *rest = if fields.is_empty() { Value::Null } else { Value::Object(Box::new(fields)) };
         }
         for (column, position) in self.positions.iter().enumerate() {
+            if let (Some(mark), true) = (&self.source_mark, self.mark_position == Some(column)) {
+                converted.push(Value::from(mark.value.as_str()));
+                continue;
+            }
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
             let Coerced { value, loss } = self.convert_value(column, value)?;
             losses.extend(loss.map(|loss| GivenUp::Value(column, loss)));
@@ -106,7 +110,9 @@ impl Mapping {
         if self.lists[column] {
             return Ok(list_of(value, self.target_is_schemaless).into());
         }
-        let source_type = &self.source.columns[self.positions[column]].column_type;
+        // What a transform adds has whatever type it is given.
+        let source_column = self.source.columns.get(self.positions[column]);
+        let source_type = source_column.map_or(&ColumnType::Any, |column| &column.column_type);
         let coerced = match self.json_for(source_type, &target.column_type, value) {
             Ok(json) => json,
             Err(value) => coerce(value, &target.column_type, &self.limits)

@@ -9,18 +9,40 @@ use crate::snapshot::canonical_key;
 impl Mapping {
     /// The key of a source row as the target would hold it; `None` if the target cannot hold it whole.
     pub(crate) fn target_key(&self, source_key: &[Value]) -> Option<Vec<Value>> {
-        let columns = self.target.key.iter().map(|position| &self.target.columns[*position]);
+        let own = self.target.key.iter().filter(|position| self.mark_position != Some(**position));
+        let columns = own.map(|position| &self.target.columns[*position]);
         let coerced = source_key.iter().zip(columns).map(|(value, column)| {
             let whole = coerce(value.clone(), &column.column_type, &self.limits).ok()?;
             (whole.loss.is_none() && !whole.value.is_null()).then_some(whole.value)
         });
-        let key: Vec<Value> = coerced.collect::<Option<_>>()?;
+        let mut key: Vec<Value> = coerced.collect::<Option<_>>()?;
+        if let (Some(mark), Some(at)) = (&self.source_mark, self.mark_in_key()) {
+            key.insert(at.min(key.len()), Value::from(mark.value.as_str()));
+        }
         let back = self.source_key(&key)?;
         (canonical_key(&back) == canonical_key(source_key)).then_some(key)
     }
 
-    /// The key of a target row as the source would hold it; `None` if the source cannot hold such a key.
+    /// Where the name of the source stands in the keys of the target.
+    fn mark_in_key(&self) -> Option<usize> {
+        let position = self.mark_position?;
+        self.target.key.iter().position(|own| *own == position)
+    }
+
+    /// The key of a target row as the source would hold it; `None` if the source cannot hold such a key, or the row comes
+    /// from another one.
     pub(crate) fn source_key(&self, target_key: &[Value]) -> Option<Vec<Value>> {
+        let mut unmarked = Vec::new();
+        let target_key = match (&self.source_mark, self.mark_in_key()) {
+            (Some(mark), Some(at)) => {
+                unmarked.extend_from_slice(target_key);
+                if at >= unmarked.len() || unmarked.remove(at).as_text() != Some(&mark.value) {
+                    return None;
+                }
+                unmarked.as_slice()
+            }
+            _ => target_key,
+        };
         let columns = self.source.key.iter().map(|position| &self.source.columns[*position]);
         let coerced = target_key.iter().zip(columns).map(|(value, column)| {
             coerce(value.clone(), &column.column_type, &self.source_limits)

@@ -1,5 +1,6 @@
 //! How the rows of a source table become rows of its target table.
 
+mod admit;
 mod compare;
 mod convert;
 mod keys;
@@ -8,12 +9,14 @@ mod rest;
 
 use std::sync::Arc;
 
-use data::Value;
 use data::schema::Discriminator;
 use data::table::{Limits, Packing, Table, TableStore};
+use data::{RowFilter, Value};
 
 use crate::column_rule::ColumnRule;
+use crate::row_shape::Transform;
 
+pub(crate) use admit::Candidate;
 pub(crate) use compare::moment;
 pub(crate) use convert::{Converted, GivenUp};
 pub(crate) use prepare::Creation;
@@ -24,7 +27,7 @@ pub(crate) struct Mapping {
     pub(crate) source: Arc<Table>,
     /// The target table, with only the columns that the source has and that can be written.
     pub(crate) target: Arc<Table>,
-    /// For each column of `target`, its position in `source`.
+    /// For each column of `target`, its position in `source`; behind its columns where the source has none such.
     positions: Vec<usize>,
     /// The rows meant at the source, where entities share its table.
     pub(crate) source_discriminator: Option<Discriminator>,
@@ -46,15 +49,35 @@ pub(crate) struct Mapping {
     left_out: Option<usize>,
     /// Which columns are replicated, and under which names.
     columns: ColumnRule,
+    /// The name of the collection.
+    label: String,
+    /// Only rows for which this holds are carried.
+    filter: Option<RowFilter>,
+    /// What rows are passed through.
+    transform: Option<Transform>,
+    /// The columns of `target` that the transform fills, whose values follow those of the source's columns.
+    added: Vec<String>,
+    /// The column of `target` with the name of the source, and that name.
+    source_mark: Option<Discriminator>,
+    /// Position of that column in `target`.
+    mark_position: Option<usize>,
+    /// Whether rows that are not carried may stand at the target, where a copy deletes them.
+    pub(crate) deletes_dropped: bool,
 }
 
 impl Mapping {
     /// How tuples of the source are packed for the target, where no value needs a closer look.
     pub(crate) fn packing(&self, target: &dyn TableStore) -> Option<Packing> {
-        if self.lists.contains(&true) {
+        if self.lists.contains(&true) || self.is_choosy() || self.source_mark.is_some() {
             return None;
         }
         target.packing(&self.source, &self.target, &self.positions)
+    }
+
+    /// Whether the target takes tuples of the source as they are.
+    pub(crate) fn takes_tuples(&self, target: &dyn TableStore) -> bool {
+        let is_as_is = !self.is_choosy() && self.source_mark.is_none();
+        is_as_is && target.takes_binary_tuples(&self.source, &self.target)
     }
 
     /// Where the value for a column of `target` stands in `source`.
@@ -64,7 +87,7 @@ impl Mapping {
 
     /// What no two collections of a run may share: the target's rows.
     pub(crate) fn target_identity(&self) -> (String, Option<String>) {
-        (self.target.name.clone(), self.target_discriminator.as_ref().map(|own| own.value.clone()))
+        (self.target.name.clone(), self.part_of_target().map(|own| own.value.clone()))
     }
 
     /// Whether a row of the target belongs to the entity that is mirrored.

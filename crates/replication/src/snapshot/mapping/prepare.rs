@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use data::schema::{EntitySchema, UPDATED_AT};
+use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
 use data::table::{ColumnType, Table, TableColumn, overlay_schema};
-use data::{Error, ErrorKind, Result};
+use data::{Error, ErrorKind, Filter, Result, RowFilter};
 
 use super::{Mapping, rest};
 use crate::column_rule::ColumnRule;
@@ -61,8 +61,8 @@ impl Mapping {
         if plan.rest != RestOfDocuments::Nothing {
             rest::shape(&mut source_table, plan, target, creation == Creation::Missing).await?;
         }
-        let wanted = rest::wanted(&source_table, plan);
         let target_is_schemaless = target.is_schemaless();
+        let wanted = rest::wanted(&source_table, plan, target_is_schemaless);
         let existing = match creation {
             Creation::Missing => None,
             Creation::Nothing | Creation::Imagined => target_tables.describe(&plan.target_table).await?,
@@ -107,8 +107,11 @@ impl Mapping {
         let unkept = source_table.columns.iter().filter(|column| is_unkept(column));
         let left_out: Vec<&str> =
             left_out.into_iter().chain(unkept.map(|column| column.name.as_str())).collect();
-        let (target_table, positions) =
-            shared_columns(&source_table, &target_table, &left_out, &plan.columns)?;
+        let mark = plan.shape.source_column.as_ref();
+        let shared = shared_columns(&source_table, &target_table, &left_out, &plan.columns)?;
+        let (target_table, positions) = shared.complete(plan, &source_table, &target_table, mark)?;
+        let filter = plan.shape.filter.as_ref().map(|filter| row_filter(filter, &source_table, source));
+        let further = source_table.columns.len() + plan.columns.add.len();
         let is_list = |name: &str| plan.links.iter().any(|link| link.field == name);
         let discriminator = |schema: &Option<Arc<EntitySchema>>| {
             schema.as_ref().filter(|_| plan.one_entity).and_then(|schema| schema.discriminator.clone())
@@ -117,13 +120,28 @@ impl Mapping {
             discriminator(&plan.source_schema).or_else(|| discriminator(&plan.target_schema));
         let target_discriminator =
             discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
+        if source_discriminator.is_some() && mark.is_some() {
+            let message = "sourceColumn is not for entities that share a table";
+            return Err(Error::new(ErrorKind::Schema, message));
+        }
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
             second_digits: target.tables()?.second_digits(&target_table),
-            left_out: rest.filter(|_| plan.columns.include.is_none()),
+            left_out: match &plan.shape.transform {
+                // What a transform returns besides stands behind what it adds.
+                Some(_) if source_table.rest().is_none() => Some(further),
+                _ => rest.filter(|_| plan.columns.include.is_none()),
+            },
             columns: plan.columns.clone(),
+            label: plan.label.clone(),
+            filter: filter.transpose()?,
+            transform: plan.shape.transform.clone(),
+            added: plan.columns.add.clone(),
+            mark_position: mark.and_then(|mark| own_position(&target_table, &mark.column)),
+            source_mark: mark.cloned(),
+            deletes_dropped: plan.shape.deletes_dropped,
             source: Arc::new(source_table),
             target: Arc::new(target_table),
             positions,
@@ -182,13 +200,8 @@ fn imagine_missing(mut existing: Table, wanted: &Table) -> Table {
     existing
 }
 
-/// The target cut to the columns that the source has too, and where those stand in the source.
-fn shared_columns(
-    source: &Table,
-    target: &Table,
-    left_out: &[&str],
-    names: &ColumnRule,
-) -> Result<(Table, Vec<usize>)> {
+/// The columns that the target has in common with the source.
+fn shared_columns(source: &Table, target: &Table, left_out: &[&str], names: &ColumnRule) -> Result<Shared> {
     let mut columns = Vec::new();
     let mut positions = Vec::new();
     for (position, column) in source.columns.iter().enumerate() {
@@ -209,34 +222,90 @@ fn shared_columns(
             positions.push(position);
         }
     }
-    let key_names =
-        |table: &Table| table.key.iter().map(|at| table.columns[*at].name.clone()).collect::<Vec<_>>();
     let source_key: Vec<String> =
-        key_names(source).iter().map(|name| names.at_target(name).to_owned()).collect();
-    let target_key = key_names(target);
-    let key: Option<Vec<usize>> = source_key
-        .iter()
-        .map(|name| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))
-        .collect();
-    match key {
-        Some(key)
-            if source_key
-                .iter()
-                .map(|name| name.to_lowercase())
-                .eq(target_key.iter().map(|name| name.to_lowercase())) =>
-        {
-            let table =
-                Table { name: target.name.clone(), columns, key, references: target.references.clone() };
-            Ok((table, positions))
+        key_names(source).into_iter().map(|name| names.at_target(&name).to_owned()).collect();
+    Ok(Shared { columns, positions, source_key })
+}
+
+/// The columns of a target that its source has too.
+struct Shared {
+    columns: Vec<TableColumn>,
+    /// Where they stand in the source.
+    positions: Vec<usize>,
+    /// The primary key of the source, by the target's names.
+    source_key: Vec<String>,
+}
+
+impl Shared {
+    /// The table of these columns, and of those that are filled on the way, with the key of the target; and where each column
+    /// stands in the source.
+    fn complete(
+        self,
+        plan: &CollectionPlan,
+        source: &Table,
+        target: &Table,
+        mark: Option<&Discriminator>,
+    ) -> Result<(Table, Vec<usize>)> {
+        let Self { mut columns, mut positions, mut source_key } = self;
+        let further = plan.columns.add.iter().chain(mark.map(|mark| &mark.column));
+        for (name, position) in further.zip(source.columns.len()..) {
+            if own_position(source, name).is_some() || columns.iter().any(|own| own.name == *name) {
+                let message = format!(
+                    "column \"{name}\" is filled on the way, but table \"{}\" of the source has one",
+                    source.name
+                );
+                return Err(Error::new(ErrorKind::Schema, message));
+            }
+            let own = own_position(target, name).and_then(|at| target.columns.get(at)).ok_or_else(|| {
+                let message = format!("table \"{}\" has no column \"{name}\" at the target", target.name);
+                Error::new(ErrorKind::Schema, message)
+            })?;
+            columns.push(own.clone());
+            positions.push(position);
         }
-        _ => Err(Error::new(
-            ErrorKind::Schema,
-            format!(
-                "table \"{}\" has the primary key ({}) at the source and ({}) at the target; make them equal",
-                target.name,
-                source_key.join(", "),
-                target_key.join(", ")
-            ),
-        )),
+        let target_key = key_names(target);
+        // Where the name of the source stands in the key does not matter.
+        if let Some(mark) = mark {
+            let at = target_key.iter().position(|name| name.eq_ignore_ascii_case(&mark.column));
+            source_key.insert(at.unwrap_or(source_key.len()).min(source_key.len()), mark.column.clone());
+        }
+        let is_same = source_key.len() == target_key.len()
+            && source_key.iter().zip(&target_key).all(|(a, b)| a.to_lowercase() == b.to_lowercase());
+        let position =
+            |name: &String| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        match source_key.iter().map(position).collect::<Option<Vec<usize>>>() {
+            Some(key) if is_same => {
+                let table =
+                    Table { name: target.name.clone(), columns, key, references: target.references.clone() };
+                Ok((table, positions))
+            }
+            _ => Err(Error::new(
+                ErrorKind::Schema,
+                format!(
+                    "table \"{}\" has the primary key ({}) at the source and ({}) at the target; make them equal",
+                    target.name,
+                    source_key.join(", "),
+                    target_key.join(", ")
+                ),
+            )),
+        }
     }
+}
+
+fn key_names(table: &Table) -> Vec<String> {
+    let column = |at: &usize| table.columns.get(*at).map(|column| column.name.clone());
+    table.key.iter().filter_map(column).collect()
+}
+
+/// The position of a column, whatever the case of its name.
+fn own_position(table: &Table, name: &str) -> Option<usize> {
+    let by_case = || table.columns.iter().position(|own| own.name.eq_ignore_ascii_case(name));
+    table.position(name).or_else(by_case)
+}
+
+/// The filter for the rows of a source.
+fn row_filter(filter: &Filter, table: &Table, source: &End) -> Result<RowFilter> {
+    let kind = source.dialect().map(|dialect| dialect.kind());
+    let kind = kind.ok_or_else(|| Error::new(ErrorKind::Unsupported, "files are not filtered"))?;
+    RowFilter::of(filter, table, kind)
 }

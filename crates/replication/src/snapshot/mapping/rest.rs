@@ -1,7 +1,7 @@
 //! Documents as rows of a SQL table: which fields have a column, and where the others go.
 
 use data::Result;
-use data::table::{ColumnType, Table};
+use data::table::{ColumnType, Table, TableColumn};
 
 use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
@@ -49,7 +49,7 @@ pub(super) async fn shape(
 }
 
 /// The table that the target is to have: without the columns that are left out, and under its own names.
-pub(super) fn wanted(source: &Table, plan: &CollectionPlan) -> Table {
+pub(super) fn wanted(source: &Table, plan: &CollectionPlan, target_is_schemaless: bool) -> Table {
     let mut wanted = Table { name: plan.target_table.clone(), ..source.clone() };
     wanted.retain_columns(|column| match column.column_type {
         ColumnType::Rest => plan.columns.include.is_none(),
@@ -67,7 +67,25 @@ pub(super) fn wanted(source: &Table, plan: &CollectionPlan) -> Table {
             }
         }
     }
+    add_columns(&mut wanted, plan, target_is_schemaless);
     wanted
+}
+
+/// Adds the columns that are filled on the way.
+fn add_columns(wanted: &mut Table, plan: &CollectionPlan, target_is_schemaless: bool) {
+    let text = ColumnType::Text(None);
+    let added = if target_is_schemaless { ColumnType::Any } else { text.clone() };
+    let column = |name: &str, column_type: &ColumnType, nullable| TableColumn {
+        name: name.to_owned(),
+        column_type: column_type.clone(),
+        nullable,
+        generated: false,
+    };
+    wanted.columns.extend(plan.columns.add.iter().map(|name| column(name, &added, true)));
+    if let Some(mark) = &plan.shape.source_column {
+        wanted.key.push(wanted.columns.len());
+        wanted.columns.push(column(&mark.column, &text, false));
+    }
 }
 
 fn empty() -> Table {

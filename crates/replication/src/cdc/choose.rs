@@ -1,0 +1,114 @@
+//! Which of the rows that changes leave behind the target is to have: those for which the filter of the rule holds, as its
+//! transform makes them. A row that it is to have no longer is deleted there.
+
+use std::collections::HashMap;
+
+use data::schema::UPDATED_AT;
+use data::table::{Row, TableTransaction};
+use data::{Result, Timestamp, Value};
+
+use super::apply::Applier;
+use super::coalesce::Written;
+use super::conflict::Existing;
+use super::isolate::Prepared;
+use super::prepare::not_transformed;
+use super::routes::Route;
+use crate::snapshot::{Candidate, Mapping, canonical_key, moment};
+
+/// A key that loses its row at the target, and when.
+type Deletion = (Vec<Value>, Timestamp);
+
+impl Applier<'_> {
+    /// The rows that are written. What a change does not tell is read at the source where it decides.
+    pub(super) async fn choose(
+        &mut self,
+        index: usize,
+        route: &Route,
+        writes: Vec<Written>,
+        deletes: &mut Vec<Deletion>,
+    ) -> Result<Vec<Written>> {
+        let mapping = &route.collection.mapping;
+        if !mapping.is_choosy() {
+            return Ok(writes);
+        }
+        let (mut chosen, mut whole, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+        for written in writes {
+            let Written { row, missing, is_new, .. } = &written;
+            let is_wanted = mapping.is_wanted(row, missing);
+            if is_wanted == Some(false) {
+                deletes.extend(deletion(mapping, row, *is_new));
+            } else if missing.is_empty() {
+                whole.push(Candidate { row: written.row, is_new: written.is_new });
+            } else if !mapping.transforms() && (is_wanted == Some(true) || mapping.is_untouched_by(missing)) {
+                // Where nothing that the filter asks for has changed, the target has the row if it is to have it.
+                chosen.push(written);
+            } else {
+                unsure.push((mapping.source.key_of(row), *is_new));
+            }
+        }
+        whole.extend(self.read(route, unsure, deletes).await?);
+        let admitted = mapping.admit(whole).await?;
+        deletes.extend(admitted.dropped.iter().filter_map(|row| deletion(mapping, &row.row, row.is_new)));
+        for (Candidate { row, is_new }, error) in admitted.refused {
+            self.refuse(not_transformed(index, route, row, is_new, error));
+        }
+        let written = |Candidate { row, is_new }| Written { row, missing: Vec::new(), origin: None, is_new };
+        chosen.extend(admitted.kept.into_iter().map(written));
+        Ok(chosen)
+    }
+
+    /// The rows that are carried. The target loses those that are not, which it may have from an earlier copy.
+    pub(super) async fn admitted(
+        &mut self,
+        transaction: &mut dyn TableTransaction,
+        index: usize,
+        route: &Route,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Row>> {
+        let (collection, mapping) = (&route.collection, &route.collection.mapping);
+        if !mapping.is_choosy() {
+            return Ok(rows);
+        }
+        let admitted = mapping.admit_copied(rows).await?;
+        for (Candidate { row, .. }, error) in admitted.refused {
+            self.refuse(not_transformed(index, route, row, true, error));
+        }
+        if !collection.fresh {
+            let keys = admitted.dropped.iter().map(|dropped| mapping.source.key_of(&dropped.row));
+            let keys: Vec<_> = keys.filter_map(|key| mapping.target_key(&key)).collect();
+            let existing = Existing::fetch(transaction, mapping, &keys).await?;
+            let own = existing.into_rows().filter(|(_, row)| mapping.is_of_entity(row));
+            let gone = own.map(|(_, row)| Prepared::key_only(mapping.target.key_of(&row))).collect();
+            self.delete(transaction, index, route, gone).await?;
+        }
+        Ok(admitted.kept.into_iter().map(|kept| kept.row).collect())
+    }
+
+    /// Rows of the source as they are now. One that is gone is deleted, as the log is about to tell.
+    async fn read(
+        &self,
+        route: &Route,
+        keys: Vec<(Vec<Value>, bool)>,
+        deletes: &mut Vec<Deletion>,
+    ) -> Result<Vec<Candidate>> {
+        let source = &route.collection.mapping.source;
+        let wanted: Vec<_> = keys.iter().map(|(key, _)| key.clone()).collect();
+        let rows = self.rows_of_source(route, &wanted).await?;
+        let mut found: HashMap<String, _> =
+            rows.into_iter().map(|row| (canonical_key(&source.key_of(&row)), row)).collect();
+        let mut candidates = Vec::with_capacity(keys.len());
+        for (key, is_new) in keys {
+            match found.remove(&canonical_key(&key)) {
+                Some(row) => candidates.push(Candidate { row, is_new }),
+                None => deletes.push((key, Timestamp::INFINITY)),
+            }
+        }
+        Ok(candidates)
+    }
+}
+
+/// The deletion of a row that the target is not to have; none of one that it never had.
+fn deletion(mapping: &Mapping, row: &[Value], is_new: bool) -> Option<Deletion> {
+    let changed_at = mapping.source.position(UPDATED_AT).and_then(|at| row.get(at)).and_then(moment);
+    (!is_new).then(|| (mapping.source.key_of(row), changed_at.unwrap_or(Timestamp::INFINITY)))
+}

@@ -1,0 +1,86 @@
+//! Rules as they come to the manager: added or loaded, and given the functions that their rows pass through.
+
+use std::sync::Arc;
+
+use super::{Manager, ManagerState};
+use crate::error::{Error, Result};
+use crate::row_shape::{RowTransform, Transform};
+use crate::rule::Rule;
+use crate::rule_cycles::cycle_with;
+
+impl Manager {
+    /// Adds a rule. One that was loaded from a file and waits for its transform may be added again, as it stands there.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateRule`]; [`Error::RuleCycle`] if changes would come back to where they were made.
+    pub fn add_rule(&self, mut rule: Rule) -> Result<()> {
+        {
+            let mut state = self.state();
+            if let Some(known) = state.rules.get(&rule.name) {
+                let waits = known.shape.transforms && !state.transforms.contains_key(&rule.name);
+                if waits && *known == rule {
+                    return Ok(());
+                }
+                return Err(Error::DuplicateRule(rule.name));
+            }
+            if let Some(cycle) = cycle_with(&rule, state.rules.values()) {
+                return Err(Error::RuleCycle { rule: rule.name, cycle });
+            }
+            let has_transform = state.transforms.contains_key(&rule.name);
+            rule.shape.transforms |= has_transform;
+            state.rules.insert(rule.name.clone(), rule);
+        }
+        self.persist()
+    }
+
+    /// Gives a rule the function that its rows pass through, now or when it comes to be. A file that keeps the rule says that
+    /// it has one; the function is to be given again by each process.
+    ///
+    /// # Errors
+    /// [`Error::TreeFile`] if the change cannot be persisted.
+    pub fn set_transform(&self, rule: &str, transform: Arc<dyn RowTransform>) -> Result<()> {
+        {
+            let mut state = self.state();
+            state.transforms.insert(rule.to_owned(), Transform(transform));
+            if let Some(rule) = state.rules.get_mut(rule) {
+                rule.shape.transforms = true;
+            }
+        }
+        self.persist()
+    }
+
+    /// A rule with the function that its rows pass through.
+    pub(super) fn shaped_rule(&self, name: &str) -> Result<Rule> {
+        let mut rule = self.rule(name)?;
+        rule.shape.transform = self.state().transforms.get(name).cloned();
+        rule.shape.transforms |= rule.shape.transform.is_some();
+        if rule.shape.transforms && rule.shape.transform.is_none() {
+            let problem = "is a function of the application, which has not given it since the rule was loaded; add the rule \
+                           again with it, or name it in the option ruleTransforms";
+            return Err(Error::config(format!("rule \"{name}\".transform"), problem));
+        }
+        Ok(rule)
+    }
+}
+
+impl ManagerState {
+    /// Takes rules of a file over; one that exists is kept as it is.
+    ///
+    /// # Errors
+    /// [`Error::RuleCycle`]; none is taken over then.
+    pub(super) fn take_rules(&mut self, loaded: Vec<Rule>) -> Result<()> {
+        let mut rules = self.rules.clone();
+        for mut rule in loaded {
+            if rules.contains_key(&rule.name) {
+                continue;
+            }
+            if let Some(cycle) = cycle_with(&rule, rules.values()) {
+                return Err(Error::RuleCycle { rule: rule.name, cycle });
+            }
+            rule.shape.transforms |= self.transforms.contains_key(&rule.name);
+            rules.insert(rule.name.clone(), rule);
+        }
+        self.rules = rules;
+        Ok(())
+    }
+}
