@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use wire::{CancelToken, TextTypes};
 
-use super::caching::CacheUpkeep;
+use super::cache_upkeep::CacheUpkeep;
 use super::catalogues::Catalogues;
 use super::event::Event;
 use super::health_check::HealthChecks;

@@ -5,6 +5,7 @@
 //! the engine's thread, and after each of its turns that handed out anything a hook is called, so that a binding can
 //! pass many answers on at once.
 
+mod cache_upkeep;
 mod caching;
 mod cancel;
 mod catalogues;
@@ -12,6 +13,7 @@ mod close;
 mod command;
 mod core;
 mod event;
+mod fetching;
 mod finish;
 mod guarding;
 mod health_check;

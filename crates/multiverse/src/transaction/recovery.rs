@@ -83,6 +83,8 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self, shared: Weak<Shared>) {
+        // Whoever calls during a look is heard after it.
+        let Some(mut calls) = shared.upgrade().map(|alive| alive.calls.subscribe()) else { return };
         let mut was_called = false;
         loop {
             let Some(alive) = shared.upgrade() else { return };
@@ -91,8 +93,6 @@ impl Keeper {
                 lock(&self.known.kept).remove(&self.cluster);
                 return;
             }
-            // Whoever calls during the look is heard after it.
-            let mut calls = alive.calls.subscribe();
             let is_left = self.look(&alive, &clusters, was_called).await;
             let is_used = self.last_use.is_some_and(|last| last.elapsed() < USED_FOR);
             if is_used && forgetting::is_due(&mut self.last_old) {

@@ -27,27 +27,28 @@ fn with_one_that_is_waited_for(servers: &Servers) -> Clusters {
     clusters
 }
 
-/// Leaves branches on the first server, of transactions that another one has decided to commit.
-fn leave(servers: &Servers, decider: usize) {
-    let id = servers.column(
-        decider,
-        "SELECT system_identifier || ':' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         FROM pg_control_system()",
-    );
+/// The name of a transaction that a server decides about.
+fn transaction(decider: usize, number: u64) -> String {
+    format!("00000000-0000-4000-8000-{decider:04}{number:08}")
+}
+
+/// Has a server decide to commit transactions; gives the database that it is.
+fn decide(servers: &Servers, decider: usize) -> String {
     for number in 0..BRANCHES {
-        let transaction = format!("00000000-0000-4000-8000-{decider:04}{number:08}");
-        servers.psql(
-            decider,
-            &format!("INSERT INTO replicaverse_transaction VALUES ('{transaction}', '{{a}}')"),
-        );
-        servers.psql(
-            0,
-            &format!(
-                "BEGIN; INSERT INTO a.transfer VALUES ('{decider}-{number}'); \
-                 PREPARE TRANSACTION 'replicaverse:{transaction}:0:{}'",
-                id[0]
-            ),
-        );
+        let id = transaction(decider, number);
+        servers.psql(decider, &format!("INSERT INTO replicaverse_transaction VALUES ('{id}', '{{a}}')"));
+    }
+    let database = "SELECT system_identifier || ':' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                    FROM pg_control_system()";
+    servers.column(decider, database).remove(0)
+}
+
+/// Leaves branches of these transactions on the first server.
+fn prepare(servers: &Servers, decider: usize, database: &str) {
+    for number in 0..BRANCHES {
+        let id = transaction(decider, number);
+        let insert = format!("INSERT INTO a.transfer VALUES ('{decider}-{number}')");
+        servers.psql(0, &format!("BEGIN; {insert}; PREPARE TRANSACTION 'replicaverse:{id}:0:{database}'"));
     }
 }
 
@@ -66,9 +67,10 @@ fn a_cluster_that_is_away_keeps_nobody_from_finishing_what_others_have_decided()
     let mut observer = Transferring::start_on(with_one_that_is_waited_for(&servers));
     // It knows all clusters by now.
     observer.transfer("known", 1).unwrap();
-    leave(&servers, 2);
+    let (second, third) = (decide(&servers, 1), decide(&servers, 2));
     servers.kill(2);
-    leave(&servers, 1);
+    prepare(&servers, 2, &third);
+    prepare(&servers, 1, &second);
     wait_for("what the second has decided", RECOVERY, || transfers_of(&servers, 1) == BRANCHES as usize);
     assert_ne!(servers.column(0, PREPARED).len(), 0, "nobody can know what the third has decided");
     servers.start_again(2);
