@@ -65,7 +65,8 @@ async function postgresSource() {
 
 /** @returns {Promise<Source>} */
 async function mariadbSource() {
-  const server = await startMariadb();
+  // The log names columns, so that what was written before a column came can be read by a process that was started afterwards.
+  const server = await startMariadb({ settings: { 'binlog-row-metadata': 'FULL' } });
   const uri = (/** @type {string} */ database) => withDatabase(server.uri, database);
   return {
     dialect: 'mariadb',
