@@ -212,6 +212,25 @@ impl Transactions {
                 None => places.push((cluster, vec![Arc::clone(schema)])),
             }
         }
+        self.begin_at(places, options).await
+    }
+
+    /// Begins a transaction on clusters, all of them with this schema.
+    pub(crate) async fn begin_on(
+        &self,
+        clusters: &[Arc<str>],
+        schema: Option<&Arc<str>>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
+        let place = |cluster: &Arc<str>| (Arc::clone(cluster), schema.into_iter().cloned().collect());
+        self.begin_at(clusters.iter().map(place).collect(), options).await
+    }
+
+    async fn begin_at(
+        &self,
+        places: Vec<(Arc<str>, Vec<Arc<str>>)>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
         if places.len() > 1 && options.read_only != Some(true) {
             // Before any connection is taken: many that wait for one more would wait for each other. Whether the table is
             // needed, and then why it is not there, shows in the end.
