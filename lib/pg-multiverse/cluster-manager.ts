@@ -23,6 +23,8 @@ import type { QueryStream } from './query-stream.js';
 import type { TransactionMetrics } from './transactions/types.js';
 import type { AnyRow, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';
 import { beginTrace } from './query-tracing.js';
+import { type ShardCheck, checkShards } from './sharding/shard-check.js';
+import { shardsOf, withShards } from './sharding/sharded-clusters.js';
 import { ValueParsers } from './value-parsers.js';
 
 /** The events of a ClusterManager. */
@@ -118,6 +120,8 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
    */
   async initialize(clusters: ClustersConfig): Promise<void> {
     if (this.#running !== undefined) throw usageError('ClusterManager already initialized', 'ERR_ALREADY_INITIALIZED');
+    const configured = clusters;
+    clusters = withShards(configured);
     const engine = new EngineClient(withoutIds(clusters), { ...this.#settings, cache: this.#nativeCache }, this.types);
     const runner = new QueryRunner(engine, this.#settings, (sql, params, schema) => this.#watch(sql, params, schema));
     const monitor = new HealthMonitor(engine, {
@@ -141,7 +145,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
       throw error;
     }
     for (const [clusterId, config] of Object.entries(clusters)) this.#tell('clusterRegistered', { clusterId, config: completed(clusterId, config) });
-    this.#tell('initialized', { clusters: Object.keys(clusters) });
+    this.#tell('initialized', { clusters: Object.keys(configured) });
   }
 
   get isInitialized(): boolean {
@@ -151,14 +155,17 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   /** Goes over to another configuration while queries run. Servers that stay keep their connections. */
   async updateConfig(clusters: ClustersConfig): Promise<void> {
     const running = this.#require();
-    await running.engine.reload(withoutIds(clusters));
-    running.clusters = { ...clusters };
+    const expanded = withShards(clusters);
+    await running.engine.reload(withoutIds(expanded));
+    running.clusters = { ...expanded };
   }
 
   /** Enters a schema that lives on a cluster; queries asked from now on know it. */
   registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
     const running = this.#require();
-    const clusters = withSchema(running.clusters, schema, clusterId, options);
+    const shards = shardsOf(running.clusters, clusterId);
+    const places = shards.length > 0 ? shards : [clusterId];
+    const clusters = places.reduce((clusters, place) => withSchema(clusters, schema, place, options), running.clusters);
     running.clusters = clusters;
     running.engine.reload(withoutIds(clusters)).catch((error: unknown) => this.#tell('error', error));
   }
@@ -264,6 +271,12 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     await engine.failOver(clusterId, replicaIndex, promote);
   }
 
+  /** Counts the rows of a sharded cluster on each shard, and those that belong on another one. */
+  async checkShards(clusterId: string): Promise<ShardCheck> {
+    const { engine, runner } = this.#require();
+    return checkShards(engine, runner, clusterId);
+  }
+
   /** Closes all connections; queries on their way fail. Closing again does nothing. */
   async close(): Promise<void> {
     const running = this.#running;
@@ -331,7 +344,8 @@ async function awaitPrimaries(engine: EngineClient, clusters: ClustersConfig): P
 }
 
 function completed(id: string, config: ClustersConfig[string]): ClusterConfig {
-  return { priority: 1, readPreference: 'replica', consistencyLevel: 'eventual', replicas: [], schemas: [], ...config, id };
+  // A cluster without a primary was refused, or replaced by its shards.
+  return { priority: 1, readPreference: 'replica', consistencyLevel: 'eventual', replicas: [], schemas: [], ...config, id } as ClusterConfig;
 }
 
 function readSettings(config: ClusterManagerConfig): typeof DEFAULTS & { applicationName?: string } {

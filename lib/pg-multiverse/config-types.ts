@@ -42,14 +42,27 @@ export interface RangePartition {
   max: string | number;
 }
 
+/** The servers of a shard. */
+export interface ShardServers {
+  primary: DatabaseConnection;
+  replicas?: DatabaseConnection[];
+}
+
 /** How rows are spread over shards. */
 export interface ShardingConfig {
+  /** `false` switches it off. */
+  enabled?: boolean;
   strategy: 'hash' | 'range' | 'directory';
+  /** The column that decides on the shard. */
   key: string;
+  /** Of `hash`: the number of shards. */
   partitions?: number;
+  /** Of `range`: the values of each shard. */
   ranges?: RangePartition[];
-  /** The shard of each key. */
+  /** Of `directory`: the shard of each value. */
   directory?: Record<string, number>;
+  /** The servers of each shard. Without them, the cluster's primary is shard 0, and its replicas are shards 1, 2, …. */
+  shards?: ShardServers[];
 }
 
 /** How a replica is chosen among several. */
@@ -84,6 +97,7 @@ export interface ConnectionPoolConfig {
 export interface ClusterConfig {
   id: string;
   schemas: string[];
+  /** Left out only where `sharding.shards` names the servers. */
   primary: DatabaseConnection;
   replicas?: DatabaseConnection[];
   readPreference?: ReadPreference;
@@ -98,7 +112,7 @@ export interface ClusterConfig {
 }
 
 /** Clusters by id; their order counts. */
-export type ClustersConfig = Record<string, Omit<ClusterConfig, 'id' | 'schemas'> & { id?: string; schemas?: string[] }>;
+export type ClustersConfig = Record<string, Omit<ClusterConfig, 'id' | 'schemas' | 'primary'> & { id?: string; schemas?: string[]; primary?: DatabaseConnection }>;
 
 /** Whether reads of a schema are cached. */
 export type CacheStrategy = 'aggressive' | 'conservative' | 'none';

@@ -8,7 +8,9 @@ import { errorOfThrown } from './failures.js';
 import { holdProcess, letProcessGo } from './process-holding.js';
 import { type EndListener, ParcelReader } from './parcel-reading.js';
 import type { PendingQuery } from './pending-query.js';
+import { parameterContent } from './parameter-text.js';
 import { type RequestParts, RequestWriter } from './request-writer.js';
+import type { ShardBranches } from './sharding/sharded-clusters.js';
 import { SlotTable } from './slot-table.js';
 import type { CacheQueryOptions, RouteOptions } from './types.js';
 import type { ValueParsers } from './value-parsers.js';
@@ -100,6 +102,20 @@ export type EvictionWatch = (key: string, reason: EvictionReason) => void;
 
 /** Is told of a cluster whose log the cache follows, or why it does not. */
 export type LogWatch = (clusterId: string, lost: string | undefined) => void;
+
+/** What is spread over the shards of a cluster. */
+export interface ShardSurvey {
+  /** The clusters that are its shards, by their numbers. */
+  readonly shards: readonly string[];
+  readonly tables: readonly {
+    readonly schema: string;
+    readonly name: string;
+    /** The column that is the shard key. */
+    readonly key: string;
+    /** An expression of SQL for the number of the shard on which a row belongs. */
+    readonly shardSql: string;
+  }[];
+}
 
 /** What a health check found about one server. */
 export interface ServerSign {
@@ -206,7 +222,7 @@ export class EngineClient implements EndListener {
    *
    * @throws if a parameter cannot be written; then nothing is sent.
    */
-  submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions & CacheQueryOptions | undefined, parts: RequestParts): void {
+  submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions & CacheQueryOptions & ShardBranches | undefined, parts: RequestParts): void {
     if (this.#closing !== undefined) throw closedError('the connection pool is closed');
     const statement = this.#statements.slotOf(text);
     const routeSlot = route === undefined ? 0 : this.routeSlot(route, query.watch !== undefined);
@@ -230,7 +246,7 @@ export class EngineClient implements EndListener {
   }
 
   /** The number that stands for a route; 0 for the one that says nothing. */
-  routeSlot(route: RouteOptions & CacheQueryOptions, isTold = false): number {
+  routeSlot(route: RouteOptions & CacheQueryOptions & ShardBranches, isTold = false): number {
     const text = routeText(route, isTold);
     return text === '{}' ? 0 : this.#routes.slotOf(text);
   }
@@ -420,6 +436,11 @@ export class EngineClient implements EndListener {
     return JSON.parse(await this.#ask(() => this.#engine.openSession(routeText(route)))) as SessionInfo;
   }
 
+  /** The shards of a cluster, and the tables that are spread over them. */
+  async surveyShards(clusterId: string): Promise<ShardSurvey> {
+    return JSON.parse(await this.#ask(() => this.#engine.surveyShards(clusterId))) as ShardSurvey;
+  }
+
   /** Gives a pinned connection back to its pool, or closes it. */
   releaseSession(id: number, close: boolean): void {
     this.sendPlanned();
@@ -507,7 +528,7 @@ function fromEngine<T>(start: () => T): T {
   }
 }
 
-const ROUTE_VALUES: { readonly [option in keyof RouteOptions]?: readonly string[] } = {
+const ROUTE_VALUES: { readonly [option in (typeof ROUTE_OPTIONS)[number]]?: readonly string[] } = {
   operation: ['read', 'write'],
   readPreference: ['replica', 'primary', 'any'],
   consistencyLevel: ['eventual', 'session', 'strong'],
@@ -516,7 +537,7 @@ const ROUTE_VALUES: { readonly [option in keyof RouteOptions]?: readonly string[
 const ROUTE_OPTIONS = ['clusterId', 'schema', 'operation', 'readPreference', 'consistencyLevel'] as const;
 
 /** A route, and what is said about caching, as the native core reads it. */
-function routeText(options: RouteOptions & CacheQueryOptions, isTold = false): string {
+function routeText(options: RouteOptions & CacheQueryOptions & ShardBranches, isTold = false): string {
   const route: Record<string, unknown> = {};
   for (const option of ROUTE_OPTIONS) {
     const value: unknown = options[option];
@@ -527,7 +548,16 @@ function routeText(options: RouteOptions & CacheQueryOptions, isTold = false): s
     }
     route[option] = value;
   }
+  if (options.shardKey !== undefined && options.shardKey !== null) route.shardKey = keyText(options.shardKey);
+  if (options.branches !== undefined) route.branches = options.branches;
   const cache = cachePart(options, isTold);
   if (cache !== undefined) route.cache = cache;
   return JSON.stringify(route);
+}
+
+/** A value of a shard key as the text of a parameter. */
+function keyText(value: unknown): string {
+  const content = parameterContent(value);
+  if (content === null) throw configError('shardKey: expected a value');
+  return typeof content === 'string' ? content : `\\x${Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('hex')}`;
 }

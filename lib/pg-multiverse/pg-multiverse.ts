@@ -14,6 +14,7 @@ import { MIGRATION_TARGET, type MigrationTarget } from './migrations/migration-r
 import type { Migration, MigrationConfig, MigrationExecutionOptions, MigrationRollbackOptions, MigrationStatus } from './migrations/types.js';
 import type { PooledClient } from './pooled-client.js';
 import type { QueryStream } from './query-stream.js';
+import type { ShardCheck } from './sharding/shard-check.js';
 import { TransactionManager } from './transactions/transaction-manager.js';
 import type {
   TransactionCallback,
@@ -130,7 +131,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   #takeUpTransactions(): void {
     if (this.#config.enableTransactions === false) return;
     const { engine, runner } = this.#manager[MIGRATION_TARGET]();
-    this.#transactions = new TransactionManager(engine, runner, (event, ...args) => this.#tell(event, ...(args as never)));
+    this.#transactions = new TransactionManager(engine, runner, () => this.#manager[MIGRATION_TARGET]().clusters, (event, ...args) => this.#tell(event, ...(args as never)));
   }
 
   /** Before anything is connected to: a file that cannot be loaded stops everything. */
@@ -267,6 +268,12 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   async forceFailover(clusterId: string, replicaIndex = 0, options: { promote?: boolean } = {}): Promise<void> {
     this.#require();
     await this.#manager.forceFailover(clusterId, replicaIndex, options);
+  }
+
+  /** Counts the rows of a sharded cluster on each shard, and those that belong on another one. */
+  async checkShards(clusterId: string): Promise<ShardCheck> {
+    this.#require();
+    return this.#manager.checkShards(clusterId);
   }
 
   /** Asks every server for a sign of life. Rejects for no server that is down. */

@@ -4,6 +4,7 @@ import type { EngineClient } from './engine-client.js';
 import { PendingQuery, type QueryWatch } from './pending-query.js';
 import { QueryStream } from './query-stream.js';
 import type { RequestParts } from './request-writer.js';
+import type { ShardBranches } from './sharding/sharded-clusters.js';
 import type { QueryConfig, QueryOptions, QueryResult, QueryResults, QueryStreamOptions } from './types.js';
 
 /** What is done again by itself, and how often. */
@@ -41,7 +42,7 @@ export class QueryRunner {
   }
 
   /** Runs a query on any connection, or on a pinned one. */
-  query<T>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: QueryOptions | null, session = 0): Promise<QueryResult<T>> {
+  query<T>(query: string | QueryConfig, values?: readonly unknown[] | null, options?: (QueryOptions & ShardBranches) | null, session = 0): Promise<QueryResult<T>> {
     return new Promise((resolve, reject) => {
       const statement = readStatement(query, values);
       const settle = resolve as (result: QueryResult | QueryResults) => void;
@@ -84,7 +85,7 @@ export class QueryRunner {
     pending.whenEnded = () => signal.removeEventListener('abort', abort);
   }
 
-  #submit(pending: PendingQuery, { text, values }: Statement, options: QueryOptions | null | undefined, session: number, isStream: boolean): void {
+  #submit(pending: PendingQuery, { text, values }: Statement, options: (QueryOptions & ShardBranches) | null | undefined, session: number, isStream: boolean): void {
     const watch = this.#watchOf(text, values ?? NO_VALUES, options?.schema);
     pending.watch = watch;
     try {

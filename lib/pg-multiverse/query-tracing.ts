@@ -32,7 +32,7 @@ export function beginTrace(text: string, parameterCount: number, clusterOf: (clu
     succeeded(clusterId, milliseconds) {
       trace.clusterId = clusterId;
       trace.duration = milliseconds;
-      const database = clusterOf(clusterId)?.primary.database;
+      const database = clusterOf(clusterId)?.primary?.database;
       if (database !== undefined) trace.database = database;
       endTrace(trace);
     },

@@ -63,6 +63,8 @@ export interface RouteOptions {
   operation?: OperationType;
   readPreference?: ReadPreference;
   consistencyLevel?: ConsistencyLevel;
+  /** On a sharded cluster: the value of the shard key by which the statement, as it is, runs on one shard. */
+  shardKey?: string | number | bigint | boolean | Date | Buffer;
 }
 
 /** What a query says about caching. It is only cached if it reads and calls no volatile function, and outside transactions. */

@@ -48,6 +48,7 @@ struct Report<'a> {
 pub(super) fn failure_text(error: &Error) -> String {
     // A statement's error is the server's own; one of connecting has a message of its own and the server's as its cause.
     let server = match error {
+        Error::Transaction(error) => return transaction_failure_text(error),
         Error::Server(server) => Some(Report::of(server)),
         _ => None,
     };
@@ -117,7 +118,8 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::AcquireTimeout | ErrorKind::Timeout => "Timeout",
         ErrorKind::Cancelled => "Stopped",
         ErrorKind::Closed | ErrorKind::NoSession => "Closed",
-        ErrorKind::Route | ErrorKind::NoReplica | ErrorKind::TransactionControl => "Usage",
+        ErrorKind::Route | ErrorKind::NoReplica | ErrorKind::TransactionControl | ErrorKind::Shard => "Usage",
+        ErrorKind::Transaction => "Transaction",
         ErrorKind::Promotion => "Conflict",
         ErrorKind::Config => "Config",
         ErrorKind::Start => "Internal",

@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use multiverse::route::RouteOptions;
-use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId, read_clusters};
+use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId, Shards, read_clusters};
 use napi::bindgen_prelude::{Array, AsyncBlock, AsyncBlockBuilder, Either, ToNapiValue, Uint8ArraySlice};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, JsString, Status};
@@ -51,6 +51,8 @@ type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
 #[napi]
 pub struct NativeMultiverse {
     engine: Arc<Engine>,
+    /// The way to the engine for statements on clusters that are spread over shards.
+    shards: Shards,
     outbox: Arc<Outbox>,
     definitions: Mutex<Definitions>,
     written: Arc<Written>,
@@ -78,11 +80,14 @@ impl NativeMultiverse {
             wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }));
         let flushed = Arc::clone(&outbox);
-        let engine = Engine::start(clusters, settings, Box::new(move || flushed.flush()))
-            .map_err(|error| failed(&error))?;
+        let started = Engine::start(clusters.clone(), settings, Box::new(move || flushed.flush()));
+        let engine = Arc::new(started.map_err(|error| failed(&error))?);
+        let flushed = Arc::clone(&outbox);
+        let shards = Shards::new(Arc::clone(&engine), &clusters, Box::new(move || flushed.flush()));
         let (definitions, streams) = (Mutex::default(), Mutex::default());
         Ok(Self {
-            engine: Arc::new(engine),
+            engine,
+            shards,
             outbox,
             definitions,
             written: Arc::default(),
@@ -99,7 +104,7 @@ impl NativeMultiverse {
         let read = lock(&self.definitions).read(written);
         let submissions = read.map_err(|error| napi::Error::from_reason(error.to_string()))?;
         let requests = submissions.into_iter().map(|submission| self.request(submission)).collect();
-        let has_results = self.engine.submit(requests);
+        let has_results = self.shards.submit(requests);
         if has_results {
             self.outbox.flush_unannounced();
         }
@@ -191,7 +196,7 @@ impl NativeMultiverse {
     /// Cancels a request, also on the server. It still ends, with an error or with its result.
     #[napi]
     pub fn cancel(&self, slot: i32, epoch: u32) {
-        self.engine.cancel(RequestId(request_number(slot, epoch)));
+        self.shards.cancel(RequestId(request_number(slot, epoch)));
     }
 
     /// Pins a connection; gives its number, cluster, server and process id as JSON text.
@@ -199,7 +204,7 @@ impl NativeMultiverse {
     pub fn open_session(&self, env: &Env, route: String) -> napi::Result<AsyncBlock<String>> {
         let route = route_text::read_route(&route).map_err(napi::Error::from_reason)?;
         promise(env, |reply| {
-            self.engine.open_session(
+            self.shards.open_session(
                 route,
                 Box::new(move |session| {
                     let session = session.map(|session| report::session_text(&session));
@@ -227,11 +232,14 @@ impl NativeMultiverse {
     #[napi]
     pub fn reload(&self, env: &Env, clusters: String) -> napi::Result<AsyncBlock<()>> {
         let clusters = clusters_of(&clusters)?;
+        let layout = clusters.clone();
         let mut outcome = Ok(());
         let done = promise(env, |reply| {
             outcome = self.engine.reload(clusters, Box::new(move || reply(Ok(()))));
         })?;
-        outcome.map(|()| done).map_err(|error| failed(&error))
+        outcome.map_err(|error| failed(&error))?;
+        self.shards.reload(&layout);
+        Ok(done)
     }
 
     /// Drops results from the cache: what is told as JSON text, by `schema`, `tags`, `cluster` or `keys`. Gives the number
@@ -296,6 +304,17 @@ impl NativeMultiverse {
         report::metrics_text(&self.engine.metrics())
     }
 
+    /// The shards of a cluster and the tables that are spread over them, as JSON text.
+    #[napi]
+    pub fn survey_shards(&self, env: &Env, cluster: String) -> napi::Result<AsyncBlock<String>> {
+        promise(env, |reply| {
+            let told = move |survey: Result<_, _>| {
+                reply(survey.map(|survey| report::survey_text(&survey)).map_err(|error| failed(&error)));
+            };
+            self.shards.survey(&cluster, Box::new(told));
+        })
+    }
+
     /// Asks every server for a sign of life.
     #[napi]
     pub fn health(&self, env: &Env) -> napi::Result<AsyncBlock<String>> {
@@ -323,6 +342,18 @@ pub fn check_clusters(clusters: String) -> napi::Result<String> {
     let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
     let verdict = json!({"valid": report.is_valid(), "errors": errors, "warnings": report.warnings});
     Ok(verdict.to_string())
+}
+
+/// The clusters of a configuration as JSON text, with its shards in place of each that is spread over some.
+///
+/// # Errors
+/// A setting cannot be used; told as a failure as JSON text.
+#[napi]
+pub fn expand_shards(clusters: String) -> napi::Result<String> {
+    clusters_of(&clusters)?;
+    let json =
+        serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+    Ok(multiverse::expand_shards(&json).to_string())
 }
 
 /// Gives each text to JavaScript. One that is longer than its strings can be stays `null`.

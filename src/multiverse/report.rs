@@ -1,8 +1,9 @@
 //! Sessions, figures and health as JSON text.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use multiverse::{Histogram, Metrics, ServerHealth, ServerMetrics, Session};
+use multiverse::{Histogram, Metrics, ServerHealth, ServerMetrics, Session, ShardedTable};
 use serde_json::{Value as Json, json};
 
 use super::failure::failure_text;
@@ -101,4 +102,15 @@ pub(super) fn health(servers: &[ServerHealth]) -> Json {
 
 pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
+}
+
+/// The shards of a cluster, and the tables that are spread over them.
+pub(super) fn survey_text((shards, tables): &(Vec<Arc<str>>, Vec<ShardedTable>)) -> String {
+    let shards: Vec<&str> = shards.iter().map(|shard| &**shard).collect();
+    let table = |table: &ShardedTable| {
+        let ShardedTable { schema, name, key, shard_sql } = table;
+        json!({"schema": schema, "name": name, "key": key, "shardSql": shard_sql})
+    };
+    let tables: Vec<_> = tables.iter().map(table).collect();
+    json!({"shards": shards, "tables": tables}).to_string()
 }

@@ -1,10 +1,11 @@
 //! What a call says about where it runs, as JSON text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use multiverse::route::{Operation, RouteOptions};
-use multiverse::{CacheOptions, ConsistencyLevel, ReadPreference};
+use multiverse::{CacheOptions, ConsistencyLevel, ReadPreference, SessionId};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -15,6 +16,8 @@ struct RouteText {
     operation: Option<OperationText>,
     read_preference: Option<ReadPreferenceText>,
     consistency_level: Option<ConsistencyLevelText>,
+    shard_key: Option<String>,
+    branches: Option<HashMap<String, u32>>,
     cache: Option<CacheText>,
 }
 
@@ -106,6 +109,10 @@ fn route_options(route: RouteText) -> RouteOptions {
             ConsistencyLevelText::Eventual => ConsistencyLevel::Eventual,
             ConsistencyLevelText::Session => ConsistencyLevel::Session,
             ConsistencyLevelText::Strong => ConsistencyLevel::Strong,
+        }),
+        shard_key: route.shard_key.map(Into::into),
+        branches: route.branches.map(|branches| {
+            branches.into_iter().map(|(id, session)| (id.into(), SessionId(session.into()))).collect()
         }),
         ..RouteOptions::default()
     }

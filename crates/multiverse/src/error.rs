@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::request::SessionId;
 use crate::route::RouteError;
+use crate::shard::ShardError;
 
 /// A failure of a request or of the engine. No message ever holds a password or a value.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -92,6 +93,12 @@ pub enum Error {
     /// No server can be chosen.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The statement cannot be carried out over the shards of its cluster.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// The transaction in which several shards were to be written to failed.
+    #[error(transparent)]
+    Transaction(Arc<crate::transaction::Error>),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -136,6 +143,10 @@ pub enum ErrorKind {
     TransactionControl,
     /// See [`Error::Route`].
     Route,
+    /// See [`Error::Shard`].
+    Shard,
+    /// See [`Error::Transaction`].
+    Transaction,
     /// See [`Error::Config`].
     Config,
     /// See [`Error::Request`].
@@ -162,6 +173,8 @@ impl ErrorKind {
             Self::NoSession => "ERR_RELEASED",
             Self::TransactionControl => "ERR_TRANSACTION_CONTROL",
             Self::Route => "ERR_ROUTE",
+            Self::Shard => "ERR_SHARD_STATEMENT",
+            Self::Transaction => "ERR_TRANSACTION",
             Self::Config | Self::Request => "ERR_CONFIG",
             Self::Start => "ERR_INTERNAL",
         }
@@ -187,6 +200,8 @@ impl Error {
             Self::NoSession(_) => ErrorKind::NoSession,
             Self::TransactionControl => ErrorKind::TransactionControl,
             Self::Route(_) => ErrorKind::Route,
+            Self::Shard(_) => ErrorKind::Shard,
+            Self::Transaction(_) => ErrorKind::Transaction,
             Self::Config(_) => ErrorKind::Config,
             Self::Request(_) => ErrorKind::Request,
             Self::Start(_) => ErrorKind::Start,
@@ -195,7 +210,11 @@ impl Error {
 
     /// What JavaScript sees as `error.code`: the SQLSTATE where the server gave one, else that of the kind.
     pub fn code(&self) -> &str {
-        self.server_error().map_or(self.kind().code(), |error| &error.code)
+        match self {
+            Self::Shard(error) => error.code,
+            Self::Transaction(error) => error.code(),
+            _ => self.server_error().map_or(self.kind().code(), |error| &error.code),
+        }
     }
 
     /// The server's error with all its fields, where there is one.
@@ -213,6 +232,7 @@ impl Error {
         match self {
             Self::Server(error) => error.is_retryable(),
             Self::Connect { source, .. } => source.is_retryable(),
+            Self::Transaction(error) => error.is_retryable(),
             Self::ConnectionLost { .. }
             | Self::Demoted { .. }
             | Self::NoPrimary { .. }

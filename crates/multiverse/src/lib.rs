@@ -19,13 +19,15 @@ mod request;
 pub mod route;
 mod server;
 mod session;
+mod shard;
 pub mod transaction;
 
 pub use answer::{Answer, Completed, Flow};
 pub use cache::{CacheKey, CacheOptions, CacheSettings};
 pub use config::{
     Balancing, ClusterConfig, Clusters, ConfigError, ConsistencyLevel, ManagerSettings, PoolConfig,
-    ReadPreference, Report, ShardRange, Sharding, ShardingStrategy, TlsConfig, TlsIdentity, read_clusters,
+    ReadPreference, Report, ShardMember, ShardRange, ShardServers, Sharding, ShardingStrategy, TlsConfig,
+    TlsIdentity, expand_shards, read_clusters,
 };
 pub use engine::{
     CountReply, DoneReply, Engine, EngineSettings, EvictionListener, HealthReply, LogListener, Release,
@@ -37,3 +39,4 @@ pub use health::ServerHealth;
 pub use metrics::{ClusterMetrics, Histogram, Metrics, ServerMetrics};
 pub use request::{BindParameters, Request, RequestId, Retry, SessionId};
 pub use server::ServerConfig;
+pub use shard::{Answered, ShardError, ShardedTable, Shards, SurveyReply};

@@ -17,12 +17,20 @@ pub struct RequestId(pub u64);
 /// Requests that this crate makes on pinned connections have this bit, and those of callers never, so that numbers never
 /// meet.
 const OWN: u64 = 1 << 31;
+/// Requests that are parts of one for several shards have this bit, and those of callers never.
+const PART: u64 = 1 << 30;
 
 impl RequestId {
     /// The number of the next request of this crate on a pinned connection.
     pub(crate) fn next_own() -> Self {
         static NUMBERS: AtomicU32 = AtomicU32::new(1);
         Self(u64::from(NUMBERS.fetch_add(1, Ordering::Relaxed)) << 32 | OWN)
+    }
+
+    /// The number of the next request that is a part of one for several shards.
+    pub(crate) fn next_part() -> Self {
+        static NUMBERS: AtomicU32 = AtomicU32::new(1);
+        Self(u64::from(NUMBERS.fetch_add(1, Ordering::Relaxed)) << 32 | PART)
     }
 
     /// Whether this crate made the request on a pinned connection.
@@ -37,7 +45,7 @@ pub struct SessionId(pub u64);
 
 /// One call of `query()`.
 pub struct Request {
-    /// The number by which it is cancelled and resumed; below 2³¹ in its lower half.
+    /// The number by which it is cancelled and resumed; below 2³⁰ in its lower half.
     pub id: RequestId,
     /// The text. Without parameters it may hold several statements, each with a result of its own.
     pub sql: Arc<str>,

@@ -1,5 +1,6 @@
 // `pgm doctor`: whether the clusters are fit for migrations.
 import type { PgMultiverse } from '../../pg-multiverse/pg-multiverse.js';
+import { withShards } from '../../pg-multiverse/sharding/sharded-clusters.js';
 import { type PgmParts, withClusters } from './session.js';
 
 /** What was found on a cluster. */
@@ -26,7 +27,7 @@ export async function doctor(parts: PgmParts): Promise<number> {
   const { output, config } = parts;
   return withClusters(parts, async ({ db }) => {
     const findings: Finding[] = [];
-    for (const [cluster, { schemas = [] }] of Object.entries(config.clusters)) findings.push(...(await examine(db, cluster, schemas)));
+    for (const [cluster, { schemas = [] }] of Object.entries(withShards(config.clusters))) findings.push(...(await examine(db, cluster, schemas)));
     output.table(
       ['CLUSTER', 'CHECK', 'OK', 'DETAIL'],
       findings.map(({ cluster, check, ok, detail }) => [cluster, check, ok ? 'yes' : 'no', detail]),

@@ -10,6 +10,7 @@ import { init } from './init.js';
 import { lint, type LintCommandOptions } from './lint.js';
 import { Output } from './output.js';
 import type { PgmParts } from './session.js';
+import { checkShards } from './shard.js';
 
 const INTERRUPTED = 130;
 
@@ -87,6 +88,13 @@ function programWith(finish: (code: number) => void, signal: AbortSignal): Comma
   addLintCommand(program, parts, finish, signal);
   program.command('list').description('name all migrations').action(async () => finish(await list(await parts())));
   program.command('doctor').description('look whether the clusters are fit for migrations').action(async () => finish(await doctor(await parts())));
+  program
+    .command('shard')
+    .description('look at sharded clusters')
+    .command('check')
+    .description('count rows by shard, and those that lie on another shard than their key says')
+    .option('--clusters <names>', 'only these clusters, separated by commas', names)
+    .action(async (options: { clusters?: string[] }) => finish(await checkShards(await parts(), options)));
   program
     .command('init')
     .description('make a configuration and a folder for migrations')

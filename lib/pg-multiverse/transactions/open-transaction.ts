@@ -2,12 +2,21 @@
 import { configError, ReplicaverseError } from '../../errors.js';
 import type { SessionInfo } from '../engine-client.js';
 import type { QueryRunner } from '../query-running.js';
-import type { AnyRow, QueryConfig, QueryResult } from '../types.js';
+import { NOT_JOINED } from '../sharding/sharded-clusters.js';
+import type { AnyRow, QueryConfig, QueryResult, RouteOptions } from '../types.js';
 import type { Begun, Participant, TransactionCore } from './native-transactions.js';
 import type { TransactionCallback, TransactionContext, TransactionQueryOptions } from './types.js';
 
 /** Where a transaction stands, as messages say it. */
 export type TransactionState = 'active' | 'committing' | 'committed' | 'aborting' | 'aborted' | 'unknown';
+
+/** What a transaction knows of sharded clusters. */
+export interface TransactionSharding {
+  /** The sharded cluster to which a route leads. */
+  readonly shardedOf: (route: RouteOptions) => string | undefined;
+  /** The sharded clusters whose schemas were named. */
+  readonly named: ReadonlySet<string>;
+}
 
 /** The code of a commit that was sent and not answered. */
 const OUTCOME_UNKNOWN = 'ERR_TRANSACTION_OUTCOME_UNKNOWN';
@@ -19,6 +28,7 @@ export class OpenTransaction implements TransactionContext {
   readonly #core: TransactionCore;
   readonly #runner: QueryRunner;
   readonly #mayExtend: boolean;
+  readonly #sharding: TransactionSharding;
   /** The connections by cluster, and by the schemas that are known to be there. */
   readonly #byCluster = new Map<string, SessionInfo>();
   readonly #bySchema = new Map<string, SessionInfo>();
@@ -28,10 +38,11 @@ export class OpenTransaction implements TransactionContext {
   #savepointCount = 0;
   #state: TransactionState = 'active';
 
-  constructor(core: TransactionCore, runner: QueryRunner, begun: Begun, mayExtend: boolean) {
+  constructor(core: TransactionCore, runner: QueryRunner, begun: Begun, mayExtend: boolean, sharding: TransactionSharding) {
     this.#core = core;
     this.#runner = runner;
     this.#mayExtend = mayExtend;
+    this.#sharding = sharding;
     this.transactionId = begun.id;
     for (const participant of begun.participants) this.#add(participant);
   }
@@ -41,7 +52,7 @@ export class OpenTransaction implements TransactionContext {
   }
 
   get clusters(): string[] {
-    return [...this.#byCluster.keys()];
+    return [...new Set([...this.#byCluster.keys(), ...this.#sharding.named])];
   }
 
   #add({ session, schemas }: Participant): void {
@@ -52,8 +63,38 @@ export class OpenTransaction implements TransactionContext {
   async query<T = AnyRow>(sql: string | QueryConfig, params?: readonly unknown[] | null, options?: TransactionQueryOptions | null): Promise<QueryResult<T>> {
     this.#requireActive();
     const { schema, clusterId, timeout, signal } = options ?? {};
+    const sharded = this.#shardedCluster(schema, clusterId);
+    if (sharded !== undefined) return this.#queryShards<T>(sharded, sql, params, options ?? {});
     const session = this.#knownSession(schema, clusterId) ?? (await this.#join(schema, clusterId));
     return this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
+  }
+
+  /** The sharded cluster on which a statement runs, if it does on one. */
+  #shardedCluster(schema: string | undefined, clusterId: string | undefined): string | undefined {
+    const { shardedOf, named } = this.#sharding;
+    if (schema !== undefined || clusterId !== undefined) return shardedOf({ schema, clusterId });
+    const [only, ...others] = named;
+    const isOnly = others.length === 0 && [...this.#byCluster.keys()].every((cluster) => cluster.startsWith(`${only}/`));
+    return isOnly ? only : undefined;
+  }
+
+  /** Runs a statement on the shards that it needs; those that have no part in the transaction yet join first. */
+  async #queryShards<T>(cluster: string, sql: string | QueryConfig, params: readonly unknown[] | null | undefined, options: TransactionQueryOptions): Promise<QueryResult<T>> {
+    if (!this.#mayExtend && !this.#sharding.named.has(cluster)) {
+      throw new ReplicaverseError(`No connection available for cluster ${cluster} in transaction ${this.transactionId}`, { code: 'ERR_TRANSACTION_CLUSTER' });
+    }
+    const { schema, shardKey, timeout, signal } = options;
+    for (;;) {
+      const known = [...this.#byCluster].filter(([id]) => id.startsWith(`${cluster}/`));
+      const branches = Object.fromEntries(known.map(([id, session]) => [id, session.id]));
+      try {
+        return await this.#runner.query<T>(sql, params, { schema, clusterId: cluster, shardKey, timeout, signal, branches });
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== NOT_JOINED) throw error;
+        this.#requireActive();
+        for (const shard of (error as Error).message.split('\n')) await this.#join(schema, shard, true);
+      }
+    }
   }
 
   /** Where the statement runs, if that is known without asking. */
@@ -68,18 +109,18 @@ export class OpenTransaction implements TransactionContext {
   }
 
   /** The connection of a cluster or schema that was not named. */
-  #join(schema: string | undefined, clusterId: string | undefined): Promise<SessionInfo> {
+  #join(schema: string | undefined, clusterId: string | undefined, mayJoin = this.#mayExtend): Promise<SessionInfo> {
     const key = JSON.stringify([schema, clusterId]);
     let joining = this.#joining.get(key);
     if (joining === undefined) {
-      joining = this.#askToJoin(schema, clusterId).finally(() => this.#joining.delete(key));
+      joining = this.#askToJoin(schema, clusterId, mayJoin).finally(() => this.#joining.delete(key));
       this.#joining.set(key, joining);
     }
     return joining;
   }
 
-  async #askToJoin(schema: string | undefined, clusterId: string | undefined): Promise<SessionInfo> {
-    const { session } = await this.#core.join(this.transactionId, { schema, clusterId }, this.#mayExtend);
+  async #askToJoin(schema: string | undefined, clusterId: string | undefined, mayJoin: boolean): Promise<SessionInfo> {
+    const { session } = await this.#core.join(this.transactionId, { schema, clusterId }, mayJoin);
     const known = this.#byCluster.get(session.cluster);
     if (known === undefined) {
       this.#byCluster.set(session.cluster, session);

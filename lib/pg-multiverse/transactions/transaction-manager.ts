@@ -1,9 +1,11 @@
 // All transactions of an instance: begun and ended by function or by id, timed, counted, told of.
 import { setTimeout as delay } from 'node:timers/promises';
 import { configError, ReplicaverseError } from '../../errors.js';
+import type { ClustersConfig } from '../config-types.js';
 import type { EngineClient } from '../engine-client.js';
 import { type QueryRunner, readNumber } from '../query-running.js';
-import type { AnyRow, QueryConfig, QueryResult } from '../types.js';
+import { shardedClusterOf } from '../sharding/sharded-clusters.js';
+import type { AnyRow, QueryConfig, QueryResult, RouteOptions } from '../types.js';
 import { TransactionCore } from './native-transactions.js';
 import { OpenTransaction } from './open-transaction.js';
 import type {
@@ -43,13 +45,16 @@ interface Entry {
 export class TransactionManager {
   readonly #core: TransactionCore;
   readonly #runner: QueryRunner;
+  readonly #clusters: () => ClustersConfig;
   readonly #tell: TransactionListener;
   readonly #open = new Map<string, Entry>();
   readonly #figures = { total: 0, committed: 0, aborted: 0, distributed: 0, duration: 0 };
 
-  constructor(engine: EngineClient, runner: QueryRunner, tell: TransactionListener) {
+  /** @param clusters gives the expanded configuration in force */
+  constructor(engine: EngineClient, runner: QueryRunner, clusters: () => ClustersConfig, tell: TransactionListener) {
     this.#core = new TransactionCore(engine);
     this.#runner = runner;
+    this.#clusters = clusters;
     this.#tell = tell;
   }
 
@@ -100,12 +105,16 @@ export class TransactionManager {
   async #begin(given: string | readonly string[], options: TransactionOptions): Promise<Entry> {
     const schemas = readSchemas(given, options.extend === true);
     const timeout = readNumber('timeout', options.timeout, 1);
+    const shardedOf = (route: RouteOptions) => shardedClusterOf(this.#clusters(), route);
+    const sharded = new Set(schemas.map((schema) => shardedOf({ schema })).filter((cluster) => cluster !== undefined));
+    // The shards of a cluster take part once a statement needs them.
+    const named = schemas.filter((schema) => shardedOf({ schema }) === undefined);
     const started = performance.now();
-    const begun = await this.#core.begin(schemas, readModes(options), timeout).catch((error: unknown) => {
+    const begun = await this.#core.begin(named, readModes(options), timeout).catch((error: unknown) => {
       if (timeout !== undefined && performance.now() - started >= timeout) throw timeoutError(undefined, timeout);
       throw error;
     });
-    const transaction = new OpenTransaction(this.#core, this.#runner, begun, options.extend === true);
+    const transaction = new OpenTransaction(this.#core, this.#runner, begun, options.extend === true, { shardedOf, named: sharded });
     const entry = this.#enter(transaction, timeout, started);
     this.#figures.total += 1;
     this.#tell('transactionStarted', { transactionId: transaction.transactionId, schemas: [...schemas], clusters: transaction.clusters });

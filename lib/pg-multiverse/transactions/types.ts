@@ -24,7 +24,7 @@ export interface WithTransactionOptions extends TransactionOptions {
 }
 
 /** The options of a statement in a transaction. */
-export type TransactionQueryOptions = Pick<QueryOptions, 'schema' | 'clusterId' | 'timeout' | 'signal'>;
+export type TransactionQueryOptions = Pick<QueryOptions, 'schema' | 'clusterId' | 'shardKey' | 'timeout' | 'signal'>;
 
 /** A transaction, in the hands of the function that it is around. */
 export interface TransactionContext {

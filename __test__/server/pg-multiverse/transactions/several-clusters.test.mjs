@@ -1,6 +1,7 @@
 // Transactions over several clusters: on all of them or on none.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../../../support/index.mjs';
+import { addressOf } from '../clients.mjs';
 import { Shops } from './shops.mjs';
 
 /** @type {Shops} */
@@ -125,7 +126,7 @@ describe('a transaction over two clusters', () => {
     const { PgMultiverse } = await import('replicaverse/pg-multiverse');
     const both = new PgMultiverse();
     const { eu } = shops.clusters();
-    const primary = { .../** @type {NonNullable<typeof eu>} */ (eu).primary, database: 'second' };
+    const primary = { ...addressOf(shops.first.uri), database: 'second' };
     await both.initialize({ one: { .../** @type {NonNullable<typeof eu>} */ (eu) }, two: { schemas: ['public'], primary }, three: { schemas: ['more'], primary } });
     try {
       await both.withTransaction(['users', 'public', 'more'], async (tx) => {

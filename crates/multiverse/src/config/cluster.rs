@@ -94,8 +94,16 @@ impl ClusterConfig {
         let mut section = Section::open(id.to_owned(), json, report)?;
         // The original's configurations repeat the id in the cluster.
         section.text("id");
-        let primary = read_primary(&mut section);
-        let replicas = read_replicas(&mut section);
+        let sharding = section.section("sharding").and_then(Sharding::read);
+        let own_shards = sharding.as_ref().map(|sharding| sharding.shards.clone()).unwrap_or_default();
+        let (primary, replicas) = match own_shards.into_iter().next() {
+            // The shards have the servers; the cluster needs none of its own.
+            Some(first) => {
+                refuse_own_servers(&mut section);
+                (Some(first.primary), first.replicas)
+            }
+            None => (read_primary(&mut section), read_replicas(&mut section)),
+        };
         let schemas = read_schemas(id, &mut section);
         let mut cluster = Self {
             schema_options: read_schema_options(&mut section, &schemas),
@@ -107,9 +115,17 @@ impl ClusterConfig {
             balancing: Balancing::default(),
             health_threshold: super::load_balancing::HEALTH_THRESHOLD,
             pool: section.section("connectionPool").map(PoolConfig::read).unwrap_or_default(),
-            sharding: section.section("sharding").and_then(Sharding::read),
+            sharding,
             priority: section.integer("priority").unwrap_or(1),
         };
+        if let Some(sharding) = cluster.sharding.as_ref().filter(|sharding| sharding.member.is_none()) {
+            let shards =
+                if sharding.shards.is_empty() { cluster.server_count() } else { sharding.shards.len() };
+            if let Some((field, problem)) = sharding.count_problem(shards) {
+                let field = format!("{id}.sharding.{field}");
+                section.report().error(field, problem);
+            }
+        }
         if let Some(balancing) = section.section("loadBalancing") {
             LoadBalancing::read(id, balancing, &cluster, have_weights(json)).apply(&mut cluster);
         }
@@ -122,6 +138,14 @@ impl ClusterConfig {
 fn have_weights(cluster: &Json) -> bool {
     let replicas = cluster.get("replicas").and_then(Json::as_array);
     replicas.into_iter().flatten().chain(cluster.get("primary")).any(|server| server.get("weight").is_some())
+}
+
+fn refuse_own_servers(section: &mut Section<'_, '_>) {
+    for field in ["primary", "replicas"] {
+        if section.value(field).is_some() {
+            section.error(field, "must be left out where sharding.shards names the servers");
+        }
+    }
 }
 
 fn read_primary(section: &mut Section<'_, '_>) -> Option<ServerConfig> {

@@ -20,7 +20,7 @@ pub(crate) use pool::usize_of;
 pub use report::{ConfigError, Report};
 pub(crate) use section::{Section, whole};
 pub use settings::ManagerSettings;
-pub use sharding::{ShardRange, Sharding, ShardingStrategy};
+pub use sharding::{ShardMember, ShardRange, ShardServers, Sharding, ShardingStrategy, expand_shards};
 pub use tls::{TlsConfig, TlsIdentity};
 
 /// Clusters by id, in the order in which the application names them.
@@ -114,6 +114,11 @@ fn refuse_duplicate_schemas(clusters: &Clusters, report: &mut Report) {
     let mut homes: HashMap<(&str, i32), &str> = HashMap::new();
     let mut duplicates = Vec::new();
     for (id, cluster) in clusters {
+        // The shards of a cluster have its schemas in common.
+        let member = cluster.sharding.as_ref().and_then(|sharding| sharding.member.as_ref());
+        if member.is_some_and(|member| member.number > 0) {
+            continue;
+        }
         for schema in &cluster.schemas {
             let options = cluster.schema_options.get(schema);
             let priority = options.and_then(|options| options.priority).unwrap_or(cluster.priority);

@@ -3,7 +3,9 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::pool::usize_of;
 use super::section::{Section, whole};
+use crate::server::ServerConfig;
 
 /// `sharding: {strategy, key, …}`.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +14,28 @@ pub struct Sharding {
     pub key: String,
     /// How its value leads to a shard.
     pub strategy: ShardingStrategy,
+    /// The primaries of the shards with their replicas, where they are not the cluster's own servers.
+    pub shards: Vec<ShardServers>,
+    /// Which shard of which cluster this one is, in a configuration that was expanded.
+    pub member: Option<ShardMember>,
+}
+
+/// The servers of a shard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardServers {
+    /// The server that takes its writes.
+    pub primary: ServerConfig,
+    /// Servers that follow it.
+    pub replicas: Vec<ServerConfig>,
+}
+
+/// A cluster's place among the shards of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardMember {
+    /// The id of the cluster that is spread over shards.
+    pub cluster: String,
+    /// The number of the shard, from 0.
+    pub number: u32,
 }
 
 /// How the value of a shard key leads to a shard.
@@ -68,7 +92,9 @@ impl Sharding {
         // All of them are read, so that none is taken for unknown.
         let partitions = section.count("partitions", 1, "must be a positive number");
         let ranges = read_ranges(&mut section);
-        let shards = read_directory(&mut section);
+        let directory = read_directory(&mut section);
+        let shards = read_shards(&mut section);
+        let member = section.section("member").map(ShardMember::read);
         let mut needed = |field: &str, strategy: &str, is_given: bool| {
             if !is_given && section.value_is_missing(field) {
                 section.error(field, &format!("is required for {strategy} strategy"));
@@ -84,13 +110,126 @@ impl Sharding {
                 ShardingStrategy::Range { ranges: ranges? }
             }
             Kind::Directory => {
-                needed("directory", "directory", shards.is_some());
-                ShardingStrategy::Directory { shards: shards? }
+                needed("directory", "directory", directory.is_some());
+                ShardingStrategy::Directory { shards: directory? }
             }
         };
         section.warn_of_unknown();
-        Some(Self { key, strategy })
+        Some(Self { key, strategy, shards, member })
     }
+
+    /// What is wrong with the number of shards, where that is so many; as field and problem.
+    pub(super) fn count_problem(&self, servers: usize) -> Option<(&'static str, String)> {
+        let (field, wanted) = match &self.strategy {
+            ShardingStrategy::Hash { partitions } => ("partitions", usize_of((*partitions).into())),
+            ShardingStrategy::Range { ranges } => ("ranges", ranges.len()),
+            ShardingStrategy::Directory { shards } => {
+                let highest = shards.values().copied().max().unwrap_or(0);
+                let fits = usize_of(highest.into()) < servers;
+                ("directory", if fits { servers } else { usize_of(highest.into()) + 1 })
+            }
+        };
+        let problem = format!(
+            "must fit the shards: it has {wanted}, and there are {servers} (the primary is shard 0 and each replica one \
+             more, unless sharding.shards names a primary for each)"
+        );
+        (wanted != servers).then_some((field, problem))
+    }
+}
+
+impl ShardMember {
+    fn read(mut section: Section<'_, '_>) -> Self {
+        let cluster = section.required_text("cluster", "the cluster that is spread over shards");
+        let number = section.count("number", 0, "must be a number from 0").unwrap_or(0);
+        Self { cluster, number: u32::try_from(number).unwrap_or(u32::MAX) }
+    }
+}
+
+fn read_shards(section: &mut Section<'_, '_>) -> Vec<ShardServers> {
+    let path = format!("{}.shards", section.path());
+    let items = match section.value("shards") {
+        None => return Vec::new(),
+        Some(Json::Array(items)) if !items.is_empty() => items,
+        Some(_) => {
+            section.error("shards", "must be a list of {primary, replicas}");
+            return Vec::new();
+        }
+    };
+    let mut shards = Vec::new();
+    for (number, json) in items.iter().enumerate() {
+        let path = format!("{path}[{number}]");
+        let Some(mut shard) = Section::open(path.clone(), json, section.report()) else { continue };
+        let Some(primary) = shard.section("primary") else {
+            if shard.value("primary").is_none() {
+                shard.error("primary", "is required: the server that takes the shard's writes");
+            }
+            continue;
+        };
+        let primary = ServerConfig::read(primary);
+        let mut replicas = Vec::new();
+        match shard.value("replicas") {
+            None => {}
+            Some(Json::Array(list)) => {
+                for (position, json) in list.iter().enumerate() {
+                    let path = format!("{path}.replicas[{position}]");
+                    replicas.extend(Section::open(path, json, shard.report()).map(ServerConfig::read));
+                }
+            }
+            Some(_) => shard.error("replicas", "must be a list of servers"),
+        }
+        shard.warn_of_unknown();
+        shards.push(ShardServers { primary, replicas });
+    }
+    shards
+}
+
+/// The configuration in which every cluster that is spread over shards is replaced by its shards: clusters of their own,
+/// called `<cluster>/<number>`. What is malformed stays as it is.
+#[must_use]
+pub fn expand_shards(json: &Json) -> Json {
+    let Some(clusters) = super::unwrapped(json).as_object() else { return json.clone() };
+    let mut expanded = serde_json::Map::new();
+    for (id, cluster) in clusters {
+        match shards_of(id, cluster) {
+            Some(shards) => expanded.extend(shards),
+            None => drop(expanded.insert(id.clone(), cluster.clone())),
+        }
+    }
+    Json::Object(expanded)
+}
+
+fn shards_of(id: &str, cluster: &Json) -> Option<Vec<(String, Json)>> {
+    let sharding = cluster.get("sharding")?.as_object()?;
+    if sharding.get("enabled") == Some(&Json::Bool(false)) || sharding.contains_key("member") {
+        return None;
+    }
+    let servers: Vec<(Json, Json)> = match sharding.get("shards").and_then(Json::as_array) {
+        Some(shards) => shards
+            .iter()
+            .map(|shard| {
+                Some((
+                    shard.get("primary")?.clone(),
+                    shard.get("replicas").cloned().unwrap_or(Json::Array(Vec::new())),
+                ))
+            })
+            .collect::<Option<_>>()?,
+        None => {
+            let replicas = cluster.get("replicas").and_then(Json::as_array);
+            let servers = cluster.get("primary").into_iter().chain(replicas.into_iter().flatten());
+            servers.map(|server| (server.clone(), Json::Array(Vec::new()))).collect()
+        }
+    };
+    let shard = |(number, (primary, replicas)): (usize, (Json, Json))| {
+        let mut shard = cluster.as_object()?.clone();
+        shard.insert("primary".to_owned(), primary);
+        shard.insert("replicas".to_owned(), replicas);
+        let mut sharding = sharding.clone();
+        sharding.shift_remove("shards");
+        sharding.insert("member".to_owned(), serde_json::json!({"cluster": id, "number": number}));
+        shard.insert("sharding".to_owned(), Json::Object(sharding));
+        Some((format!("{id}/{number}"), Json::Object(shard)))
+    };
+    servers.into_iter().enumerate().map(shard).collect()
 }
 
 fn read_ranges(section: &mut Section<'_, '_>) -> Option<Vec<ShardRange>> {

@@ -177,7 +177,19 @@ fn each_option_of_a_cluster_is_checked() {
             json!({"sharding": {"key": "id", "strategy": "x"}}),
             "eu.sharding.strategy: strategy must be one of: hash, range",
         ),
-        (json!({"sharding": {"strategy": "hash", "partitions": 4}}), "eu.sharding.key: key is required"),
+        (json!({"sharding": {"strategy": "hash", "partitions": 3}}), "eu.sharding.key: key is required"),
+        (
+            json!({"sharding": {"key": "id", "strategy": "hash", "partitions": 4}}),
+            "eu.sharding.partitions: must fit the shards: it has 4, and there are 3",
+        ),
+        (
+            json!({"sharding": {"key": "id", "strategy": "directory", "directory": {"de": 0, "fr": 3}}}),
+            "eu.sharding.directory: must fit the shards: it has 4, and there are 3",
+        ),
+        (
+            json!({"sharding": {"key": "id", "strategy": "hash", "partitions": 3, "shards": [{}]}}),
+            "eu.sharding.shards[0].primary: primary is required",
+        ),
         (
             json!({"sharding": {"key": "id", "strategy": "hash"}}),
             "eu.sharding.partitions: partitions is required for hash strategy",
@@ -294,7 +306,9 @@ fn tls_takes_pem_text_buffers_and_lists() {
 #[test]
 fn sharding_is_read_and_can_be_switched_off() {
     let sharding = |sharding: Json| {
-        let json = json!({"us": {"primary": server("a"), "sharding": sharding}});
+        let shards = sharding["partitions"].as_u64().unwrap_or(2) as usize;
+        let replicas: Vec<Json> = (1..shards).map(|_| server("b")).collect();
+        let json = json!({"us": {"primary": server("a"), "replicas": replicas, "sharding": sharding}});
         ClusterConfig::read_all(&json).unwrap()["us"].sharding.clone()
     };
     assert_eq!(sharding(json!({"enabled": false, "strategy": "hash", "key": null, "partitions": 1})), None);
@@ -308,6 +322,34 @@ fn sharding_is_read_and_can_be_switched_off() {
         sharding(json!({"strategy": "directory", "key": "country", "directory": {"de": 0, "fr": 1}}))
             .unwrap();
     assert!(matches!(directory.strategy, ShardingStrategy::Directory { shards } if shards["fr"] == 1));
+}
+
+#[test]
+fn a_cluster_in_shards_is_replaced_by_them() {
+    let sharding = |shards: Option<Json>| {
+        let mut sharding = json!({"strategy": "hash", "key": "id", "partitions": 2});
+        if let Some(shards) = shards {
+            sharding["shards"] = shards;
+        }
+        sharding
+    };
+    let own = json!({"schemas": ["users"], "primary": server("a"), "replicas": [server("b")], "sharding": sharding(None)});
+    let named = json!([{"primary": server("c"), "replicas": [server("d")]}, {"primary": server("e")}]);
+    let named = json!({"schemas": ["orders"], "sharding": sharding(Some(named))});
+    let json = json!({"plain": {"primary": server("x")}, "own": own, "named": named});
+    let expanded = expand_shards(&json);
+    assert_eq!(expand_shards(&expanded), expanded);
+    assert!(ClusterConfig::read_all(&json).is_ok());
+    let clusters = ClusterConfig::read_all(&expanded).unwrap();
+    let servers: Vec<(&str, &str, usize)> = clusters
+        .iter()
+        .map(|(id, cluster)| (id.as_str(), cluster.primary.host.as_str(), cluster.replicas.len()))
+        .collect();
+    let expected =
+        [("plain", "x", 0), ("own/0", "a", 0), ("own/1", "b", 0), ("named/0", "c", 1), ("named/1", "e", 0)];
+    assert_eq!(servers, expected);
+    let member = clusters["named/1"].sharding.as_ref().and_then(|sharding| sharding.member.clone()).unwrap();
+    assert_eq!((member.cluster.as_str(), member.number), ("named", 1));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod texts;
 mod verdict;
 
 pub use classify::classify;
-pub(crate) use classify::with_syntax_tree;
+pub(crate) use classify::{parse_here, with_syntax_tree};
 pub use decision::{ClusterIndex, Decision, RouteError, ServerIndex};
 pub use options::{Operation, ReplayPosition, RouteOptions};
 pub use router::Router;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{ConsistencyLevel, ReadPreference};
+use crate::request::SessionId;
 
 /// What a caller declares its statement to be. A statement that writes goes to the primary whatever is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct RouteOptions {
     pub read_preference: Option<ReadPreference>,
     /// How fresh the answer must be.
     pub consistency_level: Option<ConsistencyLevel>,
+    /// The value of the shard key, as text, where the cluster is sharded.
+    pub shard_key: Option<Arc<str>>,
+    /// The connections of the transaction in which the statement runs, by the ids of clusters that are shards.
+    pub branches: Option<Arc<[(Arc<str>, SessionId)]>>,
     /// What the caller's session has written last, for `ConsistencyLevel::Session`.
     pub written: Option<ReplayPosition>,
 }

@@ -229,6 +229,17 @@ impl Transactions {
         self.begin_at(places, options).await
     }
 
+    /// Begins a transaction on clusters, all of them with this schema.
+    pub(crate) async fn begin_on(
+        &self,
+        clusters: &[Arc<str>],
+        schema: Option<&Arc<str>>,
+        options: TransactionOptions,
+    ) -> Result<Begun, Error> {
+        let place = |cluster: &Arc<str>| (Arc::clone(cluster), schema.into_iter().cloned().collect());
+        self.begin_at(clusters.iter().map(place).collect(), options).await
+    }
+
     /// Begins a transaction on clusters, of which schemas were named, in the time allowed.
     async fn begin_at(
         &self,

@@ -64,7 +64,8 @@ export async function measure(clusters: ClustersConfig, found: readonly FoundMig
   for (const [cluster, config] of Object.entries(clusters)) {
     // Callers may know more of a place than reports are to tell.
     const here = pending.filter((place) => place.cluster === cluster).map(({ version, schema }): Place => ({ version, schema, cluster }));
-    if (here.length === 0 || signal.aborted) continue;
+    // Only a cluster in shards has no primary of its own, and its shards stand here in its place.
+    if (here.length === 0 || signal.aborted || config.primary === undefined) continue;
     const scratch = await makeScratch(config.primary, config.schemas ?? []);
     try {
       const observer = await scratch.db.getConnection({ clusterId: 'scratch', operation: 'write' });

@@ -41,6 +41,11 @@ pub(crate) fn with_syntax_tree<T: Send>(sql: &str, read: impl FnOnce(ParseResult
     })
 }
 
+/// Parses a short text of this crate's own on the stack there is.
+pub(crate) fn parse_here(sql: &str) -> Option<ParseResult> {
+    parse::parse(sql, 0)
+}
+
 /// Tells what a text is.
 #[must_use]
 pub fn classify(sql: &str) -> Verdict {

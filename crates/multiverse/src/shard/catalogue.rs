@@ -1,0 +1,172 @@
+//! The tables of a sharded cluster, as its first shard has them: their columns with types and orders, and which functions may
+//! look at more than their arguments.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::client::{PinnedClient, Rows};
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// How texts of a column or an expression are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextOrder {
+    /// Its type has no texts.
+    None,
+    /// By their bytes.
+    Bytes,
+    /// By the rules of a language, which a client does not know.
+    Language,
+    /// Different texts may be equal.
+    Folded,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    /// Of a domain, the type beneath it.
+    pub(crate) type_oid: u32,
+    pub(crate) order: TextOrder,
+}
+
+/// A table, or what looks like one.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    /// Rows lie in it, and not somewhere else.
+    pub(crate) is_table: bool,
+    /// In the order of the table.
+    pub(crate) columns: Vec<TableColumn>,
+}
+
+impl Table {
+    pub(crate) fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// What planning needs to know of the databases.
+#[derive(Debug, Default)]
+pub(crate) struct ShardCatalogue {
+    tables: HashMap<(String, String), Arc<Table>>,
+    /// Functions of the application that may read tables.
+    reading_functions: HashSet<String>,
+    aggregates: HashSet<String>,
+    /// Texts are ordered by their bytes where nothing else is said.
+    pub(crate) orders_by_bytes: bool,
+}
+
+const COLUMNS: &str = "SELECT n.nspname::text, c.relname::text, (c.relkind IN ('r', 'p'))::text, a.attname::text, \
+    (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END)::text, \
+    CASE WHEN a.attcollation = 0 THEN 'none' WHEN NOT o.collisdeterministic THEN 'folded' \
+      WHEN o.collname IN ('C', 'POSIX') OR o.collname = 'default' AND d.datcollate IN ('C', 'POSIX') \
+        AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes' ELSE 'language' END \
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+    JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() \
+    LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation \
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' \
+    ORDER BY c.oid, a.attnum";
+const FUNCTIONS: &str = "SELECT p.proname::text, (p.prokind = 'a')::text FROM pg_catalog.pg_proc p \
+    WHERE p.prokind = 'a' OR p.oid >= 16384 AND p.provolatile <> 'i'";
+const ORDER: &str = "SELECT (d.datcollate IN ('C', 'POSIX') AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c')::text \
+    FROM pg_catalog.pg_database d \
+    WHERE d.datname = pg_catalog.current_database()";
+
+impl ShardCatalogue {
+    /// Reads the catalogue of a cluster.
+    ///
+    /// # Errors
+    /// Its primary cannot be asked.
+    pub(crate) async fn read(engine: &Arc<Engine>, cluster: &Arc<str>) -> Result<Self, Error> {
+        let client = PinnedClient::open_primary(engine, cluster, None).await?;
+        let columns = client.run(COLUMNS, &[]).await?.rows;
+        let functions = client.run(FUNCTIONS, &[]).await?.rows;
+        let order = client.run(ORDER, &[]).await?.rows;
+        client.give_back();
+        Ok(Self::of_rows(&columns, &functions, &order))
+    }
+
+    fn of_rows(columns: &Rows, functions: &Rows, order: &Rows) -> Self {
+        let mut catalogue = Self::default();
+        let mut tables: HashMap<(String, String), Table> = HashMap::new();
+        for row in columns {
+            let [Some(schema), Some(table), Some(is_table), Some(name), Some(oid), Some(order)] = &row[..]
+            else {
+                continue;
+            };
+            let entry = tables.entry((schema.clone(), table.clone())).or_insert_with(|| Table {
+                schema: schema.clone(),
+                name: table.clone(),
+                is_table: is_table == "true",
+                columns: Vec::new(),
+            });
+            let order = match order.as_str() {
+                "none" => TextOrder::None,
+                "bytes" => TextOrder::Bytes,
+                "folded" => TextOrder::Folded,
+                _ => TextOrder::Language,
+            };
+            entry.columns.push(TableColumn { name: name.clone(), type_oid: oid.parse().unwrap_or(0), order });
+        }
+        catalogue.tables = tables.into_iter().map(|(name, table)| (name, Arc::new(table))).collect();
+        for row in functions {
+            let [Some(name), Some(is_aggregate)] = &row[..] else { continue };
+            if is_aggregate == "true" {
+                catalogue.aggregates.insert(name.clone());
+            } else {
+                catalogue.reading_functions.insert(name.clone());
+            }
+        }
+        let order = order.first().and_then(|row| row.first()?.as_deref());
+        catalogue.orders_by_bytes = order == Some("true");
+        catalogue
+    }
+
+    pub(crate) fn table(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(&(schema.to_owned(), name.to_owned()))
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+
+    /// Whether a function of this name may read tables, so that it says something else on every shard.
+    pub(crate) fn may_read(&self, function: &str) -> bool {
+        self.reading_functions.contains(function)
+    }
+
+    pub(crate) fn is_aggregate(&self, function: &str) -> bool {
+        self.aggregates.contains(function)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A catalogue of tables: schema, name, and columns with the oids of their types; texts have the order of a language,
+    /// those called `code` that of bytes.
+    pub(crate) fn catalogue_of(tables: &[(&str, &str, &[(&str, u32)])]) -> ShardCatalogue {
+        let mut columns: Rows = Vec::new();
+        for (schema, table, names) in tables {
+            for (name, oid) in *names {
+                let order = match (*oid, *name) {
+                    (25, "code") => "bytes",
+                    (25, _) => "language",
+                    _ => "none",
+                };
+                let cells = [*schema, table, "true", name, &oid.to_string(), order];
+                columns.push(cells.iter().map(|cell| Some((*cell).to_owned())).collect());
+            }
+        }
+        let names = ["count", "sum", "min", "max", "avg", "string_agg", "bool_and", "bool_or"];
+        let mut functions: Rows =
+            names.iter().map(|name| vec![Some((*name).to_owned()), Some("true".to_owned())]).collect();
+        functions.push(vec![Some("visits".to_owned()), Some("false".to_owned())]);
+        ShardCatalogue::of_rows(&columns, &functions, &vec![vec![Some("false".to_owned())]])
+    }
+}
