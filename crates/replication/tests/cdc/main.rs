@@ -13,6 +13,7 @@ mod mongodb;
 mod mongosource;
 mod recovery;
 mod streaming;
+mod two_way;
 mod world;
 
 /// Runs each behaviour between every pair of databases.
