@@ -465,8 +465,8 @@ async fn a_removed_rule_leaves_nothing_but_its_conflicts() {
 async fn what_one_rule_writes_goes_on_by_the_next_one() {
     let pair = Pair::postgres_to_sqlite();
     let world = begun(&pair, json!({})).await;
-    let third =
-        world.manager.add_replica("third", Place::sqlite().config("update"), Vec::new()).await.unwrap();
+    let place = Place::sqlite();
+    let third = world.manager.add_replica("third", place.config("update"), Vec::new()).await.unwrap();
     let rule = json!({
         "name": "s", "source": "target", "target": "third", "mode": "bidirectional", "collections": ["items"],
     });
