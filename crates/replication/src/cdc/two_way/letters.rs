@@ -1,8 +1,11 @@
 //! Keys that are set aside because a side refuses the row, or because nobody could decide: they are settled again later.
 
-use data::table::TableTransaction;
-use data::{Result as DataResult, Timestamp};
+use std::collections::HashMap;
 
+use data::table::{Table, TableTransaction};
+use data::{Result as DataResult, Timestamp, Value};
+
+use super::super::control_tables::Fields;
 use super::super::dead_letter::{Content, DeadLetter, Letters};
 use super::super::event::RowOperation;
 use super::Exchange;
@@ -28,12 +31,13 @@ impl Exchange {
     ) -> DataResult<()> {
         let table = &self.side(which).control.dead_letter;
         let (mut stored, mut removed) = (Vec::new(), Vec::new());
+        let before = before(transaction, table, works, settled, |work| self.letter_id(letters, work)).await?;
         for (place, work) in works.iter().enumerate() {
             let Some(pair) = self.pairs.get(work.index) else { continue };
             let id = self.letter_id(letters, work);
             if let Some(error) = settled.refused.get(&place) {
-                let is_known = letters.has(&id);
-                stored.push(letter(id, &pair.to_target.label, work, error, is_known));
+                let tried = before.get(&id).copied();
+                stored.push(letter(id, &pair.to_target.label, work, error, tried));
             } else if settled.is_done(place) && letters.has(&id) {
                 removed.push(id);
             }
@@ -80,8 +84,36 @@ impl Exchange {
     }
 }
 
-fn letter(id: String, collection: &str, work: &Work, error: &data::Error, is_known: bool) -> DeadLetter {
+/// How often refused keys were tried before, and when they were set aside.
+async fn before(
+    transaction: &mut dyn TableTransaction,
+    table: &Table,
+    works: &[Work],
+    settled: &Done,
+    id_of: impl Fn(&Work) -> String,
+) -> DataResult<HashMap<String, (u64, Timestamp)>> {
+    let refused = settled.refused.keys().filter_map(|place| works.get(*place));
+    let ids: Vec<Vec<Value>> = refused.map(|work| vec![Value::from(id_of(work))]).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = transaction.fetch(table, &ids).await?;
+    let tried = rows.iter().map(|row| {
+        let fields = Fields::of(table, row);
+        (fields.key().to_owned(), (fields.unsigned("attempts"), Timestamp(fields.integer("first_at"))))
+    });
+    Ok(tried.collect())
+}
+
+fn letter(
+    id: String,
+    collection: &str,
+    work: &Work,
+    error: &data::Error,
+    before: Option<(u64, Timestamp)>,
+) -> DeadLetter {
     let now = Timestamp::now();
+    let (attempts, first_at) = before.unwrap_or((0, now));
     DeadLetter {
         id,
         collection: collection.to_owned(),
@@ -90,9 +122,10 @@ fn letter(id: String, collection: &str, work: &Work, error: &data::Error, is_kno
         content: Content::Lost(work.touched.key.clone()),
         error_code: error.code().to_owned(),
         error: error.to_string(),
+        // It is settled by what both sides hold, wherever in a log that stands.
         position: 0,
-        attempts: if is_known { 2 } else { 1 },
-        first_at: now,
+        attempts: attempts + 1,
+        first_at,
         last_at: now,
     }
 }
