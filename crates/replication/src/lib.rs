@@ -25,8 +25,8 @@ pub use bulk::{
     DestinationReport, Problem, Stop, copy,
 };
 pub use cdc::{
-    CdcEvent, CdcObserver, ChangeFeed, DeadLetterView, DeadLetters, FeedChange, RemovalFailure, RowOperation,
-    RuleState, RunState,
+    CdcEvent, CdcObserver, ChangeFeed, DeadLetterView, DeadLetters, FeedChange, RemovalFailure, Resolution,
+    RowOperation, RowVersions, RuleState, RunState,
 };
 pub use column_rule::ColumnRule;
 pub use error::{Error, Result};

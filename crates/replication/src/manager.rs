@@ -18,7 +18,7 @@ use crate::cdc::{Goal, Held, RemovalFailure};
 use crate::error::{Error, Result};
 use crate::poll::{PollState, poll};
 use crate::row_shape::Transform;
-use crate::rule::{Capture, Mode, Rule};
+use crate::rule::{Capture, ConflictResolution, Mode, Rule};
 use crate::snapshot::{End, ProgressListener, mirror};
 use crate::stats::{CollectionStats, SyncCursor, SyncStats, millis_now};
 use crate::topology::{
@@ -208,7 +208,7 @@ impl Manager {
             state.runs.shift_remove(name);
             state.transforms.shift_remove(name);
         }
-        if rule.reads_log() {
+        if rule.reads_log() || rule.mode == Mode::Bidirectional {
             self.remove_in_background(rule, stream, ends.ok());
         }
         self.persist()
@@ -248,6 +248,13 @@ impl Manager {
         let (source, target) = self.ends(rule)?;
         match (rule.mode, rule.capture) {
             (Mode::Snapshot, _) => mirror(rule, source, target, listener, details).await,
+            (Mode::Bidirectional, _) if self.exchanges(rule, goal).await? => {
+                self.capture(rule, goal, listener, details).await
+            }
+            (Mode::Bidirectional, _) if rule.conflict_resolution == ConflictResolution::Resolve => {
+                let problem = "resolve asks while the rule streams: start it";
+                Err(Error::config(format!("rule \"{}\".conflictResolution", rule.name), problem))
+            }
             (Mode::Bidirectional, _) => converge(rule, &source, &target, listener, details).await,
             (Mode::Cdc, Capture::Poll) => {
                 let mut polled = self.state().polls.shift_remove(&rule.name).unwrap_or_default();

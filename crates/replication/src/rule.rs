@@ -40,6 +40,8 @@ pub enum ConflictResolution {
     TargetWins,
     /// The one with the later `updatedAt`; the source's where one has none.
     Timestamp,
+    /// The one that the application makes of both; only of a bidirectional rule that streams.
+    Resolve,
 }
 
 /// How a rule of mode `cdc` learns of changes.
@@ -213,9 +215,11 @@ impl Rule {
             None | Some("source-wins") => ConflictResolution::SourceWins,
             Some("target-wins") => ConflictResolution::TargetWins,
             Some("timestamp") => ConflictResolution::Timestamp,
+            Some("resolve") if mode == Mode::Bidirectional => ConflictResolution::Resolve,
             Some(other) => {
-                let problem =
-                    format!("unknown value \"{other}\"; known are source-wins, target-wins, timestamp");
+                let problem = format!(
+                    "unknown value \"{other}\"; known are source-wins, target-wins, timestamp, and in mode bidirectional resolve"
+                );
                 return Err(Error::config(place("conflictResolution"), problem));
             }
         };

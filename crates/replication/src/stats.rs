@@ -110,6 +110,19 @@ pub enum Winner {
     Source,
     /// The target.
     Target,
+    /// Neither: the application has made a version of its own.
+    Merged,
+}
+
+impl Winner {
+    /// The name that reports use.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Merged => "merged",
+        }
+    }
 }
 
 /// A row that could not be written, or was left alone.

@@ -110,6 +110,13 @@ pub trait ChangeLog: Send + Sync {
     /// With the statements to run by hand in the message.
     async fn remove(&self, name: &str) -> Result<()>;
 
+    /// Waits until everybody can read what these transactions have changed. Their names are those that the log has told, which a
+    /// database may do a moment before.
+    async fn await_visible(&self, transactions: &[String]) -> Result<()> {
+        let _ = transactions;
+        Ok(())
+    }
+
     /// How the rows of a table may be copied in parts: keys in ascending order of the database, each the last of its part;
     /// behind the last one lies one part more. Empty for a table that is worth one part.
     async fn split(&self, table: &Table, rows_per_part: u64) -> Result<Vec<Vec<Value>>> {

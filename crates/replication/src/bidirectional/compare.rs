@@ -11,17 +11,17 @@ use crate::snapshot::{Converted, GivenUp, Mapping, moment};
 use crate::stats::Winner;
 
 /// How two versions of a row differ.
-pub(super) struct Difference {
-    pub(super) winner: Winner,
+pub(crate) struct Difference {
+    pub(crate) winner: Winner,
     /// The columns that differ.
-    pub(super) fields: Vec<String>,
+    pub(crate) fields: Vec<String>,
 }
 
 impl Pair {
     /// How a row of the source and a row of the target differ, if they do. They are compared as the side holds them that
     /// holds less: a value that one side cannot hold whole, and that was converted on its way there, does not differ from
     /// what became of it.
-    pub(super) fn difference(&self, row: &[Value], own: &[Value]) -> Option<Difference> {
+    pub(crate) fn difference(&self, row: &[Value], own: &[Value]) -> Option<Difference> {
         let differing: Vec<&Column> =
             self.columns.iter().filter(|column| !self.is_same(column, row, own)).collect();
         if differing.is_empty() {
@@ -46,7 +46,8 @@ impl Pair {
         match self.resolution {
             ConflictResolution::SourceWins => Winner::Source,
             ConflictResolution::TargetWins => Winner::Target,
-            ConflictResolution::Timestamp => match self.age_order(row, own) {
+            // The application is only asked where changes are streamed.
+            ConflictResolution::Timestamp | ConflictResolution::Resolve => match self.age_order(row, own) {
                 Some(Ordering::Greater) | None => Winner::Source,
                 Some(Ordering::Less) => Winner::Target,
                 Some(Ordering::Equal) => by_content(row, own, differing),
@@ -67,7 +68,7 @@ impl Pair {
 
     /// The row of the source as it is written over that of the target. A value that is the same keeps the form in which
     /// the target holds it, which may be the finer one.
-    pub(super) fn for_target(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
+    pub(crate) fn for_target(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
         let (mut merged, mut losses) = self.to_target.mapping.convert_whole(row.to_vec())?;
         for column in self.columns.iter().filter(|column| self.is_same(column, row, own)) {
             keep(&mut merged, &mut losses, column.into_target, at(own, column.at_target));
@@ -76,7 +77,7 @@ impl Pair {
     }
 
     /// The row of the target as it is written over that of the source.
-    pub(super) fn for_source(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
+    pub(crate) fn for_source(&self, row: &[Value], own: &[Value]) -> Result<Converted> {
         let (mut merged, mut losses) = self.to_source.mapping.convert_whole(own.to_vec())?;
         for column in self.columns.iter().filter(|column| self.is_same(column, row, own)) {
             keep(&mut merged, &mut losses, column.into_source, at(row, column.at_source));

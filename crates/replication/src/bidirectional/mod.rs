@@ -21,8 +21,8 @@ use crate::snapshot::{
     orphans_among, parents_first, resolve_both, taken_reason,
 };
 use crate::stats::{CollectionStats, Conflict, Winner};
-use compare::Difference;
-use pair::Pair;
+pub(crate) use compare::Difference;
+pub(crate) use pair::Pair;
 use write::{Pending, Side};
 
 /// Makes every collection of a rule equal on both sides.
@@ -151,19 +151,19 @@ async fn settle(
         };
         let key = mapping.source.key_of(&row);
         let merged = match winner {
-            Winner::Source => pair.for_target(&row, &own),
             Winner::Target => pair.for_source(&row, &own),
+            _ => pair.for_target(&row, &own),
         };
         stats.conflict(|| Conflict { key: crate::snapshot::key_text(&key), winner, fields });
         match (merged, winner) {
             (Err(error), _) => stats.fail_row(key, error.to_string()),
-            (Ok((merged, losses)), Winner::Source) => {
-                mapping.count_losses(losses, stats);
-                for_target.push(merged);
-            }
             (Ok((merged, losses)), Winner::Target) => {
                 pair.to_source.mapping.count_losses(losses, stats);
                 for_source.push(merged);
+            }
+            (Ok((merged, losses)), _) => {
+                mapping.count_losses(losses, stats);
+                for_target.push(merged);
             }
         }
     }

@@ -12,34 +12,34 @@ use crate::snapshot::{Collection, CollectionPlan, End, Mapping};
 /// A collection of a bidirectional rule, seen both ways.
 pub(crate) struct Pair {
     /// From the source to the target.
-    pub(super) to_target: Arc<Collection>,
+    pub(crate) to_target: Arc<Collection>,
     /// From the target to the source.
-    pub(super) to_source: Arc<Collection>,
+    pub(crate) to_source: Arc<Collection>,
     /// The columns that are compared, by name; the key is not among them.
-    pub(super) columns: Vec<Column>,
-    pub(super) resolution: ConflictResolution,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) resolution: ConflictResolution,
     /// Positions of `updatedAt` in rows of the source and of the target.
-    pub(super) updated_at: Option<(usize, usize)>,
+    pub(crate) updated_at: Option<(usize, usize)>,
     /// Positions of `deletedAt`, which a soft delete sets and leaves `updatedAt` alone.
-    pub(super) deleted_at: Option<(usize, usize)>,
+    pub(crate) deleted_at: Option<(usize, usize)>,
     /// Whether both sides keep microseconds; moments are compared by what both keep.
-    pub(super) microseconds: bool,
+    pub(crate) microseconds: bool,
 }
 
 /// A column that both sides have and that can be written on both.
-pub(super) struct Column {
-    pub(super) name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     /// Its position in rows of the source and of the target, as they are read.
-    pub(super) at_source: usize,
-    pub(super) at_target: usize,
+    pub(crate) at_source: usize,
+    pub(crate) at_target: usize,
     /// Its position in rows as they are written to the target and to the source.
-    pub(super) into_target: usize,
-    pub(super) into_source: usize,
+    pub(crate) into_target: usize,
+    pub(crate) into_source: usize,
 }
 
 impl Pair {
     /// Reads both catalogues, and makes on each side what it lacks of the other.
-    pub(super) async fn prepare(
+    pub(crate) async fn prepare(
         rule: &Rule,
         plan: &CollectionPlan,
         source: &End,
@@ -76,7 +76,7 @@ impl Pair {
     }
 
     /// Whether a row of the target belongs to the entity, where several share the table.
-    pub(super) fn is_of_entity_at_target(&self, own: &[data::Value]) -> bool {
+    pub(crate) fn is_of_entity_at_target(&self, own: &[data::Value]) -> bool {
         let table = &self.to_source.mapping.source;
         self.to_target.mapping.target_discriminator.as_ref().is_none_or(|entity| {
             let value = table.position(&entity.column).and_then(|position| own.get(position));

@@ -49,7 +49,9 @@ pub(super) fn keeps_own_row(collection: &Collection, row: &Prepared, own: &[Valu
         ConflictResolution::SourceWins => None,
         _ if !differs => None,
         ConflictResolution::TargetWins => Some(OWN_ROW_WINS),
-        ConflictResolution::Timestamp => (!mapping.is_newer(&row.row, own)).then_some(OWN_ROW_IS_NEWER),
+        ConflictResolution::Timestamp | ConflictResolution::Resolve => {
+            (!mapping.is_newer(&row.row, own)).then_some(OWN_ROW_IS_NEWER)
+        }
     }
 }
 

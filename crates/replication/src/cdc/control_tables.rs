@@ -106,7 +106,7 @@ fn definitions() -> [Table; 4] {
     ]
 }
 
-fn table(name: &str, columns: &[(&str, ColumnType)]) -> Table {
+pub(super) fn table(name: &str, columns: &[(&str, ColumnType)]) -> Table {
     let key = TableColumn {
         name: KEY.to_owned(),
         column_type: ColumnType::Text(Some(KEY_LENGTH)),

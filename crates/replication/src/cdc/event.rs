@@ -2,6 +2,9 @@
 
 use async_trait::async_trait;
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use crate::stats::Winner;
 
 /// What a rule of mode `cdc` is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -94,6 +97,19 @@ pub enum CdcEvent {
         /// Bytes of the log that the source keeps for the rule.
         retained_bytes: u64,
     },
+    /// A row had changed on both sides of a bidirectional rule.
+    Conflict {
+        /// The rule.
+        rule: String,
+        /// The collection, as the rule names it.
+        collection: String,
+        /// Its primary key at the source, for a person.
+        key: String,
+        /// Whose version has stayed.
+        winner: Winner,
+        /// The fields that differed; none where one side had deleted the row.
+        fields: Vec<String>,
+    },
     /// Something went wrong.
     Error {
         /// The rule.
@@ -134,6 +150,40 @@ pub trait CdcObserver: Send + Sync {
     fn wants_changes(&self) -> bool {
         false
     }
+
+    /// Decides between two versions of a row, where a bidirectional rule leaves that to the application.
+    ///
+    /// # Errors
+    /// Why it cannot; the row is set aside then, and both sides keep their versions.
+    async fn resolve(&self, conflict: RowVersions) -> Result<Resolution, String> {
+        Err(format!("nobody decides between the versions of {}", conflict.key))
+    }
+}
+
+/// A row that has changed on both sides of a bidirectional rule.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowVersions {
+    /// The rule.
+    pub rule: String,
+    /// The collection, as the rule names it.
+    pub collection: String,
+    /// Its primary key at the source, for a person.
+    pub key: String,
+    /// The row as the source has it, by the names of its columns; `null` if it was deleted there.
+    pub source: Option<Json>,
+    /// The row as the target has it, by the names that the source has for its columns; `null` if it was deleted there.
+    pub target: Option<Json>,
+}
+
+/// What an application makes of two versions of a row.
+#[derive(Debug, Clone)]
+pub enum Resolution {
+    /// The row that both sides are to have, by the names of the columns at the source. Columns that are left out are those of
+    /// the source, or of the target where the source has no row.
+    Row(Map<String, Json>),
+    /// Neither side is to have the row.
+    Delete,
 }
 
 /// A rule that runs.

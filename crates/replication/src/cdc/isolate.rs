@@ -36,6 +36,8 @@ impl Prepared {
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
+    /// Whole rows that are not there yet.
+    Insert,
     /// Whole rows.
     Upsert,
     /// The columns that are known.
@@ -134,6 +136,14 @@ async fn write_once(
     rows: &mut [Prepared],
 ) -> Result<u64> {
     match call {
+        Call::Insert => {
+            let batch = RowBatch::Rows(rows.iter_mut().map(|row| std::mem::take(&mut row.row)).collect());
+            let written = transaction.insert(table, &batch).await;
+            for (row, taken) in rows.iter_mut().zip(batch.into_rows()?) {
+                row.row = taken;
+            }
+            written.map(|()| count(rows.len()))
+        }
         Call::Upsert => {
             let mut taken: Vec<Row> = rows.iter_mut().map(|row| std::mem::take(&mut row.row)).collect();
             let written = transaction.upsert(table, &taken).await;

@@ -36,10 +36,11 @@ mod shared;
 mod standing;
 mod stream;
 mod truncation;
+mod two_way;
 mod typed_json;
 mod watermark;
 
-pub use event::{CdcEvent, CdcObserver, RowOperation, RuleState, RunState};
+pub use event::{CdcEvent, CdcObserver, Resolution, RowOperation, RowVersions, RuleState, RunState};
 pub use feed::{ChangeFeed, FeedChange};
 pub(crate) use holding::{Held, HeldName};
 pub(crate) use identity::digest;
@@ -50,6 +51,7 @@ pub(crate) use removal::{remove_reader, remove_rows};
 pub(crate) use runner::{Goal, Runner, catch_up_with, log_kind};
 pub(crate) use shared::Shared;
 pub(crate) use standing::{Checkpoints, applying_reader, continues, head_of, remove_log_of};
+pub(crate) use two_way::{has_streamed, letters_of_both, remove_both};
 
 /// Both ends of a rule.
 pub(crate) type Ends = (crate::snapshot::End, crate::snapshot::End);

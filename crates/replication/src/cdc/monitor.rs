@@ -38,6 +38,16 @@ pub(super) struct Monitor {
     task: JoinHandle<()>,
 }
 
+/// What is watched.
+pub(super) struct Watched<'a> {
+    pub(super) end: &'a End,
+    pub(super) kind: LogKind,
+    /// The name of the reader.
+    pub(super) reader: &'a str,
+    /// The tables that were there when the rule was planned, if it is about all of them.
+    pub(super) known_tables: Option<HashSet<String>>,
+}
+
 /// What a stream is to hear of.
 #[derive(Default)]
 struct Findings {
@@ -53,15 +63,26 @@ impl Monitor {
     /// # Errors
     /// [`Error::LogRetention`], [`Error::LogLost`].
     pub(super) async fn start(rule: &Rule, session: &Session, shared: &Arc<Shared>) -> Result<Self> {
+        let watched = Watched {
+            end: &session.source,
+            kind: session.kind,
+            reader: &session.reader.name,
+            known_tables: session.known_tables.clone(),
+        };
+        Self::watch(rule, watched, shared).await
+    }
+
+    /// As [`start`](Self::start), of any database whose log is read for a rule.
+    pub(super) async fn watch(rule: &Rule, watched: Watched<'_>, shared: &Arc<Shared>) -> Result<Self> {
         let findings = Arc::new(Findings::default());
         let gauge = Gauge {
             most: rule.max_retained_bytes,
             rule: rule.name.clone(),
-            source: session.source.clone(),
-            kind: session.kind,
-            reader: session.reader.name.clone(),
+            source: watched.end.clone(),
+            kind: watched.kind,
+            reader: watched.reader.to_owned(),
             shared: Arc::clone(shared),
-            known_tables: session.known_tables.clone(),
+            known_tables: watched.known_tables,
             findings: Arc::clone(&findings),
         };
         gauge.guard().await?;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::log::{LogKind, Position};
-use data::{ErrorKind, Timestamp};
+use data::{DialectKind, ErrorKind, Timestamp};
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Ends;
@@ -19,8 +20,9 @@ use super::monitor::Monitor;
 use super::run::{Opening, Session, log_of};
 use super::shared::Shared;
 use super::stream::Ended;
+use super::two_way::exchange;
 use crate::error::{Error, Result};
-use crate::rule::{Capture, Rule};
+use crate::rule::{Capture, Mode, Rule};
 use crate::snapshot::{End, ProgressListener};
 
 /// How long is waited after the first of several failures.
@@ -74,7 +76,11 @@ struct Ready {
 pub(crate) fn log_kind(rule: &Rule, source: &End) -> Result<LogKind> {
     let tables = source.tables().map_err(Error::database_in("source"))?;
     let of_kind = |kind| tables.change_log(kind).map(|_| kind);
+    let is_exchanged_mysql = rule.mode == Mode::Bidirectional && is_mysql(source);
     let found = match rule.capture {
+        // The rows of a log of MySQL may be told before others can read them.
+        Capture::Auto if is_exchanged_mysql => of_kind(LogKind::Trigger),
+        Capture::Log if is_exchanged_mysql => None,
         Capture::Auto => tables.automatic_log(),
         Capture::Log => of_kind(LogKind::Log),
         Capture::Trigger => of_kind(LogKind::Trigger),
@@ -83,16 +89,31 @@ pub(crate) fn log_kind(rule: &Rule, source: &End) -> Result<LogKind> {
     found.ok_or_else(|| Error::UnsupportedCapture { rule: rule.name.clone(), capture: rule.capture.name() })
 }
 
+fn is_mysql(end: &End) -> bool {
+    end.dialect().is_some_and(|dialect| matches!(dialect.kind(), DialectKind::Mysql | DialectKind::Mariadb))
+}
+
 /// Waits until a run of this process has come as far as the log of its source stands now; whether it has, as it may end or
 /// give way to another process before.
-pub(crate) async fn catch_up_with(shared: &Shared, rule: &Rule, (source, _): Ends) -> Result<bool> {
-    let kind = log_kind(rule, &source)?;
-    let head = log_of(&source, kind)?.head().await.map_err(Error::database_in("source log"))?;
-    let mut reached = shared.reached();
+pub(crate) async fn catch_up_with(shared: &Shared, rule: &Rule, (source, target): Ends) -> Result<bool> {
+    let is_exchanged = rule.mode == Mode::Bidirectional;
+    Ok(has_caught_up(shared, rule, &source, shared.reached()).await?
+        && (!is_exchanged || has_caught_up(shared, rule, &target, shared.reached_back()).await?))
+}
+
+async fn has_caught_up(
+    shared: &Shared,
+    rule: &Rule,
+    source: &End,
+    reached: watch::Receiver<Option<Position>>,
+) -> Result<bool> {
+    let kind = log_kind(rule, source)?;
+    let head = log_of(source, kind)?.head().await.map_err(Error::database_in("source log"))?;
     let has_reached = |at: &Option<Position>| at.as_ref().is_some_and(|at| at.order >= head.order);
+    let mut waiting = reached.clone();
     tokio::select! {
-        waited = reached.wait_for(has_reached) => Ok(waited.is_ok()),
-        () = shared.gave_way() => Ok(has_reached(&shared.reached().borrow())),
+        waited = waiting.wait_for(has_reached) => Ok(waited.is_ok()),
+        () = shared.gave_way() => Ok(has_reached(&reached.borrow())),
     }
 }
 
@@ -183,7 +204,7 @@ impl Runner<'_> {
             return Ok(Ended::Reached);
         };
         let lease = Arc::new(lease);
-        let outcome = self.hold(ready, Arc::clone(&lease), head.as_ref(), copies_anew).await;
+        let outcome = self.hold(ready, owner, Arc::clone(&lease), head.as_ref(), copies_anew).await;
         if let Err(error) = lease.release().await {
             tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
         }
@@ -194,6 +215,7 @@ impl Runner<'_> {
     async fn hold(
         &self,
         ready: Ready,
+        owner: &str,
         lease: Arc<Lease>,
         head: Option<&Position>,
         copies_anew: &mut bool,
@@ -217,6 +239,9 @@ impl Runner<'_> {
             shared: Arc::clone(&self.shared),
             listener: self.listener.clone(),
         };
+        if self.rule.mode == Mode::Bidirectional {
+            return exchange(opening, owner, head).await;
+        }
         let mut session = Session::open(opening).await?;
         let outcome = self.stream(&mut session, head).await;
         if let Err(Error::LogRetention { .. }) = &outcome {
@@ -277,10 +302,16 @@ impl Runner<'_> {
         }))
     }
 
-    /// Forgets the log, so that everything is copied anew.
+    /// Forgets the log, so that everything is copied anew; of a bidirectional rule that of the target too.
     async fn forget(&self, ready: &Ready) -> Result<()> {
-        let removed = log_of(&ready.source, ready.kind)?.remove(&ready.name).await;
-        removed.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        if self.rule.mode == Mode::Bidirectional {
+            let (source, target) = (&ready.source, &ready.target);
+            let back =
+                reader_name(&self.rule.name, target, source, Purpose::Apply).await.map_err(in_rule())?;
+            log_of(target, log_kind(self.rule, target)?)?.remove(&back).await.map_err(in_rule())?;
+        }
+        log_of(&ready.source, ready.kind)?.remove(&ready.name).await.map_err(in_rule())
     }
 }
 

@@ -9,7 +9,7 @@ use data::Timestamp;
 use data::log::Position;
 use tokio::sync::watch;
 
-use super::event::{CdcEvent, CdcObserver, RuleState, RunState};
+use super::event::{CdcEvent, CdcObserver, Resolution, RowVersions, RuleState, RunState};
 use crate::error::Error;
 use crate::stats::{CollectionStats, millis_now};
 
@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     status: Mutex<Status>,
     /// Up to where in the log everything has been applied.
     reached: watch::Sender<Option<Position>>,
+    /// Of a bidirectional rule, up to where in the log of the target everything has come to the source.
+    reached_back: watch::Sender<Option<Position>>,
     stop: watch::Sender<bool>,
     /// Whether each transaction of the source is applied by itself, so that one that fails takes no other along.
     one_by_one: AtomicBool,
@@ -72,6 +74,7 @@ impl Shared {
             observer: Mutex::new(observer),
             status: Mutex::new(status),
             reached: watch::Sender::new(None),
+            reached_back: watch::Sender::new(None),
             stop: watch::Sender::new(false),
             one_by_one: AtomicBool::new(false),
             left_out: Mutex::default(),
@@ -260,6 +263,23 @@ impl Shared {
     /// Up to where in the log everything has been applied.
     pub(crate) fn reached(&self) -> watch::Receiver<Option<Position>> {
         self.reached.subscribe()
+    }
+
+    pub(super) fn reach_back(&self, position: &Position) {
+        self.reached_back.send_replace(Some(position.clone()));
+    }
+
+    /// Of a bidirectional rule, up to where in the log of the target everything has come to the source.
+    pub(super) fn reached_back(&self) -> watch::Receiver<Option<Position>> {
+        self.reached_back.subscribe()
+    }
+
+    /// Asks whoever watches to decide between two versions of a row.
+    pub(super) async fn resolve(&self, conflict: RowVersions) -> Result<Resolution, String> {
+        match self.observer() {
+            Some(observer) => observer.resolve(conflict).await,
+            None => Err("nobody listens who could decide".to_owned()),
+        }
     }
 
     /// When the last transaction that was applied had been committed at the source.

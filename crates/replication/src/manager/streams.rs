@@ -8,10 +8,11 @@ use tokio::task::JoinHandle;
 use super::Manager;
 use crate::cdc::{
     CdcObserver, ChangeFeed, DeadLetters, Ends, Goal, RemovalFailure, RuleState, RunState, Runner, Shared,
-    applying_reader, catch_up_with, letters_of, log_kind, remove_reader,
+    applying_reader, catch_up_with, has_streamed, letters_of, letters_of_both, log_kind, remove_both,
+    remove_reader,
 };
 use crate::error::{Error, Result};
-use crate::rule::{Mode, Rule};
+use crate::rule::{Capture, Mode, Rule};
 use crate::snapshot::ProgressListener;
 use crate::stats::{CollectionStats, SyncStats, millis_now};
 
@@ -58,7 +59,7 @@ impl Drop for Stream {
 }
 
 impl Manager {
-    /// Streams a rule of mode `cdc` until it is stopped. Returns when its changes are being applied, or another process
+    /// Streams a rule of mode `cdc` or `bidirectional` until it is stopped. Returns when its changes are being applied, or another process
     /// applies them and this one stands by; or when it has failed. A lost connection is tried again without end.
     ///
     /// # Errors
@@ -159,6 +160,10 @@ impl Manager {
     /// [`Error::UnknownRule`], [`Error::NoMaster`], or [`Error::Database`].
     pub async fn dead_letters(&self, rule: &str, most: usize) -> Result<DeadLetters> {
         let rule = self.rule(rule)?;
+        if rule.mode == Mode::Bidirectional {
+            let found = letters_of_both(&rule, &self.ends(&rule)?, most).await;
+            return found.map_err(Error::database_in(format!("the dead letters of rule \"{}\"", rule.name)));
+        }
         if !rule.reads_log() {
             return Ok(DeadLetters::default());
         }
@@ -206,6 +211,17 @@ impl Manager {
         outcome
     }
 
+    /// Whether a bidirectional rule goes by the logs of both sides, because it says so or has been streamed before, so that
+    /// deletions are known.
+    pub(super) async fn exchanges(&self, rule: &Rule, goal: Goal) -> Result<bool> {
+        let is_asked = goal == Goal::CopyAnew || matches!(rule.capture, Capture::Log | Capture::Trigger);
+        if is_asked || self.running_stream(&rule.name).is_some() {
+            return Ok(true);
+        }
+        let found = has_streamed(rule, &self.ends(rule)?).await;
+        found.map_err(Error::database_in(format!("rule \"{}\"", rule.name)))
+    }
+
     /// Removes in the background what a rule has left in its databases.
     pub(super) fn remove_in_background(&self, rule: Rule, stream: Option<Arc<Stream>>, ends: Option<Ends>) {
         let kept = Arc::clone(&self.state().removal_failures);
@@ -215,7 +231,11 @@ impl Manager {
             }
             // A database that is not connected was never read by this manager.
             let Some(ends) = ends else { return };
-            for failure in remove_reader(&rule, ends).await {
+            let failures = match rule.mode {
+                Mode::Bidirectional => remove_both(&rule, ends).await,
+                _ => remove_reader(&rule, ends).await,
+            };
+            for failure in failures {
                 tracing::warn!(
                     rule = failure.rule,
                     "a removed rule has left something behind: {}",
@@ -249,12 +269,17 @@ impl Manager {
     }
 
     fn check_captured(&self, rule: &Rule) -> Result<()> {
-        if rule.mode != Mode::Cdc {
-            let problem =
-                format!("only a rule of mode cdc can be streamed, this one has mode {}", rule.mode.name());
+        if rule.mode == Mode::Snapshot {
+            let problem = format!(
+                "only a rule of mode cdc or bidirectional can be streamed, this one has mode {}",
+                rule.mode.name()
+            );
             return Err(Error::config(format!("rule \"{}\".mode", rule.name), problem));
         }
-        let (source, _) = self.ends(rule)?;
+        let (source, target) = self.ends(rule)?;
+        if rule.mode == Mode::Bidirectional {
+            log_kind(rule, &target)?;
+        }
         log_kind(rule, &source).map(drop)
     }
 }

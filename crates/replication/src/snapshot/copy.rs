@@ -276,7 +276,7 @@ fn wins(collection: &Collection, row: &Row, own: &Row) -> bool {
     match collection.resolution {
         ConflictResolution::SourceWins => true,
         ConflictResolution::TargetWins => false,
-        ConflictResolution::Timestamp => collection.mapping.is_newer(row, own),
+        ConflictResolution::Timestamp | ConflictResolution::Resolve => collection.mapping.is_newer(row, own),
     }
 }
 

@@ -16,6 +16,7 @@ mod mongosource;
 mod recovery;
 mod shapes;
 mod streaming;
+mod two_way;
 mod world;
 
 /// Runs each behaviour between every pair of databases.

@@ -16,6 +16,7 @@ mod slot;
 mod snapshot;
 mod stream;
 mod tuple;
+mod visible;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -153,6 +154,10 @@ impl ChangeLog for PostgresLog {
                 catalog::quoted(name)
             ))
         })
+    }
+
+    async fn await_visible(&self, transactions: &[String]) -> Result<()> {
+        visible::await_visible(&self.pool, transactions).await
     }
 
     async fn split(&self, table: &Table, rows_per_part: u64) -> Result<Vec<Vec<Value>>> {

@@ -22,8 +22,8 @@ pub(super) const READER: &str = "replicaverse_reader";
 /// What holds for all.
 pub(super) const LOG: &str = "replicaverse_log";
 /// Rows that the statement being run may replace.
-pub(super) const CONFLICT: &str = "replicaverse_conflict";
-const CONFLICT_INDEX: &str = "replicaverse_conflict_signature";
+pub(super) const CONFLICT: &str = "replicaverse_replaced";
+const CONFLICT_INDEX: &str = "replicaverse_replaced_signature";
 
 pub(super) const OPERATION_INSERT: &str = "i";
 pub(super) const OPERATION_UPDATE: &str = "u";
