@@ -17,6 +17,7 @@ export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from '
 export { type ClientQueryOptions, PooledClient } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';
 export { type QueryTrace, type QueryTracer, traceQueries, type TracingSpan } from './query-tracing.js';
+export type { ShardCheck, ShardTableCheck } from './sharding/shard-check.js';
 export * from './transactions/index.js';
 export { isClusterConfig, isDatabaseConnection, isQueryResult } from './type-guards.js';
 export type * from './types.js';

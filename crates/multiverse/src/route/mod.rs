@@ -13,7 +13,7 @@ mod verdict;
 pub use classify::classify;
 pub(crate) use classify::{parse_here, with_syntax_tree};
 pub use decision::{ClusterIndex, Decision, RouteError, ServerIndex};
-pub use options::{Operation, ReplayPosition, RouteOptions};
+pub use options::{Branches, Operation, ReplayPosition, RouteOptions};
 pub use router::Router;
 pub use schemas::{CacheStrategy, SchemaHome, SchemaOptions};
 pub use verdict::{Access, ObjectName, StatementKind, Verdict};

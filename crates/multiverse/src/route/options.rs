@@ -23,6 +23,9 @@ pub struct ReplayPosition {
     pub lsn: u64,
 }
 
+/// Connections by the ids of their clusters.
+pub type Branches = Arc<[(Arc<str>, SessionId)]>;
+
 /// The options of one call that choose a server. What is `None` is taken from the schema, then from the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct RouteOptions {
@@ -39,7 +42,7 @@ pub struct RouteOptions {
     /// The value of the shard key, as text, where the cluster is sharded.
     pub shard_key: Option<Arc<str>>,
     /// The connections of the transaction in which the statement runs, by the ids of clusters that are shards.
-    pub branches: Option<Arc<[(Arc<str>, SessionId)]>>,
+    pub branches: Option<Branches>,
     /// What the caller's session has written last, for `ConsistencyLevel::Session`.
     pub written: Option<ReplayPosition>,
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::key::KeyType;
 use crate::client::{PinnedClient, Rows};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub(crate) struct TableColumn {
     pub(crate) name: String,
     /// Of a domain, the type beneath it.
     pub(crate) type_oid: u32,
+    /// The modifier of the type (`atttypmod`), -1 without one.
+    pub(crate) modifier: i32,
     pub(crate) order: TextOrder,
 }
 
@@ -39,6 +42,23 @@ pub(crate) struct Table {
     pub(crate) is_table: bool,
     /// In the order of the table.
     pub(crate) columns: Vec<TableColumn>,
+}
+
+impl TableColumn {
+    /// The type of the column as a shard key. None where a value may be stored as another one than was given, or where
+    /// different texts are equal.
+    pub(crate) fn key_type(&self) -> Option<KeyType> {
+        let key = KeyType::of_oid(self.type_oid)?;
+        let is_rounded = matches!(key, KeyType::Numeric | KeyType::Timestamp | KeyType::Timestamptz);
+        let is_kept = self.order != TextOrder::Folded && !(is_rounded && self.modifier != -1);
+        is_kept.then_some(key)
+    }
+
+    /// The most characters of a text, where the type says that.
+    pub(crate) fn longest(&self) -> Option<usize> {
+        // The modifier counts four bytes more.
+        usize::try_from(self.modifier - 4).ok()
+    }
 }
 
 impl Table {
@@ -60,6 +80,7 @@ pub(crate) struct ShardCatalogue {
 
 const COLUMNS: &str = "SELECT n.nspname::text, c.relname::text, (c.relkind IN ('r', 'p'))::text, a.attname::text, \
     (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END)::text, \
+    (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text, \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN NOT o.collisdeterministic THEN 'folded' \
       WHEN o.collname IN ('C', 'POSIX') OR o.collname = 'default' AND d.datcollate IN ('C', 'POSIX') \
         AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes' ELSE 'language' END \
@@ -94,7 +115,15 @@ impl ShardCatalogue {
         let mut catalogue = Self::default();
         let mut tables: HashMap<(String, String), Table> = HashMap::new();
         for row in columns {
-            let [Some(schema), Some(table), Some(is_table), Some(name), Some(oid), Some(order)] = &row[..]
+            let [
+                Some(schema),
+                Some(table),
+                Some(is_table),
+                Some(name),
+                Some(oid),
+                Some(modifier),
+                Some(order),
+            ] = &row[..]
             else {
                 continue;
             };
@@ -110,7 +139,9 @@ impl ShardCatalogue {
                 "folded" => TextOrder::Folded,
                 _ => TextOrder::Language,
             };
-            entry.columns.push(TableColumn { name: name.clone(), type_oid: oid.parse().unwrap_or(0), order });
+            let type_oid = oid.parse().unwrap_or(0);
+            let modifier = modifier.parse().unwrap_or(-1);
+            entry.columns.push(TableColumn { name: name.clone(), type_oid, modifier, order });
         }
         catalogue.tables = tables.into_iter().map(|(name, table)| (name, Arc::new(table))).collect();
         for row in functions {
@@ -148,9 +179,12 @@ impl ShardCatalogue {
 pub(super) mod tests {
     use super::*;
 
+    /// A schema, a table, and its columns with the oids of their types.
+    pub(crate) type TableText<'t> = (&'t str, &'t str, &'t [(&'t str, u32)]);
+
     /// A catalogue of tables: schema, name, and columns with the oids of their types; texts have the order of a language,
     /// those called `code` that of bytes.
-    pub(crate) fn catalogue_of(tables: &[(&str, &str, &[(&str, u32)])]) -> ShardCatalogue {
+    pub(crate) fn catalogue_of(tables: &[TableText<'_>]) -> ShardCatalogue {
         let mut columns: Rows = Vec::new();
         for (schema, table, names) in tables {
             for (name, oid) in *names {
@@ -159,7 +193,7 @@ pub(super) mod tests {
                     (25, _) => "language",
                     _ => "none",
                 };
-                let cells = [*schema, table, "true", name, &oid.to_string(), order];
+                let cells = [*schema, table, "true", name, &oid.to_string(), "-1", order];
                 columns.push(cells.iter().map(|cell| Some((*cell).to_owned())).collect());
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::catalogue::ShardCatalogue;
+use super::catalogue::{ShardCatalogue, TableColumn};
 use super::error::ShardError;
 use super::gather::Gather;
 use super::key::KeyType;
@@ -324,7 +324,7 @@ pub(super) fn shard_of_option(
     let mut found: Option<(&str, KeyType)> = None;
     for table in catalogue.tables().filter(|table| table.is_table && path.contains(&table.schema.as_str())) {
         let name = cluster.key_of(&table.schema);
-        let Some(key) = table.column(name).and_then(|column| KeyType::of_oid(column.type_oid)) else {
+        let Some(key) = table.column(name).and_then(TableColumn::key_type) else {
             continue;
         };
         match found {

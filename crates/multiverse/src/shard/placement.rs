@@ -12,6 +12,8 @@ use crate::config::{Sharding, ShardingStrategy};
 pub(crate) struct Placement {
     pub(crate) key: KeyType,
     rule: Rule,
+    /// The most characters of a text.
+    longest: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +48,24 @@ impl Placement {
                 Rule::Directory(read.collect::<Option<_>>().ok_or_else(unfit)?)
             }
         };
-        Ok(Self { key, rule })
+        Ok(Self { key, rule, longest: None })
+    }
+
+    /// The same for a column whose texts have at most so many characters.
+    pub(crate) fn limited(self, longest: Option<usize>) -> Self {
+        Self { longest: longest.filter(|_| self.key == KeyType::Text), ..self }
+    }
+
+    /// The shard of a value that is to be stored: spaces for which a text has no room are left out then.
+    pub(crate) fn shard_of_stored(&self, value: &KeyValue) -> Option<u32> {
+        match (value, self.longest) {
+            (KeyValue::Text(text), Some(longest)) if text.chars().count() > longest => {
+                let kept: String = text.chars().take(longest).collect();
+                // Anything but spaces beyond it is refused by the server.
+                self.shard_of(&KeyValue::Text(kept))
+            }
+            _ => self.shard_of(value),
+        }
     }
 
     /// The shard of a value; `None` where no range or entry has it. NULL is where hash partitioning puts it, and nowhere else.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::ShardCatalogue;
-use super::key::KeyType;
+use super::catalogue::{ShardCatalogue, TableColumn};
 use super::layout::ShardedCluster;
 use super::placement::Placement;
 use super::{Inner, ShardError, Shards};
@@ -44,7 +43,7 @@ impl Inner {
         let mut tables = Vec::new();
         for table in catalogue.tables().filter(|table| table.is_table) {
             let key = cluster.key_of(&table.schema);
-            let Some(key_type) = table.column(key).and_then(|column| KeyType::of_oid(column.type_oid)) else {
+            let Some(key_type) = table.column(key).and_then(TableColumn::key_type) else {
                 continue;
             };
             let placement = Placement::new(&cluster.sharding, key_type).map_err(Error::Shard)?;

@@ -35,7 +35,7 @@ pub(crate) enum Plan {
     Everywhere,
     /// It reads or changes rows of tables.
     Rows(RowsPlan),
-    Insert(InsertPlan),
+    Insert(Box<InsertPlan>),
     Refused(ShardError),
 }
 
@@ -179,7 +179,9 @@ fn of_statement(sql: &str, statement: &NodeEnum, json: &Json, names: &Names<'_>)
         NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
             change(sql, statement, content, &mut scope, names).map(Plan::Rows)
         }
-        NodeEnum::InsertStmt(insert) => InsertPlan::new(insert, content, names).map(Plan::Insert),
+        NodeEnum::InsertStmt(insert) => {
+            InsertPlan::new(insert, content, names).map(|plan| Plan::Insert(Box::new(plan)))
+        }
         _ => other(statement, content),
     }
 }
@@ -197,7 +199,7 @@ fn change(
     let changed = scope.relation(field(content, "relation").unwrap_or(&Json::Null), level)?;
     for clause in ["from_clause", "using_clause"] {
         for item in items(content, clause) {
-            scope.from_item(item, level, true)?;
+            scope.row_source(item, level, true)?;
         }
     }
     let key = changed.first().and_then(|at| scope.instances.get(*at)).map(|instance| instance.key.clone());

@@ -47,7 +47,7 @@ impl Pin {
     pub(crate) fn place(&self, source: &Source, parameters: &BindParameters) -> Result<u32, ShardError> {
         let values = self.values(source, parameters)?;
         let [value] = &values[..] else { return Err(ShardError::no_shard(&self.column)) };
-        self.placement.shard_of(value).ok_or_else(|| ShardError::no_shard(&self.column))
+        self.placement.shard_of_stored(value).ok_or_else(|| ShardError::no_shard(&self.column))
     }
 
     fn values(&self, source: &Source, parameters: &BindParameters) -> Result<Vec<KeyValue>, ShardError> {

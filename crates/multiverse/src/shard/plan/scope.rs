@@ -131,7 +131,7 @@ impl<'a> Scope<'a> {
             }
         }
         for item in items(select, "from_clause") {
-            self.from_item(item, level, true)?;
+            self.row_source(item, level, true)?;
         }
         if let Some(condition) = field(select, "where_clause") {
             self.condition(condition, level, &Reach::All { binds: true });
@@ -195,7 +195,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Takes in a table or a join. Conditions bind values only where no row comes without them.
-    pub(super) fn from_item(
+    pub(super) fn row_source(
         &mut self,
         item: &Json,
         level: usize,
@@ -254,7 +254,7 @@ impl<'a> Scope<'a> {
     fn join(&mut self, join: &Json, level: usize, binds: bool) -> Result<Vec<usize>, ShardError> {
         let is_inner = number(join, "jointype") == INNER;
         let side = |scope: &mut Self, side| match field(join, side) {
-            Some(item) => scope.from_item(item, level, binds && is_inner),
+            Some(item) => scope.row_source(item, level, binds && is_inner),
             None => Ok(Vec::new()),
         };
         let left = side(self, "larg")?;
@@ -502,13 +502,14 @@ impl Names<'_> {
                 table.name, self.cluster.id
             )));
         };
-        let Some(key_type) = KeyType::of_oid(column.type_oid) else {
+        let Some(key_type) = column.key_type() else {
             return Err(ShardError::table(format!(
                 "the type of the column {key} of {} cannot be a shard key",
                 table.name
             )));
         };
-        Ok((key.to_owned(), Placement::new(&self.cluster.sharding, key_type)?))
+        let placement = Placement::new(&self.cluster.sharding, key_type)?.limited(column.longest());
+        Ok((key.to_owned(), placement))
     }
 }
 
