@@ -28,7 +28,7 @@ impl<'a> Scope<'a> {
     ) -> Result<Self, Error> {
         let (schemas, clusters) =
             (schemas.filter(|list| !list.is_empty()), clusters.filter(|list| !list.is_empty()));
-        let is_known = |id: &&String| settings.clusters.iter().any(|cluster| cluster.id == **id);
+        let is_known = |name: &&String| settings.clusters.iter().any(|cluster| stands_for(name, &cluster.id));
         if let Some(unknown) = clusters.unwrap_or_default().iter().find(|id| !is_known(id)) {
             return Err(Error::Invalid(format!("Cluster not found: {unknown}")));
         }
@@ -46,7 +46,7 @@ impl<'a> Scope<'a> {
     }
 
     pub(crate) fn has_cluster(&self, cluster: &str) -> bool {
-        self.clusters.is_none_or(|list| list.iter().any(|each| each == cluster))
+        self.clusters.is_none_or(|list| list.iter().any(|name| stands_for(name, cluster)))
     }
 
     pub(crate) fn has(&self, place: &Place) -> bool {
@@ -58,8 +58,9 @@ impl<'a> Scope<'a> {
 /// The places of a migration in the order of the clusters. A schema that no cluster has is looked for where the migration
 /// itself says.
 pub(crate) fn places_of(migration: &Migration, settings: &Settings) -> Vec<Place> {
-    let wants = |id: &String| {
-        migration.target_clusters.as_ref().is_none_or(|list| list.is_empty() || list.contains(id))
+    let wants = |id: &str| {
+        let named = migration.target_clusters.as_deref().unwrap_or_default();
+        named.is_empty() || named.iter().any(|name| stands_for(name, id))
     };
     let is_homeless = |schema: &String| !settings.clusters.iter().any(|each| each.schemas.contains(schema));
     let has_named = migration.target_clusters.as_ref().is_some_and(|list| !list.is_empty());
@@ -73,6 +74,13 @@ pub(crate) fn places_of(migration: &Migration, settings: &Settings) -> Vec<Place
         }
     }
     places
+}
+
+/// Whether a name is that of a cluster, or of the cluster whose shard it is.
+fn stands_for(name: &str, cluster: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let shard = || cluster.strip_prefix(name)?.strip_prefix('/');
+    name == cluster || shard().is_some_and(is_number)
 }
 
 /// What plans are made from. The migrations stand in their order.

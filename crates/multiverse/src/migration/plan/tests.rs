@@ -89,6 +89,20 @@ fn each_migration_runs_on_every_cluster_that_has_its_schema() {
 }
 
 #[test]
+fn the_name_of_a_sharded_cluster_stands_for_its_shards() {
+    let mut case = case(vec![migration("1", &["users"], &[])], &[]);
+    for cluster in &mut case.settings.clusters {
+        cluster.id = format!("eu/{}", cluster.id.len());
+    }
+    case.migrations[0].target_clusters = Some(vec!["eu".to_owned()]);
+    assert_eq!(case.pending().unwrap().len(), 2);
+    for other in ["e", "eu/", "eu/12"] {
+        case.migrations[0].target_clusters = Some(vec![other.to_owned()]);
+        assert!(case.pending().map_or(true, |units| units.is_empty()), "{other}");
+    }
+}
+
+#[test]
 fn a_migration_behind_one_that_was_applied_is_refused_unless_it_had_failed_or_is_allowed() {
     let migrations = || vec![migration("1", &["users"], &[]), migration("2", &["users"], &[])];
     let mut late = case(migrations(), &[("users@eu", "2")]);
