@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ReplicationManager } from 'replicaverse';
 import { TABLES } from './workload.mjs';
 
-/** @typedef {{source: string, target: {dialect: import('replicaverse').ReplicaConfig['dialect'], uri: string}}} Ends */
+/** @typedef {{source: string, target: {dialect: import('replicaverse').ReplicaConfig['dialect'], uri: string}, rule?: import('replicaverse').ReplicationRuleConfig}} Ends */
 
-const { source, target } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
+const { source, target, rule } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
 
 const manager = new ReplicationManager();
 manager.on('error', (error) => {
@@ -19,7 +19,7 @@ manager.on('batch', () => {
 });
 await connect('source', 'postgres', source);
 await connect('target', target.dialect, target.uri);
-manager.addReplicationRule({ name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: [...TABLES] });
+manager.addReplicationRule(rule ?? { name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: [...TABLES] });
 for (;;) {
   try {
     await manager.start('soak');
