@@ -10,7 +10,8 @@ import { Random } from './random.mjs';
 import { openWriter } from './two-way-writer.mjs';
 
 const REPLICATOR = fileURLToPath(new URL('replicator-process.mjs', import.meta.url));
-const RULE = /** @type {const} */ ({ name: 'soak', source: 'source', target: 'target', mode: 'bidirectional', collections: ['item'] });
+/** @type {import('replicaverse').ReplicationRuleConfig} */
+const RULE = { name: 'soak', source: 'source', target: 'target', mode: 'bidirectional', collections: ['item'] };
 const ROWS = 40;
 const EQUAL_WITHIN_MS = 120_000;
 

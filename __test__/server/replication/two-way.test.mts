@@ -1,6 +1,6 @@
 // Mode bidirectional streamed: both sides take what the other one writes, conflicts are told and decided, and losers are kept.
 import { ReplicationManager } from 'replicaverse';
-import type { ConflictNotice, IDialect } from 'replicaverse';
+import type { ConflictNotice, IDialect, ReplicationRuleConfig } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { eventually } from '../../support/index.mjs';
 import { Databases } from './databases.mjs';
@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => manager.disconnectAll());
 
-const RULE = { name: 'desk', source: 'shop', target: 'till', mode: 'bidirectional', collections: ['item'] } as const;
+const RULE: ReplicationRuleConfig = { name: 'desk', source: 'shop', target: 'till', mode: 'bidirectional', collections: ['item'] };
 
 function side(project: 'shop' | 'till'): IDialect {
   const service = manager.resolveWriteService(project);
