@@ -16,7 +16,7 @@ use crate::change_feed::NativeChangeFeed;
 use crate::dialect::NativeDialect;
 use crate::error::replication_error;
 use crate::foreign_dialect::{ForeignDialect, ForeignFunction};
-use crate::rule_observer::{JsObserver, ReportFunction};
+use crate::rule_observer::{JsObserver, ReportFunction, ResolveFunction};
 use crate::rule_transform::{JsTransform, TransformFunction};
 use crate::schema::NativeSchema;
 use crate::task::OnRuntime;
@@ -174,15 +174,19 @@ impl NativeReplicationManager {
         self.run(env, |manager| async move { json(&manager.resync(&rule, listener).await?) })
     }
 
-    /// Streams a rule of mode `cdc`; what happens is told to the function.
+    /// Streams a rule of mode `cdc` or `bidirectional`; what happens is told to the function, and where the rule leaves it to
+    /// the application, a second one decides between two versions of a row.
     #[napi]
     pub fn start(
         &self,
         env: &Env,
         rule: String,
         #[napi(ts_arg_type = "(report: string) => void")] on_report: ReportFunction,
+        #[napi(ts_arg_type = "((conflict: string) => Promise<string>) | undefined | null")] resolve: Option<
+            ResolveFunction,
+        >,
     ) -> napi::Result<AsyncBlock<()>> {
-        let observer = Arc::new(JsObserver::new(on_report, Arc::clone(&self.tells_changes)));
+        let observer = Arc::new(JsObserver::new(on_report, resolve, Arc::clone(&self.tells_changes)));
         self.run(env, |manager| async move { manager.start(&rule, observer).await })
     }
 

@@ -4,10 +4,10 @@ import { ReplicationManager } from 'replicaverse';
 
 /**
  * @typedef {import('replicaverse').ReplicaConfig['dialect']} Dialect
- * @typedef {{source: {dialect: Dialect, uri: string, collections: string[]}, target: {dialect: Dialect, uri: string}}} Ends
+ * @typedef {{source: {dialect: Dialect, uri: string, collections: string[]}, target: {dialect: Dialect, uri: string}, rule?: import('replicaverse').ReplicationRuleConfig}} Ends
  */
 
-const { source, target } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
+const { source, target, rule } = /** @type {Ends} */ (JSON.parse(process.argv[2] ?? ''));
 
 const manager = new ReplicationManager();
 manager.on('error', (error) => {
@@ -21,7 +21,7 @@ manager.on('batch', () => {
 });
 await connect('source', source.dialect, source.uri);
 await connect('target', target.dialect, target.uri);
-manager.addReplicationRule({ name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: source.collections });
+manager.addReplicationRule(rule ?? { name: 'soak', source: 'source', target: 'target', mode: 'cdc', collections: source.collections });
 for (;;) {
   try {
     await manager.start('soak');

@@ -11,6 +11,7 @@ const HELP = `Usage: npm run soak -- [options]
 Kills processes and servers at random moments under a random load, and looks whether what was promised is kept.
 
   --of WHAT        capture: the replicating process, its source and its target are killed; both ends must be equal (when not given)
+                   two-way: the process that streams a bidirectional rule is killed under writes on both sides, which must be equal
                    topology: the master of a project is killed; its successor must have all that was acknowledged
                    clusters: the same for the primary of a PgMultiverse
                    transactions: a process that transfers between clusters, and each server, are killed at every step of the
@@ -18,9 +19,10 @@ Kills processes and servers at random moments under a random load, and looks whe
   --seeds N        how many, 20 when not given
   --first N        the first seed, 1 when not given
   --source LIST    of capture: of postgres, mariadb, mongodb; postgres when not given
-  --target LIST    of capture: of sqlite, postgres, mariadb, mongodb; all of them when not given
+  --target LIST    of capture and two-way: of sqlite, postgres, mariadb, mongodb; all of them when not given
   --pause MS       of capture: the longest time between a batch that was applied and the next kill, 500 when not given
-  --kills N        of capture: in each seed, 4 when not given
+  --kills N        of capture and two-way: in each seed, 4 when not given
+  --writes N       of two-way: in each seed, 2000 when not given
   --help           this text`;
 
 const { values } = parseArgs({
@@ -32,12 +34,13 @@ const { values } = parseArgs({
     target: { type: 'string' },
     pause: { type: 'string', default: '500' },
     kills: { type: 'string', default: '4' },
+    writes: { type: 'string', default: '2000' },
     help: { type: 'boolean', default: false },
   },
 });
 
 /** @type {Record<string, () => Promise<void>>} */
-const SOAKS = { capture: soakCapture, topology: soakTopology, clusters: soakClusters, transactions: soakTransactions };
+const SOAKS = { capture: soakCapture, 'two-way': soakTwoWay, topology: soakTopology, clusters: soakClusters, transactions: soakTransactions };
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
 const soak = SOAKS[values.of];
 if (values.help) {
@@ -83,6 +86,26 @@ async function soakPair(from, to) {
   } finally {
     await source.remove();
     await target.remove();
+  }
+}
+
+async function soakTwoWay() {
+  const { startPostgres } = await import('../support/index.mjs');
+  const { TARGETS, startTarget } = await import('./targets.mjs');
+  const { runTwoWay } = await import('./two-way.mjs');
+  const chosen = values.target === undefined ? TARGETS : TARGETS.filter((kind) => values.target?.split(',').includes(kind));
+  for (const kind of chosen) {
+    const source = await startPostgres();
+    const target = await startTarget(kind, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')));
+    try {
+      for (const seed of seeds) {
+        const { writes, conflicts } = await runTwoWay({ seed, source, target, writes: Number(values.writes), kills: Number(values.kills) });
+        console.log(`two-way ${kind} seed ${String(seed)}: equal after ${String(writes)} writes, ${String(conflicts)} conflicts kept`);
+      }
+    } finally {
+      await source.remove();
+      await target.remove();
+    }
   }
 }
 

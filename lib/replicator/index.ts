@@ -22,10 +22,14 @@ export type {
   ChangeNotice,
   ChangeOperation,
   ChangesOptions,
+  ConflictNotice,
   LagReport,
+  ResolveConflict,
+  RowVersions,
   RuleState,
   RuleStreamState,
   SourceChange,
+  StartOptions,
   StateReport,
 } from './stream-types.js';
 export type {

@@ -9,13 +9,14 @@ import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { jsonOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
+import { resolverOf } from './conflict-resolving.js';
 import { ForeignReplica } from './foreign-replica.js';
 import { ReplicaService } from './replica-service.js';
 import { readCursor, readDeadLetters, readStats } from './reports.js';
 import { transformer } from './row-transform.js';
 import { ruleArguments } from './rule-arguments.js';
 import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
-import type { ChangesOptions, RuleState, SourceChange } from './stream-types.js';
+import type { ChangesOptions, RuleState, SourceChange, StartOptions } from './stream-types.js';
 import { readTopologyEvent } from './topology-events.js';
 import { connectTree, type TreeConnection } from './tree-connecting.js';
 import type {
@@ -182,7 +183,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /**
    * Runs a rule. In mode `snapshot` the target's collections become a mirror of the source's. In mode `bidirectional` both
-   * sides come to hold the same rows, and none is deleted. In mode `cdc` the target catches up with the source as it is at
+   * sides come to hold the same rows, and none is deleted, unless the rule has been started or has a `capture`: then the
+   * changes of both sides are exchanged, deletions included. In mode `cdc` the target catches up with the source as it is at
    * the call, deletes included; the first run copies what is there. With `capture: 'poll'` rows whose `updatedAt` is later
    * than what was read before are copied, and none is deleted. A row or collection that fails is counted and named in the
    * stats, and the rest goes on.
@@ -205,12 +207,17 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /**
    * Streams a rule of mode `cdc` until {@link stop}: it catches up, and then applies each transaction of the source as it is
-   * committed. Of several processes that start the same rule one streams, and another takes over when it ends. Events:
+   * committed. A rule of mode `bidirectional` streams both ways, deletions included; what changes on both sides at a time is
+   * decided by its `conflictResolution`, told by the event `conflict`, and the version that does not stay is kept. Of several processes that start the same rule one streams, and another takes over when it ends. Events:
    * `state`, `batch`, `lag`, `error`, and `change` if it is listened to when the stream starts. A stream keeps the process alive.
    *
-   * @throws when the rule is unknown, disabled, not of mode `cdc` or already started, or its changes cannot be captured.
+   * @throws when the rule is unknown, disabled, of mode `snapshot` or already started, or its changes cannot be captured.
    */
-  async start(ruleName: string): Promise<void> {
+  async start(ruleName: string, { resolve }: StartOptions = {}): Promise<void> {
+    const rule = this.listRules().find(({ name }) => name === ruleName);
+    if (rule?.conflictResolution === 'resolve' && resolve === undefined) {
+      throw configError(`rule "${ruleName}".conflictResolution: resolve needs start("${ruleName}", { resolve })`);
+    }
     // One event for each change costs too much to be made when nobody listens.
     this.#core.tellChanges(this.listenerCount('change') > 0);
     const listener: StreamListener = {
@@ -218,9 +225,12 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
       batch: (report) => this.#tell('batch', report),
       lag: (report) => this.#tell('lag', report),
       change: (notice) => this.#tell('change', notice),
+      conflict: (notice) => this.#tell('conflict', notice),
       error: (error) => this.#report(error),
     };
-    await fromNative(() => this.#core.start(textOf('ruleName', ruleName), (report) => passOn(report, listener)));
+    const name = textOf('ruleName', ruleName);
+    const decide = resolve === undefined ? undefined : resolverOf(resolve);
+    await fromNative(() => this.#core.start(name, (report) => passOn(report, listener), decide));
   }
 
   /** Ends the stream of a rule, when what is in hand has been applied. Does nothing when it does not stream. */

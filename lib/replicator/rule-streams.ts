@@ -1,7 +1,7 @@
 // What a rule of mode cdc tells while it streams, as the core reports it and as applications hear it.
 
 import { ReplicaverseError } from '../errors.js';
-import type { BatchReport, ChangeNotice, LagReport, RuleState, StateReport } from './stream-types.js';
+import type { BatchReport, ChangeNotice, ConflictNotice, LagReport, RuleState, StateReport } from './stream-types.js';
 
 type Tagged<K extends string, T> = T & { type: K };
 
@@ -11,6 +11,7 @@ type Report =
   | Tagged<'batch', Omit<BatchReport, 'committedAt' | 'duration'> & { committedAtMs: number; durationMs: number }>
   | Tagged<'lag', { rule: string; lagMs: number; retainedBytes: number }>
   | Tagged<'change', Omit<ChangeNotice, 'at'> & { at: number }>
+  | Tagged<'conflict', ConflictNotice>
   | Tagged<'error', { rule: string; code: string; message: string; retryable: boolean }>;
 
 /** Who hears of a stream. */
@@ -19,6 +20,7 @@ export interface StreamListener {
   batch(report: BatchReport): void;
   lag(report: LagReport): void;
   change(notice: ChangeNotice): void;
+  conflict(notice: ConflictNotice): void;
   error(error: ReplicaverseError): void;
 }
 
@@ -44,6 +46,9 @@ export function passOn(json: string, listener: StreamListener): void {
       listener.change({ ...notice, at: new Date(notice.at) });
       return;
     }
+    case 'conflict':
+      listener.conflict(report as ConflictNotice);
+      return;
     case 'error': {
       const { rule, code, message, retryable } = report as Omit<Extract<Report, { type: 'error' }>, 'type'>;
       listener.error(Object.assign(new ReplicaverseError(message, { code, retryable }), { rule }));

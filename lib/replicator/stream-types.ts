@@ -69,6 +69,42 @@ export interface ChangeNotice {
   at: Date;
 }
 
+/** A row had changed on both sides of a bidirectional rule that streams. */
+export interface ConflictNotice {
+  rule: string;
+  collection: string;
+  /** The primary key at the source, the parts joined by commas. */
+  key: string;
+  /** Whose version has stayed; `merged`: the one that `resolve` has made. */
+  winner: 'source' | 'target' | 'merged';
+  /** The fields that differed; empty where one side had deleted the row, and after `resolve`. */
+  fields: string[];
+}
+
+/** A row that has changed on both sides of a bidirectional rule. Values are as in JSON: dates are ISO 8601 text. */
+export interface RowVersions<T = Record<string, unknown>> {
+  rule: string;
+  collection: string;
+  /** The primary key at the source, the parts joined by commas. */
+  key: string;
+  /** The row at the source; null when it was deleted there. */
+  source: T | null;
+  /** The row at the target, with the names of the source; null when it was deleted there. */
+  target: T | null;
+}
+
+/**
+ * Makes one row of two versions. Columns that it leaves out are those of the source, or of the target where the source has no row;
+ * null deletes the row on both sides. When it throws, the row is set aside, and both sides keep their versions.
+ */
+export type ResolveConflict = (conflict: RowVersions) => Record<string, unknown> | null | Promise<Record<string, unknown> | null>;
+
+/** How a rule is streamed. */
+export interface StartOptions {
+  /** Decides conflicts of a bidirectional rule with `conflictResolution: 'resolve'`, which needs it. */
+  resolve?: ResolveConflict;
+}
+
 /** A change of the source, as `changes` delivers it. */
 export interface SourceChange<T = Record<string, unknown>> {
   collection: string;

@@ -161,6 +161,7 @@ export class SyncEngine {
 
   #pass(source: SyncService, target: SyncService, rule: SyncRule, entity: SyncedEntity): Pass {
     const resolution = rule.conflictResolution ?? 'source-wins';
+    if (resolution === 'resolve') throw configError("conflictResolution: 'resolve' is for rules that ReplicationManager streams");
     return { source, target, entity, tally: new EntityTally(entity.name), batchSize: this.#batchSize, resolution };
   }
 }

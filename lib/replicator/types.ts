@@ -3,7 +3,7 @@
 import type { DialectName } from '../types/connection.js';
 import type { DalFilter } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
-import type { BatchReport, ChangeNotice, LagReport, StateReport } from './stream-types.js';
+import type { BatchReport, ChangeNotice, ConflictNotice, LagReport, StateReport } from './stream-types.js';
 
 /** What a replica is for: the master takes the writes, slaves serve reads. */
 export type ReplicaRole = 'master' | 'slave';
@@ -108,9 +108,10 @@ export interface ReplicationRule {
   mode: ReplicationMode;
   /** Entities or tables; `'*'` is every table of the source, looked up at each run. */
   collections: string[];
-  conflictResolution: ConflictResolution;
+  /** `resolve`, of a bidirectional rule that streams: the version that the function given to `start` makes. */
+  conflictResolution: ConflictResolution | 'resolve';
   enabled: boolean;
-  /** How changes are learnt of, in mode `cdc`; left out for `auto`. */
+  /** How changes are learnt of, in mode `cdc`, and in mode `bidirectional` where it streams; left out for `auto`. */
   capture?: CaptureMethod;
   /** Milliseconds by which a poll reads back behind what it has seen, for rows that were committed late; 5000 when left out. */
   pollOverlapMs?: number;
@@ -187,8 +188,8 @@ export interface RowFailure {
 export interface RowConflict {
   /** Its primary key at the source, the parts joined by commas. */
   key: string;
-  /** Whose version both sides were to have afterwards. */
-  winner: 'source' | 'target';
+  /** Whose version both sides were to have afterwards; `merged`: one that the application has made. */
+  winner: 'source' | 'target' | 'merged';
   /** The fields that differed. */
   fields: string[];
 }
@@ -362,6 +363,8 @@ export interface ReplicationEvents {
   lag: [LagReport];
   /** A rule that was started has applied a change; one event for each. */
   change: [ChangeNotice];
+  /** A row had changed on both sides of a bidirectional rule that was started. */
+  conflict: [ConflictNotice];
   /** What a rule that was started met with, or what a listener of another event threw. */
   error: [error: unknown];
 }
