@@ -107,7 +107,7 @@ async function untilEqual(writers) {
 async function exchangeOnce({ source, target }) {
   const manager = new ReplicationManager();
   try {
-    await manager.addReplica('source', { name: 'm', role: 'master', dialect: 'postgres', uri: source }, []);
+    await manager.addReplica('source', { name: 'm', role: 'master', dialect: source.dialect, uri: source.uri }, []);
     await manager.addReplica('target', { name: 'm', role: 'master', ...target }, []);
     manager.addReplicationRule(RULE);
     await manager.start(RULE.name);
