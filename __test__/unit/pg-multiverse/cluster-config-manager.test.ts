@@ -125,7 +125,7 @@ describe('changing', () => {
     expect(saved).toEqual([path, other]);
     expect(await readFile(path, 'utf8')).toBe(`${JSON.stringify({ users }, null, 2)}\n`);
     expect(manager.getClusters()).toEqual(['shop']);
-    await expect(manager.saveConfig({ shop: { schemas: [] } } as never)).rejects.toThrow(
+    await expect(manager.saveConfig({ shop: { schemas: [] } })).rejects.toThrow(
       `Failed to save config to ${path}: Config validation failed: shop.primary: No primary connection configured`,
     );
     expect(manager.getClusters()).toEqual(['shop']);
