@@ -61,7 +61,10 @@ export interface ShardingConfig {
   ranges?: RangePartition[];
   /** Of `directory`: the shard of each value. */
   directory?: Record<string, number>;
-  /** The servers of each shard. Without them, the cluster's primary is shard 0, and its replicas are shards 1, 2, …. */
+  /**
+   * The servers of each shard. Without them, the cluster's replicas are the shards; the primary is shard 0 where there is one replica
+   * too few.
+   */
   shards?: ShardServers[];
 }
 

@@ -353,7 +353,8 @@ pub fn expand_shards(clusters: String) -> napi::Result<String> {
     clusters_of(&clusters)?;
     let json =
         serde_json::from_str(&clusters).map_err(|error| napi::Error::from_reason(error.to_string()))?;
-    Ok(multiverse::expand_shards(&json).to_string())
+    let expanded = multiverse::expand_shards(&json).map_err(|error| failed(&error.into()))?;
+    Ok(expanded.to_string())
 }
 
 /// Gives each text to JavaScript. One that is longer than its strings can be stays `null`.

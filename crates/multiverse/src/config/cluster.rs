@@ -119,10 +119,14 @@ impl ClusterConfig {
             priority: section.integer("priority").unwrap_or(1),
         };
         if let Some(sharding) = cluster.sharding.as_ref().filter(|sharding| sharding.member.is_none()) {
-            let shards =
-                if sharding.shards.is_empty() { cluster.server_count() } else { sharding.shards.len() };
-            if let Some((field, problem)) = sharding.count_problem(shards) {
-                let field = format!("{id}.sharding.{field}");
+            let count = sharding.count();
+            let field = format!("{id}.sharding.{}", count.field);
+            if sharding.shards.is_empty() {
+                // pg-multiverse takes such a configuration for one without shards; connecting refuses it.
+                if let Err(problem) = count.own_shards(cluster.replicas.len()) {
+                    section.report().warning(format!("{field}: {problem}"));
+                }
+            } else if let Some(problem) = count.problem(sharding.shards.len()) {
                 section.report().error(field, problem);
             }
         }

@@ -6,6 +6,7 @@ mod pool;
 mod report;
 mod section;
 mod settings;
+mod shard_expansion;
 mod sharding;
 mod tls;
 
@@ -20,7 +21,8 @@ pub(crate) use pool::usize_of;
 pub use report::{ConfigError, Report};
 pub(crate) use section::{Section, whole};
 pub use settings::ManagerSettings;
-pub use sharding::{ShardMember, ShardRange, ShardServers, Sharding, ShardingStrategy, expand_shards};
+pub use shard_expansion::expand_shards;
+pub use sharding::{ShardMember, ShardRange, ShardServers, Sharding, ShardingStrategy};
 pub use tls::{TlsConfig, TlsIdentity};
 
 /// Clusters by id, in the order in which the application names them.

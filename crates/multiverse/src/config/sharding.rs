@@ -118,22 +118,73 @@ impl Sharding {
         Some(Self { key, strategy, shards, member })
     }
 
-    /// What is wrong with the number of shards, where that is so many; as field and problem.
-    pub(super) fn count_problem(&self, servers: usize) -> Option<(&'static str, String)> {
-        let (field, wanted) = match &self.strategy {
-            ShardingStrategy::Hash { partitions } => ("partitions", usize_of((*partitions).into())),
-            ShardingStrategy::Range { ranges } => ("ranges", ranges.len()),
+    /// How many shards there are to be.
+    pub(super) fn count(&self) -> ShardCount {
+        match &self.strategy {
+            ShardingStrategy::Hash { partitions } => {
+                ShardCount { field: "partitions", least: usize_of((*partitions).into()), is_exact: true }
+            }
+            ShardingStrategy::Range { ranges } => {
+                ShardCount { field: "ranges", least: ranges.len(), is_exact: true }
+            }
             ShardingStrategy::Directory { shards } => {
                 let highest = shards.values().copied().max().unwrap_or(0);
-                let fits = usize_of(highest.into()) < servers;
-                ("directory", if fits { servers } else { usize_of(highest.into()) + 1 })
+                ShardCount { field: "directory", least: usize_of(highest.into()) + 1, is_exact: false }
             }
-        };
-        let problem = format!(
-            "must fit the shards: it has {wanted}, and there are {servers} (the primary is shard 0 and each replica one \
-             more, unless sharding.shards names a primary for each)"
-        );
-        (wanted != servers).then_some((field, problem))
+        }
+    }
+}
+
+/// How many shards a strategy asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShardCount {
+    /// The setting that says it.
+    pub(super) field: &'static str,
+    least: usize,
+    is_exact: bool,
+}
+
+/// The servers of a cluster that are its shards, where `shards` names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnShards {
+    /// None: one part is the whole.
+    None,
+    /// The replicas, each a shard, as in the README of pg-multiverse.
+    Replicas,
+    /// The primary, which is shard 0, and the replicas.
+    All,
+}
+
+impl ShardCount {
+    /// What is wrong with so many shards.
+    pub(super) fn problem(self, shards: usize) -> Option<String> {
+        let problem = format!("must fit the shards: it has {}, and there are {shards}", self.least);
+        (!self.fits(shards)).then_some(problem)
+    }
+
+    /// Which servers of a cluster with so many replicas are meant.
+    ///
+    /// # Errors
+    /// With what is wrong where that cannot be told.
+    pub(super) fn own_shards(self, replicas: usize) -> Result<OwnShards, String> {
+        if self.is_exact && self.least == 1 {
+            return Ok(OwnShards::None);
+        }
+        if self.fits(replicas) {
+            return Ok(OwnShards::Replicas);
+        }
+        if self.fits(replicas + 1) {
+            return Ok(OwnShards::All);
+        }
+        Err(format!(
+            "must fit the replicas, which are the shards: it has {}, and there are {replicas}; or name the servers by \
+             sharding.shards: [{{primary, replicas}}]",
+            self.least
+        ))
+    }
+
+    fn fits(self, shards: usize) -> bool {
+        if self.is_exact { shards == self.least } else { shards >= self.least }
     }
 }
 
@@ -181,55 +232,6 @@ fn read_shards(section: &mut Section<'_, '_>) -> Vec<ShardServers> {
         shards.push(ShardServers { primary, replicas });
     }
     shards
-}
-
-/// The configuration in which every cluster that is spread over shards is replaced by its shards: clusters of their own,
-/// called `<cluster>/<number>`. What is malformed stays as it is.
-#[must_use]
-pub fn expand_shards(json: &Json) -> Json {
-    let Some(clusters) = super::unwrapped(json).as_object() else { return json.clone() };
-    let mut expanded = serde_json::Map::new();
-    for (id, cluster) in clusters {
-        match shards_of(id, cluster) {
-            Some(shards) => expanded.extend(shards),
-            None => drop(expanded.insert(id.clone(), cluster.clone())),
-        }
-    }
-    Json::Object(expanded)
-}
-
-fn shards_of(id: &str, cluster: &Json) -> Option<Vec<(String, Json)>> {
-    let sharding = cluster.get("sharding")?.as_object()?;
-    if sharding.get("enabled") == Some(&Json::Bool(false)) || sharding.contains_key("member") {
-        return None;
-    }
-    let servers: Vec<(Json, Json)> = match sharding.get("shards").and_then(Json::as_array) {
-        Some(shards) => shards
-            .iter()
-            .map(|shard| {
-                Some((
-                    shard.get("primary")?.clone(),
-                    shard.get("replicas").cloned().unwrap_or(Json::Array(Vec::new())),
-                ))
-            })
-            .collect::<Option<_>>()?,
-        None => {
-            let replicas = cluster.get("replicas").and_then(Json::as_array);
-            let servers = cluster.get("primary").into_iter().chain(replicas.into_iter().flatten());
-            servers.map(|server| (server.clone(), Json::Array(Vec::new()))).collect()
-        }
-    };
-    let shard = |(number, (primary, replicas)): (usize, (Json, Json))| {
-        let mut shard = cluster.as_object()?.clone();
-        shard.insert("primary".to_owned(), primary);
-        shard.insert("replicas".to_owned(), replicas);
-        let mut sharding = sharding.clone();
-        sharding.shift_remove("shards");
-        sharding.insert("member".to_owned(), serde_json::json!({"cluster": id, "number": number}));
-        shard.insert("sharding".to_owned(), Json::Object(sharding));
-        Some((format!("{id}/{number}"), Json::Object(shard)))
-    };
-    servers.into_iter().enumerate().map(shard).collect()
 }
 
 fn read_ranges(section: &mut Section<'_, '_>) -> Option<Vec<ShardRange>> {

@@ -179,14 +179,6 @@ fn each_option_of_a_cluster_is_checked() {
         ),
         (json!({"sharding": {"strategy": "hash", "partitions": 3}}), "eu.sharding.key: key is required"),
         (
-            json!({"sharding": {"key": "id", "strategy": "hash", "partitions": 4}}),
-            "eu.sharding.partitions: must fit the shards: it has 4, and there are 3",
-        ),
-        (
-            json!({"sharding": {"key": "id", "strategy": "directory", "directory": {"de": 0, "fr": 3}}}),
-            "eu.sharding.directory: must fit the shards: it has 4, and there are 3",
-        ),
-        (
             json!({"sharding": {"key": "id", "strategy": "hash", "partitions": 3, "shards": [{}]}}),
             "eu.sharding.shards[0].primary: primary is required",
         ),
@@ -333,12 +325,12 @@ fn a_cluster_in_shards_is_replaced_by_them() {
         }
         sharding
     };
-    let own = json!({"schemas": ["users"], "primary": server("a"), "replicas": [server("b")], "sharding": sharding(None)});
+    let own = json!({"schemas": ["users"], "primary": server("p"), "replicas": [server("a"), server("b")], "sharding": sharding(None)});
     let named = json!([{"primary": server("c"), "replicas": [server("d")]}, {"primary": server("e")}]);
     let named = json!({"schemas": ["orders"], "sharding": sharding(Some(named))});
     let json = json!({"plain": {"primary": server("x")}, "own": own, "named": named});
-    let expanded = expand_shards(&json);
-    assert_eq!(expand_shards(&expanded), expanded);
+    let expanded = expand_shards(&json).unwrap();
+    assert_eq!(expand_shards(&expanded).unwrap(), expanded);
     assert!(ClusterConfig::read_all(&json).is_ok());
     let clusters = ClusterConfig::read_all(&expanded).unwrap();
     let servers: Vec<(&str, &str, usize)> = clusters
@@ -350,6 +342,36 @@ fn a_cluster_in_shards_is_replaced_by_them() {
     assert_eq!(servers, expected);
     let member = clusters["named/1"].sharding.as_ref().and_then(|sharding| sharding.member.clone()).unwrap();
     assert_eq!((member.cluster.as_str(), member.number), ("named", 1));
+}
+
+#[test]
+fn the_replicas_are_the_shards_where_none_are_named_or_the_primary_is_the_first_of_them() {
+    let hosts = |sharding: Json, replicas: &[&str]| {
+        let replicas: Vec<Json> = replicas.iter().map(|host| server(host)).collect();
+        let json = json!({"us": {"primary": server("p"), "replicas": replicas, "sharding": sharding}});
+        let (_, report) = read_clusters(&json);
+        let expanded = expand_shards(&json).map_err(|error| error.to_string());
+        let is_warned_of = report.warnings.iter().any(|warning| warning.contains("sharding"));
+        assert_eq!(is_warned_of, expanded.is_err(), "{report:?}");
+        assert!(report.is_valid());
+        let read = |json: Json| {
+            let clusters = ClusterConfig::read_all(&json).unwrap();
+            clusters.values().map(|cluster| cluster.primary.host.clone()).collect::<Vec<_>>().join(" ")
+        };
+        expanded.map(read)
+    };
+    let hash = |partitions: u32| json!({"strategy": "hash", "key": "id", "partitions": partitions});
+    let directory = json!({"strategy": "directory", "key": "id", "directory": {"de": 0, "fr": 1}});
+    assert_eq!(hosts(hash(2), &["a", "b"]).unwrap(), "a b");
+    assert_eq!(hosts(hash(3), &["a", "b"]).unwrap(), "p a b");
+    assert_eq!(hosts(hash(1), &["a", "b"]).unwrap(), "p");
+    assert_eq!(hosts(directory.clone(), &["a", "b", "c"]).unwrap(), "a b c");
+    assert_eq!(hosts(directory.clone(), &["a"]).unwrap(), "p a");
+    assert!(hosts(directory, &[]).unwrap_err().contains("us.sharding.directory: must fit the replicas"));
+    let error = hosts(hash(5), &["a", "b"]).unwrap_err();
+    assert!(error.contains(
+        "us.sharding.partitions: must fit the replicas, which are the shards: it has 5, and there are 2"
+    ));
 }
 
 #[test]
