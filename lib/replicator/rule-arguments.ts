@@ -21,6 +21,7 @@ export function ruleArguments(rule: ReplicationRuleConfig): RuleArguments {
   if (transform !== undefined && typeof transform !== 'function' && typeof transform !== 'boolean') {
     throw configError(`rule "${rule.name}".transform: expected a function, found ${typeof transform}`);
   }
+  if (rule.where === null) throw configError(`rule "${rule.name}".where is null; leave it out, so that every row is replicated`);
   if (rule.where !== undefined) refuseUndefined(rule.where, `rule "${rule.name}".where`);
   const plain = {
     ...rest,

@@ -397,7 +397,8 @@ impl Manager {
         // A transform that was given since it was added does not make it another rule.
         let is_same = |known: &Rule| {
             let mut known = known.clone();
-            known.shape.clone_from(&rule.shape);
+            known.shape.transform.clone_from(&rule.shape.transform);
+            known.shape.transforms = rule.shape.transforms;
             known == *rule
         };
         if !state.rules.get(&name).is_some_and(is_same) {

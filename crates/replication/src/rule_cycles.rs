@@ -17,9 +17,14 @@ pub(crate) fn cycle_with<'r>(rule: &'r Rule, others: impl Iterator<Item = &'r Ru
     }
     let others: Vec<&Rule> =
         others.filter(|other| other.mode != Mode::Snapshot && other.name != rule.name).collect();
-    let starts: Vec<&String> = rule.collections.iter().collect();
-    starts.into_iter().find_map(|collection| {
-        let start = (rule.source.clone(), collection.clone());
+    let projects: &[&String] = match rule.mode {
+        Mode::Bidirectional => &[&rule.source, &rule.target],
+        _ => &[&rule.source],
+    };
+    let starts = projects
+        .iter()
+        .flat_map(|project| rule.collections.iter().map(|name| ((*project).clone(), name.clone())));
+    starts.into_iter().find_map(|start: Place| {
         let next = carried(rule, &start)?;
         let mut search = Search { others: &others, start: &start, seen: HashSet::new() };
         let path = search.path(next, &mut vec![rule])?;
@@ -136,7 +141,10 @@ mod tests {
     fn a_rule_of_both_ways_is_a_circle_only_with_another_one() {
         let both = rule("ab", "a", "b", json!({"mode": "bidirectional"}));
         assert_eq!(cycle_with(&both, [].into_iter()), None);
-        assert!(cycle_with(&rule("ba", "b", "a", json!({})), [&both].into_iter()).is_some());
+        let back = rule("ba", "b", "a", json!({}));
+        assert!(cycle_with(&back, [&both].into_iter()).is_some());
+        assert!(cycle_with(&both, [&back].into_iter()).is_some());
+        assert!(cycle_with(&both, [&rule("cd", "a", "b", json!({}))].into_iter()).is_some());
         let mirror = rule("ba", "b", "a", json!({"mode": "snapshot"}));
         assert_eq!(cycle_with(&mirror, [&both].into_iter()), None);
     }

@@ -64,6 +64,20 @@ async fn what_the_log_does_not_tell_ends_it() {
         (&["SET binlog_format = 'STATEMENT'", "INSERT INTO t (id) VALUES (1)"][..], "binlog_format"),
         (&["SET binlog_row_image = 'MINIMAL'", "UPDATE t SET n = 1"], "binlog_row_image"),
         (&["DROP TABLE t", "CREATE TABLE t (id INT PRIMARY KEY, n INT)"], "made anew"),
+        (&["CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, n INT)"], "made anew"),
+        (
+            &[
+                "CREATE TABLE plain (id INT) ENGINE = MyISAM",
+                "BEGIN",
+                "INSERT INTO t (id) VALUES (1)",
+                "INSERT INTO plain VALUES (1)",
+                "SAVEPOINT a",
+                "UPDATE t SET n = 5",
+                "ROLLBACK TO a",
+                "COMMIT",
+            ],
+            "undone",
+        ),
         (&["CREATE TABLE u LIKE t", "RENAME TABLE t TO v, u TO t"], "name"),
         (
             &[

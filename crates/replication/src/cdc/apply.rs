@@ -109,7 +109,7 @@ impl<'a> Applier<'a> {
             let Some((truncated, ready)) = ready.get_mut(index) else { continue };
             if *truncated {
                 let mapping = &route.collection.mapping;
-                match mapping.source_mark() {
+                match mapping.part_of_target() {
                     Some(mark) => transaction.delete_part(&mapping.target, mark).await?,
                     None => transaction.truncate(&mapping.target).await?,
                 }

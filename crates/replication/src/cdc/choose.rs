@@ -36,7 +36,7 @@ impl Applier<'_> {
             let Written { row, missing, is_new, .. } = &written;
             let is_wanted = mapping.is_wanted(row, missing);
             if is_wanted == Some(false) {
-                deletes.extend(deletion(mapping, row, *is_new));
+                deletes.push(deletion(mapping, row));
             } else if missing.is_empty() {
                 whole.push(Candidate { row: written.row, is_new: written.is_new });
             } else if !mapping.transforms() && (is_wanted == Some(true) || mapping.is_untouched_by(missing)) {
@@ -48,7 +48,7 @@ impl Applier<'_> {
         }
         whole.extend(self.read(route, unsure, deletes).await?);
         let admitted = mapping.admit(whole).await?;
-        deletes.extend(admitted.dropped.iter().filter_map(|row| deletion(mapping, &row.row, row.is_new)));
+        deletes.extend(admitted.dropped.iter().map(|row| deletion(mapping, &row.row)));
         for (Candidate { row, is_new }, error) in admitted.refused {
             self.refuse(not_transformed(index, route, row, is_new, error));
         }
@@ -107,8 +107,9 @@ impl Applier<'_> {
     }
 }
 
-/// The deletion of a row that the target is not to have; none of one that it never had.
-fn deletion(mapping: &Mapping, row: &[Value], is_new: bool) -> Option<Deletion> {
+/// The deletion of a row that the target is not to have. It may have it even if the changes begin with its insert, as they may
+/// be read again after a copy.
+fn deletion(mapping: &Mapping, row: &[Value]) -> Deletion {
     let changed_at = mapping.source.position(UPDATED_AT).and_then(|at| row.get(at)).and_then(moment);
-    (!is_new).then(|| (mapping.source.key_of(row), changed_at.unwrap_or(Timestamp::INFINITY)))
+    (mapping.source.key_of(row), changed_at.unwrap_or(Timestamp::INFINITY))
 }

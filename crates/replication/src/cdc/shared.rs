@@ -277,7 +277,10 @@ impl Shared {
     /// Asks whoever watches to decide between two versions of a row.
     pub(super) async fn resolve(&self, conflict: RowVersions) -> Result<Resolution, String> {
         match self.observer() {
-            Some(observer) => observer.resolve(conflict).await,
+            Some(observer) => tokio::select! {
+                resolution = observer.resolve(conflict) => resolution,
+                () = self.stopping() => Err("the rule was stopped".to_owned()),
+            },
             None => Err("nobody listens who could decide".to_owned()),
         }
     }

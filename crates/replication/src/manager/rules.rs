@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Manager, ManagerState};
 use crate::error::{Error, Result};
 use crate::row_shape::{RowTransform, Transform};
-use crate::rule::Rule;
+use crate::rule::{Mode, Rule};
 use crate::rule_cycles::cycle_with;
 
 impl Manager {
@@ -26,8 +26,10 @@ impl Manager {
             if let Some(cycle) = cycle_with(&rule, state.rules.values()) {
                 return Err(Error::RuleCycle { rule: rule.name, cycle });
             }
-            let has_transform = state.transforms.contains_key(&rule.name);
-            rule.shape.transforms |= has_transform;
+            if state.transforms.contains_key(&rule.name) {
+                check_transform(&rule)?;
+                rule.shape.transforms = true;
+            }
             state.rules.insert(rule.name.clone(), rule);
         }
         self.persist()
@@ -37,10 +39,13 @@ impl Manager {
     /// it has one; the function is to be given again by each process.
     ///
     /// # Errors
-    /// [`Error::TreeFile`] if the change cannot be persisted.
+    /// [`Error::TreeFile`] if the change cannot be persisted; [`Error::Config`] for a rule whose rows pass through none.
     pub fn set_transform(&self, rule: &str, transform: Arc<dyn RowTransform>) -> Result<()> {
         {
             let mut state = self.state();
+            if let Some(known) = state.rules.get(rule) {
+                check_transform(known)?;
+            }
             state.transforms.insert(rule.to_owned(), Transform(transform));
             if let Some(rule) = state.rules.get_mut(rule) {
                 rule.shape.transforms = true;
@@ -77,10 +82,22 @@ impl ManagerState {
             if let Some(cycle) = cycle_with(&rule, rules.values()) {
                 return Err(Error::RuleCycle { rule: rule.name, cycle });
             }
-            rule.shape.transforms |= self.transforms.contains_key(&rule.name);
+            if self.transforms.contains_key(&rule.name) {
+                check_transform(&rule)?;
+                rule.shape.transforms = true;
+            }
             rules.insert(rule.name.clone(), rule);
         }
         self.rules = rules;
         Ok(())
     }
+}
+
+/// The rows of a rule that goes both ways pass through nothing.
+fn check_transform(rule: &Rule) -> Result<()> {
+    if rule.mode != Mode::Bidirectional {
+        return Ok(());
+    }
+    let problem = "a rule of mode bidirectional has none; both sides hold the same rows";
+    Err(Error::config(format!("rule \"{}\".transform", rule.name), problem))
 }

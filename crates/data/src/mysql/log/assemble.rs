@@ -250,7 +250,15 @@ impl Assembler {
                     }
                 }
             }
-            Statement::Create(table) if own(table) && self.is_gone(&table.name) => {
+            Statement::RollbackTo if self.has_changes() => {
+                return Err(lost(
+                    "a part of a transaction was undone after it had changed a table without transactions",
+                ));
+            }
+            Statement::Create { table, replaces }
+                if own(table)
+                    && (self.is_gone(&table.name) || *replaces && self.tables.contains_key(&table.name)) =>
+            {
                 return Err(lost(&format!("table \"{}\" was dropped and made anew", table.name)));
             }
             _ => {}

@@ -12,7 +12,7 @@ use super::super::store::{Declaration, StoredTable};
 use super::charset::Charset;
 use super::table_map::{MappedColumn, TableMap, types};
 use super::value::Kind;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Access;
 use crate::table::{OWN_TABLE_PREFIX, Row, Table};
 use crate::value::Value;
@@ -194,6 +194,14 @@ impl CatalogueRow {
     }
 
     async fn kind(&self, link: &mut Link) -> Result<Kind> {
+        let is_listed = matches!(self.data_type.as_str(), "enum" | "set");
+        if !is_listed && self.column_type.to_ascii_uppercase().contains("COMPRESSED") {
+            let message = format!(
+                "the binary log tells the compressed values of column \"{}\" as they are stored",
+                self.name
+            );
+            return Err(Error::new(ErrorKind::Capture, message));
+        }
         Ok(match self.data_type.as_str() {
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint"
                 if self.column_type.to_ascii_lowercase().contains("unsigned") =>

@@ -13,7 +13,7 @@ use crate::log::LogReader;
 use crate::sql::Access;
 
 /// The settings that count, with the value that each must have and what to do; those that a server does not have are passed over.
-const SETTINGS: [(&str, &[&str], &str); 4] = [
+const SETTINGS: [(&str, &[&str], &str); 5] = [
     (
         "log_bin",
         &["ON", "1"],
@@ -24,6 +24,12 @@ const SETTINGS: [(&str, &[&str], &str); 4] = [
         "binlog_row_image",
         &["FULL", "FULL_NODUP"],
         "the binary log does not tell whole rows; run SET GLOBAL binlog_row_image = 'FULL'",
+    ),
+    (
+        "lower_case_table_names",
+        &["0"],
+        "the server does not tell names apart by their case (lower_case_table_names), so that those in its binary log may differ \
+         from those of the tables; use capture: 'trigger'",
     ),
     (
         "log_slave_updates",
@@ -63,7 +69,7 @@ pub(super) async fn obstacle(link: &mut Link) -> Result<Option<String>> {
 /// The first setting that is not as it must be.
 async fn setting(link: &mut Link) -> Result<Option<String>> {
     let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', \
-               'log_slave_updates', 'server_id')";
+               'log_slave_updates', 'lower_case_table_names', 'server_id')";
     let mut found = HashMap::new();
     for row in fetch_on(link, Access::Read, sql, &[]).await?.rows {
         let mut cells = row.into_iter().map(text);

@@ -19,7 +19,13 @@ pub(super) enum Statement {
     DropDatabase(String),
     /// Tables get other names, each the first of a pair before and the second afterwards.
     Rename(Vec<(NamedTable, NamedTable)>),
-    Create(NamedTable),
+    /// A table comes to be; in place of the one that there is, if that is said.
+    Create {
+        table: NamedTable,
+        replaces: bool,
+    },
+    /// What was written since a savepoint is undone.
+    RollbackTo,
     /// Rows are changed by the statement itself, and not told.
     Rows,
     /// Anything else; every name in it.
@@ -75,6 +81,10 @@ impl Reader<'_> {
             "START" if self.takes("TRANSACTION") => Statement::Begin,
             "COMMIT" if is_whole => Statement::Commit,
             "ROLLBACK" if is_whole => Statement::Rollback,
+            "ROLLBACK" => {
+                self.takes("WORK");
+                if self.takes("TO") { Statement::RollbackTo } else { Statement::Rollback }
+            }
             // It lasts until it is prepared, which an event tells.
             "XA" if self.takes("START") || self.takes("BEGIN") => Statement::Begin,
             "TRUNCATE" => {
@@ -158,14 +168,12 @@ impl Reader<'_> {
     }
 
     fn create(&mut self) -> Statement {
-        if self.takes("OR") {
-            self.takes("REPLACE");
-        }
+        let replaces = self.takes("OR") && self.takes("REPLACE");
         if !self.takes("TABLE") {
             return Statement::Other;
         }
         self.takes_all(&["IF", "NOT", "EXISTS"]);
-        self.name().map_or(Statement::Other, Statement::Create)
+        self.name().map_or(Statement::Other, |table| Statement::Create { table, replaces })
     }
 
     /// The next word in capitals.
@@ -308,7 +316,7 @@ mod tests {
             ("START TRANSACTION", Statement::Begin),
             ("COMMIT", Statement::Commit),
             ("ROLLBACK", Statement::Rollback),
-            ("ROLLBACK TO `a`", Statement::Other),
+            ("ROLLBACK TO `a`", Statement::RollbackTo),
             ("XA START X'61',X'',1", Statement::Begin),
             ("XA COMMIT X'61',X'',1", Statement::Other),
             ("truncate items", Statement::Truncate(table("items"))),
@@ -331,8 +339,14 @@ mod tests {
             ("ALTER TABLE a ADD COLUMN b INT, RENAME TO c", rename("a", "c")),
             ("ALTER TABLE a RENAME COLUMN b TO c", Statement::Other),
             ("ALTER TABLE a COMMENT 'RENAME TO b'", Statement::Other),
-            ("CREATE TABLE IF NOT EXISTS a (id INT)", Statement::Create(table("a"))),
-            ("CREATE OR REPLACE TABLE a.b AS SELECT 1", Statement::Create(table("a.b"))),
+            (
+                "CREATE TABLE IF NOT EXISTS a (id INT)",
+                Statement::Create { table: table("a"), replaces: false },
+            ),
+            (
+                "CREATE OR REPLACE TABLE a.b AS SELECT 1",
+                Statement::Create { table: table("a.b"), replaces: true },
+            ),
             ("INSERT INTO a VALUES (1)", Statement::Rows),
             ("", Statement::Other),
         ] {

@@ -42,9 +42,14 @@ pub(super) async fn start(
         let message = "the server numbers its transactions otherwise than when it was read; the tables must be synchronised anew";
         return Err(Error::new(ErrorKind::LogLost, message));
     }
-    let mut log = dump(pool, &place).await?;
-    // The server says first where it begins, or why it cannot.
-    let first = received(log.next().await)?;
+    let begun = async {
+        let mut log = dump(pool, &place).await?;
+        // The server says first where it begins, or why it cannot.
+        let first = received(log.next().await)?;
+        Ok::<_, Error>((log, first))
+    };
+    let silent = |_| Error::new(ErrorKind::Connection, "the server has not begun to send its log in time");
+    let (log, first) = tokio::time::timeout(SILENCE, begun).await.map_err(silent)??;
     let mut receiver = Receiver {
         log,
         assembler: Assembler::new(pool.clone(), reader, place),

@@ -121,7 +121,8 @@ fn literal_of(content: &Json, key: KeyType) -> Option<KeyValue> {
     let (kind, value) = field(content, "val")?.as_object()?.iter().next()?;
     match kind.as_str() {
         "Ival" => key.parse(&number(value, "ival").to_string()),
-        "Fval" => key.parse(text(value, "fval")),
+        // A text would be what the server makes of the number.
+        "Fval" if key != KeyType::Text => key.parse(text(value, "fval")),
         "Boolval" => key.parse(if flag(value, "boolval") { "true" } else { "false" }),
         "Sval" => key.parse(text(value, "sval")),
         _ => None,

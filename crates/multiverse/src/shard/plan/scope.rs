@@ -17,6 +17,8 @@ const OPERATOR: i64 = 1;
 const OPERATOR_ANY: i64 = 2;
 const IN: i64 = 7;
 const INNER: i64 = 1;
+const LEFT: i64 = 2;
+const RIGHT: i64 = 4;
 const NO_SET_OPERATION: i64 = 1;
 
 /// Where names are looked up.
@@ -40,6 +42,8 @@ pub(super) struct Instance {
     joined: Option<usize>,
     /// A table of an outer level to whose key this one's is equal.
     anchor: Option<usize>,
+    /// An outer join gives rows on every shard in which its columns, the key among them, are NULL.
+    pub(super) is_nullable: bool,
 }
 
 /// What a query at some depth stands for in the one around it.
@@ -117,7 +121,21 @@ impl<'a> Scope<'a> {
         outer: Option<usize>,
         role: Role,
     ) -> Result<(), ShardError> {
+        let known = self.common_tables.len();
         let level = self.open(outer, role);
+        let taken = self.select_at(select, outer, role, level);
+        // The names of a WITH end with its query.
+        self.common_tables.truncate(known);
+        taken
+    }
+
+    fn select_at(
+        &mut self,
+        select: &Json,
+        outer: Option<usize>,
+        role: Role,
+        level: usize,
+    ) -> Result<(), ShardError> {
         if role == Role::Rows {
             self.only_whole("a query in FROM, WITH or a set operation");
         }
@@ -208,6 +226,9 @@ impl<'a> Scope<'a> {
                 if let Some(other) = self.levels.get_mut(level) {
                     other.has_others = true;
                 }
+                if kind == "RangeTableSample" {
+                    return Err(ShardError::statement("TABLESAMPLE cannot run over shards: pass shardKey"));
+                }
                 if kind == "RangeSubselect" {
                     let query = field(content, "subquery").and_then(|place| node_of(place, "SelectStmt"));
                     let outer = if flag(content, "lateral") {
@@ -218,7 +239,7 @@ impl<'a> Scope<'a> {
                     query.map_or(Ok(()), |query| self.select(query, outer, Role::Rows))?;
                 } else {
                     // Functions as tables; what is not known is not merged either.
-                    self.only_whole("a function or sample in FROM");
+                    self.only_whole("a function in FROM");
                     self.expressions(content, level)?;
                 }
                 Ok(Vec::new())
@@ -245,8 +266,17 @@ impl<'a> Scope<'a> {
             ));
         }
         let alias = alias.map_or(name, |alias| text(alias, "aliasname")).to_owned();
-        let instance =
-            Instance { level, alias, table, key, placement, pins: Vec::new(), joined: None, anchor: None };
+        let instance = Instance {
+            level,
+            alias,
+            table,
+            key,
+            placement,
+            pins: Vec::new(),
+            joined: None,
+            anchor: None,
+            is_nullable: false,
+        };
         self.instances.push(instance);
         Ok(vec![self.instances.len() - 1])
     }
@@ -259,6 +289,17 @@ impl<'a> Scope<'a> {
         };
         let left = side(self, "larg")?;
         let right = side(self, "rarg")?;
+        let without_partner: &[&[usize]] = match number(join, "jointype") {
+            INNER => &[],
+            LEFT => &[&right],
+            RIGHT => &[&left],
+            _ => &[&left, &right],
+        };
+        for at in without_partner.iter().copied().flatten() {
+            if let Some(instance) = self.instances.get_mut(*at) {
+                instance.is_nullable = true;
+            }
+        }
         if flag(join, "is_natural")
             || field(join, "alias").is_some()
             || field(join, "join_using_alias").is_some()

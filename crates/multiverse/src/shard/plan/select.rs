@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::aggregate::{Wanted, wanted};
 use super::scope::{Names, Scope, calls};
-use super::tree::{column_names, field, flag, has, items, names, node, node_of, number, text};
+use super::tree::{column_names, field, flag, has, items, names, node, node_of, number, text, walk};
 use crate::shard::catalogue::TextOrder;
 use crate::shard::error::ShardError;
 use crate::shard::merge_plan::{Bound, Grouping, Merge, Part, Place, SortKey};
@@ -57,6 +57,7 @@ pub(super) fn parts_of(
         return Err(ShardError::unmergeable("GROUPING SETS, ROLLUP or CUBE"));
     }
     planner.refuse_windows()?;
+    planner.refuse_hidden_aggregates()?;
     let is_grouped = aggregates || !planner.groups.is_empty() || field(json, "having_clause").is_some();
     if is_grouped && !has_key { planner.groups_over_shards() } else { planner.rows() }
 }
@@ -274,7 +275,11 @@ impl<'a> Planner<'a> {
     /// The column whose name an item of ORDER BY is.
     fn alias_at(&self, expression: &Json) -> Option<usize> {
         let [name] = column_names(node_of(expression, "ColumnRef")?)?[..] else { return None };
-        self.targets.iter().position(|target| text(target, "name") == name)
+        let is_called = |target: &&Json| match text(target, "name") {
+            "" => implicit_name(value_of(target)) == Some(name),
+            given => given == name,
+        };
+        self.targets.iter().position(is_called)
     }
 
     fn alias_value(&self, expression: &Json) -> Option<&'a Json> {
@@ -324,11 +329,10 @@ impl<'a> Planner<'a> {
     fn compared(&self, expression: &Json) -> Json {
         if let Some((at, column)) = self.scope.column_at(expression, TOP) {
             let alias = self.scope.instances.get(self.scope.root(at)).map(|instance| instance.alias.as_str());
-            let own = self
-                .scope
-                .instances
-                .get(at)
-                .map(|instance| (instance.alias.as_str(), instance.key == column));
+            let own =
+                self.scope.instances.get(at).map(|instance| {
+                    (instance.alias.as_str(), instance.key == column && !instance.is_nullable)
+                });
             // The keys of joined tables are equal.
             let alias = match own {
                 Some((_, true)) => alias,
@@ -388,6 +392,26 @@ impl<'a> Planner<'a> {
         found
     }
 
+    /// Aggregates in the syntax of SQL/JSON, and those in a query that has no rows of its own, which belong to this one.
+    fn refuse_hidden_aggregates(&self) -> Result<(), ShardError> {
+        let mut is_hidden = false;
+        for place in ["target_list", "sort_clause", "having_clause"] {
+            walk(self.json.get(place).unwrap_or(&Json::Null), &mut |kind, content| {
+                is_hidden |= matches!(kind, "JsonArrayAgg" | "JsonObjectAgg");
+                if kind == "SelectStmt" && items(content, "from_clause").is_empty() {
+                    let targets = content.get("target_list").unwrap_or(&Json::Null);
+                    calls(targets, &mut |name, _| is_hidden |= self.names.catalogue.is_aggregate(name));
+                }
+                true
+            });
+        }
+        if is_hidden {
+            Err(ShardError::unmergeable("an aggregate within a query, or one of SQL/JSON"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// A window is each shard's own where it is partitioned by the shard key.
     fn refuse_windows(&self) -> Result<(), ShardError> {
         let mut is_apart = true;
@@ -416,16 +440,23 @@ impl<'a> Planner<'a> {
                 "DISTINCT or GROUP BY of a table with a nondeterministic collation",
             ));
         }
+        for place in ["target_list", "group_clause"] {
+            let mut is_collated = false;
+            walk(self.json.get(place).unwrap_or(&Json::Null), &mut |kind, content| {
+                is_collated |= kind == "CollateClause" && !is_by_bytes(content);
+                true
+            });
+            if is_collated {
+                return Err(ShardError::unmergeable("DISTINCT or GROUP BY with a COLLATE other than \"C\""));
+            }
+        }
         Ok(())
     }
 
     /// How texts that an expression gives are ordered.
     fn order_of(&self, expression: &Json) -> TextOrder {
         if let Some(collation) = node_of(expression, "CollateClause") {
-            let by_bytes = names(collation, "collname")
-                .last()
-                .is_some_and(|name| ["C", "POSIX", "ucs_basic"].contains(name));
-            return if by_bytes { TextOrder::Bytes } else { TextOrder::Language };
+            return if is_by_bytes(collation) { TextOrder::Bytes } else { TextOrder::Language };
         }
         if let Some((at, column)) = self.scope.column_at(expression, TOP) {
             let column = self.scope.instances.get(at).and_then(|instance| instance.table.column(column));
@@ -451,7 +482,9 @@ impl<'a> Planner<'a> {
 
     /// Adds a column that nobody sees; gives its position.
     fn hide(&mut self, value: Option<Box<Node>>, compared: Json) -> usize {
-        let target = ResTarget { val: value, ..ResTarget::default() };
+        // A name of its own, so that ORDER BY does not take it for another column.
+        let name = format!("replicaverse_hidden_{}", self.hidden.len());
+        let target = ResTarget { name, val: value, ..ResTarget::default() };
         self.select.target_list.push(Node { node: Some(NodeEnum::ResTarget(Box::new(target))) });
         self.hidden.push(compared);
         self.targets.len() + self.hidden.len() - 1
@@ -524,8 +557,33 @@ fn value_of(target: &Json) -> &Json {
     field(target, "val").unwrap_or(&Json::Null)
 }
 
+/// Whether a collation orders texts by their bytes.
+fn is_by_bytes(collation: &Json) -> bool {
+    names(collation, "collname").last().is_some_and(|name| ["C", "POSIX", "ucs_basic"].contains(name))
+}
+
 fn is_star(value: &Json) -> bool {
-    node_of(value, "ColumnRef").is_some_and(|content| column_names(content).is_none())
+    let is_of_value = || {
+        let parts = node_of(value, "AIndirection").map(|content| items(content, "indirection"));
+        parts.is_some_and(|parts| parts.iter().any(|part| node_of(part, "AStar").is_some()))
+    };
+    node_of(value, "ColumnRef").is_some_and(|content| column_names(content).is_none()) || is_of_value()
+}
+
+/// The name that PostgreSQL gives to a column of a cast or with a collation, which is that of what it is made of.
+fn implicit_name(value: &Json) -> Option<&str> {
+    match node(value)? {
+        ("TypeCast" | "CollateClause", content) => made_of(field(content, "arg")?),
+        _ => None,
+    }
+}
+
+fn made_of(value: &Json) -> Option<&str> {
+    match node(value)? {
+        ("ColumnRef", content) => column_names(content)?.last().copied(),
+        ("FuncCall", content) => names(content, "funcname").last().copied(),
+        _ => implicit_name(value),
+    }
 }
 
 /// LIMIT or OFFSET; `None` for all rows.

@@ -170,7 +170,10 @@ fn shards_are_asked_for_what_merging_needs() {
     let plain = "SELECT id FROM orders WHERE amount > $1 ORDER BY id LIMIT 5";
     assert_eq!(&*parts(plain).text, plain);
     let parts = parts("SELECT note FROM orders ORDER BY code DESC LIMIT 5 OFFSET $1");
-    assert_eq!(&*parts.text, "SELECT note, code FROM orders ORDER BY code DESC LIMIT 5 + $1::bigint");
+    assert_eq!(
+        &*parts.text,
+        "SELECT note, code AS replicaverse_hidden_0 FROM orders ORDER BY code DESC LIMIT 5 + $1::bigint"
+    );
     assert_eq!((parts.merge.hidden, parts.merge.offset), (1, Some(Bound::Parameter(0))));
     assert!(parts.merge.sort.first().is_some_and(|key| key.by_bytes && key.is_descending && key.nulls_first));
 }
@@ -180,8 +183,9 @@ fn aggregates_are_made_of_those_of_shards() {
     let parts = parts(
         "SELECT amount % 2 AS odd, avg(id), count(*)::int FROM orders GROUP BY odd ORDER BY max(id) LIMIT 3",
     );
-    let expected = "SELECT amount % 2 AS odd, avg(id), count(*)::int, max(id), sum(id), count(id), count(*) FROM orders \
-                    GROUP BY odd";
+    let expected = "SELECT amount % 2 AS odd, avg(id), count(*)::int, max(id) AS replicaverse_hidden_0, \
+                    sum(id) AS replicaverse_hidden_1, count(id) AS replicaverse_hidden_2, \
+                    count(*) AS replicaverse_hidden_3 FROM orders GROUP BY odd";
     assert_eq!(&*parts.text, expected);
     let grouping = parts.merge.grouping.unwrap();
     assert_eq!(grouping.keys, [0]);
@@ -212,4 +216,35 @@ fn rows_of_an_insert_go_to_their_shards() {
         insert.text_of(|row| row == 1).unwrap(),
         "INSERT INTO orders (id, user_id) VALUES (5, 7) RETURNING id"
     );
+}
+
+#[test]
+fn rows_without_a_partner_are_on_every_shard() {
+    let joined = "FROM orders o LEFT JOIN items i ON i.user_id = o.user_id";
+    assert_eq!(
+        refusal(&format!("SELECT i.user_id, array_agg(o.id) {joined} GROUP BY i.user_id")),
+        "ERR_SHARD_UNMERGEABLE"
+    );
+    assert_eq!(refusal(&format!("SELECT o.user_id, array_agg(i.order_id) {joined} GROUP BY o.user_id")), "");
+    assert!(parts(&format!("SELECT DISTINCT i.user_id {joined}")).merge.distinct);
+    assert!(!parts(&format!("SELECT DISTINCT o.user_id {joined}")).merge.distinct);
+}
+
+#[test]
+fn what_only_looks_like_rows_is_refused() {
+    for sql in [
+        "SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (100)",
+        "SELECT JSON_ARRAYAGG(amount) FROM orders",
+        "SELECT (SELECT sum(o.amount)) FROM orders o",
+        r#"SELECT DISTINCT note COLLATE "de-x-icu" FROM orders"#,
+    ] {
+        assert_ne!(refusal(sql), "", "{sql}");
+    }
+}
+
+#[test]
+fn a_table_is_no_common_table_outside_of_the_query_that_has_it() {
+    let sql = "SELECT * FROM orders o WHERE o.user_id = 1 AND o.amount > (WITH items AS (SELECT 1 AS x) SELECT max(x) FROM items)
+               AND EXISTS (SELECT 1 FROM items i WHERE i.order_id = o.id)";
+    assert_ne!(shards(sql, &[]).ok(), shards("SELECT * FROM orders WHERE user_id = 1", &[]).ok());
 }

@@ -13,6 +13,9 @@ use super::work::Job;
 use crate::bidirectional::Pair;
 use crate::snapshot::key_text;
 
+/// 2^53, up to which a double holds every whole number.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
 /// What the application has decided.
 pub(super) enum Asked {
     /// What one side holds stays.
@@ -90,7 +93,7 @@ impl<'a> Versions<'a> {
             };
             // A value that came from one of both is that value, with all that JSON does not tell of it.
             let versions = [of(self.source.as_ref()), of(self.target.as_ref())];
-            let known = versions.into_iter().flatten().find(|value| json_from_value(value) == given);
+            let known = versions.into_iter().flatten().find(|value| is_as_given(value, &given));
             row.push(match known {
                 Some(value) => value,
                 None => {
@@ -112,4 +115,14 @@ impl<'a> Versions<'a> {
             _ => Asked::Both(Job::Put((row, Vec::new()))),
         })
     }
+}
+
+/// Whether JavaScript gave a value back that it had been given. Of a whole number beyond 2^53 it knows only the nearest double.
+fn is_as_given(value: &Value, given: &Json) -> bool {
+    let known = json_from_value(value);
+    let is_large =
+        |number: &serde_json::Number| number.as_f64().is_some_and(|number| number.abs() >= EXACT_INTEGERS);
+    known == *given
+        || matches!((&known, given), (Json::Number(known), Json::Number(given))
+            if is_large(known) && known.as_f64() == given.as_f64())
 }

@@ -221,7 +221,10 @@ impl Exchange {
         key: &[Value],
     ) -> data::Result<bool> {
         let Some(pair) = self.pairs.get(index) else { return Ok(false) };
-        Ok(!transaction.fetch(which.read_table(pair), &[key.to_vec()]).await?.is_empty())
+        let (table, wanted) = (which.read_table(pair), canonical_key(key));
+        // A database may take other keys for the same, as one that does not tell letters apart by their case.
+        let rows = transaction.fetch(table, &[key.to_vec()]).await?;
+        Ok(rows.iter().any(|row| canonical_key(&table.key_of(row)) == wanted))
     }
 }
 

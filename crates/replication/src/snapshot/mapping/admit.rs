@@ -59,11 +59,6 @@ impl Mapping {
         self.source_mark.as_ref().or(self.target_discriminator.as_ref())
     }
 
-    /// What marks the rows of this source at the target, where several sources share it.
-    pub(crate) fn source_mark(&self) -> Option<&Discriminator> {
-        self.source_mark.as_ref()
-    }
-
     /// Chooses rows that were copied.
     ///
     /// # Errors
