@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use data::table::{ScanOptions, Table, coerce};
 use data::{Dialect, Timestamp, Value, json_from_value};
+use mongodb::bson::{Document, doc};
 use replication::{CdcEvent, CdcObserver, Resolution, RowVersions, Rule};
 use serde_json::{Value as Json, json};
 
-use crate::world::{Dice, PATIENCE, Pair, Place, Witness, World, totals};
+use crate::world::{Dice, PATIENCE, Pair, Place, Server, Witness, World, totals};
 
 const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT, \"updatedAt\" TIMESTAMPTZ)";
 const SQLITE_TABLE: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, \"updatedAt\" TEXT)";
@@ -504,13 +505,37 @@ async fn a_column_that_one_side_is_given_comes_to_the_other_one() {
         ])
         .await;
     until_both_have(&world, 1, Some("after")).await;
-    assert_eq!(world.at_target("SELECT note FROM items").await, json!([{"note": "new"}]));
+    // The row may have come before its new column.
+    let deadline = Instant::now() + PATIENCE;
+    while items(world.target.as_ref()).await.position("note").is_none()
+        || world.at_target("SELECT note FROM items").await != json!([{"note": "new"}])
+    {
+        assert!(Instant::now() < deadline, "the note does not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     crate::world::run(world.target.as_ref(), &["UPDATE items SET note = 'back', name = 'last'"]).await;
     until_both_have(&world, 1, Some("last")).await;
     assert_eq!(
         crate::world::rows(world.source.as_ref(), "SELECT note FROM items").await,
         json!([{"note": "back"}])
     );
+    world.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_keeps_the_fields_that_the_rule_does_not_know() {
+    let pair = Pair { source: Place::postgres(), target: Place::mongodb() };
+    let database = Server::replica_set().database(pair.target.database()).await;
+    let world = begun(&pair, json!({})).await;
+    start(&world, Arc::new(Witness::default())).await;
+    write(world.source.as_ref(), 1, Some("before")).await;
+    until_both_have(&world, 1, Some("before")).await;
+    let items = database.collection::<Document>("items");
+    items.update_many(doc! {}, doc! {"$set": {"extra": 7}}).await.unwrap();
+    write(world.source.as_ref(), 1, Some("after")).await;
+    until_both_have(&world, 1, Some("after")).await;
+    let found = items.find_one(doc! {}).await.unwrap().unwrap();
+    assert_eq!(found.get_i32("extra").ok(), Some(7), "{found}");
     assert_eq!(conflicts(&world).await, []);
     world.manager.disconnect_all().await;
 }

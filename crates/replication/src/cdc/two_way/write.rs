@@ -108,7 +108,9 @@ impl Exchange {
                 |work: &Work, is_new| matches!(work.job, Job::Put(_)) && work.is_new(which) == is_new;
             // A new row may have taken a value of a unique index that another row has given up.
             let changed = self.prepared(which, works, places, &done, |work| is_put(work, false));
-            self.put(transaction, which, *index, Call::Upsert, changed, &mut refused).await?;
+            // Documents may have fields that the rule does not know.
+            let call = if self.side(which).end.is_schemaless() { Call::Patch } else { Call::Upsert };
+            self.put(transaction, which, *index, call, changed, &mut refused).await?;
             let new = self.prepared(which, works, places, &done, |work| is_put(work, true));
             self.put(transaction, which, *index, Call::Insert, new, &mut refused).await?;
         }
