@@ -57,6 +57,8 @@ pub(super) struct Opening {
     pub(super) lease: Arc<Lease>,
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Option<ProgressListener>,
+    /// Whether the application has asked for everything to be compared anew.
+    pub(super) is_resync: bool,
 }
 
 /// The log of a source.
@@ -68,7 +70,8 @@ pub(super) fn log_of(source: &End, kind: LogKind) -> Result<&dyn ChangeLog> {
 impl Session {
     /// Opens the log, copies what is there already, and knows then from where to stream.
     pub(super) async fn open(opening: Opening) -> Result<Self> {
-        let Opening { rule, source, target, kind, name, control, lease, shared, listener } = opening;
+        let Opening { rule, source, target, kind, name, control, lease, shared, listener, is_resync: _ } =
+            opening;
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
         let mut known_tables = None;
         if names_everything(&rule) {

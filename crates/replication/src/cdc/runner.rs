@@ -204,7 +204,7 @@ impl Runner<'_> {
             return Ok(Ended::Reached);
         };
         let lease = Arc::new(lease);
-        let outcome = self.hold(ready, owner, Arc::clone(&lease), head.as_ref(), copies_anew).await;
+        let outcome = self.hold(ready, goal, owner, Arc::clone(&lease), head.as_ref(), copies_anew).await;
         if let Err(error) = lease.release().await {
             tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
         }
@@ -215,6 +215,7 @@ impl Runner<'_> {
     async fn hold(
         &self,
         ready: Ready,
+        goal: Goal,
         owner: &str,
         lease: Arc<Lease>,
         head: Option<&Position>,
@@ -238,6 +239,7 @@ impl Runner<'_> {
             lease,
             shared: Arc::clone(&self.shared),
             listener: self.listener.clone(),
+            is_resync: goal == Goal::CopyAnew,
         };
         if self.rule.mode == Mode::Bidirectional {
             return exchange(opening, owner, head).await;

@@ -555,6 +555,9 @@ async fn a_resync_repairs_both_sides_and_still_knows_of_deletions() {
     write(world.source.as_ref(), 1, Some("unseen")).await;
     write(world.target.as_ref(), 2, None).await;
     write(world.target.as_ref(), 4, Some("new")).await;
+    // What a side has lost must not count as deleted unless the application says that nothing is lost.
+    let error = world.manager.sync("r", None).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_LOG_LOST", "{error}");
     let stats = world.manager.resync("r", None).await.unwrap();
     assert_eq!(stats.errors, 0, "{stats:?}");
     let expected = [(1, "unseen"), (3, "first"), (4, "new")];

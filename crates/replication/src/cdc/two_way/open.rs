@@ -37,7 +37,7 @@ pub(in crate::cdc) async fn exchange(
     owner: &str,
     head: Option<&Position>,
 ) -> Result<Ended> {
-    let Opening { rule, source, target, kind, name, control, lease, shared, listener } = opening;
+    let Opening { rule, source, target, kind, name, control, lease, shared, listener, is_resync } = opening;
     let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
     let back_kind = log_kind(&rule, &target)?;
     let until = match head {
@@ -66,7 +66,7 @@ pub(in crate::cdc) async fn exchange(
         Closed { end: target, kind: back_kind, name: back, control, lease },
     ];
     let outcome = async {
-        let mut exchange = Exchange::open(rule, ends, name, Arc::clone(&shared), listener).await?;
+        let mut exchange = Exchange::open(rule, ends, name, Arc::clone(&shared), listener, is_resync).await?;
         exchange.run(until).await
     };
     let outcome = outcome.await;
@@ -133,11 +133,12 @@ impl Exchange {
         name: String,
         shared: Arc<Shared>,
         listener: Option<ProgressListener>,
+        is_resync: bool,
     ) -> Result<Self> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
         let pairs = pairs_of(&rule, &source.end, &target.end, &shared).await?;
-        let mut forth = begin(&rule, Which::Source, &source, &target, &pairs, &shared).await?;
-        let mut back = begin(&rule, Which::Target, &target, &source, &pairs, &shared).await?;
+        let mut forth = begin(&rule, Which::Source, &source, &target, &pairs, is_resync).await?;
+        let mut back = begin(&rule, Which::Target, &target, &source, &pairs, is_resync).await?;
         let is_new = forth.is_new || back.is_new;
         let known = |table: &str| forth.stored.as_ref().is_some_and(|found| found.tables.contains_key(table));
         let new: Vec<usize> = (0..pairs.len())
@@ -232,7 +233,7 @@ async fn begin(
     opened: &Closed,
     keeper: &Closed,
     pairs: &[Pair],
-    shared: &Shared,
+    is_resync: bool,
 ) -> Result<Begun> {
     let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
     let reader = reader_of(which, opened, pairs).await.map_err(in_rule())?;
@@ -240,12 +241,17 @@ async fn begin(
     let log = log_of(&opened.end, opened.kind)?;
     let mut usable = stored.clone();
     match log.status(&opened.name).await.map_err(in_rule())? {
-        // A checkpoint without a log is of no use.
-        None => {
-            if usable.take().is_some() {
-                shared.tell_of_lost_log();
-            }
+        None if usable.is_some() && !is_resync => {
+            // What is missing at a side that was restored, or replaced by a standby that lagged behind, must not count as deleted.
+            let reason = format!(
+                "the log of the {} is gone; if nothing that was committed there is lost, resync goes on from what both sides last \
+                 agreed on; otherwise remove the rule and add it again, which unites both sides",
+                which.winner().name()
+            );
+            return Err(Error::LogLost { rule: rule.name.clone(), reason });
         }
+        // A checkpoint without a log is of no use.
+        None => usable = None,
         Some(LogStatus { lost: Some(reason), .. }) if usable.is_some() => {
             return Err(Error::LogLost { rule: rule.name.clone(), reason });
         }
