@@ -12,6 +12,7 @@ pub mod js_text;
 pub mod lz4;
 pub mod multiverse;
 pub mod replication;
+mod rewind;
 mod rule_observer;
 mod rule_transform;
 pub mod schema;

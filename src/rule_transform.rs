@@ -1,5 +1,7 @@
 //! The function of an application that changes the rows of a rule on their way.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use data::{Error, ErrorKind, Record, Result, Value};
 use napi::bindgen_prelude::FnArgs;
@@ -16,9 +18,12 @@ pub(crate) type TransformFunction = ForeignFunction;
 
 /// What is known of rows.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Header<'a> {
     collection: &'a str,
     operations: Vec<RowOperation>,
+    /// How many milliseconds one of them may take.
+    limit_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -54,8 +59,15 @@ impl JsTransform {
 
 #[async_trait]
 impl RowTransform for JsTransform {
-    async fn apply(&self, collection: &str, rows: &[RowToTransform]) -> Result<Vec<TransformOutcome>> {
-        let header = Header { collection, operations: rows.iter().map(|row| row.operation).collect() };
+    async fn apply(
+        &self,
+        collection: &str,
+        rows: &[RowToTransform],
+        limit: Duration,
+    ) -> Result<Vec<TransformOutcome>> {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let operations = rows.iter().map(|row| row.operation).collect();
+        let header = Header { collection, operations, limit_ms };
         let header = serde_json::to_string(&header)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("rows as JSON: {error}")))?;
         let records: Vec<Record> =

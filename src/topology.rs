@@ -11,6 +11,7 @@ use napi_derive::napi;
 use replication::WriteToken;
 
 use crate::replication::{NativeReplicationManager, settle};
+use crate::rewind::{JsRewinder, RewindFunction};
 
 /// A JavaScript function that takes an event as JSON text. It does not keep the process alive.
 type EventFunction = ThreadsafeFunction<String, (), String, Status, false, true>;
@@ -87,6 +88,16 @@ impl NativeReplicationManager {
                 on_event.call(text, ThreadsafeFunctionCallMode::NonBlocking);
             }
         }));
+        Ok(())
+    }
+
+    /// Has masters of before brought back as standbys by the function.
+    #[napi]
+    pub fn set_rewinder(
+        &self,
+        #[napi(ts_arg_type = "(request: string) => Promise<string | null>")] rewind: RewindFunction,
+    ) -> napi::Result<()> {
+        self.manager()?.set_rewinder(Arc::new(JsRewinder::new(rewind)));
         Ok(())
     }
 

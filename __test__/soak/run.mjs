@@ -1,10 +1,8 @@
 // Runs many seeds of a soak: npm run soak -- --seeds 1000 --target sqlite,mongodb
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare } from '../../scripts/prepare.mjs';
 import { runCommand } from '../../scripts/run-command.mjs';
+import { temporaryFolder } from '../support/temporary-folder.mjs';
 
 const HELP = `Usage: npm run soak -- [options]
 
@@ -72,7 +70,7 @@ async function soakPair(from, to) {
   const { startTarget } = await import('./targets.mjs');
   const { runSeed } = await import('./seed.mjs');
   const source = await startSource(from);
-  const target = await startTarget(to, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')));
+  const target = await startTarget(to, await temporaryFolder('soak'));
   try {
     const begun = performance.now();
     let committed = 0;
@@ -96,11 +94,11 @@ async function soakTwoWay() {
   const chosen = values.target === undefined ? TARGETS : TARGETS.filter((kind) => values.target?.split(',').includes(kind));
   for (const kind of chosen) {
     const source = await startPostgres();
-    const target = await startTarget(kind, await mkdtemp(join(tmpdir(), 'replicaverse-soak-')));
+    const target = await startTarget(kind, await temporaryFolder('soak'));
     try {
       for (const seed of seeds) {
-        const { writes, conflicts } = await runTwoWay({ seed, source, target, writes: Number(values.writes), kills: Number(values.kills) });
-        console.log(`two-way ${kind} seed ${String(seed)}: equal after ${String(writes)} writes, ${String(conflicts)} conflicts kept`);
+        const { writes, conflicts, losers } = await runTwoWay({ seed, source, target, writes: Number(values.writes), kills: Number(values.kills) });
+        console.log(`two-way ${kind} seed ${String(seed)}: equal after ${String(writes)} writes, ${String(conflicts)} conflicts kept, ${String(losers)} losers found among them`);
       }
     } finally {
       await source.remove();

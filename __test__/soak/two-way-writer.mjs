@@ -7,7 +7,7 @@ import { eventually } from '../support/index.mjs';
 
 /**
  * @typedef {object} Writer
- * @property {(id: string, name: string | null) => Promise<void>} write no name deletes the row
+ * @property {(id: string, name: string | null) => Promise<string | null>} write no name deletes the row; the name that was replaced
  * @property {() => Promise<Map<string, string>>} rows the names by ids
  * @property {() => Promise<KeptConflict[]>} conflicts
  * @property {() => Promise<void>} close
@@ -29,22 +29,22 @@ export async function openWriter({ dialect, uri }) {
 async function openTable(dialect, uri) {
   const connection = await createIsolatedDialect({ dialect, uri, schemaStrategy: 'none' });
   const column = dialect === 'mariadb' ? '`updatedAt`' : '"updatedAt"';
-  const replaced =
-    dialect === 'mariadb'
-      ? `ON DUPLICATE KEY UPDATE name = VALUES(name), ${column} = VALUES(${column})`
-      : `ON CONFLICT (id) DO UPDATE SET name = excluded.name, ${column} = excluded.${column}`;
-  // A collision with the process that streams is tried again, as an application does.
-  const run = (/** @type {string} */ sql) => eventually(() => connection.executeRun(sql).then(() => true), { deadlineMs: 30_000, what: sql });
-  return {
-    write: async (id, name) => {
+  const locked = dialect === 'sqlite' ? '' : ' FOR UPDATE';
+  const writeOnce = (/** @type {string} */ id, /** @type {string | null} */ name) =>
+    connection.$transaction(async (transaction) => {
+      // SQLite lets nobody else write from the first write on.
+      if (dialect === 'sqlite') await transaction.executeRun(`UPDATE item SET name = name WHERE id = '${id}'`);
+      const [before] = await transaction.executeQuery(`SELECT name FROM item WHERE id = '${id}'${locked}`);
       const moment = nextMoment().toISOString();
       const updatedAt = dialect === 'mariadb' ? moment.slice(0, -1).replace('T', ' ') : moment;
-      await run(
-        name === null
-          ? `DELETE FROM item WHERE id = '${id}'`
-          : `INSERT INTO item (id, name, ${column}) VALUES ('${id}', '${name}', '${updatedAt}') ${replaced}`,
-      );
-    },
+      if (name === null) await transaction.executeRun(`DELETE FROM item WHERE id = '${id}'`);
+      else if (before === undefined) await transaction.executeRun(`INSERT INTO item (id, name, ${column}) VALUES ('${id}', '${name}', '${updatedAt}')`);
+      else await transaction.executeRun(`UPDATE item SET name = '${name}', ${column} = '${updatedAt}' WHERE id = '${id}'`);
+      return { replaced: before === undefined ? null : String(before.name) };
+    });
+  return {
+    // A collision with the process that streams is tried again, as an application does.
+    write: async (id, name) => (await eventually(() => writeOnce(id, name), { deadlineMs: 30_000, what: `write ${id}` })).replaced,
     rows: async () => {
       const rows = await connection.executeQuery('SELECT id, name FROM item');
       return new Map(rows.map((row) => [String(row.id), String(row.name)]));
@@ -67,8 +67,11 @@ async function openDocuments(uri) {
   const items = /** @type {import('mongodb').Collection<{_id: string, name: string, updatedAt: Date}>} */ (database.collection('item'));
   return {
     write: async (id, name) => {
-      if (name === null) await items.deleteOne({ _id: id });
-      else await items.updateOne({ _id: id }, { $set: { name, updatedAt: nextMoment() } }, { upsert: true });
+      const before =
+        name === null
+          ? await items.findOneAndDelete({ _id: id })
+          : await items.findOneAndUpdate({ _id: id }, { $set: { name, updatedAt: nextMoment() } }, { upsert: true, returnDocument: 'before' });
+      return before?.name ?? null;
     },
     rows: async () => new Map((await items.find().toArray()).map(({ _id, name }) => [_id, name])),
     conflicts: async () => (await database.collection('replicaverse_conflict').find().toArray()).map(keptConflict),

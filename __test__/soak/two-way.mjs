@@ -19,6 +19,7 @@ const EQUAL_WITHIN_MS = 120_000;
  * @typedef {object} TwoWayReport
  * @property {number} writes
  * @property {number} conflicts that were decided
+ * @property {number} losers versions that the rule overwrote, each of which it has kept
  */
 
 /**
@@ -44,10 +45,16 @@ export async function runTwoWay({ seed, source, target, writes = 400, kills = 2 
   try {
     /** @type {Map<string, {number: number, side: number, name: string | null}[]>} */
     const last = new Map();
+    /** @type {string[]} */
+    const named = [];
+    /** What the writers themselves have overwritten or deleted, knowing of it. */
+    const replaced = new Set();
     for (let number = 0; number < writes; number += 1) {
       const [side, id] = [random.below(2), `row ${String(random.below(ROWS))}`];
       const name = random.chance(0.85) ? `${side === 0 ? 'source' : 'target'} ${String(number)}` : null;
-      await writers[side]?.write(id, name);
+      if (name !== null) named.push(name);
+      const before = await writers[side]?.write(id, name);
+      if (typeof before === 'string') replaced.add(before);
       const others = (last.get(id) ?? []).filter((written) => written.side !== side);
       last.set(id, [...others, { number, side, name }]);
       if (random.chance(0.1)) await delay(30 * random.next());
@@ -62,7 +69,8 @@ export async function runTwoWay({ seed, source, target, writes = 400, kills = 2 
     if (rest !== 0) throw new Error(`seed ${String(seed)}: ${String(rest)} rows were written although both sides were equal`);
     const conflicts = [...((await writers[0]?.conflicts()) ?? []), ...((await writers[1]?.conflicts()) ?? [])];
     check(seed, last, rows, conflicts);
-    return { writes, conflicts: conflicts.length };
+    const losers = checkLosers(seed, replaced, rows, conflicts, named);
+    return { writes, conflicts: conflicts.length, losers };
   } finally {
     await kill(child);
     for (const writer of writers) await writer.close();
@@ -87,6 +95,24 @@ function check(seed, last, rows, conflicts) {
       throw new Error(`seed ${String(seed)}: ${id} is ${String(stays)} after ${JSON.stringify(written)}`);
     }
   }
+}
+
+/**
+ * Every version that was written stays, or was overwritten by a writer who saw it, or is kept as the loser of a conflict. How many
+ * losers there are.
+ * @param {number} seed
+ * @param {ReadonlySet<string>} replaced
+ * @param {Map<string, string>} rows
+ * @param {import('./two-way-writer.mjs').KeptConflict[]} conflicts
+ * @param {readonly string[]} named
+ */
+function checkLosers(seed, replaced, rows, conflicts, named) {
+  const stays = new Set(rows.values());
+  const kept = new Set(conflicts.map(({ winner, source, target }) => (winner === 'source' ? target : source)));
+  const losers = named.filter((name) => !stays.has(name) && !replaced.has(name));
+  const lost = losers.filter((name) => !kept.has(name));
+  if (lost.length > 0) throw new Error(`seed ${String(seed)}: the rule overwrote ${lost.join(', ')} and kept none of them`);
+  return losers.length;
 }
 
 /** @param {readonly Awaited<ReturnType<typeof openWriter>>[]} writers */

@@ -1,7 +1,10 @@
 // A streaming standby of a test cluster, made by pg_basebackup.
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runOrThrow } from '../../scripts/servers/command.mjs';
 import { eventually } from './eventually.mjs';
+import { handOver } from './account.mjs';
+import { writeSettings } from './postgres-data.mjs';
 import { PostgresNode } from './postgres-node.mjs';
 import { createDataFolder, createServerFolder } from './server-folder.mjs';
 import { serverEnvironment } from './server-process.mjs';
@@ -39,6 +42,37 @@ export class PostgresStandby extends PostgresNode {
       const backup = ['-d', connection, '-D', folder.data, '-R', '-X', 'stream', '-c', 'fast', '--no-sync'];
       const identity = account === undefined ? {} : { uid: account.uid, gid: account.gid };
       await runOrThrow(path.join(bin, 'pg_basebackup'), backup, { ...identity, cwd: folder.root, env: serverEnvironment() });
+      await standby.start();
+      await standby.waitUntilCaughtUp();
+      return standby;
+    } catch (error) {
+      await standby.remove();
+      throw error;
+    }
+  }
+
+  /**
+   * Makes a standby from a copy of the data of a primary, which is stopped meanwhile, starts both, and waits until it has caught up.
+   * @param {PostgresNode} primary
+   * @param {string} name
+   * @param {Record<string, string | number | boolean>} settings
+   * @returns {Promise<PostgresStandby>}
+   */
+  static async createFromCopy(primary, name, settings) {
+    const { account, folder: original } = primary.identity;
+    const folder = await createServerFolder(account);
+    const standby = new PostgresStandby({ ...primary.identity, folder }, primary, name);
+    try {
+      await primary.stop();
+      await runOrThrow('cp', ['-R', original.data, folder.data]);
+      await primary.start();
+      await writeFile(path.join(folder.data, 'standby.signal'), '');
+      await writeSettings(folder, {
+        primary_conninfo: `host=${primary.socketDir} port=${primary.port} user=${primary.user} dbname=postgres application_name=${name}`,
+        ...settings,
+      });
+      await runOrThrow('chmod', ['-R', 'u+rwX,go-rwx', folder.data]);
+      await handOver(folder.data, account);
       await standby.start();
       await standby.waitUntilCaughtUp();
       return standby;

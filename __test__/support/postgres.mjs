@@ -16,6 +16,7 @@ import { PostgresStandby } from './postgres-standby.mjs';
  * @property {string} [password] of the superuser; random by default
  * @property {boolean} [ssl] with a certificate of its own authority, see `sslCa`
  * @property {readonly string[]} [hba] lines of pg_hba.conf that come before the default ones
+ * @property {string} [bin] PostgreSQL's programs, if they are to be others than those that were found
  */
 
 const DEFAULT_SETTINGS = {
@@ -58,7 +59,7 @@ const STANDBY_HBA = 'local replication postgres trust';
 export async function startPostgres(options = {}) {
   const { standbys = 0, settings = {}, database = 'app', hba = [], ssl = false } = options;
   const password = options.password ?? randomBytes(12).toString('hex');
-  const server = await requireServer('postgres');
+  const server = options.bin === undefined ? await requireServer('postgres') : { bin: options.bin, standbys: false, source: options.bin };
   if (standbys > 0 && !server.standbys) {
     throw new Error(`standbys need pg_basebackup, which the PostgreSQL in ${server.bin} (${server.source}) lacks; install the complete PostgreSQL`);
   }
@@ -101,6 +102,18 @@ export class PostgresPrimary extends PostgresNode {
       await this.remove();
       throw failed.reason;
     }
+  }
+
+  /**
+   * Makes a standby from a copy of the data, for which the primary is stopped for a moment: for a PostgreSQL without pg_basebackup.
+   * @param {string} name
+   * @param {Record<string, string | number | boolean>} settings of the standby, on top of those of the primary
+   * @returns {Promise<PostgresStandby>}
+   */
+  async addCopiedStandby(name, settings) {
+    const standby = await PostgresStandby.createFromCopy(this, name, settings);
+    this.standbys.push(standby);
+    return standby;
   }
 
   /**

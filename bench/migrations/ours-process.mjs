@@ -19,7 +19,7 @@ const hasPeak = startPeak();
 const begun = performance.now();
 const db = new PgMultiverse({ enableMigrations: true, migrations: { migrationsPath: folder, logger: silent } });
 await db.initialize(Object.fromEntries(uris.map((uri, at) => [`cluster_${at}`, cluster(uri, uris.length - at)])));
-const { appliedMigrations } = await db.migrate();
+const { appliedMigrations } = await db.migrate({ parallel: uris.length > 1, maxParallel: uris.length });
 await db.close();
 const milliseconds = performance.now() - begun;
 console.log(JSON.stringify({ milliseconds, applied: appliedMigrations, bytes: hasPeak ? peakBytes() : null }));

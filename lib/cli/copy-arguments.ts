@@ -105,7 +105,12 @@ function sourceOf(options: Options): CopyEnd {
   if (options.from !== undefined) return withFileOptions(options.from, '--from', options);
   if (options.source === undefined) throw configError('--from: a source is required');
   const { source: type, sourceDialect: dialect, sourceUri: uri, sourceFile: file } = options;
+  refuseUri(type, '--source', '--from');
   return { type, dialect, uri, file } as unknown as CopyEnd;
+}
+
+function refuseUri(type: string, option: string, rightOne: string): void {
+  if (type.includes('://')) throw configError(`${option} takes a type, which is db, csv, json or sql; a URI goes with ${rightOne}`);
 }
 
 /** Types take dialects, URIs and files in their order. */
@@ -114,6 +119,7 @@ function destinationsOf(options: Options): CopyEnd[] {
   let databases = 0;
   let files = 0;
   for (const type of options.dest) {
+    refuseUri(type, '--dest', '--to');
     if (type === 'db') {
       const [dialect, uri] = [options.destDialect[databases] ?? 'sqlite', options.destUri[databases] ?? './copy.sqlite'];
       databases += 1;

@@ -136,7 +136,8 @@ function endOfType(fields: Record<string, unknown>, role: string): NamedEnd {
       if (path === undefined) throw needs(short === 'dest' ? 'SQL dump' : 'SQL', 'file path');
       return fileEnd({ format: 'sql', path }, role);
     default:
-      throw configError(`Unknown ${short} type: ${String(type)}`);
+      // Somebody may have put a URI in the place of the type.
+      throw configError(`Unknown ${short} type: ${withoutPassword(String(type))}`);
   }
 }
 

@@ -97,7 +97,8 @@ function textsOf(text: string, words: Int32Array, first: number, count: number):
   let start = 0;
   for (let row = 0; row < count; row += 1) {
     const end = words[first + row] as number;
-    values[row] = end < 0 ? null : text.substring(start, (start = end));
+    // What an earlier row has as well is not in the text again.
+    values[row] = end >= 0 ? text.substring(start, (start = end)) : end === -1 ? null : values[-2 - end];
   }
   return values;
 }

@@ -1,6 +1,7 @@
 // The dialects that connections may name: those built in, and those that need one of the application's own.
 import { configError, ReplicaverseError } from '../errors.js';
 import type { DialectType } from '../types/connection.js';
+import { maskPassword } from './database-uri.js';
 import { registeredDialect, registeredDialectNames } from './dialect-registry.js';
 
 /** What there is to know about a dialect before it is used. */
@@ -43,7 +44,8 @@ export function getSupportedDialects(): string[] {
 export function getDialectConfig(dialect: string): DialectConfig {
   if (registeredDialect(dialect) !== undefined) return { label: dialect, installHint: '' };
   if (isKnown(dialect)) return DIALECT_CONFIGS[dialect];
-  throw new ReplicaverseError(`Unknown dialect "${dialect}". Supported: ${getSupportedDialects().join(', ')}`, {
+  // Somebody may have put a URI in the place of the name.
+  throw new ReplicaverseError(`Unknown dialect "${maskPassword(String(dialect))}". Supported: ${getSupportedDialects().join(', ')}`, {
     kind: 'UnknownDialect',
     code: 'ERR_UNKNOWN_DIALECT',
   });

@@ -1,5 +1,6 @@
 // The health of all clusters, as the engine tells it by itself or when asked.
-import type { ClusterEvent, ClusterFigures, EngineClient, ServerSign } from './engine-client.js';
+import type { EngineClient } from './engine-client.js';
+import type { ClusterEvent, ClusterFigures, ServerSign } from './engine-reports.js';
 import { type ClusterHealth, clusterHealth } from './metrics.js';
 
 /** Told of clusters that stop or start to take writes, and of writes that go to another server. */

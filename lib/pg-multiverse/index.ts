@@ -1,4 +1,5 @@
 // PgMultiverse: many PostgreSQL clusters behind one query.
+export type * from './compatibility-types.js';
 export type * from './config-types.js';
 export { CacheFactory } from './cache/cache-factory.js';
 export type * from './cache/cache-provider.js';

@@ -1,6 +1,6 @@
 // The figures of all clusters in the text format of Prometheus.
 import { familyText, type Sample } from '../prometheus-text.js';
-import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures } from './engine-client.js';
+import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures } from './engine-reports.js';
 import type { TransactionMetrics } from './transactions/types.js';
 
 /** Figures that are not there in every instance. */

@@ -1,5 +1,5 @@
 // Figures and health, in the form in which applications of pg-multiverse read them.
-import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-client.js';
+import type { CacheFigures, ClusterFigures, LatencyFigures, ServerFigures, ServerSign } from './engine-reports.js';
 import { errorOfFailure } from './failures.js';
 import type { TransactionMetrics } from './transactions/types.js';
 

@@ -22,6 +22,10 @@ export interface EndListener {
   finish(slot: number): PendingQuery | undefined;
   /** The query that is on its way in a slot. */
   at(slot: number): PendingQuery | undefined;
+}
+
+/** Who is told of everything else. */
+export interface NewsListener {
   /** An entry has left the cache. */
   evicted(key: string, reason: EvictionReason): void;
   /** The cache follows the log of a cluster, or cannot for this reason. */
@@ -46,10 +50,12 @@ export class ParcelReader {
   readonly #names: string[] = [];
   readonly #parsers: ValueParsers;
   readonly #queries: EndListener;
+  readonly #news: NewsListener;
 
-  constructor(parsers: ValueParsers, queries: EndListener) {
+  constructor(parsers: ValueParsers, queries: EndListener, news: NewsListener) {
     this.#parsers = parsers;
     this.#queries = queries;
+    this.#news = news;
   }
 
   /** Where the next parcel is to be written. */
@@ -107,23 +113,23 @@ export class ParcelReader {
         return at + 4;
       }
       case Item.evicted:
-        this.#queries.evicted(texts[second] as string, EVICTION_REASONS[first] as EvictionReason);
+        this.#news.evicted(texts[second] as string, EVICTION_REASONS[first] as EvictionReason);
         return at + 3;
       case Item.logState:
-        this.#queries.logState(texts[first] as string, second < 0 ? undefined : (texts[second] as string));
+        this.#news.logState(texts[first] as string, second < 0 ? undefined : (texts[second] as string));
         return at + 3;
       case Item.remoteLook:
-        this.#queries.lookedForRemotely(first, second, texts[words[at + 3] as number] as string);
+        this.#news.lookedForRemotely(first, second, texts[words[at + 3] as number] as string);
         return at + 4;
       case Item.remoteEnd: {
         const start = this.#bytesStart(words) + (words[at + 4] as number);
         const bytes = Buffer.from(this.#bytes.subarray(start, start + (words[at + 5] as number)));
         const entry = words[at + 3] as number;
-        this.#queries.fetchedForRemote(first, second, entry < 0 ? undefined : (texts[entry] as string), bytes);
+        this.#news.fetchedForRemote(first, second, entry < 0 ? undefined : (texts[entry] as string), bytes);
         return at + 6;
       }
       case Item.remoteDrop:
-        this.#queries.invalidatedForRemote(JSON.parse(texts[first] as string) as string[]);
+        this.#news.invalidatedForRemote(JSON.parse(texts[first] as string) as string[]);
         return at + 2;
       case Item.shape:
         if (words[at + 3] === 1) this.#shapes = new Map();

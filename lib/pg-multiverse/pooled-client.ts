@@ -1,6 +1,7 @@
 // A pinned connection, for transactions and everything else that belongs to one session.
 import { closedError } from '../errors.js';
-import type { EngineClient, SessionInfo } from './engine-client.js';
+import type { EngineClient } from './engine-client.js';
+import type { SessionInfo } from './engine-reports.js';
 import type { QueryRunner } from './query-running.js';
 import type { QueryStream } from './query-stream.js';
 import type { AnyRow, CacheQueryOptions, QueryConfig, QueryOptions, QueryResult, QueryStreamOptions, RouteOptions } from './types.js';

@@ -14,6 +14,7 @@ import { ForeignReplica } from './foreign-replica.js';
 import { ReplicaService } from './replica-service.js';
 import { readCursor, readDeadLetters, readStats } from './reports.js';
 import { transformer } from './row-transform.js';
+import { rewinder } from './rewinding.js';
 import { ruleArguments } from './rule-arguments.js';
 import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
 import type { ChangesOptions, RuleState, SourceChange, StartOptions } from './stream-types.js';
@@ -57,11 +58,12 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * @param projectManager where projects must be known, and their schemas are looked up, if given
    * @throws {ReplicaverseError} of kind `Config` for a setting that is malformed
    */
-  constructor(projectManager?: ProjectSource, { lagIntervalMs, ruleTransforms = {} }: ReplicationManagerOptions = {}) {
+  constructor(projectManager?: ProjectSource, { lagIntervalMs, ruleTransforms = {}, rewind }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
     if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
     for (const [rule, transform] of Object.entries(ruleTransforms)) this.#setTransform(rule, transform);
+    if (rewind !== undefined) this.#core.setRewinder(rewinder(rewind));
     // The core holds the function for as long as it lives, and must not keep the manager by it.
     const manager = new WeakRef(this);
     this.#core.listen((event) => {
@@ -199,7 +201,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
 
   /**
    * Brings the target of a rule of mode `cdc` to the source's state without emptying it first, and goes on from there: for a
-   * rule whose log was lost, or whose target was changed by others. Rows that only the target has stay.
+   * rule whose log was lost, or whose target was changed by others. Rows that only the target has stay, except for those of which
+   * it is known that the rule has brought them and the source has deleted them.
    */
   async resync(ruleName: string): Promise<SyncStats> {
     return this.#run(ruleName, (name, onProgress) => this.#core.resync(name, onProgress));

@@ -10,6 +10,8 @@ type Row = Record<string, unknown>;
 interface Header {
   collection: string;
   operations: RowChange['operation'][];
+  /** How many milliseconds a row may take. */
+  limitMs: number;
 }
 
 /** What became of a row, as `src/rule_transform.rs` reads it. */
@@ -21,7 +23,7 @@ type Outcome = { kind: 'kept'; removed: string[] } | { kind: 'dropped' } | { kin
  */
 export function transformer(rule: string, transform: RowTransform): (header: string, rows: string) => Promise<string> {
   return async (header, rows) => {
-    const { collection, operations } = JSON.parse(header) as Header;
+    const { collection, operations, limitMs } = JSON.parse(header) as Header;
     const records = decodeRows<Row>(rows).values();
     const next = (): Row => records.next().value ?? {};
     const outcomes: Outcome[] = [];
@@ -30,7 +32,7 @@ export function transformer(rule: string, transform: RowTransform): (header: str
       try {
         const [key, row] = [next(), next()];
         const before = fieldTexts(row);
-        const after = await transform({ rule, collection, operation, key, row });
+        const after = await within(limitMs, transform({ rule, collection, operation, key, row }));
         outcomes.push(after === null ? { kind: 'dropped' } : { kind: 'kept', removed: difference(before, rowOf(after), changed) });
       } catch (error) {
         outcomes.push({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
@@ -38,6 +40,21 @@ export function transformer(rule: string, transform: RowTransform): (header: str
     }
     return `{"outcomes":${JSON.stringify(outcomes)},"rows":[${changed.join(',')}]}`;
   };
+}
+
+/** What comes of a promise, unless that takes too long. */
+async function within<T>(limitMs: number, outcome: T | PromiseLike<T>): Promise<T> {
+  // Rows that are ready need no timer.
+  if (typeof (outcome as Partial<PromiseLike<T>> | null)?.then !== 'function') return outcome;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it took longer than ${limitMs} ms`)), limitMs);
+  });
+  try {
+    return await Promise.race([outcome, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function rowOf(returned: unknown): Row {

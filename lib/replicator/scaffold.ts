@@ -40,6 +40,7 @@ function serviceText(specifier: string): string {
 //   REPLICATOR_DRAIN_MS      milliseconds that a run may go on for at the end; 20000
 //   REPLICATOR_HEALTH_PORT   the port of GET /health, which answers 200 or 503; none
 //   REPLICATOR_HEALTH_HOST   its address; 127.0.0.1
+//   REPLICATOR_REWIND        a program that makes an old master a standby again; none by default
 //   REPLICATOR_<PROJECT>_<REPLICA>_URI   the URI of a replica whose password is masked in the tree file
 import { runReplicatorService } from '${specifier}';
 

@@ -33,9 +33,11 @@ export interface ReplicatorServiceOptions {
   healthPort?: number;
   /** The address of the health endpoint: `REPLICATOR_HEALTH_HOST`, `127.0.0.1`. */
   healthHost?: string;
+  /** A program that makes the server of a PostgreSQL master of before a standby of the new one: `REPLICATOR_REWIND`; there is none by default. */
+  rewind?: string;
 }
 
-type Settings = Required<Omit<ReplicatorServiceOptions, 'healthPort'>> & { healthPort: number | undefined };
+type Settings = Required<Omit<ReplicatorServiceOptions, 'healthPort' | 'rewind'>> & { healthPort: number | undefined; rewind: string | undefined };
 
 /**
  * Runs until SIGINT or SIGTERM, or with `once` for one pass, and gives the exit code: 0, or 1 when `once` something failed.
@@ -53,7 +55,7 @@ export async function runReplicatorService(options: ReplicatorServiceOptions = {
 class ReplicatorService {
   readonly #settings: Settings;
   readonly #log: ServiceLog;
-  readonly #manager = new ReplicationManager();
+  readonly #manager: ReplicationManager;
   readonly #ending = new AbortController();
   readonly #streams: ServiceStreams;
   /** The rules whose last run failed. */
@@ -63,6 +65,7 @@ class ReplicatorService {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#log = serviceLog(settings.quiet);
+    this.#manager = new ReplicationManager(undefined, settings.rewind === undefined ? {} : { rewind: { command: settings.rewind } });
     this.#streams = new ServiceStreams(this.#manager, this.#log);
   }
 
@@ -230,6 +233,7 @@ function settingsOf(options: ReplicatorServiceOptions): Settings {
     drainMs: millis('REPLICATOR_DRAIN_MS', options.drainMs ?? env.REPLICATOR_DRAIN_MS, DEFAULT_DRAIN_MS),
     healthPort: portOf(options.healthPort ?? env.REPLICATOR_HEALTH_PORT),
     healthHost: options.healthHost ?? env.REPLICATOR_HEALTH_HOST ?? DEFAULT_HEALTH_HOST,
+    rewind: (options.rewind ?? env.REPLICATOR_REWIND) || undefined,
   };
 }
 

@@ -17,7 +17,7 @@ export interface StateReport {
 
 /** A rule that was started, as it stands. */
 export interface RuleState extends StateReport {
-  /** Up to where in the source's log the target is, as a number that grows along it, once that is known. */
+  /** Up to where in the source's log the target is, once that is known: an LSN (`16/B374D848`) of PostgreSQL's log, else a number. */
   position?: string;
   /** Milliseconds by which the target is behind, once that has been measured. */
   lag?: number;
@@ -33,12 +33,13 @@ export interface BatchReport {
   transactions: number;
   created: number;
   updated: number;
+  /** Rows deleted; of a truncation those that the target held, where it tells. */
   deleted: number;
   /** Changes that the conflict rule left alone. */
   skipped: number;
   /** Rows that were set aside because the target refuses them. */
   failed: number;
-  /** Up to where in the source's log the target is now. */
+  /** Up to where in the source's log the target is now: an LSN (`16/B374D848`) of PostgreSQL's log, else a number. */
   position: string;
   /** When the newest of the transactions was committed, by the clock of the source. */
   committedAt: Date;
@@ -117,7 +118,7 @@ export interface SourceChange<T = Record<string, unknown>> {
   row?: T;
   /** Columns of large values that an update left as they were and whose values the log does not tell. */
   unchanged?: string[];
-  /** Where its transaction lies in the source's log, as a number that grows along it. */
+  /** Where its transaction lies in the source's log: an LSN (`16/B374D848`) of PostgreSQL's, else a number. */
   position: string;
   /** When its transaction was committed, by the clock of the source. */
   committedAt: Date;

@@ -58,6 +58,35 @@ export interface ReplicationManagerOptions {
   lagIntervalMs?: number;
   /** The functions that rows of rules pass through, by the names of the rules: for rules that are loaded from a file. */
   ruleTransforms?: Record<string, RowTransform>;
+  /**
+   * Brings the server of a PostgreSQL master of before back as a standby of the new one, once it answers again and every row that it
+   * alone has was told by `rows.lost`; of replicas with `feed: 'auto'`. Without it, or when it fails, they are fed by this library.
+   */
+  rewind?: RewindCommand | RewindFunction;
+}
+
+/** The server that is to be rewound. */
+export interface RewindRequest {
+  project: string;
+  /** The replica that was the master. */
+  name: string;
+  /** The replica that is the master now. */
+  newMaster: string;
+}
+
+/** Stops a server, rewinds it (`pg_rewind`, a new base backup) and starts it as a standby; what it throws is told as a warning. */
+export type RewindFunction = (request: RewindRequest) => void | Promise<void>;
+
+/**
+ * {@link RewindFunction} as a program, which is told by the variables `REPLICATOR_PROJECT`, `REPLICATOR_REPLICA` and
+ * `REPLICATOR_NEW_MASTER`, and must exit with 0.
+ */
+export interface RewindCommand {
+  /** The program; it is run without a shell. */
+  command: string;
+  args?: string[];
+  /** After so many milliseconds it is killed; 600000. */
+  timeoutMs?: number;
 }
 
 /** Whom a read is sent to. */
@@ -129,8 +158,12 @@ export interface ReplicationRule {
   rename?: Record<string, string>;
   /** A column of the target, part of its primary key, that gets the name of the source, so that several sources share a table. */
   sourceColumn?: string;
+  /** What the primary keys of the source begin with at the target, where they are texts, so that several sources share a table. Takes the place of `sourceColumn`. */
+  keyPrefix?: string;
   /** Whether rows pass through a function, which each process gives again. */
   transform?: boolean;
+  /** Milliseconds that a row may take on its way through `transform`; one that takes longer is set aside. 10000 when left out. */
+  transformTimeoutMs?: number;
 }
 
 /** A row on its way through the transform of a rule. */

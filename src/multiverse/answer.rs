@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use multiverse::{Answer, CacheKey, Completed, Error, Flow};
+use multiverse::{Answer, CacheKey, Completed, Error, Flow, Written};
 use wire::{Column, RowBatch};
 
 use super::failure::{failure_text, malformed_text};
@@ -12,7 +12,6 @@ use super::parcel::{ItemKind, two_words};
 use super::shape::Shape;
 use super::tag::Tag;
 use super::window::Window;
-use super::written::Written;
 
 /// Rows below this need no window: their results have ended before JavaScript could fall behind.
 const SMALL: usize = 16 << 10;

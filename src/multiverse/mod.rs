@@ -21,13 +21,14 @@ mod submission;
 mod tag;
 pub mod transaction;
 mod window;
-mod written;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use multiverse::route::RouteOptions;
-use multiverse::{ClusterConfig, Engine, Release, Request, RequestId, SessionId, Shards, read_clusters};
+use multiverse::{
+    ClusterConfig, Engine, Release, Request, RequestId, SessionId, Shards, Written, read_clusters,
+};
 use napi::bindgen_prelude::{Array, AsyncBlock, AsyncBlockBuilder, Either, ToNapiValue, Uint8ArraySlice};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, JsString, Status};
@@ -42,7 +43,6 @@ use parcel::Parcel;
 use remote::{PackedRemote, RemoteState};
 use submission::{Definitions, Submission, request_number};
 use window::Window;
-use written::Written;
 
 /// Tells JavaScript that there are results. It does not keep the process alive: waiting queries do.
 type WakeFunction = ThreadsafeFunction<(), (), (), Status, false, true>;
@@ -83,17 +83,11 @@ impl NativeMultiverse {
         let started = Engine::start(clusters.clone(), settings, Box::new(move || flushed.flush()));
         let engine = Arc::new(started.map_err(|error| failed(&error))?);
         let flushed = Arc::clone(&outbox);
-        let shards = Shards::new(Arc::clone(&engine), &clusters, Box::new(move || flushed.flush()));
+        let written: Arc<Written> = Arc::default();
+        let answered = Box::new(move || flushed.flush());
+        let shards = Shards::new(Arc::clone(&engine), &clusters, Arc::clone(&written), answered);
         let (definitions, streams) = (Mutex::default(), Mutex::default());
-        Ok(Self {
-            engine,
-            shards,
-            outbox,
-            definitions,
-            written: Arc::default(),
-            remote: Arc::default(),
-            streams,
-        })
+        Ok(Self { engine, shards, outbox, definitions, written, remote: Arc::default(), streams })
     }
 
     /// Carries out the requests in the first bytes of a buffer, which may be written to again when this returns. Gives

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use multiverse::Written;
 use multiverse::transaction::{
     Begun, Committed, Error, Isolation, Participant, TransactionOptions, Transactions,
 };
@@ -15,7 +16,6 @@ use serde_json::{Value as Json, json};
 
 use super::failure::transaction_failure_text;
 use super::report::session_json;
-use super::written::Written;
 use super::{NativeMultiverse, promise, route_text};
 
 /// The transactions of an application on the clusters of an engine.

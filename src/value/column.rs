@@ -4,6 +4,7 @@ use data::{Cell, Timestamp};
 
 use super::cell::push_cell;
 use super::finish::{Finish, is_exact};
+use super::repeats::{Repeats, repeated_row, word_of_repeat};
 use super::write::is_date;
 use crate::js_text::{ASCII, JsText, Part, highest};
 
@@ -13,7 +14,8 @@ use crate::js_text::{ASCII, JsText, Part, highest};
 pub(super) enum Packing {
     /// Nothing: every value is NULL.
     Nulls = 0,
-    /// A word for each value: where it ends in the text of the column, in UTF-16 units, or -1 for NULL.
+    /// A word for each value: where it ends in the text of the column, in UTF-16 units; -1 for NULL; -2 - n where it is the
+    /// same as that of row n, which is not there twice.
     Text = 1,
     /// A word for each value.
     Int = 2,
@@ -77,6 +79,7 @@ pub(super) struct Column {
     highest: u8,
     /// How long the text is for JavaScript.
     units: usize,
+    repeats: Repeats,
 }
 
 impl Column {
@@ -90,6 +93,7 @@ impl Column {
             text: Vec::new(),
             highest: 0,
             units: 0,
+            repeats: Repeats::default(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Column {
         self.text.clear();
         self.highest = 0;
         self.units = 0;
+        self.repeats.forget();
     }
 
     /// Appends a value.
@@ -177,27 +182,34 @@ impl Column {
     /// Packs the values so far as JSON with tags.
     fn tag(&mut self) {
         let before = std::mem::replace(self, Self { packing: Packing::Tagged, ..Self::new() });
-        let units: Vec<u16> = match before.packing {
-            Packing::Text => String::from_utf8_lossy(&before.text).encode_utf16().collect(),
-            _ => Vec::new(),
-        };
-        let mut start = 0;
+        let texts = if before.packing == Packing::Text { before.texts() } else { Vec::new() };
         for row in 0..before.rows {
-            let text: String;
             let cell = match before.packing {
-                Packing::Text => match before.word(row) {
-                    Some(end) => {
-                        text = String::from_utf16_lossy(units.get(start..end).unwrap_or_default());
-                        start = end;
-                        Cell::Text(&text)
-                    }
-                    None => Cell::Null,
-                },
+                Packing::Text => texts.get(row).and_then(Option::as_deref).map_or(Cell::Null, Cell::Text),
                 _ => before.number(row),
             };
             self.append(cell);
             self.rows += 1;
         }
+    }
+
+    /// The values of a column of texts.
+    fn texts(&self) -> Vec<Option<String>> {
+        let units: Vec<u16> = String::from_utf8_lossy(&self.text).encode_utf16().collect();
+        let mut texts: Vec<Option<String>> = Vec::with_capacity(self.rows);
+        let mut start = 0;
+        for word in &self.words {
+            let text = match usize::try_from(*word) {
+                Ok(end) => {
+                    let text = String::from_utf16_lossy(units.get(start..end).unwrap_or_default());
+                    start = end;
+                    Some(text)
+                }
+                Err(_) => repeated_row(*word).and_then(|row| texts.get(row).cloned().flatten()),
+            };
+            texts.push(text);
+        }
+        texts
     }
 
     /// A word that is not negative.
@@ -226,14 +238,7 @@ impl Column {
     fn append(&mut self, cell: Cell<'_>) {
         match (self.packing, cell) {
             (Packing::Nulls, _) => {}
-            (Packing::Text, Cell::Text(text) | Cell::Decimal(text)) => {
-                let highest = highest(text.as_bytes());
-                self.highest = self.highest.max(highest);
-                self.units += units_of(text, highest);
-                self.text.extend_from_slice(text.as_bytes());
-                // A batch ends long before, unless one text is larger than JavaScript could take anyway.
-                self.words.push(i32::try_from(self.units).unwrap_or(i32::MAX));
-            }
+            (Packing::Text, Cell::Text(text) | Cell::Decimal(text)) => self.append_text(text),
             (Packing::Text | Packing::Bool, Cell::Null) => self.words.push(-1),
             (Packing::Bool, cell) => self.words.push(i32::from(cell == Cell::Bool(true))),
             (Packing::Int, cell) => {
@@ -255,6 +260,19 @@ impl Column {
                 self.highest = self.highest.max(highest(self.text.get(start..).unwrap_or_default()));
             }
         }
+    }
+
+    fn append_text(&mut self, text: &str) {
+        if let Some(row) = self.repeats.row_of(text, &self.text, self.rows) {
+            self.words.push(word_of_repeat(row));
+            return;
+        }
+        let highest = highest(text.as_bytes());
+        self.highest = self.highest.max(highest);
+        self.units += units_of(text, highest);
+        self.text.extend_from_slice(text.as_bytes());
+        // A batch ends long before, unless one text is larger than JavaScript could take anyway.
+        self.words.push(i32::try_from(self.units).unwrap_or(i32::MAX));
     }
 
     fn note_null(&mut self, cell: Cell<'_>) {
@@ -345,6 +363,17 @@ mod tests {
         let column = column(&["é\"".into(), Value::Null, "".into(), "a😀".into()]);
         assert_eq!((column.packing(), text(&column)), (Packing::Text, "é\"a😀".to_owned()));
         assert_eq!(words(&column), [2, -1, 2, 5]);
+    }
+
+    #[test]
+    fn a_text_that_was_there_before_is_not_there_twice() {
+        let mut column = column(&["é".into(), Value::Null, "b".into(), "é".into(), "b".into(), "é".into()]);
+        assert_eq!((text(&column), words(&column)), ("éb".to_owned(), vec![1, -1, 2, -2, -4, -2]));
+        column.push(Cell::Bool(true));
+        assert_eq!(text(&column), r#"["é",null,"b","é","b","é",true]"#);
+        column.empty();
+        column.push(Cell::Text("é"));
+        assert_eq!((text(&column), words(&column)), ("é".to_owned(), vec![1]));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod column;
 mod finish;
 mod packed;
 mod read;
+mod repeats;
 mod row;
 mod write;
 

@@ -39,6 +39,19 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     expect(await people.count()).toBe(0);
   });
 
+  test('texts that many rows share, few share and none shares are read as they were written', async () => {
+    const bodies = Array.from({ length: 700 }, (_, row) => {
+      const shared = ['Łódź', '', null, 'a😀b', `${row % 90} of ninety`];
+      return row < 300 ? shared[row % shared.length] : row < 500 ? `alone ${row}` : shared[(row * 7) % shared.length];
+    });
+    const texts = new BaseRepository(text, db);
+    await db.$transaction(async (tx) => {
+      for (const [row, body] of bodies.entries()) await tx.create(text, { id: String(row).padStart(3, '0'), body });
+    });
+    const found = await texts.findAll({}, { sort: { id: 1 } });
+    expect(found.map((row) => row.body ?? null)).toEqual(bodies.map((body) => body ?? null));
+  });
+
   test('a number beyond 2^53 is stored, found and incremented as the double that it is', async () => {
     await people.update('1', { age: 2 ** 60 });
     expect(await people.count({ age: 2 ** 60 })).toBe(1);

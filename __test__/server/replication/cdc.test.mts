@@ -236,6 +236,37 @@ describe('PostgreSQL', () => {
     expect(await ends.query('SELECT 1 FROM pg_replication_slots WHERE database = current_database()')).toEqual([]);
   });
 
+  it('keeps what a loop that pauses under load has not read in the log of the source, and loses nothing', async () => {
+    await ends.open('postgres', 'sqlite');
+    // A consumer that is slow must not look like one that has died.
+    await ends.write(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET wal_sender_timeout = %L', current_database(), '1s'); END $$`);
+    const reader = async () => await ends.query('SELECT active_pid AS pid FROM pg_replication_slots WHERE database = current_database() AND active');
+    const first = (async () => {
+      await eventually(async () => (await ends.query('SELECT 1 FROM pg_replication_slots WHERE database = current_database()')).length === 1);
+      await ends.write("INSERT INTO item (id, name) VALUES (1, 'one')");
+    })();
+    const [statements, rows] = [6, 6000];
+    let seen = 0;
+    for await (const { key } of manager.changes<{ id: number }>('from')) {
+      seen += 1;
+      if (key.id !== seen) throw new Error(`row ${key.id} came in place of row ${seen}`);
+      if (seen === 1) {
+        const pid = await reader();
+        const before = process.memoryUsage.rss();
+        let most = 0;
+        for (let number = 0; number < statements; number++) {
+          const [from, to] = [number * rows + 2, number * rows + rows + 1];
+          await ends.write(`INSERT INTO item (id, name) SELECT n, repeat(md5(n::text), 40) FROM generate_series(${from}, ${to}) AS n`);
+          most = Math.max(most, process.memoryUsage.rss());
+        }
+        expect(most - before).toBeLessThan(20 * 2 ** 20);
+        expect(await reader()).toEqual(pid);
+      }
+      if (seen === statements * rows + 1) break;
+    }
+    await first;
+  });
+
   it('ends a loop whose signal is aborted', async () => {
     await ends.open('postgres', 'sqlite');
     const controller = new AbortController();

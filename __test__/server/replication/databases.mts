@@ -1,8 +1,8 @@
 // Databases of every dialect for the replication suites, each empty when handed out.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startMariadb, startMongo, startPostgres } from '../../support/index.mjs';
+import { temporaryFolder } from '../../support/temporary-folder.mjs';
 
 /** The dialects that are tested against each other. */
 export const DIALECTS = ['postgres', 'sqlite', 'mongodb', 'mariadb'] as const;
@@ -37,7 +37,7 @@ export class Databases {
       startPostgres(),
       startMongo(),
       startMariadb(),
-      mkdtemp(join(tmpdir(), 'replicaverse-databases-')),
+      temporaryFolder('databases'),
     ]);
     return new Databases(postgres, mongo, mariadb, folder);
   }

@@ -95,6 +95,18 @@ describe('transform', () => {
     expect(await ends.manager.getDeadLetters('r')).toMatchObject({ count: 0 });
   });
 
+  it('sets a row aside for which it takes too long, and goes on with the others', async () => {
+    await ends.open('postgres', 'sqlite');
+    await ends.write("INSERT INTO item (id, name) VALUES (1, 'apple'), (2, 'never'), (3, 'pear')");
+    const never = new Promise<null>(() => undefined);
+    ends.manager.addReplicationRule(ruleOf({ transformTimeoutMs: 50, transform: ({ row }) => (row.name === 'never' ? never : row) }));
+    expect(await ends.manager.sync('r')).toMatchObject({ details: [{ created: 2 }] });
+    expect(await ends.names()).toEqual({ 1: 'apple', 3: 'pear' });
+    const letters = await ends.manager.getDeadLetters('r');
+    expect(letters).toMatchObject({ count: 1, rows: [{ key: '2', error: expect.stringContaining('longer than 50 ms') as string }] });
+    expect(() => ends.manager.addReplicationRule({ ...ruleOf({}), name: 's', transformTimeoutMs: 0 })).toThrow('transformTimeoutMs');
+  });
+
   it('is given again by each process, or the rule does not run', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'replicaverse-shapes-'));
     const tree = join(folder, 'tree.json');

@@ -26,6 +26,7 @@ describe('an end of a copy', () => {
     ['somewhere', 'has no known extension'],
     ['', 'a URI or path is required'],
     [{ type: 'xml' }, 'Unknown source type: xml'],
+    [{ type: 'postgres://u:s3cret@h/d' }, 'Unknown source type: postgres://u:***@h/d'],
     [{ type: 'db', dialect: 'sqlite' }, 'DB source requires dialect + uri'],
     [{ type: 'csv' }, 'CSV source requires file or directory path'],
     [{ format: 'csv', path: 'x', nulls: 1 }, 'source.nulls: there is no such setting'],

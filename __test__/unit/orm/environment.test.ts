@@ -68,4 +68,5 @@ test('all thirteen dialects are known by name', () => {
   expect(getDialectConfig('postgres')).toEqual({ label: 'PostgreSQL', installHint: '' });
   expect(getDialectConfig('hana').installHint).toContain('registerDialect');
   expect(() => getDialectConfig('dbase')).toThrow(expect.objectContaining({ code: 'ERR_UNKNOWN_DIALECT', message: expect.stringContaining('Unknown dialect "dbase". Supported: ') }));
+  expect(() => getDialectConfig('postgres://u:s3cret@h/d')).toThrow('Unknown dialect "postgres://u:***@h/d"');
 });

@@ -1,11 +1,11 @@
 // An application with the package installed in it: what `npm pack` would publish, unpacked into its node_modules.
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { temporaryFolder } from '../../support/temporary-folder.mjs';
 
 const run = promisify(execFile);
 
@@ -39,7 +39,7 @@ export async function packedFiles() {
  * @param {readonly string[]} files the files of the package
  */
 export async function createApplication(files) {
-  const folder = await mkdtemp(join(tmpdir(), 'replicaverse-application-'));
+  const folder = await temporaryFolder('application');
   const installed = join(folder, 'node_modules', 'replicaverse');
   for (const file of files) {
     await mkdir(dirname(join(installed, file)), { recursive: true });

@@ -13,6 +13,16 @@ const run = promisify(execFile);
 /** The published files besides dist/. */
 const FILES_BESIDES_DIST = ['CHANGELOG.md', 'LICENSE', 'README.md', 'native.d.ts', 'package.json'];
 
+/** The types that an application of pg-multiverse may name. */
+const TYPES_OF_PG_MULTIVERSE = `QueryParam QueryField QueryResult DatabaseConnection SSLConfig MultiClusterConfig ClusterManagerConfig CacheConfig
+  RedisConfig RedisClusterNode RedisSentinelNode ConsistencyLevel ReadPreference OperationType ClusterConfig ClustersConfig ShardingConfig
+  RangePartition LoadBalancingStrategy LoadBalancingConfig ConnectionPoolConfig SchemaMapping CacheStrategy QueryOptions PreparedQuery
+  TransactionOptions TransactionCallback TransactionContext DistributedTransactionState CacheEntry CacheStats CacheInvalidationCriteria
+  ClusterHealth ClusterMetrics SystemMetrics TransactionMetrics MultiClusterEvents LoadBalancerNode LoadBalancerStats ValidationResult
+  ConnectionTestResult TypedEventEmitter Migration MigrationContext MigrationFunction MigrationLogger MigrationRecord MigrationState
+  MigrationConfig MigrationExecutionOptions MigrationRollbackOptions MigrationStatus MigrationManagerEvents CacheProvider CacheSetOptions
+  CacheProviderConfig`.split(/\s+/);
+
 /** @type {string[]} */
 let files;
 /** @type {Awaited<ReturnType<typeof createApplication>>} */
@@ -48,6 +58,10 @@ test('an application type-checks against every entry, as CommonJS, as ES module 
   const specifiers = packageEntries().map(({ specifier }) => specifier);
   const imports = specifiers.map((specifier, index) => `import * as entry${index} from '${specifier}';`);
   const uses = specifiers.map((_, index) => `export type Entry${index} = typeof entry${index};`);
+  for (const from of ['replicaverse', 'replicaverse/types']) {
+    const renamed = TYPES_OF_PG_MULTIVERSE.map((name) => `${name} as ${name}${uses.length}`);
+    uses.push(`export type { ${renamed.join(', ')} } from '${from}';`);
+  }
   const source = [...imports, ...uses, ''].join('\n');
   await writeFile(join(application.folder, 'application.cts'), source);
   await writeFile(join(application.folder, 'application.mts'), source);

@@ -1,6 +1,7 @@
 // What is known of clusters: from checks that somebody asks for, and from what the engine tells by itself.
 import { describe, expect, it } from 'vitest';
-import type { ClusterEvent, ClusterFigures, EngineClient, ServerSign } from '../../../dist/pg-multiverse/engine-client.js';
+import type { EngineClient } from '../../../dist/pg-multiverse/engine-client.js';
+import type { ClusterEvent, ClusterFigures, ServerSign } from '../../../dist/pg-multiverse/engine-reports.js';
 import { HealthMonitor } from '../../../dist/pg-multiverse/health-monitor.js';
 
 const FAILURE = JSON.stringify({ kind: 'Connect', message: 'nobody listens', causes: [] });

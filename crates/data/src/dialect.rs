@@ -52,6 +52,8 @@ impl DialectKind {
     /// [`ErrorKind::UnknownDialect`] naming the known ones.
     pub fn parse(name: &str) -> Result<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind).ok_or_else(|| {
+            // Somebody may have put a URI in the place of the name, and its password is not to be seen.
+            let name = name.split_once("://").map_or(name, |(scheme, _)| scheme);
             Error::new(
                 ErrorKind::UnknownDialect,
                 format!("unknown dialect \"{name}\"; known are postgres, cockroachdb, sqlite, mongodb, mysql, mariadb"),

@@ -21,6 +21,7 @@ mod server;
 mod session;
 mod shard;
 pub mod transaction;
+mod written;
 
 pub use answer::{Answer, Completed, Flow};
 pub use cache::{CacheKey, CacheOptions, CacheSettings};
@@ -40,3 +41,4 @@ pub use metrics::{ClusterMetrics, Histogram, Metrics, ServerMetrics};
 pub use request::{BindParameters, Request, RequestId, Retry, SessionId};
 pub use server::ServerConfig;
 pub use shard::{Answered, ShardError, ShardedTable, Shards, SurveyReply};
+pub use written::Written;

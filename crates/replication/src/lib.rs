@@ -13,6 +13,7 @@ mod poll;
 mod row_shape;
 mod rule;
 mod rule_cycles;
+mod rule_overlap;
 mod rule_shape;
 mod snapshot;
 mod stats;
@@ -30,10 +31,11 @@ pub use cdc::{
 };
 pub use column_rule::ColumnRule;
 pub use error::{Error, Result};
+pub use managed::{RewindRequest, Rewinder};
 pub use manager::Manager;
 pub use row_shape::{RowToTransform, RowTransform, TransformOutcome};
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};
-pub use rule_shape::RuleShape;
+pub use rule_shape::{DEFAULT_TRANSFORM_TIMEOUT_MS, RuleShape};
 pub use snapshot::{Progress, ProgressListener};
 pub use stats::{CollectionStats, Conflict, Conversion, Failure, SyncCursor, SyncStats, Winner};
 pub use topology::{

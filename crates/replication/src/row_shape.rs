@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use data::schema::Discriminator;
@@ -12,11 +13,17 @@ use crate::cdc::RowOperation;
 /// A function of an application that changes rows on their way, or leaves them out.
 #[async_trait]
 pub trait RowTransform: Send + Sync {
-    /// What becomes of rows of a collection: one outcome for each, in their order.
+    /// What becomes of rows of a collection: one outcome for each, in their order. One that takes longer than `limit` is to fail;
+    /// all together are given up after so many times that.
     ///
     /// # Errors
     /// Only if the function cannot be called at all; the run ends with it.
-    async fn apply(&self, collection: &str, rows: &[RowToTransform]) -> data::Result<Vec<TransformOutcome>>;
+    async fn apply(
+        &self,
+        collection: &str,
+        rows: &[RowToTransform],
+        limit: Duration,
+    ) -> data::Result<Vec<TransformOutcome>>;
 }
 
 /// A row that is to be transformed, with the names and values of its source.
@@ -67,8 +74,12 @@ pub(crate) struct RowShape {
     pub(crate) filter: Option<Filter>,
     /// A further column of the target, part of its key, with the name of the source.
     pub(crate) source_column: Option<Discriminator>,
+    /// What the primary keys of the source begin with at the target.
+    pub(crate) key_prefix: Option<String>,
     /// What rows are passed through.
     pub(crate) transform: Option<Transform>,
+    /// How long a row may take on its way through it.
+    pub(crate) transform_limit: Duration,
     /// Whether the target may have rows that are left out by now, which a copy is to delete there.
     pub(crate) deletes_dropped: bool,
 }

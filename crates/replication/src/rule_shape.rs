@@ -1,5 +1,7 @@
-//! What a rule says of the rows that it carries and of the names that they get: `where`, `rename`, `sourceColumn` and
-//! `transform`.
+//! What a rule says of the rows that it carries and of the names that they get: `where`, `rename`, `sourceColumn`,
+//! `keyPrefix` and `transform`.
+
+use std::time::Duration;
 
 use data::schema::Discriminator;
 use data::{Filter, RowFilter, Value, value_from_json};
@@ -11,6 +13,11 @@ use crate::row_shape::Transform;
 
 /// What stands for every collection that is not named, and in a new name for the old one.
 const EVERY: &str = "*";
+
+/// How many milliseconds a row may take on its way through the transform of a rule, unless the rule says otherwise.
+pub const DEFAULT_TRANSFORM_TIMEOUT_MS: u64 = 10_000;
+/// The longest that a timer of JavaScript waits.
+const MOST_TRANSFORM_TIMEOUT_MS: f64 = 2_147_483_647.0;
 
 /// Which rows a rule carries, and under which names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -26,6 +33,13 @@ pub struct RuleShape {
     /// share a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_column: Option<String>,
+    /// What the primary keys of the source begin with at the target, so that several sources can share a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_prefix: Option<String>,
+    /// How many milliseconds a row may take on its way through the function; the default is
+    /// [`DEFAULT_TRANSFORM_TIMEOUT_MS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform_timeout_ms: Option<u64>,
     /// Whether rows pass through a function of the application.
     #[serde(rename = "transform", skip_serializing_if = "std::ops::Not::not")]
     pub transforms: bool,
@@ -42,6 +56,8 @@ pub(crate) struct RawRuleShape {
     filter: Option<Json>,
     rename: Option<IndexMap<String, String>>,
     source_column: Option<String>,
+    key_prefix: Option<String>,
+    transform_timeout_ms: Option<f64>,
     transform: Option<bool>,
 }
 
@@ -59,6 +75,9 @@ impl RawRuleShape {
             filters: filters(self.filter, collections).map_err(|problem| ("where", problem))?,
             rename: self.rename.unwrap_or_default(),
             source_column: self.source_column,
+            key_prefix: self.key_prefix,
+            transform_timeout_ms: transform_timeout(self.transform_timeout_ms)
+                .map_err(|problem| ("transformTimeoutMs", problem))?,
             transforms: self.transform.unwrap_or_default(),
             transform: None,
         };
@@ -67,7 +86,9 @@ impl RawRuleShape {
                 ("where", !shape.filters.is_empty()),
                 ("rename", !shape.rename.is_empty()),
                 ("sourceColumn", shape.source_column.is_some()),
+                ("keyPrefix", shape.key_prefix.is_some()),
                 ("transform", shape.transforms),
+                ("transformTimeoutMs", shape.transform_timeout_ms.is_some()),
             ];
             if let Some((name, _)) = used.into_iter().find(|(_, is_used)| *is_used) {
                 return Err((
@@ -79,6 +100,12 @@ impl RawRuleShape {
         check_names(&shape.rename, collections).map_err(|problem| ("rename", problem))?;
         if shape.source_column.as_deref() == Some("") {
             return Err(("sourceColumn", "must be the name of a column".to_owned()));
+        }
+        if shape.key_prefix.as_deref() == Some("") {
+            return Err(("keyPrefix", "must be a text that keys can begin with".to_owned()));
+        }
+        if shape.key_prefix.is_some() && shape.source_column.is_some() {
+            return Err(("keyPrefix", "takes the place of sourceColumn; give one of them".to_owned()));
         }
         Ok(shape)
     }
@@ -97,10 +124,24 @@ impl RuleShape {
         Some(name.replace(EVERY, collection))
     }
 
+    /// How long a row may take on its way through the transform.
+    pub(crate) fn transform_limit(&self) -> Duration {
+        Duration::from_millis(self.transform_timeout_ms.unwrap_or(DEFAULT_TRANSFORM_TIMEOUT_MS))
+    }
+
     /// What marks the rows of a source at the target.
     pub(crate) fn mark_of(&self, source: &str) -> Option<Discriminator> {
         let column = self.source_column.clone()?;
         Some(Discriminator { column, value: source.to_owned() })
+    }
+}
+
+fn transform_timeout(given: Option<f64>) -> Result<Option<u64>, String> {
+    match given {
+        None => Ok(None),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the guard bounds it")]
+        Some(ms) if (1.0..=MOST_TRANSFORM_TIMEOUT_MS).contains(&ms) => Ok(Some(ms as u64)),
+        Some(ms) => Err(format!("expected milliseconds from 1 to {MOST_TRANSFORM_TIMEOUT_MS}, found {ms}")),
     }
 }
 

@@ -42,9 +42,11 @@ export async function rollback(parts: PgmParts, { yes = false, ...options }: Mig
   const { output } = parts;
   return withClusters(parts, async ({ manager }) => {
     const isDry = options.dryRun !== undefined && options.dryRun !== false;
-    const asks = !yes && !isDry && !output.isJson && process.stdin.isTTY && process.stdout.isTTY;
+    const asks = !yes && !isDry && process.stdin.isTTY && (process.stdout.isTTY || process.stderr.isTTY);
     if (asks && !(await isConfirmed(manager, output, options))) {
-      output.line('Nothing was taken back');
+      const message = 'Nothing was taken back';
+      output.line(message);
+      output.json({ error: { message, code: null, failures: [] } });
       return 1;
     }
     output.line('↩️  Starting rollback process...');
@@ -56,10 +58,17 @@ export async function rollback(parts: PgmParts, { yes = false, ...options }: Mig
 
 async function isConfirmed(manager: MigrationManager, output: Output, options: MigrationRollbackOptions): Promise<boolean> {
   const { plan = [] } = await manager.rollback({ ...options, dryRun: true });
-  output.plan(plan);
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // Where the output goes to a file or a program, people are asked beside it.
+  const shown = output.isJson || !process.stdout.isTTY ? process.stderr : process.stdout;
+  output.plan(plan, shown);
+  const terminal = createInterface({ input: process.stdin, output: shown });
   try {
-    return /^y(es)?$/i.test((await terminal.question('Take these migrations back? [y/N] ')).trim());
+    // A terminal that is asked takes ^C for a key.
+    terminal.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    // Whoever ends the input has not agreed either.
+    const ended = new Promise<string>((resolve) => void terminal.once('close', () => resolve('')));
+    const answer = terminal.question('Take these migrations back? [y/N] ').catch(() => '');
+    return /^y(es)?$/i.test((await Promise.race([answer, ended])).trim());
   } finally {
     terminal.close();
   }

@@ -30,12 +30,14 @@ function flagsOf(command: Command): string[] {
 }
 
 function bash(commands: readonly Completed[], shared: readonly string[]): string {
-  const cases = commands.map(({ name, flags }) => `    ${name}) words="${[...flags, ...shared].join(' ')}" ;;`);
+  const cases = commands.map(({ name, flags }) => `    ${name}) words="${[...flags, ...shared].join(' ')}"; break ;;`);
   return `_pgm() {
-  local words="${[...commands.map(({ name }) => name), ...shared].join(' ')}"
-  case "\${COMP_WORDS[1]}" in
+  local words="${[...commands.map(({ name }) => name), ...shared].join(' ')}" at
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    case "\${COMP_WORDS[at]}" in
 ${cases.join('\n')}
-  esac
+    esac
+  done
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -F _pgm pgm

@@ -12,12 +12,13 @@ export const CONFIG_FILES = ['pgm.config.json', 'pgm.config.ts', 'pgm.config.mjs
 
 /** What a file says. */
 export interface PgmConfig {
-  clusters: ClustersConfig;
-  migrations: MigrationConfig;
+  readonly clusters: ClustersConfig;
+  readonly migrations: MigrationConfig;
 }
 
 /**
- * Reads the configuration; without a file, there are no clusters. A path of migrations in it is meant from its folder.
+ * Reads the configuration; without a file, there are no clusters. A path of migrations in it is meant from its folder. The
+ * variables of the clusters are looked up when the clusters are: what needs none of them runs without.
  *
  * @throws {ReplicaverseError} of kind `Config` for a file that cannot be read, or a variable that is not set.
  */
@@ -29,18 +30,30 @@ export async function readConfig(named: string | undefined, migrationsPath: stri
 }
 
 async function readFrom(path: string): Promise<PgmConfig> {
-  const read = withVariables(await contentOf(path)) as Partial<PgmConfig> & ClustersConfig;
+  const read = (await contentOf(path)) as Partial<PgmConfig> & ClustersConfig;
   if (typeof read !== 'object' || read === null) throw configError(`${path}: expected an object of clusters`);
   const isWrapped = typeof read.clusters === 'object' && !('primary' in read.clusters);
-  const clusters = (isWrapped ? read.clusters : read) as ClustersConfig;
-  const migrations = { ...(isWrapped ? read.migrations : undefined) };
+  const migrations = { ...(isWrapped ? (withVariables(read.migrations, path) as MigrationConfig | undefined) : undefined) };
   if (migrations.migrationsPath !== undefined) migrations.migrationsPath = resolve(dirname(path), migrations.migrationsPath);
-  return { clusters, migrations };
+  let clusters: ClustersConfig | undefined;
+  return {
+    get clusters() {
+      clusters ??= clustersIn(withVariables(isWrapped ? read.clusters : read, path), path);
+      return clusters;
+    },
+    migrations,
+  };
+}
+
+function clustersIn(read: unknown, path: string): ClustersConfig {
+  const wrong = Object.entries(read as object).find(([, cluster]) => typeof cluster !== 'object' || cluster === null);
+  if (wrong !== undefined) throw configError(`${path}: cluster ${wrong[0]}: expected an object with schemas and primary`);
+  return read as ClustersConfig;
 }
 
 async function contentOf(path: string): Promise<unknown> {
   try {
-    if (extname(path) === '.json') return JSON.parse(await readFile(path, 'utf8')) as unknown;
+    if (extname(path) === '.json') return jsonIn(await readFile(path, 'utf8'));
     const load = await moduleLoader();
     const module = (await load(path)) as { default?: unknown };
     return module.default ?? module;
@@ -49,17 +62,30 @@ async function contentOf(path: string): Promise<unknown> {
   }
 }
 
+/** The parser's own message quotes the text around the error, which may be a password. */
+function jsonIn(text: string): unknown {
+  const json = text.replace(/^\uFEFF/, '');
+  let position: string | undefined;
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (error) {
+    position = /position (\d+)/.exec((error as Error).message)?.[1];
+  }
+  const line = position === undefined ? undefined : json.slice(0, Number(position)).split('\n').length;
+  throw new Error(line === undefined ? 'it is no JSON' : `it is no JSON: see line ${line}`);
+}
+
 /** Texts with `${NAME}` or `${NAME:-default}` in place of which the variable of the environment is put; ports may be such. */
-function withVariables(value: unknown, key = ''): unknown {
+function withVariables(value: unknown, path: string, key = ''): unknown {
   if (typeof value === 'string') {
     const text = value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (_, name: string, fallback?: string) => {
       const found = process.env[name] ?? fallback;
-      if (found === undefined) throw configError(`the environment variable ${name} is not set`);
+      if (found === undefined) throw configError(`${path}: the environment variable ${name} is not set`);
       return found;
     });
     return key === 'port' && text !== value ? Number(text) : text;
   }
-  if (Array.isArray(value)) return value.map((each) => withVariables(each));
+  if (Array.isArray(value)) return value.map((each) => withVariables(each, path));
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withVariables(each, name)]));
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withVariables(each, path, name)]));
 }

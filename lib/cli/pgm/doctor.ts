@@ -1,7 +1,8 @@
 // `pgm doctor`: whether the clusters are fit for migrations.
-import type { PgMultiverse } from '../../pg-multiverse/pg-multiverse.js';
+import type { ClustersConfig } from '../../pg-multiverse/config-types.js';
+import { PgMultiverse } from '../../pg-multiverse/pg-multiverse.js';
 import { withShards } from '../../pg-multiverse/sharding/sharded-clusters.js';
-import { type PgmParts, withClusters } from './session.js';
+import type { PgmParts } from './session.js';
 
 /** What was found on a cluster. */
 interface Finding {
@@ -17,24 +18,61 @@ const MOST_SKEW = 5_000;
 const SETTINGS = `SELECT current_setting('server_version') AS version, current_setting('wal_level') AS wal_level,
   current_setting('max_prepared_transactions')::int AS prepared, pg_is_in_recovery() AS is_standby,
   has_database_privilege(current_database(), 'CREATE') AS may_create, clock_timestamp() AS now`;
+const REPLICA = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_standby";
 const PREPARED = `SELECT gid, prepared FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared`;
 const INVALID = `SELECT i.indexrelid::regclass::text AS name FROM pg_index AS i WHERE NOT i.indisvalid ORDER BY 1`;
 const SCHEMAS = `SELECT wanted.name, n.oid IS NOT NULL AS exists, COALESCE(has_schema_privilege(n.oid, 'CREATE'), false) AS may_create
   FROM unnest($1::text[]) AS wanted (name) LEFT JOIN pg_namespace AS n ON n.nspname = wanted.name`;
 
-/** Looks at each cluster; fails if something is not as migrations need it. */
-export async function doctor(parts: PgmParts): Promise<number> {
-  const { output, config } = parts;
-  return withClusters(parts, async ({ db }) => {
-    const findings: Finding[] = [];
-    for (const [cluster, { schemas = [] }] of Object.entries(withShards(config.clusters))) findings.push(...(await examine(db, cluster, schemas)));
-    output.table(
-      ['CLUSTER', 'CHECK', 'OK', 'DETAIL'],
-      findings.map(({ cluster, check, ok, detail }) => [cluster, check, ok ? 'yes' : 'no', detail]),
-    );
-    output.json({ findings });
-    return findings.every(({ ok }) => ok) ? 0 : 1;
+/** Looks at each cluster, also where another cannot be reached; fails if something is not as migrations need it. */
+export async function doctor({ config, output }: PgmParts): Promise<number> {
+  const findings: Finding[] = [];
+  for (const [cluster, each] of Object.entries(config.clusters)) findings.push(...(await examineCluster(cluster, each)));
+  output.table(
+    ['CLUSTER', 'CHECK', 'OK', 'DETAIL'],
+    findings.map(({ cluster, check, ok, detail }) => [cluster, check, ok ? 'yes' : 'no', detail]),
+  );
+  output.json({ findings });
+  return findings.every(({ ok }) => ok) ? 0 : 1;
+}
+
+/** The replicas of a sharded cluster are shards, which are clusters of their own here. */
+async function examineCluster(cluster: string, config: ClustersConfig[string]): Promise<Finding[]> {
+  const isSharded = config.sharding != null && config.sharding.enabled !== false;
+  const { replicas = [] } = config;
+  const shown = isSharded ? config : { ...config, replicas: [] };
+  const findings = await connected(cluster, 'connection', shown, async (db) => {
+    const found: Finding[] = [];
+    for (const [id, { schemas = [] }] of Object.entries(withShards({ [cluster]: shown }))) found.push(...(await examine(db, id, schemas)));
+    return found;
   });
+  for (const [at, replica] of (isSharded ? [] : replicas).entries()) {
+    const check = `replica ${at + 1}`;
+    const alone = { ...config, primary: replica, replicas: [] };
+    findings.push(...(await connected(cluster, check, alone, async (db) => [await examineReplica(db, cluster, check)])));
+  }
+  return findings;
+}
+
+/** What is found over a connection; that there is none is a finding as well. */
+async function connected(cluster: string, check: string, config: ClustersConfig[string], look: (db: PgMultiverse) => Promise<Finding[]>): Promise<Finding[]> {
+  const db = new PgMultiverse({ cluster: { applicationName: 'pgm' } });
+  try {
+    await db.initialize({ [cluster]: config });
+    return await look(db);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // Which server it is, stands beside.
+    return [{ cluster, check, ok: false, detail: message.replace(`${cluster}_primary: `, '') }];
+  } finally {
+    await db.close();
+  }
+}
+
+async function examineReplica(db: PgMultiverse, cluster: string, check: string): Promise<Finding> {
+  const { rows } = await db.query<{ version: string; is_standby: boolean }>(REPLICA, [], { clusterId: cluster });
+  const [server] = rows;
+  return { cluster, check, ok: server !== undefined, detail: `PostgreSQL ${server?.version ?? ''}, ${server?.is_standby === true ? 'a standby' : 'no standby of another server'}` };
 }
 
 async function examine(db: PgMultiverse, cluster: string, schemas: readonly string[]): Promise<Finding[]> {

@@ -72,13 +72,15 @@ export class Output {
     }
   }
 
-  plan(steps: readonly MigrationStep[]): void {
-    this.line('📝 Plan:');
-    if (steps.length === 0) this.line('  nothing to do');
+  /** The steps of a plan, in numbered lines; to the standard output unless another stream is named. */
+  plan(steps: readonly MigrationStep[], to?: NodeJS.WriteStream): void {
+    const write = (text: string) => (to === undefined ? this.line(text) : void to.write(`${text}\n`));
+    write('📝 Plan:');
+    if (steps.length === 0) write('  nothing to do');
     steps.forEach(({ version, schema, cluster, transaction, executed }, at) => {
       const notes = [transaction ? '' : 'no transaction', executed === undefined ? '' : executed ? 'ran and was rolled back' : 'not run'];
       const note = notes.filter((each) => each !== '').join(', ');
-      this.line(`  ${at + 1}. ${version} on ${schema}@${cluster}${note === '' ? '' : ` (${note})`}`);
+      write(`  ${at + 1}. ${version} on ${schema}@${cluster}${note === '' ? '' : ` (${note})`}`);
     });
   }
 }

@@ -81,28 +81,32 @@ function programWith(finish: (code: number) => void, signal: AbortSignal): Comma
   addUpkeepCommands(program, parts, finish);
   scoped(program.command('status'))
     .description('tell what is applied and pending')
+    .addHelpText('after', examples('pgm status --verbose', 'pgm status --watch --interval 5', 'pgm status --check --json'))
     .option('--watch', 'go on telling until interrupted')
     .option('--interval <seconds>', 'how often, with --watch', positive, 2)
     .option('--check', 'fail if something is pending')
     .action(async (options: StatusOptions & ScopeOptions) => finish(await status(await parts(), inScope(options), signal)));
   addLintCommand(program, parts, finish, signal);
-  program.command('list').description('name all migrations').action(async () => finish(await list(await parts())));
-  program.command('doctor').description('look whether the clusters are fit for migrations').action(async () => finish(await doctor(await parts())));
+  program.command('list').description('name all migrations').addHelpText('after', examples('pgm list --verbose')).action(async () => finish(await list(await parts())));
+  program.command('doctor').description('look whether the clusters are fit for migrations').addHelpText('after', examples('pgm doctor --config clusters.json')).action(async () => finish(await doctor(await parts())));
   program
     .command('shard')
     .description('look at sharded clusters')
     .command('check')
     .description('count rows by shard, and those that lie on another shard than their key says')
+    .addHelpText('after', examples('pgm shard check --clusters orders'))
     .option('--clusters <names>', 'only these clusters, separated by commas', names)
     .action(async (options: { clusters?: string[] }) => finish(await checkShards(await parts(), options)));
   program
     .command('init')
     .description('make a configuration and a folder for migrations')
+    .addHelpText('after', examples('pgm init'))
     .option('--force', 'overwrite the configuration')
     .action(async (options: { force?: boolean }) => finish(await init(new Output(program.opts<GlobalOptions>()), options)));
   program
     .command('completion')
     .description('print what a shell needs to complete the commands')
+    .addHelpText('after', examples('source <(pgm completion bash)', 'pgm completion fish > ~/.config/fish/completions/pgm.fish'))
     .argument('<shell>', 'bash, zsh or fish')
     .action((shell: string) => finish(completion(program, shell)));
   return program;
@@ -116,7 +120,7 @@ function addLintCommand(program: Command, parts: () => Promise<PgmParts>, finish
     .option('--ignore <rules>', 'rules that do not count, separated by commas', names)
     .option('--measure', 'run what is pending on a scratch copy of the schema, and tell its locks and times')
     .option('--rules', 'name all rules, with their reasons and the safe ways')
-    .addHelpText('after', '\nExamples:\n  pgm lint --fail-on warning\n  pgm lint migrations/20260131120000_add_orders.sql --json\n  pgm lint --measure --config clusters.json')
+    .addHelpText('after', examples('pgm lint --fail-on warning', 'pgm lint migrations/20260131120000_add_orders.sql --json', 'pgm lint --measure --config clusters.json'))
     .action(async (files: string[], options: LintCommandOptions & ScopeOptions) => finish(await lint(await parts(), files, inScope(options), signal)));
 }
 
@@ -124,6 +128,7 @@ function addMigrationCommands(program: Command, parts: () => Promise<PgmParts>, 
   program
     .command('create')
     .description('make a file for a new migration')
+    .addHelpText('after', examples("pgm create add_orders --schemas sales,audit --description 'orders of shops'", 'pgm create backfill_totals --schemas sales --clusters eu --sql'))
     .argument('<name>', 'name of the migration')
     .option('-s, --schemas <names>', 'schemas, separated by commas', names)
     .option('--clusters <names>', 'clusters, separated by commas', names)
@@ -132,6 +137,7 @@ function addMigrationCommands(program: Command, parts: () => Promise<PgmParts>, 
     .action(async (name: string, options: CreateOptions) => finish(await create(await parts(), name, options)));
   scoped(program.command('migrate'))
     .description('apply pending migrations')
+    .addHelpText('after', examples('pgm migrate --dry-run', 'pgm migrate --target 20260131120000 --schemas sales', 'pgm migrate --parallel --max-parallel 8', 'pgm migrate --resume'))
     .addOption(target('last version to apply'))
     .addOption(dryRun())
     .option('-p, --parallel', 'migrate schemas and clusters side by side')
@@ -145,6 +151,7 @@ function addMigrationCommands(program: Command, parts: () => Promise<PgmParts>, 
     );
   scoped(program.command('rollback'))
     .description('take migrations back')
+    .addHelpText('after', examples('pgm rollback', 'pgm rollback --target 20260131120000 --dry-run', 'pgm rollback --steps 2 --clusters eu --yes'))
     .addOption(target('version after which all is taken back'))
     .option('-n, --steps <count>', 'how many at each schema (default: 1)', positive)
     .addOption(dryRun())
@@ -159,16 +166,19 @@ function addUpkeepCommands(program: Command, parts: () => Promise<PgmParts>, fin
   const as = () => new Option('--as <state>', 'what it is').choices(['applied', 'pending']);
   scoped(program.command('repair'))
     .description('settle migrations that stopped half-way')
+    .addHelpText('after', examples('pgm repair 20260131120000 --as applied', 'pgm repair --checksums'))
     .argument('[version]')
     .addOption(as())
     .option('--checksums', 'record the checksums that the migrations have now')
     .action(async (version: string | undefined, options: Options) => finish(await setRight(await parts(), 'repair', defined({ ...inScope(options), version }))));
   scoped(program.command('baseline'))
     .description('record all migrations up to a version as applied, without running them')
+    .addHelpText('after', examples('pgm baseline 20260131120000 --clusters eu'))
     .argument('<version>')
     .action(async (version: string, options: Options) => finish(await setRight(await parts(), 'baseline', { ...inScope(options), version })));
   scoped(program.command('mark'))
     .description('record one migration as applied or pending, without running it')
+    .addHelpText('after', examples('pgm mark 20260131120000 --as pending --schemas sales'))
     .argument('<version>')
     .addOption(as().makeOptionMandatory())
     .action(async (version: string, options: Options) => finish(await setRight(await parts(), 'mark', { ...inScope(options), version })));
@@ -187,6 +197,10 @@ function defined<O extends object>(options: O): { [name in keyof O]?: Exclude<O[
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [name in keyof O]?: Exclude<O[name], undefined> };
 }
 
+function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
 function target(description: string): Option {
   return new Option('-t, --target <version>', description);
 }
@@ -195,8 +209,11 @@ function dryRun(): Option {
   return new Option('-d, --dry-run [how]', 'tell the plan only; execute runs its SQL and rolls it back').choices(['execute']);
 }
 
+/** An empty list would mean all, and is what a variable that is not set makes of an option. */
 function names(text: string): string[] {
-  return text.split(',').map((name) => name.trim()).filter((name) => name !== '');
+  const found = text.split(',').map((name) => name.trim()).filter((name) => name !== '');
+  if (found.length === 0) throw new InvalidArgumentError('Expected names, separated by commas.');
+  return found;
 }
 
 function positive(text: string): number {

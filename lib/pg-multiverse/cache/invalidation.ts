@@ -1,6 +1,6 @@
 // What is dropped from the cache.
 import { configError } from '../../errors.js';
-import type { NativeCriteria } from '../engine-client.js';
+import type { NativeCriteria } from '../engine-reports.js';
 
 /**
  * Which entries are dropped. Of several criteria the first of `schema`, `tags`, `cluster` and `pattern` counts; with several

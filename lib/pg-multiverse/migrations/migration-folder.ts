@@ -64,10 +64,12 @@ export async function createFile(folder: string, name: string, options: NewMigra
   const plain = name.trim().replace(/\s+/g, '_');
   if (plain === '' || /[^\p{L}\p{N}_.-]/u.test(plain)) throw configError(`A migration cannot be called ${JSON.stringify(name)}: use letters, digits, _ and -`);
   if (!Array.isArray(options.targetSchemas) || options.targetSchemas.length === 0) throw configError('Migration must target at least one schema');
-  await mkdir(folder, { recursive: true });
   for (let moment = Date.now(); ; moment += 1000) {
     const version = `${new Date(moment).toISOString().replace(/[-:T]/g, '').slice(0, 14)}_${plain}`;
-    const path = join(folder, `${version}.${options.sql === true ? 'sql' : 'ts'}`);
+    const file = `${version}.${options.sql === true ? 'sql' : 'ts'}`;
+    if (migrationFiles([file]).length === 0) throw configError(`A migration cannot be called ${JSON.stringify(name)}: a file of that name would be taken for something else`);
+    const path = join(folder, file);
+    await mkdir(folder, { recursive: true });
     const text = options.sql === true ? sqlTemplate(options) : typeScriptTemplate(version, plain, new Date(moment), options);
     try {
       await writeFile(path, text, { flag: 'wx' });

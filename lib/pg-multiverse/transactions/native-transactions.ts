@@ -1,6 +1,7 @@
 // The native core's transactions, with their errors as errors of this package.
 import type { NativeTransactions } from '../../../native.js';
-import type { EngineClient, SessionInfo } from '../engine-client.js';
+import type { EngineClient } from '../engine-client.js';
+import type { SessionInfo } from '../engine-reports.js';
 import { errorOfThrown } from '../failures.js';
 import type { RouteOptions } from '../types.js';
 import type { TransactionOptions } from './types.js';

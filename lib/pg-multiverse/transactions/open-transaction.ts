@@ -1,10 +1,12 @@
 // One transaction: statements go to the connection of their cluster, savepoints to all of them.
 import { configError, ReplicaverseError } from '../../errors.js';
-import type { SessionInfo } from '../engine-client.js';
+import { DatabaseError } from '../failures.js';
+import type { SessionInfo } from '../engine-reports.js';
 import type { QueryRunner } from '../query-running.js';
 import { NOT_JOINED } from '../sharding/sharded-clusters.js';
 import type { AnyRow, QueryConfig, QueryResult, RouteOptions } from '../types.js';
 import type { Begun, Participant, TransactionCore } from './native-transactions.js';
+import { ShardTurns } from './shard-turns.js';
 import type { TransactionCallback, TransactionContext, TransactionQueryOptions } from './types.js';
 
 /** Where a transaction stands, as messages say it. */
@@ -21,6 +23,16 @@ export interface TransactionSharding {
 /** The code of a commit that was sent and not answered. */
 const OUTCOME_UNKNOWN = 'ERR_TRANSACTION_OUTCOME_UNKNOWN';
 
+/** The shards have carried a statement out whose results cannot be put together. */
+const DONE_WITHOUT_RESULT = 'ERR_SHARD_RESULT';
+
+/** A statement on several shards that ended before it was known what all of them have done. */
+interface BrokenOff {
+  readonly error: unknown;
+  /** How many savepoints were open. */
+  readonly savepoints: number;
+}
+
 /** A transaction that takes statements until it is committed or rolled back. */
 export class OpenTransaction implements TransactionContext {
   readonly transactionId: string;
@@ -36,6 +48,8 @@ export class OpenTransaction implements TransactionContext {
   /** The names of the savepoints that are open, the innermost last. */
   readonly #savepoints: string[] = [];
   #savepointCount = 0;
+  readonly #turns = new ShardTurns();
+  #brokenOff: BrokenOff | undefined = undefined;
   #state: TransactionState = 'active';
 
   constructor(core: TransactionCore, runner: QueryRunner, begun: Begun, mayExtend: boolean, sharding: TransactionSharding) {
@@ -64,7 +78,7 @@ export class OpenTransaction implements TransactionContext {
     this.#requireActive();
     const { schema, clusterId, timeout, signal } = options ?? {};
     const sharded = this.#shardedCluster(schema, clusterId);
-    if (sharded !== undefined) return this.#queryShards<T>(sharded, sql, params, options ?? {});
+    if (sharded !== undefined) return this.#turns.take(options ?? {}, (own) => this.#queryShards<T>(sharded, sql, params, own));
     const session = this.#knownSession(schema, clusterId) ?? (await this.#join(schema, clusterId));
     return this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
   }
@@ -83,6 +97,7 @@ export class OpenTransaction implements TransactionContext {
     if (!this.#mayExtend && !this.#sharding.named.has(cluster)) {
       throw new ReplicaverseError(`No connection available for cluster ${cluster} in transaction ${this.transactionId}`, { code: 'ERR_TRANSACTION_CLUSTER' });
     }
+    this.#requireActive();
     const { schema, shardKey, timeout, signal } = options;
     for (;;) {
       const known = [...this.#byCluster].filter(([id]) => id.startsWith(`${cluster}/`));
@@ -90,7 +105,10 @@ export class OpenTransaction implements TransactionContext {
       try {
         return await this.#runner.query<T>(sql, params, { schema, clusterId: cluster, shardKey, timeout, signal, branches });
       } catch (error) {
-        if ((error as { code?: unknown }).code !== NOT_JOINED) throw error;
+        if ((error as { code?: unknown } | null)?.code !== NOT_JOINED) {
+          if (mayBeHalfDone(error)) this.#brokenOff ??= { error, savepoints: this.#savepoints.length };
+          throw error;
+        }
         this.#requireActive();
         for (const shard of (error as Error).message.split('\n')) await this.#join(schema, shard, true);
       }
@@ -142,19 +160,26 @@ export class OpenTransaction implements TransactionContext {
     this.#savepoints.push(name);
     try {
       const result = await callback(this);
+      await this.#turns.afterAll();
       this.#requireActive();
       await this.#onAll(`RELEASE SAVEPOINT ${name}`);
       return result;
     } catch (error) {
       // A connection that was lost cannot go back; then the transaction cannot be committed either.
-      if (this.#state === 'active') await this.#onAll(`ROLLBACK TO SAVEPOINT ${name}; RELEASE SAVEPOINT ${name}`).catch(() => undefined);
+      if (this.#state === 'active') await this.#goBack(name).catch(() => undefined);
       throw error;
     } finally {
       this.#savepoints.splice(this.#savepoints.lastIndexOf(name), 1);
     }
   }
 
+  async #goBack(savepoint: string): Promise<void> {
+    await this.#onAll(`ROLLBACK TO SAVEPOINT ${savepoint}; RELEASE SAVEPOINT ${savepoint}`);
+    if (this.#brokenOff !== undefined && this.#brokenOff.savepoints > this.#savepoints.lastIndexOf(savepoint)) this.#brokenOff = undefined;
+  }
+
   async #onAll(sql: string): Promise<void> {
+    await this.#turns.afterAll();
     const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.command(sql, id)));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
@@ -167,7 +192,13 @@ export class OpenTransaction implements TransactionContext {
    * @returns whether several clusters were written to
    */
   async commit(prepareLimit?: number): Promise<boolean> {
-    this.#requireActive();
+    await this.#turns.afterAll();
+    try {
+      this.#requireActive();
+    } catch (error) {
+      if (this.#state === 'active') await this.rollBack();
+      throw error;
+    }
     this.#state = 'committing';
     try {
       const isDistributed = await this.#core.commit(this.transactionId, prepareLimit);
@@ -181,7 +212,7 @@ export class OpenTransaction implements TransactionContext {
 
   /** Rolls back; what is still running is cancelled. */
   async rollBack(): Promise<void> {
-    this.#requireActive();
+    this.#requireState();
     this.#state = 'aborting';
     try {
       await this.#core.rollBack(this.transactionId);
@@ -191,12 +222,36 @@ export class OpenTransaction implements TransactionContext {
     }
   }
 
+  /** As a server does, nothing is taken any more after a statement that was broken off, but to go back to before it. */
   #requireActive(): void {
+    this.#requireState();
+    if (this.#brokenOff === undefined) return;
+    throw new ReplicaverseError(
+      `Transaction ${this.transactionId} can only be rolled back, or back to a savepoint: a statement was broken off that some shards may have carried out (${messageOf(this.#brokenOff.error)})`,
+      { code: 'ERR_TRANSACTION_STATE' },
+    );
+  }
+
+  #requireState(): void {
     if (this.#state === 'active') return;
     throw new ReplicaverseError(`Transaction ${this.transactionId} is in ${this.#state} state, cannot execute operations`, {
       code: 'ERR_TRANSACTION_STATE',
     });
   }
+}
+
+/**
+ * Whether a statement on several shards that failed so may have been carried out by some of them. What is refused before it runs has
+ * done nothing, and after an error of its own a server takes no commit.
+ */
+function mayBeHalfDone(error: unknown): boolean {
+  if (error instanceof DatabaseError) return false;
+  const code = String((error as { code?: unknown } | null)?.code);
+  return code === DONE_WITHOUT_RESULT || !(code.startsWith('ERR_SHARD_') || code === 'ERR_CONFIG');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function quoted(name: unknown): string {

@@ -77,6 +77,35 @@ ${third}
   });
 });
 
+it('SQL without a transaction may commit in blocks of code and in procedures', async () => {
+  const file = `-- schemas: public
+-- no-transaction
+-- up
+CREATE TABLE t1 (a int, b int);
+INSERT INTO t1 SELECT generate_series(1, 100);
+DO $$ BEGIN LOOP
+  UPDATE t1 SET b = a WHERE ctid IN (SELECT ctid FROM t1 WHERE b IS NULL LIMIT 30);
+  EXIT WHEN NOT FOUND;
+  COMMIT;
+END LOOP; END $$;
+CREATE PROCEDURE p1() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t1 VALUES (0, 0); COMMIT; END $$;
+CALL p1();
+`;
+  await withFolder({ '1_a.sql': file }, (migrationsPath) =>
+    withMigrations(clusters, { migrationsPath }, async (db) => {
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 1, failedMigrations: 0 });
+      expect((await db.query('SELECT count(b)::int AS rows FROM t1', [], { operation: 'write' })).rows).toEqual([{ rows: 101 }]);
+    }),
+  );
+});
+
+it('an error in SQL is named with its own line, wherever its statement begins', async () => {
+  const problem = (/** @type {string} */ text) =>
+    withFolder({ '1_a.sql': text }, (migrationsPath) => withMigrations(clusters, { migrationsPath }, (db) => db.migrate().then(() => 'none', (error) => error.message)));
+  expect(await problem('-- schemas: public\nCREATE TABLE t1 ();\n\nCREATE TABLEX t2 ();\n')).toContain('1_a.sql:4: syntax error');
+  expect(await problem('-- schemas: public\nCREATE TABLE t1 (\n  a int,\n  b nonsense\n);\n')).toContain('1_a.sql:4: type "nonsense"');
+});
+
 it('SQL is tried out statement by statement and rolled back', async () => {
   const files = { '1_a.sql': '-- schemas: public\nCREATE TABLE t1 ();', '2_b.sql': '-- schemas: public\n-- no-transaction\nVACUUM;' };
   await withFolder(files, (migrationsPath) =>

@@ -91,13 +91,18 @@ it('prints one JSON document on the standard output, whatever the command', asyn
   });
 }, 180_000);
 
-it('asks before a rollback in a terminal, and nowhere else', async () => {
+it('asks before a rollback in a terminal, wherever the output goes, and nowhere else', async () => {
   await withProject('forms_asking', async (folder) => {
     await pgm(folder, ['migrate']);
     const refused = await pgmInTerminal(folder, ['rollback'], 'n\r');
     expect(refused.code).toBe(1);
     expect(textOf(refused.output)).toContain('📝 Plan:\n  1. 2_second on public@main (no transaction)\nTake these migrations back? [y/N]');
     expect(textOf(refused.output)).toContain('Nothing was taken back');
+    for (const [args, more] of /** @type {const} */ ([[['rollback', '--json'], ''], [['rollback'], ' > rollback.log']])) {
+      const asked = await pgmInTerminal(folder, args, 'n\r', more);
+      expect(asked.code).toBe(1);
+      expect(textOf(asked.output)).toContain('Take these migrations back? [y/N]');
+    }
     const agreed = await pgmInTerminal(folder, ['rollback'], 'y\r');
     expect(agreed.code).toBe(0);
     expect(timeless(textOf(agreed.output))).toContain('✓ took back 2_second on public@main (5 ms)');

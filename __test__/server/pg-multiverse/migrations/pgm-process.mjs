@@ -22,10 +22,11 @@ export function pgm(cwd, args, env = {}) {
  * @param {string} cwd
  * @param {readonly string[]} args
  * @param {string} [input]
+ * @param {string} [more] what the shell is told after the command
  * @returns {Promise<{ code: number | null, output: string, errors: string }>}
  */
-export function pgmInTerminal(cwd, args, input) {
-  const quoted = [process.execPath, PGM, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+export function pgmInTerminal(cwd, args, input, more = '') {
+  const quoted = [process.execPath, PGM, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ') + more;
   const child = spawn('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], { cwd, env: plain({ TERM: 'xterm' }), stdio: ['pipe', 'pipe', 'pipe'] });
   // The terminal stays open until the command has ended.
   if (input !== undefined) child.stdin.write(input);

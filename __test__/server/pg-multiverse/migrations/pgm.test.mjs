@@ -92,3 +92,50 @@ it('colours its output only where it is asked to', async () => {
     expect((await run({})).output).not.toContain('\u001b[');
   });
 });
+
+it('doctor tells of every cluster, also where some cannot be reached', async () => {
+  const primary = addressOf(await server.createDatabase('pgm_doctor'));
+  const nowhere = { ...primary, port: 1 };
+  const config = { gone: { schemas: ['public'], primary: nowhere }, main: { schemas: ['public'], primary, replicas: [nowhere] } };
+  await withFolder({ 'clusters.json': JSON.stringify(config) }, async (folder) => {
+    const { code, output, errors } = await pgm(folder, ['doctor', '-c', 'clusters.json', '--json']);
+    expect({ code, errors }).toEqual({ code: 1, errors: '' });
+    const refused = expect.stringContaining('127.0.0.1:1');
+    const { findings } = JSON.parse(output);
+    expect(findings).toContainEqual({ cluster: 'gone', check: 'connection', ok: false, detail: refused });
+    expect(findings).toContainEqual({ cluster: 'main', check: 'wal_level', ok: true, detail: 'logical' });
+    expect(findings).toContainEqual({ cluster: 'main', check: 'replica 1', ok: false, detail: refused });
+    expect(output).not.toContain(primary.password);
+  });
+});
+
+it('migrates clusters that have a schema in common, from the migration that a time names', async () => {
+  const files = { '20260101000001_a.sql': '-- schemas: public\nCREATE TABLE a ();', '20260101000002_b.sql': '-- schemas: public\nCREATE TABLE b ();' };
+  await withFolder(files, async (folder) => {
+    const cluster = async (/** @type {string} */ name) => ({ schemas: ['public'], primary: addressOf(await server.createDatabase(name)) });
+    await writeFile(join(folder, 'clusters.json'), JSON.stringify({ eu: await cluster('pgm_eu'), us: await cluster('pgm_us') }));
+    const run = (/** @type {string[]} */ ...args) => pgm(folder, [...args, '-c', 'clusters.json', '-m', '.']);
+    expect((await run('baseline', '20260101000001', '--clusters', 'eu')).output).toContain('  Applied: 1\n');
+    expect(await run('baseline', '1999')).toMatchObject({ code: 1, errors: '❌ there is no migration up to 1999\n' });
+    expect(await run('repair', 'nowhere', '--as', 'applied')).toMatchObject({ code: 1, errors: '❌ Migration nowhere not found\n' });
+    expect((await run('migrate', '--schemas', '')).code).toBe(2);
+    const { output } = await run('migrate');
+    expect(output.match(/applied .*@\w+/g)?.sort()).toEqual(['applied 20260101000001_a on public@us', 'applied 20260101000002_b on public@eu', 'applied 20260101000002_b on public@us']);
+    expect((await run('mark', '20260101000002', '--as', 'pending')).output).toContain('  Pending: 2\n');
+  });
+});
+
+it('looks up variables of clusters only where clusters are needed, and shows nothing of a broken configuration', async () => {
+  const files = { 'clusters.json': '{"main": {"schemas": ["public"], "primary": {"port": "${NOT_SET_ANYWHERE}"}}}', 'broken.json': '{"main": {"primary": {"password": s3cret}}}', '1_a.sql': '-- schemas: public\nSELECT 1;' };
+  await withFolder(files, async (folder) => {
+    for (const args of [['list'], ['lint'], ['create', 'b', '--schemas', 'public']]) expect((await pgm(folder, [...args, '-c', 'clusters.json', '-m', '.'])).code).toBe(0);
+    expect(await pgm(folder, ['create', 'b.test', '--schemas', 'public', '-m', '.'])).toMatchObject({ code: 1, errors: expect.stringContaining('cannot be called') });
+    const broken = await pgm(folder, ['status', '-c', 'broken.json']);
+    expect(broken).toMatchObject({ code: 1, errors: expect.stringContaining('it is no JSON') });
+    expect(broken.errors).not.toContain('s3cret');
+    await writeFile(join(folder, 'uris.json'), '{"main": "postgres://u:s3cret@h/d"}');
+    const uris = await pgm(folder, ['doctor', '-c', 'uris.json']);
+    expect(uris).toMatchObject({ code: 1, errors: expect.stringContaining('cluster main: expected an object') });
+    expect(uris.errors).not.toContain('s3cret');
+  });
+});

@@ -7,9 +7,10 @@
 mod change;
 pub(crate) mod change_table;
 mod position;
+pub(crate) mod task_stream;
 
 pub use change::{Change, LogEvent, LoggedTransaction, Operation, Unchanged};
-pub use position::Position;
+pub use position::{Position, PositionForm};
 
 use std::sync::Arc;
 
@@ -80,6 +81,11 @@ pub trait ChangeLog: Send + Sync {
         None
     }
 
+    /// How its positions are written for people.
+    fn position_form(&self) -> PositionForm {
+        PositionForm::Number
+    }
+
     /// Prepares the log for a reader: checks that the server and the user allow it, creates what is missing, and brings
     /// what exists up to the reader's tables.
     ///
@@ -100,6 +106,12 @@ pub trait ChangeLog: Send + Sync {
 
     /// A position that no transaction committed before the call lies behind.
     async fn head(&self) -> Result<Position>;
+
+    /// Which course of its history the server is on: another one after a standby was promoted or a backup was recovered, so that
+    /// what was committed before may be lost. `None` where the server does not tell.
+    async fn course(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// What the log keeps for a reader; `None` if it does not know the reader.
     async fn status(&self, name: &str) -> Result<Option<LogStatus>>;

@@ -284,14 +284,22 @@ impl TableTransaction for CollectionTransaction {
         Ok(write::count(&written.map_err(|failed| failed.error)?))
     }
 
-    async fn truncate(&mut self, table: &Table) -> Result<()> {
+    async fn truncate(&mut self, table: &Table) -> Result<Option<u64>> {
         let commands = write::truncation(&self.connection, self.owner(), table)?;
-        self.write("delete", table, commands).await.map(drop).map_err(|failed| failed.error)
+        let written = self.write("delete", table, commands).await;
+        Ok(Some(write::count(&written.map_err(|failed| failed.error)?)))
     }
 
-    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<u64> {
         let commands = write::part_deletion(&self.connection, self.owner(), table, part)?;
-        self.write("delete", table, commands).await.map(drop).map_err(|failed| failed.error)
+        let written = self.write("delete", table, commands).await;
+        Ok(write::count(&written.map_err(|failed| failed.error)?))
+    }
+
+    async fn delete_beginning(&mut self, table: &Table, beginning: &Discriminator) -> Result<u64> {
+        let commands = write::beginning_deletion(&self.connection, self.owner(), table, beginning)?;
+        let written = self.write("delete", table, commands).await;
+        Ok(write::count(&written.map_err(|failed| failed.error)?))
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
 use mongodb::error::Error as DriverError;
+use mongodb::options::{ReadPreference, SelectionCriteria};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -19,8 +20,8 @@ use super::key::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
 use crate::table::{
-    BatchSender, BatchStream, ChangedSince, ColumnType, ReadSnapshot, Row, RowBatch, ScanOptions, Table,
-    TableColumn, spawn_scan,
+    BatchSender, BatchStream, ChangedSince, ColumnType, OWN_TABLE_PREFIX, ReadSnapshot, Row, RowBatch,
+    ScanOptions, Table, TableColumn, spawn_scan,
 };
 use crate::value::{Object, Value};
 
@@ -56,6 +57,11 @@ impl ReadSnapshot for CollectionReader {
     }
 }
 
+/// Reads by which it is decided what is written must be of the present, whatever the URI says of reading.
+pub(super) fn primary() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::Primary)
+}
+
 /// The query for the rows of an entity, or of all.
 pub(super) fn entity_query(discriminator: Option<&Discriminator>) -> Document {
     discriminator.map_or_else(Document::new, |d| doc! {&d.column: {"$eq": &d.value}})
@@ -88,6 +94,10 @@ async fn open_cursor(
         .no_cursor_timeout(true);
     if options.keys_only {
         find = find.projection(doc! {KEY: 1});
+    }
+    if options.keys_only || table.name.starts_with(OWN_TABLE_PREFIX) {
+        // What decides which rows are there, and how far a reader has come, must not be older than what was read before.
+        find = find.selection_criteria(primary());
     }
     find.batch().await.map_err(|error| driver_error(&error).in_context(&table.name))
 }

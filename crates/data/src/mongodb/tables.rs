@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mongodb::bson::doc;
+use mongodb::options::ReadConcern;
 
 use super::alter::alter;
 use super::apply::CollectionTransaction;
@@ -17,7 +18,7 @@ use super::identity::identity;
 use super::infer::describe;
 use super::key::Layout;
 use super::log::MongoLog;
-use super::scan::{CollectionReader, Decoder, Unknown, entity_query};
+use super::scan::{CollectionReader, Decoder, Unknown, entity_query, primary};
 use super::schema::create_collection;
 use super::transaction::end_sessions;
 use super::write;
@@ -123,7 +124,12 @@ impl TableStore for Tables {
         let query = write::keys_query(table, keys)?;
         self.connection.trace("find", &table.name);
         let collection = self.connection.collection(&table.name);
-        let cursor = collection.find(query).batch().await.map_err(|error| driver_error(&error))?;
+        let mut find = collection.find(query).selection_criteria(primary());
+        if self.connection.has_transactions {
+            // What could still be undone by a failover is not carried anywhere.
+            find = find.read_concern(ReadConcern::majority());
+        }
+        let cursor = find.batch().await.map_err(|error| driver_error(&error))?;
         let mut rows = Vec::with_capacity(keys.len());
         each_document(cursor, |document| {
             rows.push(decoder.row(document)?);

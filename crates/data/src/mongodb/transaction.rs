@@ -3,7 +3,7 @@
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Uuid, doc};
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::{ReadConcern, TransactionOptions, WriteConcern};
+use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions, WriteConcern};
 use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
 
 use super::connect::Connection;
@@ -134,6 +134,8 @@ pub(super) async fn start(connection: &Connection, isolation: Option<Isolation>)
 pub(super) async fn start_within(session: &mut ClientSession, isolation: Option<Isolation>) -> Result<()> {
     let mut options = TransactionOptions::default();
     options.write_concern = Some(WriteConcern::majority());
+    // Servers refuse any other, which a URI may ask for where no transaction is meant.
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.read_concern = isolation.map(|isolation| match isolation {
         Isolation::ReadCommitted => ReadConcern::majority(),
         Isolation::RepeatableRead | Isolation::Serializable => ReadConcern::snapshot(),

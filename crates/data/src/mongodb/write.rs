@@ -12,7 +12,7 @@ use super::error::{malformed, number};
 use super::fields::KEY;
 use super::key::{Layout, describe_key, object_id_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::Discriminator;
+use crate::schema::{Discriminator, ID};
 use crate::table::{ColumnType, Row, RowBatch, RowPatch, Table};
 use crate::value::Value;
 
@@ -213,6 +213,29 @@ pub(super) fn part_deletion(
         let equal = writer.open_element(ElementType::EmbeddedDocument, &part.column)?;
         writer.element("$eq", &Value::from(part.value.as_str()))?;
         writer.close(equal);
+        writer.close(query);
+        writer.element("limit", &Value::Int32(0))
+    })?;
+    writer.finish()
+}
+
+/// Deletes every document whose first key is a text that begins so.
+pub(super) fn beginning_deletion(
+    connection: &Connection,
+    owner: Owner,
+    table: &Table,
+    beginning: &Discriminator,
+) -> Result<Commands> {
+    let is_id = table.key.len() == 1 && [ID, KEY].contains(&beginning.column.as_str());
+    let field = if is_id { KEY } else { &beginning.column };
+    let mut writer = CommandWriter::new(connection, owner, WriteKind::Delete, &table.name)?;
+    writer.write(field.len() + 2 * beginning.value.len(), |writer| {
+        let query = writer.open_element(ElementType::EmbeddedDocument, "q")?;
+        let range = writer.open_element(ElementType::EmbeddedDocument, field)?;
+        writer.element("$gte", &Value::from(beginning.value.as_str()))?;
+        // No text sorts behind one that goes on with the last of all characters.
+        writer.element("$lt", &Value::from(format!("{}\u{10FFFF}", beginning.value)))?;
+        writer.close(range);
         writer.close(query);
         writer.element("limit", &Value::Int32(0))
     })?;

@@ -3,6 +3,7 @@
 mod alter;
 mod apply;
 mod catalog;
+mod course;
 mod create_like;
 mod decode;
 mod encode;

@@ -30,6 +30,8 @@ pub(super) struct Fields {
     list: OnceLock<String>,
     /// The statement that reads the row of an id, once it was needed.
     by_id: OnceLock<Statement>,
+    /// The statement that inserts a row of certain columns and returns it, and these columns, once it was needed.
+    insert: OnceLock<(Vec<String>, Statement)>,
     /// The names of what an aggregation made, in the order of its columns; `None` for the fields of a table.
     outputs: Option<Vec<String>>,
 }
@@ -54,6 +56,7 @@ impl Fields {
             types: Vec::new(),
             list: OnceLock::new(),
             by_id: OnceLock::new(),
+            insert: OnceLock::new(),
             outputs: None,
         }
         .with_types()
@@ -70,6 +73,7 @@ impl Fields {
             types: Vec::new(),
             list: OnceLock::new(),
             by_id: OnceLock::new(),
+            insert: OnceLock::new(),
             outputs: Some(names),
         }
         .with_types()
@@ -85,6 +89,7 @@ impl Fields {
         self.columns = live.keys().cloned().collect();
         self.list = OnceLock::new();
         self.by_id = OnceLock::new();
+        self.insert = OnceLock::new();
         for (name, field_type) in live {
             let field = FieldColumn { name: name.clone(), field_type: *field_type };
             self.by_name.entry(name.clone()).or_insert(field);
@@ -119,14 +124,36 @@ impl Fields {
 
     /// The statement that reads the whole row of an id, if it was kept and is the same for this id.
     pub(super) fn by_id(&self, id: &Value) -> Option<Statement> {
-        is_plain_text(id).then(|| Some(self.by_id.get()?.with_only(id.clone())))?
+        is_plain_text(id).then(|| Some(self.by_id.get()?.with(vec![id.clone()])))?
     }
 
     /// Keeps the statement that was made for an id, where that is all that is bound to it.
     pub(super) fn keep_by_id(&self, id: &Value, sql: &Statement) {
         if is_plain_text(id) && sql.params() == std::slice::from_ref(id) {
             // Another thread may have been first, with the same.
-            drop(self.by_id.set(sql.with_only(id.clone())));
+            drop(self.by_id.set(sql.with(Vec::new())));
+        }
+    }
+
+    /// The statement that inserts a row of these columns and returns it: rows mostly have the same ones. `make` makes it
+    /// where it is not known.
+    pub(super) fn insert(
+        &self,
+        row: Vec<(String, Value)>,
+        make: impl FnOnce(Vec<(String, Value)>) -> Statement,
+    ) -> Statement {
+        match self.insert.get() {
+            Some((columns, sql)) if columns.iter().eq(row.iter().map(|(name, _)| name)) => {
+                sql.with(row.into_iter().map(|(_, value)| value).collect())
+            }
+            Some(_) => make(row),
+            None => {
+                let columns = row.iter().map(|(name, _)| name.clone()).collect();
+                let sql = make(row);
+                // Another thread may have been first.
+                drop(self.insert.set((columns, sql.with(Vec::new()))));
+                sql
+            }
         }
     }
 

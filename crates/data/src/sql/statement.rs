@@ -89,9 +89,9 @@ impl Statement {
         &self.params
     }
 
-    /// The same statement with another value, which is the only one.
-    pub(crate) fn with_only(&self, value: Value) -> Self {
-        Self { text: self.text.clone(), params: vec![value], syntax: self.syntax }
+    /// The same statement with other values, as many as it has.
+    pub(crate) fn with(&self, params: Vec<Value>) -> Self {
+        Self { text: self.text.clone(), params, syntax: self.syntax }
     }
 }
 

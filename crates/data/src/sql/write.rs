@@ -98,7 +98,7 @@ impl SqlDialect {
         let stored = if self.syntax.returning() == Returning::Never {
             let id = row.columns.iter().find(|(name, _)| name == ID);
             let id = id.map(|(_, value)| value.clone()).unwrap_or_default();
-            self.execute(Access::Write, &self.insert_statement(schema, row)).await?;
+            self.execute(Access::Write, &self.insert_statement(schema, row.columns)).await?;
             self.read_back(schema, &fields, id).await?
         } else {
             let fetched = self.fetch(Access::WriteRow, &self.insert_returning(schema, row)).await?;
@@ -109,21 +109,23 @@ impl SqlDialect {
 
     /// `INSERT …` that returns every column of the row.
     fn insert_returning(&self, schema: &EntitySchema, row: Divided) -> Statement {
-        let fields = Arc::clone(&row.fields);
-        let mut sql = self.insert_statement(schema, row);
-        sql.push(" RETURNING ");
-        push_columns(&mut sql, &fields);
-        sql
+        let Divided { columns, fields, .. } = row;
+        fields.insert(columns, |columns| {
+            let mut sql = self.insert_statement(schema, columns);
+            sql.push(" RETURNING ");
+            push_columns(&mut sql, &fields);
+            sql
+        })
     }
 
-    fn insert_statement(&self, schema: &EntitySchema, row: Divided) -> Statement {
+    fn insert_statement(&self, schema: &EntitySchema, columns: Vec<(String, Value)>) -> Statement {
         let mut sql = Statement::new(self.syntax, "INSERT INTO ");
         sql.name(&self.table(schema)).push(" (");
-        sql.list(&row.columns, ", ", |sql, (name, _)| {
+        sql.list(&columns, ", ", |sql, (name, _)| {
             sql.name(name);
         });
         sql.push(") VALUES (");
-        sql.list(row.columns, ", ", |sql, (_, value)| {
+        sql.list(columns, ", ", |sql, (_, value)| {
             sql.bind(value);
         });
         sql.push(")");

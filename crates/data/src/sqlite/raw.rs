@@ -285,7 +285,8 @@ impl Statement {
         Ok(())
     }
 
-    /// SQLite copies what is bound, so that nothing has to outlive the call.
+    /// SQLite copies only what is made for the call. The texts of the values it reads where they are: they stay until the
+    /// statement is reset or finalized, and one that is run again has other values before its first step.
     fn bind(&mut self, at: c_int, value: &Value) -> c_int {
         let statement = self.handle.as_ptr();
         // SAFETY: the statement is valid until drop. A parameter number out of range is refused by SQLite.
@@ -296,33 +297,30 @@ impl Statement {
                 Value::Int32(number) => ffi::sqlite3_bind_int(statement, at, *number),
                 Value::Int64(number) => ffi::sqlite3_bind_int64(statement, at, *number),
                 Value::Float(number) => ffi::sqlite3_bind_double(statement, at, *number),
-                Value::Text(text) => self.bind_text(at, text),
-                Value::Decimal(text) => self.bind_text(at, text),
+                Value::Text(text) => self.bind_text(at, text, ffi::SQLITE_STATIC()),
+                Value::Decimal(text) => self.bind_text(at, text, ffi::SQLITE_STATIC()),
                 Value::Bytes(bytes) => {
                     let length = bytes.len() as ffi::sqlite3_uint64;
                     let start = bytes.as_ptr().cast();
                     ffi::sqlite3_bind_blob64(statement, at, start, length, ffi::SQLITE_TRANSIENT())
                 }
-                Value::Timestamp(moment) => self.bind_text(at, &moment.to_iso()),
-                Value::ObjectId(id) => self.bind_text(at, &id.to_string()),
-                Value::JsonNull | Value::Array(_) | Value::Object(_) => self.bind_text(at, &json_text(value)),
+                Value::Timestamp(moment) => self.bind_text(at, &moment.to_iso(), ffi::SQLITE_TRANSIENT()),
+                Value::ObjectId(id) => self.bind_text(at, &id.to_string(), ffi::SQLITE_TRANSIENT()),
+                Value::JsonNull | Value::Array(_) | Value::Object(_) => {
+                    self.bind_text(at, &json_text(value), ffi::SQLITE_TRANSIENT())
+                }
             }
         }
     }
 
-    fn bind_text(&mut self, at: c_int, text: &str) -> c_int {
+    /// # Safety
+    /// Unless SQLite is to copy it, the text stays where it is until the statement is reset or finalized.
+    unsafe fn bind_text(&mut self, at: c_int, text: &str, keep: ffi::sqlite3_destructor_type) -> c_int {
         let length = text.len() as ffi::sqlite3_uint64;
         let utf8 = ffi::SQLITE_UTF8 as u8;
-        // SAFETY: SQLite reads `length` bytes and copies them.
+        // SAFETY: SQLite reads `length` bytes, which stay there as the caller says.
         unsafe {
-            ffi::sqlite3_bind_text64(
-                self.handle.as_ptr(),
-                at,
-                text.as_ptr().cast(),
-                length,
-                ffi::SQLITE_TRANSIENT(),
-                utf8,
-            )
+            ffi::sqlite3_bind_text64(self.handle.as_ptr(), at, text.as_ptr().cast(), length, keep, utf8)
         }
     }
 

@@ -50,11 +50,14 @@ pub trait TableTransaction: Send {
     /// were.
     async fn delete(&mut self, table: &Table, keys: &[Vec<Value>]) -> Result<u64>;
 
-    /// Deletes every row.
-    async fn truncate(&mut self, table: &Table) -> Result<()>;
+    /// Deletes every row; how many there were, where that is told: counting them may take longer than deleting.
+    async fn truncate(&mut self, table: &Table) -> Result<Option<u64>>;
 
-    /// Deletes every row that holds this text in this column, which is part of the primary key.
-    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()>;
+    /// Deletes every row that holds this text in this column, which is part of the primary key; how many there were.
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<u64>;
+
+    /// Deletes every row whose text in this column, the first of the primary key, begins so; how many there were.
+    async fn delete_beginning(&mut self, table: &Table, beginning: &Discriminator) -> Result<u64>;
 
     /// Makes the changes permanent.
     async fn commit(self: Box<Self>) -> Result<()>;

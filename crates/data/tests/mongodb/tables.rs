@@ -360,3 +360,14 @@ async fn types_that_only_mongodb_has_survive_a_copy() {
     assert_eq!(stored(&database, "to").await, [original]);
     let _: &Arc<dyn Dialect> = &dialect;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_looked_up_by_their_keys_come_from_the_primary() {
+    let options = "readPreference=secondary&serverSelectionTimeoutMS=1000";
+    let (dialect, _) = fresh_on(Server::replica_set(), options).await;
+    let (store, table) = (dialect.tables().unwrap(), text_rows("items"));
+    store.upsert(&table, &rows(&[("a", 1), ("b", 2)])).await.unwrap();
+    assert_eq!(store.fetch(&table, &[vec![Value::from("a")]]).await.unwrap(), rows(&[("a", 1)]));
+    let keys = ScanOptions { keys_only: true, ..ScanOptions::default() };
+    assert_eq!(scan(store, &table, keys).await.unwrap().len(), 2);
+}

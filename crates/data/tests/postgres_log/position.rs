@@ -161,6 +161,32 @@ async fn fault_6_a_slot_that_the_server_invalidated_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
+async fn fault_6_what_was_read_beyond_the_end_of_a_timeline_is_lost_and_not_passed_over() {
+    let mut cluster = Cluster::start(SETTINGS, HBA, |_| {});
+    let source = Source::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (reader, mut feed) = source.feed(&["t"]).await;
+    source.run("INSERT INTO t VALUES (1)").await;
+    let first = feed.transaction().await;
+    source.run("INSERT INTO t VALUES (2)").await;
+    feed.close().await;
+    // The server becomes a standby of itself and is promoted, so that its slots are there on another timeline.
+    cluster.stop();
+    std::fs::write(cluster.directory().join("data/standby.signal"), "").unwrap();
+    cluster.start_again();
+    cluster.promote();
+    let source = Source::beside(&cluster, &source.database).await;
+    let mut again = source.stream(&reader, &first.end).await;
+    assert_eq!(again.operations().await, [insert([2.into()])], "both timelines have it");
+    again.close().await;
+    for (order, token) in
+        [(first.end.order + (1 << 30), first.end.token.clone()), (first.end.order, Some("7".to_owned()))]
+    {
+        let error = source.log().stream(&reader, &Position { order, token }).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::LogLost, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_stops_ends_the_stream_with_an_error_to_try_again() {
     let mut cluster = Cluster::start(SETTINGS, HBA, |_| {});
     let source = Source::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;

@@ -10,6 +10,7 @@ mod flight;
 mod key;
 pub(crate) mod log;
 mod options;
+mod queue;
 mod recording;
 mod remote;
 mod results;

@@ -289,7 +289,7 @@ impl ResultCache {
     }
 
     /// When there is something to drop next.
-    pub(crate) fn next_end(&self) -> Option<Instant> {
+    pub(crate) fn next_end(&mut self) -> Option<Instant> {
         self.store.next_end()
     }
 

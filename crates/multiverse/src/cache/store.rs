@@ -1,7 +1,7 @@
 //! A bounded store: what is found by its key, lives for its time, goes in a certain order, and is dropped by scope.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use slab::Slab;
 
 use super::options::EvictionReason;
+use super::queue::Queue;
 use super::settings::EvictionStrategy;
 
 /// How much a store holds.
@@ -74,8 +75,8 @@ pub struct Store<K, V, S> {
     by_key: HashMap<K, usize, RandomState>,
     by_scope: HashMap<S, HashSet<usize, RandomState>, RandomState>,
     /// The first goes first: rank, turn, entry.
-    order: BTreeSet<(u64, u64, usize)>,
-    by_end: BTreeSet<(Instant, usize)>,
+    order: Queue<(u64, u64, usize)>,
+    by_end: Queue<(Instant, usize)>,
     turns: u64,
     /// The rank of the last that had to go under LFU, on which the ranks of new entries build.
     merit: u64,
@@ -94,8 +95,8 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
             entries: Slab::new(),
             by_key: HashMap::default(),
             by_scope: HashMap::default(),
-            order: BTreeSet::new(),
-            by_end: BTreeSet::new(),
+            order: Queue::new(),
+            by_end: Queue::new(),
             turns: 0,
             merit: 0,
             bytes: 0,
@@ -162,7 +163,7 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
             return false;
         }
         while self.entries.len() >= self.limits.entries || self.bytes + size > self.limits.bytes {
-            let Some((rank, _, slot)) = self.order.first().copied() else { break };
+            let Some((rank, slot)) = self.first_to_go() else { break };
             self.merit = self.merit.max(rank);
             self.evict(slot, EvictionReason::Size);
         }
@@ -175,9 +176,10 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
         let slot =
             self.entries.insert(Entry { key, value, size, scopes, fresh_until, kept_until, rank, turn });
         self.by_key.insert(kept_key, slot);
-        self.order.insert((rank, turn, slot));
+        self.put_in_order(rank, turn, slot);
         if let Some(end) = kept_until {
-            self.by_end.insert((end, slot));
+            let entries = &self.entries;
+            self.by_end.push((end, slot), entries.len(), |item| ends_then(entries, item));
         }
         for scope in indexed {
             self.by_scope.entry(scope).or_default().insert(slot);
@@ -222,7 +224,7 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
 
     /// Drops what may not be handed out any more.
     pub fn expire(&mut self, now: Instant) {
-        while let Some((end, slot)) = self.by_end.first().copied()
+        while let Some((end, slot)) = self.first_to_end()
             && end <= now
         {
             self.evict(slot, EvictionReason::Ttl);
@@ -231,8 +233,23 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
 
     /// When the next entry is over.
     #[must_use]
-    pub fn next_end(&self) -> Option<Instant> {
-        self.by_end.first().map(|(end, _)| *end)
+    pub fn next_end(&mut self) -> Option<Instant> {
+        self.first_to_end().map(|(end, _)| end)
+    }
+
+    fn first_to_end(&mut self) -> Option<(Instant, usize)> {
+        self.by_end.first(|item| ends_then(&self.entries, item))
+    }
+
+    /// The rank and the slot of the entry that has to go first.
+    fn first_to_go(&mut self) -> Option<(u64, usize)> {
+        let (rank, _, slot) = self.order.first(|item| is_its_turn(&self.entries, item))?;
+        Some((rank, slot))
+    }
+
+    fn put_in_order(&mut self, rank: u64, turn: u64, slot: usize) {
+        let entries = &self.entries;
+        self.order.push((rank, turn, slot), entries.len(), |item| is_its_turn(entries, item));
     }
 
     /// The keys of all entries.
@@ -254,9 +271,8 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
     /// Whether nothing is left, in the indexes neither.
     #[cfg(test)]
     pub(super) fn is_empty_throughout(&self) -> bool {
-        let indexes =
-            [self.by_key.len(), self.by_scope.len(), self.order.len(), self.by_end.len(), self.bytes];
-        self.entries.is_empty() && indexes == [0; 5]
+        let indexes = [self.by_key.len(), self.by_scope.len(), self.bytes];
+        self.entries.is_empty() && indexes == [0; 3]
     }
 
     fn used(&mut self, slot: usize) {
@@ -265,12 +281,12 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
         }
         self.turns += 1;
         let Some(entry) = self.entries.get_mut(slot) else { return };
-        self.order.remove(&(entry.rank, entry.turn, slot));
         entry.turn = self.turns;
         if self.limits.strategy == EvictionStrategy::Lfu {
             entry.rank += 1;
         }
-        self.order.insert((entry.rank, entry.turn, slot));
+        let (rank, turn) = (entry.rank, entry.turn);
+        self.put_in_order(rank, turn, slot);
     }
 
     fn evict(&mut self, slot: usize, reason: EvictionReason) {
@@ -293,10 +309,6 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
     fn take(&mut self, slot: usize) -> Option<Entry<K, V, S>> {
         let entry = self.entries.try_remove(slot)?;
         self.by_key.remove(&entry.key);
-        self.order.remove(&(entry.rank, entry.turn, slot));
-        if let Some(end) = entry.kept_until {
-            self.by_end.remove(&(end, slot));
-        }
         for scope in &entry.scopes {
             if let Some(slots) = self.by_scope.get_mut(scope) {
                 slots.remove(&slot);
@@ -306,6 +318,20 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
             }
         }
         self.bytes -= entry.size;
+        if self.entries.is_empty() {
+            self.order.clear();
+            self.by_end.clear();
+        }
         Some(entry)
     }
+}
+
+/// Whether an item of the order says where its entry is now. No two entries ever have the same turn.
+fn is_its_turn<K, V, S>(entries: &Slab<Entry<K, V, S>>, (_, turn, slot): (u64, u64, usize)) -> bool {
+    entries.get(slot).is_some_and(|entry| entry.turn == turn)
+}
+
+/// Whether the entry of a slot ends then.
+fn ends_then<K, V, S>(entries: &Slab<Entry<K, V, S>>, (end, slot): (Instant, usize)) -> bool {
+    entries.get(slot).is_some_and(|entry| entry.kept_until == Some(end))
 }

@@ -46,6 +46,9 @@ impl Core {
     pub(crate) fn redefined(&mut self, cluster: usize) {
         self.drop_cached_everywhere(cluster);
         self.definitions_changed(cluster);
+        if let Some(cluster) = self.clusters.get(cluster) {
+            self.definition_changes.note(&cluster.id);
+        }
     }
 
     /// Drops everything of the clusters whose primary is another than before, given by the pools there were.
@@ -72,7 +75,7 @@ impl Core {
             self.follow_logs();
         }
         self.tell_of_evictions();
-        let Some(end) = self.cache.as_ref().and_then(ResultCache::next_end) else { return };
+        let Some(end) = self.cache.as_mut().and_then(ResultCache::next_end) else { return };
         let due = end.max(self.now + DROPPING_PAUSE);
         if self.cache_upkeep.due.is_none_or(|planned| due < planned) {
             self.cache_upkeep.due = Some(due);

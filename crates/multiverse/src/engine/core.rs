@@ -13,6 +13,7 @@ use wire::{CancelToken, TextTypes};
 
 use super::cache_upkeep::CacheUpkeep;
 use super::catalogues::Catalogues;
+use super::definition_changes::DefinitionChanges;
 use super::event::Event;
 use super::health_check::HealthChecks;
 use super::log_following::FollowedLogs;
@@ -63,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) router: Router,
     pub(super) registered: Vec<RegisteredSchema>,
     pub(crate) catalogues: Catalogues,
+    pub(super) definition_changes: Arc<DefinitionChanges>,
     pub(crate) texts: Texts,
     pub(crate) paths: Paths,
     pub(crate) requests: Slab<Pending>,
@@ -129,6 +131,7 @@ impl Core {
             router,
             registered: Vec::new(),
             catalogues: Catalogues::default(),
+            definition_changes: Arc::default(),
             texts: Texts::default(),
             paths: Paths::default(),
             requests: Slab::new(),

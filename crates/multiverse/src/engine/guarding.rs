@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::definition_changes::DefinitionChanges;
 use super::{Command, Engine};
 use crate::error::Error;
 use crate::request::SessionId;
@@ -14,6 +15,11 @@ impl Engine {
     /// Where tasks run that belong to the engine: on its thread, between its turns, and until it is closed.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// How often definitions of clusters have changed.
+    pub(crate) fn definition_changes(&self) -> &DefinitionChanges {
+        &self.definition_changes
     }
 
     /// The cluster on which a session would be opened. For tasks of [`Engine::runtime`].

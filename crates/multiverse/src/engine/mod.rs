@@ -12,6 +12,7 @@ mod catalogues;
 mod close;
 mod command;
 mod core;
+mod definition_changes;
 mod event;
 mod fetching;
 mod finish;
@@ -51,6 +52,7 @@ use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
 pub(crate) use command::Haste;
 pub use command::{CountReply, DoneReply, EvictionListener, HealthReply, Release, Session, SessionReply};
+pub(crate) use definition_changes::DefinitionChanges;
 pub(crate) use event::Event;
 pub use log_following::LogListener;
 pub(crate) use own_query::{OwnResult, Purpose};
@@ -77,6 +79,7 @@ pub struct Engine {
     sessions: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
     runtime: Handle,
+    definition_changes: Arc<DefinitionChanges>,
     settings: EngineSettings,
 }
 
@@ -86,10 +89,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
     pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
-        let Started { commands, shared, thread, runtime } =
+        let Started { commands, shared, thread, runtime, definition_changes } =
             thread::start(clusters, settings.clone(), on_turn_end)?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { commands, shared, sessions: AtomicU64::new(1), thread, runtime, settings })
+        let sessions = AtomicU64::new(1);
+        Ok(Self { commands, shared, sessions, thread, runtime, definition_changes, settings })
     }
 
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.

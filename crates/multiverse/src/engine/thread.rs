@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 use wire::ConnectConfig;
 
 use super::core::{Core, Inbox};
+use super::definition_changes::DefinitionChanges;
 use super::reload::pool_id;
 use super::shared::{Shared, State, Turned};
 use super::{Command, EngineSettings, TurnEnd};
@@ -52,6 +54,7 @@ pub(super) struct Started {
     pub(super) shared: Shared,
     pub(super) thread: JoinHandle<()>,
     pub(super) runtime: Handle,
+    pub(super) definition_changes: Arc<DefinitionChanges>,
 }
 
 pub(super) fn start(
@@ -65,6 +68,7 @@ pub(super) fn start(
     let (sender, commands) = unbounded_channel();
     let (event_sender, events) = unbounded_channel();
     let core = Core::new(settings, Router::new(&plan.clusters), event_sender, runtime.handle().clone());
+    let definition_changes = Arc::clone(&core.definition_changes);
     let shared = Shared::new(core, Inbox { commands, events });
     let own = shared.clone();
     let handle = runtime.handle().clone();
@@ -72,7 +76,7 @@ pub(super) fn start(
         .name("replicaverse-io".to_owned())
         .spawn(move || run(runtime, &plan, &own, on_turn_end))
         .map_err(refused)?;
-    Ok(Started { commands: sender, shared, thread, runtime: handle })
+    Ok(Started { commands: sender, shared, thread, runtime: handle, definition_changes })
 }
 
 fn run(runtime: Runtime, plan: &Plan, shared: &Shared, mut on_turn_end: TurnEnd) {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{join, join3};
+
 use super::checksum;
 use super::control::Control;
 use super::database::{Database, failed, first, quoted, text};
@@ -13,19 +15,23 @@ use super::host::{Direction, Event, Host, ScriptCall};
 use super::script_session::{Limits, ScriptSession, arrange};
 use super::settings::Settings;
 use super::state::{Standing, StateRow};
-use super::statements::{Control as TransactionControl, split, stands_alone, transaction_control};
+use super::statements::{
+    Control as TransactionControl, Statement, may_commit, split, stands_alone, transaction_control,
+};
 use crate::engine::Engine;
 
 /// Failures after which a transaction may succeed when it is tried again: lock not available, deadlock, serialization.
 const OF_LOCKS: [&str; 3] = ["55P03", "40P01", "40001"];
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Back to what the connection was, but that a statement ends soon after its runner has died.
+/// (servers before 14 do not know that setting).
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ALL; \
-    SELECT pg_catalog.set_config(name, '1000', false) FROM pg_catalog.pg_settings \
-    WHERE name = 'client_connection_check_interval' AND setting = '0'";
+    SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false) \
+    WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'";
 /// Our locks in the table of pg-multiverse begin so. One that is left behind is no obstacle: our own runners exclude each
 /// other by other means.
 const OWN_LOCKS: &str = "replicaverse ";
+const LOCKING_OUT: &str = "locking out other runners";
 
 /// What all steps of a run share.
 pub(crate) struct Workshop<'a> {
@@ -143,28 +149,35 @@ impl<'a> Workshop<'a> {
         let start = Instant::now();
         self.begin(session, task).await?;
         self.run_body(session, task).await?;
-        self.record(session, task, start).await?;
-        self.run(session, "committing", "COMMIT").await
+        // Both are sent at once, in this order: a COMMIT after a failure undoes everything.
+        let (recorded, committed) =
+            join(self.record(session, task, start), self.run(session, "committing", "COMMIT")).await;
+        recorded.and(committed)
     }
 
     /// Begins the transaction, in which the schema comes first and other runners' tasks wait.
     pub(crate) async fn begin(&self, session: &ScriptSession, task: Task<'_>) -> Result<(), Error> {
         let deadline = Instant::now() + Duration::from_millis(self.settings.lock_timeout);
-        self.run(session, "preparing the session", RESET).await?;
         loop {
-            self.run(session, "beginning", "BEGIN").await?;
-            match self.lock_out_others(session, task).await? {
-                None => break,
-                Some(holder) if Instant::now() >= deadline => {
-                    let cluster = task.place.cluster.to_string();
-                    let waited_ms = u128::from(self.settings.lock_timeout);
-                    return Err(Error::Locked { cluster, holder, waited_ms });
-                }
-                Some(_) => {
-                    self.run(session, "waiting for another runner", "ROLLBACK").await?;
-                    tokio::time::sleep(FIRST_PAUSE).await;
-                }
+            // They are sent at once, in this order.
+            let (reset, begun, locked) = join3(
+                self.run(session, "preparing the session", RESET),
+                self.run(session, "beginning", "BEGIN"),
+                self.lock_out_others(session, task),
+            )
+            .await;
+            reset.and(begun)?;
+            if locked? {
+                break;
             }
+            if Instant::now() >= deadline {
+                let (cluster, holder) =
+                    (task.place.cluster.to_string(), self.other_runner(session, task).await?);
+                let waited_ms = u128::from(self.settings.lock_timeout);
+                return Err(Error::Locked { cluster, holder, waited_ms });
+            }
+            self.run(session, "waiting for another runner", "ROLLBACK").await?;
+            tokio::time::sleep(FIRST_PAUSE).await;
         }
         self.prepare_schema(session, task).await?;
         let arranged = arrange(&session.database, task.place, session.limits, true).await;
@@ -184,13 +197,9 @@ impl<'a> Workshop<'a> {
         Ok(())
     }
 
-    /// Leaves a lock in the table of pg-multiverse, or tells who has left one there. Within a transaction its runners wait
-    /// for the end of that.
-    async fn lock_out_others(
-        &self,
-        session: &ScriptSession,
-        task: Task<'_>,
-    ) -> Result<Option<String>, Error> {
+    /// Leaves a lock in the table of pg-multiverse, unless another runner has left one there. Within a transaction its
+    /// runners wait for the end of that.
+    async fn lock_out_others(&self, session: &ScriptSession, task: Task<'_>) -> Result<bool, Error> {
         let table = &session.control.locks;
         let sql = format!(
             "INSERT INTO {table} AS l (lock_key, locked_by, expires_at) \
@@ -202,17 +211,19 @@ impl<'a> Workshop<'a> {
         );
         let (key, owner) = (lock_key(task), format!("{OWN_LOCKS}{}", self.settings.runner));
         let limit = self.settings.lock_timeout.to_string();
-        let what = "locking out other runners";
         let values = [Some(&*key), Some(&*owner), Some(&*limit), Some(OWN_LOCKS)];
-        if first(&session.database.query(what, &sql, &values).await?).is_some() {
-            return Ok(None);
-        }
+        Ok(first(&session.database.query(LOCKING_OUT, &sql, &values).await?).is_some())
+    }
+
+    /// Who has left a lock in the table of pg-multiverse, and since when.
+    async fn other_runner(&self, session: &ScriptSession, task: Task<'_>) -> Result<String, Error> {
         let sql = format!(
-            "SELECT locked_by, locked_at::text FROM {table} WHERE lock_key = pg_catalog.left($1::text, 255)"
+            "SELECT locked_by, locked_at::text FROM {} WHERE lock_key = pg_catalog.left($1::text, 255)",
+            session.control.locks
         );
-        let rows = session.database.query(what, &sql, &[Some(&key)]).await?;
+        let rows = session.database.query(LOCKING_OUT, &sql, &[Some(&lock_key(task))]).await?;
         let holder = rows.first().map(|row| format!("{} since {}", text(row, 0), text(row, 1)));
-        Ok(Some(holder.unwrap_or_default()))
+        Ok(holder.unwrap_or_default())
     }
 
     /// Runs the function or the SQL of the migration in the transaction that is open.
@@ -222,7 +233,7 @@ impl<'a> Workshop<'a> {
             Some(sql) => {
                 for statement in split(sql) {
                     let ran = session.database.run(&statement.text, &[]).await;
-                    ran.map_err(|source| failed(&at_line(task, statement.line), source))?;
+                    ran.map_err(|source| failed(&at_line(task, &statement, &source), source))?;
                 }
                 Ok(())
             }
@@ -304,8 +315,9 @@ impl<'a> Workshop<'a> {
         let mut in_own_transaction = false;
         for (number, statement) in split(sql).iter().enumerate().skip(state.statement) {
             let control = transaction_control(&statement.text);
-            let is_alone = control.is_some() || in_own_transaction || stands_alone(&statement.text);
-            let noted = |source| failed(&at_line(task, statement.line), source);
+            let stands_alone = || stands_alone(&statement.text) || may_commit(&statement.text);
+            let is_alone = control.is_some() || in_own_transaction || stands_alone();
+            let noted = |source| failed(&at_line(task, statement, &source), source);
             if !is_alone {
                 database.run("BEGIN", &[]).await.map_err(noted)?;
             } else if task.resumed.is_some() && number == session.running.statement {
@@ -379,7 +391,11 @@ fn sql_of(task: Task<'_>) -> Result<Option<&str>, Error> {
     }
 }
 
-fn at_line(task: Task<'_>, line: usize) -> String {
+/// The file and the line of a failure: where in the statement the server says it is, else where the statement begins.
+fn at_line(task: Task<'_>, statement: &Statement, error: &crate::Error) -> String {
+    let position = error.server_error().and_then(|error| error.position).unwrap_or(1);
+    let before = statement.text.chars().take(usize::try_from(position).unwrap_or(1).saturating_sub(1));
+    let line = statement.line + before.filter(|each| *each == '\n').count();
     format!("{}:{line}", task.migration.label())
 }
 

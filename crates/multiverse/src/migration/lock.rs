@@ -4,7 +4,7 @@
 //! for it. The transaction is idle and holds no snapshot, neither while it has the lock nor while others wait: waiting is
 //! asking again and again. So no `CREATE INDEX CONCURRENTLY` ever waits for a runner that waits for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::database::{Database, Rows, first, text};
@@ -17,6 +17,9 @@ use crate::engine::Engine;
 const SPACE: &str = "1920363879";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Migrations of which many are done in that time need not ask for each; two runners that do the same one at the same time
+/// are kept apart by the table of locks as well.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Without these a server may end a transaction that does nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
@@ -36,6 +39,8 @@ const HOLDER: &str = "SELECT a.pid::text, a.usename::text, a.application_name, a
 /// The lock of a cluster. It is given back when this is dropped, or when the process ends.
 pub(crate) struct ClusterLock {
     database: Database,
+    /// When it was last known to be held.
+    held_at: Mutex<Instant>,
 }
 
 impl ClusterLock {
@@ -54,7 +59,7 @@ impl ClusterLock {
         let mut was_told = false;
         loop {
             if try_lock(&database, &key, &settings.runner).await? {
-                return Ok(Self { database });
+                return Ok(Self { database, held_at: Mutex::new(Instant::now()) });
             }
             let rows = database.query(WHAT, HOLDER, &[Some(SPACE), Some(&key)]).await?;
             database.query(WHAT, "ROLLBACK", &[]).await?;
@@ -74,11 +79,18 @@ impl ClusterLock {
         }
     }
 
-    /// Makes sure that the lock is still held.
+    /// Makes sure that the lock is still held, or was a moment ago.
     pub(crate) async fn check(&self) -> Result<(), Error> {
+        let held_at = || self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if held_at().elapsed() < CHECK_INTERVAL {
+            return Ok(());
+        }
         let cluster = || self.database.cluster().to_string();
         match self.database.run(DROP_SNAPSHOT, &[]).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                *held_at() = Instant::now();
+                Ok(())
+            }
             Err(source) => Err(Error::LockLost { cluster: cluster(), source }),
         }
     }

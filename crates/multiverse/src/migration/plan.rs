@@ -289,10 +289,14 @@ impl Planner<'_> {
     }
 }
 
-fn is_after(version: &str, target: &str) -> bool {
-    // The time alone also names the migration.
-    let is_named = version.strip_prefix(target).is_some_and(|rest| rest.starts_with('_'));
-    !is_named && compare_versions(version, target).is_gt()
+/// Whether a version is later than what somebody named.
+pub(crate) fn is_after(version: &str, target: &str) -> bool {
+    !is_named(version, target) && compare_versions(version, target).is_gt()
+}
+
+/// Whether somebody names this version: its time alone does so too.
+pub(crate) fn is_named(version: &str, name: &str) -> bool {
+    version.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 fn needed_places(unit: &Unit, places: &[Place]) -> Vec<Place> {

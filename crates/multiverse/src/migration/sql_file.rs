@@ -1,5 +1,8 @@
 //! Migrations as plain SQL: a text with sections for both directions, and what is said of it in comments.
 
+use std::collections::HashSet;
+
+use pg_query::protobuf::Token;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
@@ -47,19 +50,31 @@ impl SqlFile {
 /// Reads a file. What stands before `-- up` belongs to no direction, unless there is no such line.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the line, where a section comes twice, or what is outside of them is no comment.
+/// [`Error::Invalid`] with the line, where a section comes twice, what is outside of them is no comment, or what is said of
+/// the migration stands within them.
 pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
+    // Editors may put a mark before the text, which is no part of it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let comments = comment_lines(text);
     let mut file = SqlFile::default();
     let (mut head, mut up, mut down) = (String::new(), None::<String>, None::<String>);
     let mut section = Section::Head;
+    let mut has_sql = false;
     for (number, line) in (1..).zip(text.lines()) {
-        match word_of(line).as_deref() {
+        let is_comment = comments.as_ref().is_none_or(|comments| comments.contains(&number));
+        let comment = if is_comment { line.trim().strip_prefix("--") } else { None };
+        match comment.and_then(word_of).as_deref() {
             Some("up") => section = open(&mut up, Section::Up, number)?,
             Some("down") => section = open(&mut down, Section::Down, number)?,
             Some("no-transaction") => file.no_transaction = true,
             Some("atomic") => file.atomic = true,
-            _ => read_header(line, &mut file),
+            _ => {
+                let is_head = matches!(section, Section::Head) && !has_sql;
+                read_header(comment, is_head, &mut file)
+                    .map_err(|problem| Error::Invalid(format!("line {number}: {problem}")))?;
+            }
         }
+        has_sql |= comment.is_none() && !line.trim().is_empty();
         // Each section keeps the line numbers of the file, so that errors can name them.
         let text = match section {
             Section::Head => &mut head,
@@ -82,6 +97,22 @@ pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
     Ok(SqlFile { up, down, ..file })
 }
 
+/// The lines that begin with a comment to the end of the line: the body of a function may hold lines that only look like
+/// one. `None` for a text of which nobody can tell.
+fn comment_lines(text: &str) -> Option<HashSet<usize>> {
+    let tokens = pg_query::scan_tokens(text).ok()?;
+    let (mut lines, mut number, mut counted) = (HashSet::new(), 1, 0);
+    for token in tokens {
+        let start = usize::try_from(token.start).ok()?;
+        number += text.get(counted..start)?.matches('\n').count();
+        counted = start;
+        if token.token == Token::SqlComment as i32 {
+            lines.insert(number);
+        }
+    }
+    Some(lines)
+}
+
 #[derive(Clone, Copy)]
 enum Section {
     Head,
@@ -98,28 +129,31 @@ fn open(text: &mut Option<String>, section: Section, line: usize) -> Result<Sect
     Ok(section)
 }
 
-/// The only word of a comment on a line of its own.
-fn word_of(line: &str) -> Option<String> {
-    let comment = line.trim().strip_prefix("--")?.trim();
+/// The only word of a comment.
+fn word_of(comment: &str) -> Option<String> {
+    let comment = comment.trim();
     let word =
         comment.strip_prefix("migrate:").or_else(|| comment.strip_prefix("+migrate ")).unwrap_or(comment);
     (!word.contains(char::is_whitespace)).then(|| word.to_ascii_lowercase())
 }
 
-fn read_header(line: &str, file: &mut SqlFile) {
-    let Some((name, value)) = line.trim().strip_prefix("--").and_then(|comment| comment.split_once(':'))
-    else {
-        return;
-    };
+/// Takes what a comment says of the migration, which it may only do at the top.
+fn read_header(comment: Option<&str>, is_head: bool, file: &mut SqlFile) -> Result<(), String> {
+    let Some((name, value)) = comment.and_then(|comment| comment.split_once(':')) else { return Ok(()) };
+    let name = name.trim().to_ascii_lowercase();
     let names =
         || value.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    match name.trim().to_ascii_lowercase().as_str() {
+    match name.as_str() {
+        "schemas" | "clusters" | "depends" if !is_head => {
+            return Err(format!("-- {name}: must stand at the top of the file, before -- up and all SQL"));
+        }
         "schemas" => file.schemas = names(),
         "clusters" => file.clusters = names(),
         "depends" => file.dependencies = names(),
-        "description" => file.description = Some(value.trim().to_owned()),
+        "description" if is_head => file.description = Some(value.trim().to_owned()),
         _ => {}
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -140,6 +174,25 @@ mod tests {
     fn a_file_without_sections_only_goes_up() {
         let file = read_sql_file("-- no-transaction\nVACUUM;\n").unwrap();
         assert!(file.no_transaction && file.down.is_none() && file.up.contains("VACUUM"));
+    }
+
+    #[test]
+    fn the_body_of_a_function_may_hold_lines_that_look_like_sections() {
+        let body = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $body$\n-- down\n  -- clusters: none\nBEGIN END\n$body$;";
+        let file = read_sql_file(&format!(
+            "\u{feff}-- SCHEMAS: a\r\n--UP\r\n{body}\r\n-- Down\r\nDROP FUNCTION f();\r\n"
+        ));
+        let file = file.unwrap();
+        assert_eq!((file.schemas.as_slice(), file.clusters.len()), (&["a".to_owned()][..], 0));
+        assert_eq!((split(&file.up).len(), split(file.down.as_deref().unwrap()).len()), (1, 1));
+        assert!(file.up.contains("$body$;"));
+    }
+
+    #[test]
+    fn what_is_said_of_the_migration_stands_at_its_top() {
+        let refused = |text: &str| read_sql_file(text).unwrap_err().to_string();
+        assert!(refused("-- up\n-- clusters: eu\nSELECT 1;\n").starts_with("line 2: -- clusters:"));
+        assert!(refused("SELECT 1;\n-- depends: 1_a\n").starts_with("line 2: -- depends:"));
     }
 
     #[test]

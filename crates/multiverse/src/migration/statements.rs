@@ -44,8 +44,23 @@ pub fn split_statements(sql: &str) -> Vec<Statement> {
 
 /// As [`split`]; where one statement is not SQL, the others are still statements of their own.
 pub(crate) fn split_leniently(sql: &str) -> Vec<Statement> {
-    let parts = pg_query::split_with_parser(sql).or_else(|_| pg_query::split_with_scanner(sql));
+    let scanned = || pg_query::split_with_scanner(sql).map(|parts| with_gaps(sql, &parts));
+    let parts = pg_query::split_with_parser(sql).or_else(|_| scanned());
     statements(sql, parts.unwrap_or_else(|_| vec![sql]))
+}
+
+/// The parts of a text with what lies between them: the scanner passes over statements without any word of SQL.
+fn with_gaps<'a>(sql: &'a str, parts: &[&'a str]) -> Vec<&'a str> {
+    let mut all = Vec::new();
+    let mut end = 0;
+    for part in parts {
+        let Some(start) = (part.as_ptr() as usize).checked_sub(sql.as_ptr() as usize) else { continue };
+        all.extend(sql.get(end..start));
+        all.push(part);
+        end = start + part.len();
+    }
+    all.extend(sql.get(end..));
+    all.into_iter().map(|part| part.trim_end().trim_end_matches(';')).collect()
 }
 
 fn statements(sql: &str, parts: Vec<&str>) -> Vec<Statement> {
@@ -98,6 +113,20 @@ pub(crate) fn stands_alone(statement: &str) -> bool {
         ["ALTER", "DATABASE", ..] => words.contains(&"TABLESPACE"),
         ["VACUUM", ..] | ["ALTER", "SYSTEM", ..] | ["CLUSTER"] => true,
         ["CREATE" | "DROP", "DATABASE" | "TABLESPACE" | "SUBSCRIPTION", ..] => true,
+        _ => false,
+    }
+}
+
+/// Whether a statement may end transactions itself, which it can only do outside of one: a procedure, or a block of code
+/// with such a word in it.
+pub(crate) fn may_commit(statement: &str) -> bool {
+    let mut words = words(statement);
+    match words.next().as_deref() {
+        Some("CALL") => true,
+        Some("DO") => {
+            let code = statement.to_ascii_uppercase();
+            code.contains("COMMIT") || code.contains("ROLLBACK")
+        }
         _ => false,
     }
 }
@@ -206,6 +235,14 @@ mod tests {
         ] {
             assert!(!leaves_transaction(sql), "{sql}");
         }
+    }
+
+    #[test]
+    fn code_that_commits_in_batches_is_told() {
+        assert!(may_commit("DO $$ BEGIN LOOP UPDATE t SET a = 1; commit; END LOOP; END $$"));
+        assert!(may_commit("/* fill */ call fill()"));
+        assert!(!may_commit("DO $$ BEGIN PERFORM 1; END $$"));
+        assert!(!may_commit("INSERT INTO t VALUES ('COMMIT')"));
     }
 
     #[test]

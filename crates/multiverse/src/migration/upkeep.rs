@@ -3,11 +3,11 @@
 use super::apply::Task;
 use super::checksum;
 use super::database::Database;
-use super::definition::{Migration, Place, compare_versions};
+use super::definition::{Migration, Place};
 use super::error::Error;
 use super::host::Direction;
 use super::migrator::Migrator;
-use super::plan::{Scope, places_of};
+use super::plan::{Scope, is_after, is_named, places_of};
 use super::settings::{Resolution, UpkeepOptions};
 use super::state::StateRow;
 use super::status::Status;
@@ -17,12 +17,15 @@ impl Migrator {
     /// Settles migrations that stopped half-way as somebody has found them, and takes checksums as they are now.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where half-done migrations are found and `as` is not given.
+    /// [`Error::Invalid`] where half-done migrations are found and `as` is not given, or for a version that nobody knows.
     pub async fn repair(&self, options: &UpkeepOptions) -> Result<Status, Error> {
         let scope = self.scope_of(options)?;
         let locks = self.lock(&scope, false).await?;
         let known = self.look(&scope, true).await?;
-        let is_meant = |version: &str| options.version.as_deref().is_none_or(|wanted| wanted == version);
+        let is_meant = |version: &str| options.version.as_deref().is_none_or(|name| is_named(version, name));
+        if let Some(unknown) = options.version.as_deref().filter(|name| !self.is_known(&known, name)) {
+            return Err(Error::Invalid(format!("Migration {unknown} not found")));
+        }
         let states: Vec<StateRow> = known
             .history
             .states
@@ -51,17 +54,20 @@ impl Migrator {
     /// Records all migrations up to a version as applied, where they are not, without running them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a version, or where something was applied already at a place.
+    /// [`Error::Invalid`] without a version, or where no migration is as early as that.
     pub async fn baseline(&self, options: &UpkeepOptions) -> Result<Status, Error> {
         let Some(version) = options.version.as_deref() else {
             return Err(Error::Invalid("a baseline needs the version up to which all is there".to_owned()));
         };
         let scope = self.scope_of(options)?;
+        let covered: Vec<&Migration> =
+            self.migrations.iter().filter(|each| !is_after(&each.version, version)).collect();
+        if covered.is_empty() {
+            return Err(Error::Invalid(format!("there is no migration up to {version}")));
+        }
         let locks = self.lock(&scope, false).await?;
         let known = self.look(&scope, true).await?;
-        for migration in
-            self.migrations.iter().filter(|each| compare_versions(&each.version, version).is_le())
-        {
+        for migration in covered {
             for place in places_of(migration, &self.settings).iter().filter(|place| scope.has(place)) {
                 if !known.history.is_applied(place, &migration.version) {
                     self.set(&known, &migration.version, place, Resolution::Applied).await?;
@@ -78,7 +84,7 @@ impl Migrator {
     /// # Errors
     /// [`Error::Invalid`] without a known version or without `as`.
     pub async fn mark(&self, options: &UpkeepOptions) -> Result<Status, Error> {
-        let (Some(version), Some(resolution)) = (options.version.as_deref(), options.r#as) else {
+        let (Some(name), Some(resolution)) = (options.version.as_deref(), options.r#as) else {
             return Err(Error::Invalid(
                 "mark needs a version, and whether it is applied or pending".to_owned(),
             ));
@@ -86,6 +92,7 @@ impl Migrator {
         let scope = self.scope_of(options)?;
         let locks = self.lock(&scope, false).await?;
         let known = self.look(&scope, true).await?;
+        let version = &*self.version_of(name)?;
         let migration = self.migrations.iter().find(|each| each.version == version);
         let mut places = migration.map(|migration| places_of(migration, &self.settings)).unwrap_or_default();
         places.extend(
@@ -103,6 +110,29 @@ impl Migrator {
         let status = self.status_of(&scope).await;
         drop(locks);
         status
+    }
+
+    /// Whether a migration is called so, or was.
+    fn is_known(&self, known: &Known, name: &str) -> bool {
+        let mut versions = self.migrations.iter().map(|each| each.version.as_str());
+        let mut applied = known.history.applied.values().flatten().map(|each| each.version.as_str());
+        let mut noted = known.history.states.keys().map(|(_, version)| version.as_str());
+        let is_meant = |version: &str| is_named(version, name);
+        versions.any(is_meant) || applied.any(is_meant) || noted.any(is_meant)
+    }
+
+    /// The version that is called so, in full or by its time alone; the name itself where no migration is.
+    fn version_of(&self, name: &str) -> Result<String, Error> {
+        let versions = || self.migrations.iter().map(|each| &each.version);
+        if versions().any(|version| version == name) {
+            return Ok(name.to_owned());
+        }
+        let found: Vec<&String> = versions().filter(|version| is_named(version, name)).collect();
+        match *found.as_slice() {
+            [] => Ok(name.to_owned()),
+            [version] => Ok(version.clone()),
+            [one, other, ..] => Err(Error::Invalid(format!("{name} may be {one} or {other}"))),
+        }
     }
 
     fn scope_of<'a>(&self, options: &'a UpkeepOptions) -> Result<Scope<'a>, Error> {

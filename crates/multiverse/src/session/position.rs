@@ -6,7 +6,7 @@ use crate::request::BindParameters;
 use crate::route::ReplayPosition;
 
 /// The timeline stands in the first eight digits of the name of a segment.
-const WRITTEN: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn()::text, \
+pub(crate) const WRITTEN: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn()::text, \
      pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)";
 /// The timeline of a standby is that of what it receives, else that of its last restart point.
 pub(crate) const REPLAYED: &str = "SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.lpad(pg_catalog.to_hex(\

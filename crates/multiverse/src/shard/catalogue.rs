@@ -1,12 +1,11 @@
-//! The tables of a sharded cluster, as its first shard has them: their columns with types and orders, and which functions may
-//! look at more than their arguments.
+//! The tables of a sharded cluster, as one of its shards has them: their columns with types and orders.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::functions::{FUNCTIONS, Functions};
 use super::key::KeyType;
 use crate::client::{PinnedClient, Rows};
-use crate::engine::Engine;
 use crate::error::Error;
 
 /// How texts of a column or an expression are ordered.
@@ -31,6 +30,8 @@ pub(crate) struct TableColumn {
     /// The modifier of the type (`atttypmod`), -1 without one.
     pub(crate) modifier: i32,
     pub(crate) order: TextOrder,
+    /// It comes from a table of which this one is a part, by partitioning or inheritance.
+    pub(crate) is_inherited: bool,
 }
 
 /// A table, or what looks like one.
@@ -71,9 +72,7 @@ impl Table {
 #[derive(Debug, Default)]
 pub(crate) struct ShardCatalogue {
     tables: HashMap<(String, String), Arc<Table>>,
-    /// Functions of the application that may read tables.
-    reading_functions: HashSet<String>,
-    aggregates: HashSet<String>,
+    functions: Functions,
     /// Texts are ordered by their bytes where nothing else is said.
     pub(crate) orders_by_bytes: bool,
 }
@@ -83,7 +82,8 @@ const COLUMNS: &str = "SELECT n.nspname::text, c.relname::text, (c.relkind IN ('
     (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text, \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN NOT o.collisdeterministic THEN 'folded' \
       WHEN o.collname IN ('C', 'POSIX') OR o.collname = 'default' AND d.datcollate IN ('C', 'POSIX') \
-        AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes' ELSE 'language' END \
+        AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' THEN 'bytes' ELSE 'language' END, \
+    (a.attinhcount > 0)::text \
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
     JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() \
@@ -91,28 +91,23 @@ const COLUMNS: &str = "SELECT n.nspname::text, c.relname::text, (c.relkind IN ('
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' \
     ORDER BY c.oid, a.attnum";
-const FUNCTIONS: &str = "SELECT p.proname::text, (p.prokind = 'a')::text FROM pg_catalog.pg_proc p \
-    WHERE p.prokind = 'a' OR p.oid >= 16384 AND p.provolatile <> 'i'";
 const ORDER: &str = "SELECT (d.datcollate IN ('C', 'POSIX') AND COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c')::text \
     FROM pg_catalog.pg_database d \
     WHERE d.datname = pg_catalog.current_database()";
 
 impl ShardCatalogue {
-    /// Reads the catalogue of a cluster.
+    /// Reads the catalogue by a connection to a shard.
     ///
     /// # Errors
-    /// Its primary cannot be asked.
-    pub(crate) async fn read(engine: &Arc<Engine>, cluster: &Arc<str>) -> Result<Self, Error> {
-        let client = PinnedClient::open_primary(engine, cluster, None).await?;
+    /// The server cannot be asked.
+    pub(crate) async fn read(client: &PinnedClient) -> Result<Self, Error> {
         let columns = client.run(COLUMNS, &[]).await?.rows;
         let functions = client.run(FUNCTIONS, &[]).await?.rows;
         let order = client.run(ORDER, &[]).await?.rows;
-        client.give_back();
         Ok(Self::of_rows(&columns, &functions, &order))
     }
 
     fn of_rows(columns: &Rows, functions: &Rows, order: &Rows) -> Self {
-        let mut catalogue = Self::default();
         let mut tables: HashMap<(String, String), Table> = HashMap::new();
         for row in columns {
             let [
@@ -123,6 +118,7 @@ impl ShardCatalogue {
                 Some(oid),
                 Some(modifier),
                 Some(order),
+                Some(is_inherited),
             ] = &row[..]
             else {
                 continue;
@@ -139,22 +135,22 @@ impl ShardCatalogue {
                 "folded" => TextOrder::Folded,
                 _ => TextOrder::Language,
             };
-            let type_oid = oid.parse().unwrap_or(0);
-            let modifier = modifier.parse().unwrap_or(-1);
-            entry.columns.push(TableColumn { name: name.clone(), type_oid, modifier, order });
+            entry.columns.push(TableColumn {
+                name: name.clone(),
+                type_oid: oid.parse().unwrap_or(0),
+                modifier: modifier.parse().unwrap_or(-1),
+                order,
+                is_inherited: is_inherited == "true",
+            });
         }
-        catalogue.tables = tables.into_iter().map(|(name, table)| (name, Arc::new(table))).collect();
-        for row in functions {
-            let [Some(name), Some(is_aggregate)] = &row[..] else { continue };
-            if is_aggregate == "true" {
-                catalogue.aggregates.insert(name.clone());
-            } else {
-                catalogue.reading_functions.insert(name.clone());
-            }
-        }
+        let relations: HashSet<&str> = tables.keys().map(|(_, name)| name.as_str()).collect();
+        let functions = Functions::of_rows(functions, &relations);
         let order = order.first().and_then(|row| row.first()?.as_deref());
-        catalogue.orders_by_bytes = order == Some("true");
-        catalogue
+        Self {
+            functions,
+            tables: tables.into_iter().map(|(name, table)| (name, Arc::new(table))).collect(),
+            orders_by_bytes: order == Some("true"),
+        }
     }
 
     pub(crate) fn table(&self, schema: &str, name: &str) -> Option<&Arc<Table>> {
@@ -165,13 +161,13 @@ impl ShardCatalogue {
         self.tables.values()
     }
 
-    /// Whether a function of this name may read tables, so that it says something else on every shard.
-    pub(crate) fn may_read(&self, function: &str) -> bool {
-        self.reading_functions.contains(function)
+    /// What is known of functions.
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     pub(crate) fn is_aggregate(&self, function: &str) -> bool {
-        self.aggregates.contains(function)
+        self.functions.is_aggregate(function)
     }
 }
 
@@ -193,14 +189,19 @@ pub(super) mod tests {
                     (25, _) => "language",
                     _ => "none",
                 };
-                let cells = [*schema, table, "true", name, &oid.to_string(), "-1", order];
+                let cells = [*schema, table, "true", name, &oid.to_string(), "-1", order, "false"];
                 columns.push(cells.iter().map(|cell| Some((*cell).to_owned())).collect());
             }
         }
         let names = ["count", "sum", "min", "max", "avg", "string_agg", "bool_and", "bool_or"];
-        let mut functions: Rows =
-            names.iter().map(|name| vec![Some((*name).to_owned()), Some("true".to_owned())]).collect();
-        functions.push(vec![Some("visits".to_owned()), Some("false".to_owned())]);
+        let function = |name: &str, kind: &str, body: &str| {
+            [name, kind, body].iter().map(|cell| Some((*cell).to_owned())).collect::<Vec<_>>()
+        };
+        let mut functions: Rows = names.iter().map(|name| function(name, "aggregate", "")).collect();
+        functions.push(function("visits", "varying", ""));
+        functions.push(function("total_of", "varying", "SELECT sum(amount) FROM Orders WHERE user_id = $1"));
+        functions.push(function("doubled_total", "immutable", "BEGIN RETURN 2 * total_of (1); END"));
+        functions.push(function("doubled", "immutable", "SELECT 2 * $1"));
         ShardCatalogue::of_rows(&columns, &functions, &vec![vec![Some("false".to_owned())]])
     }
 }

@@ -68,6 +68,11 @@ impl ShardError {
         Self { code: "22003", message: "a sum over shards is out of the range of its type".to_owned() }
     }
 
+    /// The same of a statement that the shards have carried out.
+    pub(crate) fn after_writing(self) -> Self {
+        Self { code: "ERR_SHARD_RESULT", ..self }
+    }
+
     /// Clusters have no part yet in the transaction in which a statement runs.
     pub(crate) fn not_joined(clusters: &[&str]) -> Self {
         Self { code: "ERR_SHARD_NOT_JOINED", message: clusters.join("\n") }

@@ -7,6 +7,7 @@ use wire::{Column, RowBatch};
 use super::merge::ShardResult;
 use crate::answer::{Answer, Completed, Flow};
 use crate::error::Error;
+use crate::written::Written;
 
 /// What the shards have answered, in their order; or the failure of the first that failed.
 pub(super) type Gathered = Result<Vec<ShardResult>, Error>;
@@ -22,16 +23,19 @@ struct State {
 }
 
 impl Gather {
-    /// Answers for so many shards. `done` is called when all of them have ended, on the thread of the last.
+    /// Answers for so many shards, which note what was written. `done` is called when all of them have ended, on the thread of the last.
     pub(super) fn answers(
         count: usize,
+        written: &Arc<Written>,
         done: impl FnOnce(Gathered) + Send + 'static,
     ) -> Vec<Box<dyn Answer>> {
         let results = vec![ShardResult::default(); count];
         let state = State { left: count, results, failure: None, done: Some(Box::new(done)) };
         let gather = Arc::new(Self(Mutex::new(state)));
-        let answer =
-            |at| Box::new(ShardAnswer { gather: Arc::clone(&gather), at, result: ShardResult::default() });
+        let answer = |at| {
+            let (gather, written) = (Arc::clone(&gather), Arc::clone(written));
+            Box::new(ShardAnswer { gather, written, at, result: ShardResult::default() })
+        };
         (0..count).map(|at| answer(at) as Box<dyn Answer>).collect()
     }
 
@@ -65,6 +69,7 @@ impl Gather {
 /// Takes down the answer of one shard.
 struct ShardAnswer {
     gather: Arc<Gather>,
+    written: Arc<Written>,
     at: usize,
     result: ShardResult,
 }
@@ -85,7 +90,10 @@ impl Answer for ShardAnswer {
     }
 
     fn end(self: Box<Self>, outcome: Result<Completed, Error>) {
-        let Self { gather, at, result } = *self;
+        let Self { gather, written, at, result } = *self;
+        if let Ok(Completed { cluster, written: Some(position), .. }) = &outcome {
+            written.note(cluster, *position);
+        }
         gather.end(at, outcome.map(|_| result));
     }
 }

@@ -67,6 +67,13 @@ impl KeyType {
         self == other || is_integer(self) && is_integer(other)
     }
 
+    /// Of types whose equal values have the same shard, the one that has the values of both.
+    pub(crate) fn wider(self, other: Self) -> Option<Self> {
+        let order = [Self::Int2, Self::Int4, Self::Int8];
+        let rank = |each: Self| order.iter().position(|known| *known == each);
+        self.agrees_with(other).then(|| if rank(self) >= rank(other) { self } else { other })
+    }
+
     /// Whether a cast to the type of this name leaves values of this type what they are.
     pub(crate) fn is_called(self, name: &str) -> bool {
         match self {

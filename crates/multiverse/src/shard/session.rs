@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::catalogue::ShardCatalogue;
-use super::dispatch::shard_of_option;
 use super::layout::ShardedCluster;
-use super::{Inner, ShardError, Shards, lock};
+use super::option_key::shard_of_option;
+use super::{Inner, ShardError, Shards, learning, lock};
 use crate::engine::SessionReply;
 use crate::error::Error;
 use crate::route::RouteOptions;
@@ -48,10 +47,7 @@ impl Inner {
         let known = lock(&self.known).get(&cluster.id).and_then(|known| known.catalogue().cloned());
         let catalogue = match known {
             Some(catalogue) => catalogue,
-            None => {
-                let first = cluster.shards.first().ok_or(Error::Closed)?;
-                Arc::new(ShardCatalogue::read(&self.engine, first).await?)
-            }
+            None => learning::read_any(&self.engine, &cluster.shards).await?,
         };
         shard_of_option(cluster, &catalogue, schema, key).map_err(Error::Shard)
     }

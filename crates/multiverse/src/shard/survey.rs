@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{ShardCatalogue, TableColumn};
+use super::catalogue::TableColumn;
 use super::layout::ShardedCluster;
 use super::placement::Placement;
-use super::{Inner, ShardError, Shards};
+use super::{Inner, ShardError, Shards, learning};
 use crate::error::Error;
 
 /// A table that is spread over shards.
@@ -38,14 +38,13 @@ impl Shards {
 
 impl Inner {
     async fn tables_of(&self, cluster: &ShardedCluster) -> Result<(Vec<Arc<str>>, Vec<ShardedTable>), Error> {
-        let first = cluster.shards.first().ok_or(Error::Closed)?;
-        let catalogue = ShardCatalogue::read(&self.engine, first).await?;
+        let catalogue = learning::read_any(&self.engine, &cluster.shards).await?;
         let mut tables = Vec::new();
         for table in catalogue.tables().filter(|table| table.is_table) {
             let key = cluster.key_of(&table.schema);
-            let Some(key_type) = table.column(key).and_then(TableColumn::key_type) else {
-                continue;
-            };
+            // The rows of a part are counted with those of the table that it is a part of.
+            let column = table.column(key).filter(|column| !column.is_inherited);
+            let Some(key_type) = column.and_then(TableColumn::key_type) else { continue };
             let placement = Placement::new(&cluster.sharding, key_type).map_err(Error::Shard)?;
             let shard_sql = placement.shard_sql(&quoted(key));
             tables.push(ShardedTable {

@@ -22,7 +22,7 @@ use crate::snapshot::{
 };
 use crate::stats::{CollectionStats, Conflict, Winner};
 pub(crate) use compare::Difference;
-pub(crate) use pair::Pair;
+pub(crate) use pair::{Column, Pair};
 use write::{Pending, Side};
 
 /// Makes every collection of a rule equal on both sides.

@@ -109,9 +109,15 @@ impl<'a> Applier<'a> {
             let Some((truncated, ready)) = ready.get_mut(index) else { continue };
             if *truncated {
                 let mapping = &route.collection.mapping;
-                match mapping.part_of_target() {
-                    Some(mark) => transaction.delete_part(&mapping.target, mark).await?,
-                    None => transaction.truncate(&mapping.target).await?,
+                let deleted = match (mapping.part_of_target(), mapping.beginning_of_keys()) {
+                    (Some(mark), _) => Some(transaction.delete_part(&mapping.target, mark).await?),
+                    (None, Some(beginning)) => {
+                        Some(transaction.delete_beginning(&mapping.target, &beginning).await?)
+                    }
+                    (None, None) => transaction.truncate(&mapping.target).await?,
+                };
+                if let Some(stats) = self.work.stats.get_mut(route.stats) {
+                    stats.deleted += deleted.unwrap_or(0);
                 }
                 self.letters.remove_all(transaction, &self.control.dead_letter, route.label()).await?;
             }

@@ -1,7 +1,6 @@
 //! A batch: transactions of the source that become one transaction of the target.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use data::log::{Change, LoggedTransaction, Operation, Position};
 use data::table::{Table, TableTransaction};
@@ -10,9 +9,12 @@ use tokio::time::Instant;
 
 use super::apply::{Applier, Work};
 use super::checkpoint::Checkpoint;
+use super::choose::choose_all;
 use super::coalesce::{RowChanges, weight_of};
 use super::event::{CdcEvent, RowOperation};
 use super::isolate::count;
+use super::pace::Pace;
+use super::provenance::{self, OwnRows};
 use super::routes::Routes;
 use super::run::{Session, check_fence};
 use crate::error::{Error, Result};
@@ -22,8 +24,6 @@ use crate::snapshot::{canonical_key, key_columns, key_text};
 const MOST_CHANGES: u64 = 2_000;
 /// How many bytes of values are held before they are written.
 const MOST_BYTES: usize = 4 << 20;
-/// How long a batch is added to while more changes are there.
-const LONGEST: Duration = Duration::from_millis(50);
 /// After how many changes a transaction of the source is split for a document database, whose own must end within a
 /// minute.
 const MOST_DOCUMENT_CHANGES: u64 = 20_000;
@@ -54,6 +54,8 @@ pub(super) struct Batch {
     work: Work,
     /// The rows that were changed, if somebody wants to know.
     told: Vec<CdcEvent>,
+    /// The keys that the source holds after what was written, where that is kept.
+    own_rows: OwnRows,
 }
 
 impl Batch {
@@ -77,6 +79,7 @@ impl Batch {
             transaction: None,
             work: Work::none(&session.routes),
             told: Vec::new(),
+            own_rows: session.checkpoint.own_rows.clone(),
         }
     }
 
@@ -90,9 +93,11 @@ impl Batch {
         self.current.is_some()
     }
 
-    /// Whether it is time to commit, given that no transaction is open.
-    pub(super) fn is_full(&self) -> bool {
-        self.transaction.is_some() || self.is_heavy() || self.begun.elapsed() >= LONGEST
+    /// Whether it is time to commit, given that no transaction is open, and how long batches of this session are added to.
+    pub(super) fn is_full(&self, pace: &Pace) -> bool {
+        self.transaction.is_some()
+            || self.is_heavy()
+            || self.begun.elapsed() >= pace.longest(self.ended.as_ref())
     }
 
     fn is_heavy(&self) -> bool {
@@ -273,6 +278,13 @@ impl Session {
 
     /// Writes what waits into the transaction of the batch.
     async fn write(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.routes.transform() {
+            // Whatever the application's function waits for, it keeps no lock of the target, and nobody from stopping.
+            tokio::select! {
+                chosen = choose_all(&self.routes, &mut batch.changes) => chosen.map_err(self.in_rule())?,
+                () = self.shared.stopping() => return Err(Error::stopped(&self.rule.name)),
+            }
+        }
         let mut transaction = match batch.transaction.take() {
             Some(transaction) => transaction,
             None => self.begin_fenced().await?,
@@ -280,6 +292,11 @@ impl Session {
         let position = batch.current.as_ref().map(|current| &current.position).or(batch.ended());
         let position = position.cloned().unwrap_or_else(|| self.checkpoint.position.clone());
         let work = std::mem::replace(&mut batch.work, Work::none(&self.routes));
+        for (route, changes) in self.routes.list.iter().zip(&batch.changes) {
+            if let Some(own) = batch.own_rows.get_mut(&route.captured.name) {
+                provenance::follow(own, changes);
+            }
+        }
         let mut applier = Applier::new(&self.routes, &self.control, &mut self.letters, work, position);
         let outcome = applier.apply(transaction.as_mut(), &mut batch.changes).await;
         batch.work = applier.work;
@@ -332,6 +349,7 @@ impl Session {
     }
 
     async fn commit(&mut self, batch: &mut Batch, next: Checkpoint) -> Result<()> {
+        let commit_begun = Instant::now();
         self.write(batch).await?;
         let Some(mut transaction) = batch.transaction.take() else { return Ok(()) };
         let work = std::mem::replace(&mut batch.work, Work::none(&self.routes));
@@ -349,10 +367,16 @@ impl Session {
             }
             return Err(refused);
         }
-        let next = Checkpoint { from: self.checkpoint.position.order, applied_at: Timestamp::now(), ..next };
+        let next = Checkpoint {
+            from: self.checkpoint.position.order,
+            applied_at: Timestamp::now(),
+            own_rows: batch.own_rows.clone(),
+            ..next
+        };
         let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
         next.advance(transaction.as_mut(), &self.control.checkpoint).await.map_err(in_rule())?;
         transaction.commit().await.map_err(in_rule())?;
+        self.pace.last_commit = commit_begun.elapsed();
         self.letters.committed();
         self.shared.applied(next.committed_at);
         self.checkpoint = next;
@@ -371,7 +395,7 @@ impl Session {
             deleted: sum(|stats| stats.deleted),
             skipped: sum(|stats| stats.skipped),
             failed: sum(|stats| stats.errors),
-            position: self.checkpoint.position.order.to_string(),
+            position: self.shared.position_text(&self.checkpoint.position),
             committed_at_ms: self.checkpoint.committed_at.millis(),
             duration_ms: u64::try_from(batch.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         });

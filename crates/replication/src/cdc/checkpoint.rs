@@ -5,6 +5,8 @@ use data::table::{Row, RowPatch, Table, TableTransaction};
 use data::{Result, Timestamp, Value};
 
 use super::control_tables::{Fields, row_of, signed};
+use super::history::History;
+use super::provenance::OwnRows;
 use super::schema_change::KnownTables;
 
 /// What a checkpoint stands for.
@@ -35,6 +37,10 @@ pub(super) struct Checkpoint {
     pub(super) committed_at: Timestamp,
     /// When it was applied, by the clock of this process.
     pub(super) applied_at: Timestamp,
+    /// The keys that the source held at the position, where that is kept.
+    pub(super) own_rows: OwnRows,
+    /// By what a bidirectional rule tells that a side is no longer what it was.
+    pub(super) history: History,
 }
 
 impl Checkpoint {
@@ -56,7 +62,12 @@ impl Checkpoint {
     /// Writes how far the reader has come; the rest stays as it is stored.
     pub(super) async fn advance(&self, transaction: &mut dyn TableTransaction, table: &Table) -> Result<()> {
         let row = self.row(table);
-        let moves = |name: &str| !matches!(name, "rule" | "tables");
+        let keeps_own_rows = !self.own_rows.is_empty();
+        let moves = |name: &str| match name {
+            "rule" | "tables" => false,
+            "own_rows" => keeps_own_rows,
+            _ => true,
+        };
         let values = table
             .columns
             .iter()
@@ -77,6 +88,7 @@ impl Checkpoint {
     pub(super) fn of_row(table: &Table, row: &Row) -> Self {
         let fields = Fields::of(table, row);
         let tables = fields.text("tables").and_then(|text| serde_json::from_str(text).ok());
+        let own_rows = fields.text("own_rows").and_then(|text| serde_json::from_str(text).ok());
         Self {
             reader: fields.key().to_owned(),
             rule: fields.text("rule").unwrap_or_default().to_owned(),
@@ -91,12 +103,16 @@ impl Checkpoint {
             epoch: fields.unsigned("epoch"),
             committed_at: Timestamp(fields.integer("committed_at")),
             applied_at: Timestamp(fields.integer("applied_at")),
+            own_rows: own_rows.unwrap_or_default(),
+            history: History::of_text(fields.text("history")),
         }
     }
 
     fn row(&self, table: &Table) -> Row {
         let phase = if self.phase == Phase::Stream { "stream" } else { "copy" };
         let tables = serde_json::to_string(&self.tables).unwrap_or_default();
+        let own_rows = Some(&self.own_rows).filter(|own| !own.is_empty());
+        let own_rows = own_rows.and_then(|own| serde_json::to_string(own).ok());
         let values = [
             ("rule", Value::from(self.rule.as_str())),
             ("phase", Value::from(phase)),
@@ -108,6 +124,8 @@ impl Checkpoint {
             ("epoch", signed(self.epoch)),
             ("committed_at", Value::Int64(self.committed_at.0)),
             ("applied_at", Value::Int64(self.applied_at.0)),
+            ("own_rows", Value::from(own_rows)),
+            ("history", Value::from(self.history.to_text())),
         ];
         row_of(table, &self.reader, &values)
     }

@@ -7,6 +7,7 @@ use data::log::Operation;
 use data::{Timestamp, Value};
 use indexmap::IndexMap;
 
+use super::choose::Chosen;
 use super::routes::{Layout, Route};
 use crate::snapshot::canonical_key;
 
@@ -19,6 +20,8 @@ pub(super) struct RowChanges {
     pub(super) nets: IndexMap<String, Net>,
     /// The keys of rows whose links changed.
     pub(super) relinked: IndexMap<String, Vec<Value>>,
+    /// What has been chosen of these changes already.
+    pub(super) chosen: Option<Chosen>,
 }
 
 /// What becomes of a key.
@@ -50,10 +53,20 @@ pub(super) struct Written {
     pub(super) is_new: bool,
 }
 
+impl Net {
+    /// The key at the source.
+    pub(super) fn key(&self, route: &Route) -> Vec<Value> {
+        match self {
+            Self::Delete { key, .. } => key.clone(),
+            Self::Write(written) => route.collection.mapping.source.key_of(&written.row),
+        }
+    }
+}
+
 impl RowChanges {
     /// Whether nothing changes.
     pub(super) fn is_empty(&self) -> bool {
-        !self.truncated && self.nets.is_empty() && self.relinked.is_empty()
+        !self.truncated && self.nets.is_empty() && self.relinked.is_empty() && self.chosen.is_none()
     }
 
     /// Adds a change. Rows come in the order of `layout`.

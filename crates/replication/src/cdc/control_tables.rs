@@ -67,6 +67,8 @@ fn definitions() -> [Table; 4] {
                 ("epoch", Int64),
                 ("committed_at", Int64),
                 ("applied_at", Int64),
+                ("own_rows", text()),
+                ("history", text()),
             ],
         ),
         table(

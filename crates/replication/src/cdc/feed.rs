@@ -4,11 +4,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use data::log::{Change, LogEvent, LogKind, LogReader, LoggedTransaction, OpenedLog, Operation, Position};
+use data::log::{
+    Change, LogEvent, LogKind, LogReader, LoggedTransaction, OpenedLog, Operation, Position, PositionForm,
+};
 use data::table::{ColumnType, Table};
 use data::{ErrorKind, Record, Value};
 
 use super::Ends;
+use super::coalesce::weight_of;
 use super::event::RowOperation;
 use super::identity::{Purpose, reader_name};
 use super::pump::Pump;
@@ -17,6 +20,12 @@ use super::runner::log_kind;
 use crate::error::{Error, Result};
 use crate::rule::Rule;
 use crate::snapshot::{End, resolve};
+
+/// How many events of the log are read ahead of an application that may not ask for the next one for long.
+const EVENTS_AHEAD: usize = 1;
+
+/// About how many bytes of changes are handed out at a time, as they leave the bounded buffers with that.
+const MOST_BYTES: usize = 1 << 20;
 
 /// How long is waited before a lost connection is made again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -64,9 +73,11 @@ pub struct ChangeFeed {
     _name: NameInUse,
     /// The collections of each table.
     labels: HashMap<String, Vec<String>>,
+    /// How positions are written.
+    positions: PositionForm,
     pump: Option<Pump>,
-    /// Changes that were read and not asked for.
-    waiting: VecDeque<FeedChange>,
+    /// Changes that were read and not asked for, each with about how many bytes of memory its values take.
+    waiting: VecDeque<(usize, FeedChange)>,
     /// The end of the last transaction that was read, from where the log is read again.
     read_to: Position,
     current: Option<LoggedTransaction>,
@@ -96,6 +107,7 @@ impl ChangeFeed {
                 tables.push(Arc::new(table));
             }
         }
+        let positions = log_of(&source, kind)?.position_form();
         let (reader, in_use, read_to) = begin(&source, kind, name, tables).await.map_err(in_rule())?;
         Ok(Self {
             rule: rule.name.clone(),
@@ -104,6 +116,7 @@ impl ChangeFeed {
             reader,
             _name: in_use,
             labels,
+            positions,
             pump: None,
             waiting: VecDeque::new(),
             read_to,
@@ -116,7 +129,7 @@ impl ChangeFeed {
         })
     }
 
-    /// Waits for changes and hands out at most so many; none if the source was closed. What the call before handed out is
+    /// Waits for changes and hands out at most so many, and of large ones fewer; none if the source was closed. What the call before handed out is
     /// acknowledged: the source need not keep it. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -141,9 +154,15 @@ impl ChangeFeed {
             let Some(Ok(event)) = self.pump.as_mut().and_then(Pump::next_ready) else { break };
             self.take(event);
         }
-        let count = self.waiting.len().min(max.max(1));
+        let mut bytes = 0;
+        let within = self.waiting.iter().take(max).take_while(|(weight, _)| {
+            let before = bytes;
+            bytes += weight;
+            before < MOST_BYTES
+        });
+        let count = within.count().max(1);
         self.handed_out += u64::try_from(count).unwrap_or(u64::MAX);
-        Ok(self.waiting.drain(..count).collect())
+        Ok(self.waiting.drain(..count).map(|(_, change)| change).collect())
     }
 
     /// Ends reading and removes what was created for it at the source.
@@ -167,7 +186,7 @@ impl ChangeFeed {
             // The transaction that was being read comes again from its beginning.
             self.to_skip = self.read;
             self.read = 0;
-            self.pump = Some(Pump::start(stream));
+            self.pump = Some(Pump::start(stream, EVENTS_AHEAD));
         }
         match &mut self.pump {
             Some(pump) => pump.next().await,
@@ -228,8 +247,13 @@ impl ChangeFeed {
 
     fn queue(&mut self, change: Change, current: &LoggedTransaction) {
         let Some(labels) = self.labels.get(&change.table.name) else { return };
+        let weight = match &change.operation {
+            Operation::Insert { row } | Operation::Update { row, .. } => weight_of(row),
+            Operation::Delete { key } => weight_of(key),
+            Operation::Truncate => 0,
+        };
         for label in labels {
-            self.waiting.push_back(feed_change(label, &change, current));
+            self.waiting.push_back((weight, feed_change(label, &change, current, self.positions)));
             self.queued += 1;
         }
     }
@@ -284,7 +308,12 @@ async fn begin(
     Err(data::Error::new(ErrorKind::Capture, message))
 }
 
-fn feed_change(label: &str, change: &Change, current: &LoggedTransaction) -> FeedChange {
+fn feed_change(
+    label: &str,
+    change: &Change,
+    current: &LoggedTransaction,
+    positions: PositionForm,
+) -> FeedChange {
     let table = &change.table;
     let (operation, key, old_key, row, unchanged) = match &change.operation {
         Operation::Insert { row } => (RowOperation::Insert, table.key_of(row), None, Some(row), None),
@@ -314,7 +343,7 @@ fn feed_change(label: &str, change: &Change, current: &LoggedTransaction) -> Fee
             told
         }),
         unchanged: unchanged.map(|unchanged| unchanged.iter().filter_map(name).collect()).unwrap_or_default(),
-        position: current.position.order.to_string(),
+        position: positions.text(current.position.order),
         committed_at: current.committed_at.millis(),
         transaction: current.id.clone(),
     }

@@ -31,15 +31,27 @@ impl Session {
         if letters.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
-        check_fence(&self.rule.name, transaction.as_mut(), &self.control, &self.checkpoint).await?;
-        let mut work = Work::none(&self.routes);
-        let (mut healed, mut refused) = (Vec::new(), Vec::new());
+        // What the application's function does with them is not waited for in a transaction.
+        let mut ready = Vec::with_capacity(letters.len());
         for letter in letters {
             let Some(route) = self.routes.list.iter().find(|route| route.label() == letter.collection) else {
                 continue;
             };
-            let again = self.again(transaction.as_mut(), route, &letter).await.map_err(in_rule())?;
+            let call = tokio::select! {
+                call = prepared(route, &letter) => call.map_err(in_rule())?,
+                () = self.shared.stopping() => return Ok(()),
+            };
+            ready.push((route, letter, call));
+        }
+        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
+        check_fence(&self.rule.name, transaction.as_mut(), &self.control, &self.checkpoint).await?;
+        let mut work = Work::none(&self.routes);
+        let (mut healed, mut refused) = (Vec::new(), Vec::new());
+        for (route, letter, call) in ready {
+            let again = match call {
+                Ok(call) => again(transaction.as_mut(), route, call).await.map_err(in_rule())?,
+                Err(again) => again,
+            };
             let Some(stats) = work.stats.get_mut(route.stats) else { continue };
             match again {
                 Again::Written(call, rows) => {
@@ -76,63 +88,62 @@ impl Session {
         self.shared.add(work.stats);
         Ok(())
     }
+}
 
-    async fn again(
-        &self,
-        transaction: &mut dyn TableTransaction,
-        route: &Route,
-        letter: &DeadLetter,
-    ) -> data::Result<Again> {
-        let mapping = &route.collection.mapping;
-        let (call, prepared) = match letter.content.clone() {
-            Content::Key(key) => (Call::Delete, Prepared::key_only(key)),
-            Content::Target(columns) => {
-                let (row, missing) = Content::into_row(columns, &mapping.target);
-                let call = if missing.is_empty() { Call::Upsert } else { Call::Patch };
-                let key = mapping.target.key_of(&row);
-                (call, Prepared { source_key: Vec::new(), key, row, missing, is_new: false })
-            }
-            Content::Source(columns) => {
-                let (row, missing) = Content::into_row(columns, &mapping.source);
-                if !missing.is_empty() {
-                    return Ok(Again::Unknown);
-                }
-                match self.read_again(route, row).await? {
-                    Ok(again) => again,
-                    Err(again) => return Ok(again),
-                }
-            }
-            Content::Lost(key) => {
-                let rows = route.collection.source.tables()?.fetch(&mapping.source, &[key]).await?;
-                let Some(row) = rows.into_iter().next() else { return Ok(Again::Unknown) };
-                match self.read_again(route, row).await? {
-                    Ok(again) => again,
-                    Err(again) => return Ok(again),
-                }
-            }
-        };
-        let mut outcome = write_rows(transaction, &mapping.target, call, vec![prepared]).await?;
-        Ok(match outcome.refused.pop() {
-            Some((_, error)) => Again::Refused(error),
-            None => Again::Written(call, outcome.rows),
-        })
-    }
+/// What is to be done with a row that was set aside, or why that cannot be done.
+type Prepare = std::result::Result<(Call, Prepared), Again>;
 
-    /// What is to be done with a row of the source, or why it is refused again.
-    async fn read_again(&self, route: &Route, row: Row) -> data::Result<Result<(Call, Prepared), Again>> {
-        let mapping = &route.collection.mapping;
-        let key = mapping.source.key_of(&row);
-        let mut admitted = mapping.admit_copied(vec![row]).await?;
-        if let Some((_, error)) = admitted.refused.pop() {
-            return Ok(Err(Again::Refused(error)));
+async fn prepared(route: &Route, letter: &DeadLetter) -> data::Result<Prepare> {
+    let mapping = &route.collection.mapping;
+    match letter.content.clone() {
+        Content::Key(key) => Ok(Ok((Call::Delete, Prepared::key_only(key)))),
+        Content::Target(columns) => {
+            let (row, missing) = Content::into_row(columns, &mapping.target);
+            let call = if missing.is_empty() { Call::Upsert } else { Call::Patch };
+            let key = mapping.target.key_of(&row);
+            Ok(Ok((call, Prepared { source_key: Vec::new(), key, row, missing, is_new: false })))
         }
-        let Some(kept) = admitted.kept.pop() else {
-            let gone = mapping.target_key(&key).map(|key| (Call::Delete, Prepared::key_only(key)));
-            return Ok(gone.ok_or(Again::Unknown));
-        };
-        Ok(match mapping.convert_whole(kept.row) {
-            Ok((row, _)) => Ok((Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row))),
-            Err(error) => Err(Again::Refused(error)),
-        })
+        Content::Source(columns) => {
+            let (row, missing) = Content::into_row(columns, &mapping.source);
+            if missing.is_empty() { read_again(route, row).await } else { Ok(Err(Again::Unknown)) }
+        }
+        Content::Lost(key) => {
+            let rows = route.collection.source.tables()?.fetch(&mapping.source, &[key]).await?;
+            match rows.into_iter().next() {
+                Some(row) => read_again(route, row).await,
+                None => Ok(Err(Again::Unknown)),
+            }
+        }
     }
+}
+
+/// What is to be done with a row of the source, or why it is refused again.
+async fn read_again(route: &Route, row: Row) -> data::Result<Prepare> {
+    let mapping = &route.collection.mapping;
+    let key = mapping.source.key_of(&row);
+    let mut admitted = mapping.admit_copied(vec![row]).await?;
+    if let Some((_, error)) = admitted.refused.pop() {
+        return Ok(Err(Again::Refused(error)));
+    }
+    let Some(kept) = admitted.kept.pop() else {
+        let gone = mapping.target_key(&key).map(|key| (Call::Delete, Prepared::key_only(key)));
+        return Ok(gone.ok_or(Again::Unknown));
+    };
+    Ok(match mapping.convert_whole(kept.row) {
+        Ok((row, _)) => Ok((Call::Upsert, Prepared::whole(mapping.target.key_of(&row), row))),
+        Err(error) => Err(Again::Refused(error)),
+    })
+}
+
+async fn again(
+    transaction: &mut dyn TableTransaction,
+    route: &Route,
+    (call, prepared): (Call, Prepared),
+) -> data::Result<Again> {
+    let target = &route.collection.mapping.target;
+    let mut outcome = write_rows(transaction, target, call, vec![prepared]).await?;
+    Ok(match outcome.refused.pop() {
+        Some((_, error)) => Again::Refused(error),
+        None => Again::Written(call, outcome.rows),
+    })
 }

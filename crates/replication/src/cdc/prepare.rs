@@ -7,7 +7,8 @@ use data::table::{Row, TableTransaction, coerce};
 use data::{ErrorKind, Result, Timestamp, Value};
 
 use super::apply::{Applier, Refused, RefusedRow};
-use super::coalesce::{Net, RowChanges, Written};
+use super::choose::{Chosen, choose};
+use super::coalesce::{RowChanges, Written};
 use super::conflict::{Existing, keeps_deleted_row, keeps_own_row};
 use super::event::RowOperation;
 use super::isolate::Prepared;
@@ -33,26 +34,14 @@ impl Applier<'_> {
         changes: RowChanges,
     ) -> Result<Ready> {
         self.supersede(transaction, route, &changes).await?;
-        let (mut deletes, mut writes) = (Vec::new(), Vec::with_capacity(changes.nets.len()));
-        let mut relinked = changes.relinked;
-        for (canonical, net) in changes.nets {
-            match net {
-                Net::Delete { key, at, .. } => {
-                    relinked.swap_remove(&canonical);
-                    deletes.push((key, at));
-                }
-                Net::Write(written) if route.is_linked() => {
-                    let key = route.collection.mapping.source.key_of(&written.row);
-                    relinked.entry(canonical).or_insert(key);
-                }
-                Net::Write(written) => writes.push(written),
-            }
+        let chosen = match changes.chosen {
+            Some(chosen) => chosen,
+            None => choose(index, route, changes.nets, changes.relinked).await?,
+        };
+        let Chosen { writes, deletes, refused, .. } = chosen;
+        for refused in refused {
+            self.refuse(refused);
         }
-        let keys: Vec<_> = relinked.into_values().filter_map(|key| source_typed(route, key)).collect();
-        for row in self.rows_of_source(route, &keys).await? {
-            writes.push(Written { row, missing: Vec::new(), origin: None, is_new: false });
-        }
-        let writes = self.choose(index, route, writes, &mut deletes).await?;
         let origins = origins(transaction, route, &writes).await?;
         let mut ready = Ready::default();
         let mut lost = Vec::new();
@@ -75,14 +64,10 @@ impl Applier<'_> {
             return Ok(());
         }
         let mut superseded = Vec::new();
-        for net in changes.nets.values() {
-            let id = match net {
-                Net::Delete { key, .. } => self.letters.id(route.label(), key),
-                Net::Write(written) => {
-                    let key = route.collection.mapping.source.key_of(&written.row);
-                    self.letters.id(route.label(), &key)
-                }
-            };
+        let told = changes.nets.values().map(|net| net.key(route));
+        let chosen = changes.chosen.iter().flat_map(|chosen| chosen.keys.iter().cloned());
+        for key in told.chain(chosen) {
+            let id = self.letters.id(route.label(), &key);
             self.work.refused.shift_remove(&id);
             if self.letters.has(&id) {
                 superseded.push(id);
@@ -153,7 +138,7 @@ impl Applier<'_> {
             return Ok(());
         }
         let keys: Vec<_> = lost.iter().map(|(key, _)| key.clone()).collect();
-        let rows = self.rows_of_source(route, &keys).await?;
+        let rows = route.rows_of_source(&keys).await?;
         let mapping = &route.collection.mapping;
         let key_of = |row: &Candidate| canonical_key(&mapping.source.key_of(&row.row));
         let admitted = mapping.admit_copied(rows).await?;
@@ -244,14 +229,6 @@ impl Applier<'_> {
             .collect();
         Ok(())
     }
-
-    pub(super) async fn rows_of_source(&self, route: &Route, keys: &[Vec<Value>]) -> Result<Vec<Row>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = route.collection.source.tables()?.fetch(&route.collection.mapping.source, keys).await?;
-        Ok(rows.into_iter().filter(|row| route.is_meant(row)).collect())
-    }
 }
 
 /// What the target held, before the group, under keys that have changed and whose rows are not told whole.
@@ -275,7 +252,7 @@ async fn origins(
 }
 
 /// A key, as a junction has it, in the types of the table that it points to.
-fn source_typed(route: &Route, key: Vec<Value>) -> Option<Vec<Value>> {
+pub(super) fn source_typed(route: &Route, key: Vec<Value>) -> Option<Vec<Value>> {
     let mapping = &route.collection.mapping;
     let columns = mapping.source.key.iter().filter_map(|position| mapping.source.columns.get(*position));
     let limits = route.collection.source.tables().ok()?.limits();

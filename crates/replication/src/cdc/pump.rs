@@ -5,8 +5,8 @@ use data::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// How many events are read ahead; each is bounded in size by its log.
-const EVENTS_AHEAD: usize = 8;
+/// How many events are read ahead of a stream that applies them; each is bounded in size by its log.
+pub(super) const EVENTS_AHEAD: usize = 8;
 
 /// A stream that is read ahead. Dropped, it breaks the stream off.
 pub(super) struct Pump {
@@ -16,9 +16,9 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// Starts to read.
-    pub(super) fn start(stream: Box<dyn ChangeStream>) -> Self {
-        let (sender, events) = mpsc::channel(EVENTS_AHEAD);
+    /// Starts to read, so many events ahead at the most.
+    pub(super) fn start(stream: Box<dyn ChangeStream>, ahead: usize) -> Self {
+        let (sender, events) = mpsc::channel(ahead);
         let (acknowledged, acknowledgements) = watch::channel(None);
         let task = tokio::spawn(read(stream, sender, acknowledgements));
         Self { events, acknowledged: Some(acknowledged), task }

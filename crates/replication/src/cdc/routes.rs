@@ -44,7 +44,23 @@ pub(super) struct Routes {
     pub(super) labels: Vec<String>,
 }
 
+impl Route {
+    /// The rows of the source under these keys, as they are now.
+    pub(super) async fn rows_of_source(&self, keys: &[Vec<Value>]) -> data::Result<Vec<Row>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.collection.source.tables()?.fetch(&self.collection.mapping.source, keys).await?;
+        Ok(rows.into_iter().filter(|row| self.is_meant(row)).collect())
+    }
+}
+
 impl Routes {
+    /// Whether rows pass through a function of the application.
+    pub(super) fn transform(&self) -> bool {
+        self.list.iter().any(|route| route.collection.mapping.transforms())
+    }
+
     /// Finds the tables at both ends, and makes what the target lacks.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use data::Timestamp;
 use data::log::{ChangeLog, LogKind, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+use data::table::ScanOptions;
 
 use super::checkpoint::{Checkpoint, Phase};
 use super::chunk::{Chunk, load_chunks, remove_chunks, store_chunks};
@@ -12,9 +13,11 @@ use super::control_tables::ControlTables;
 use super::dead_letter::Letters;
 use super::event::RunState;
 use super::first_sync::{CopyPlan, copy_chunks};
+use super::history::History;
 use super::lease::Lease;
 use super::monitor::leave_out_keyless;
-use super::orphans::count_orphans;
+use super::pace::Pace;
+use super::provenance::OwnRows;
 use super::routes::Routes;
 use super::schema_change::{KnownTables, columns_of, follow, follow_documents};
 use super::shared::Shared;
@@ -40,7 +43,11 @@ pub(super) struct Session {
     pub(super) checkpoint: Checkpoint,
     pub(super) chunks: Vec<Chunk>,
     pub(super) watermarks: Watermarks,
+    /// The keys that the source held when its log was lost, where that was kept.
+    pub(super) own_rows_before: OwnRows,
     pub(super) shared: Arc<Shared>,
+    /// How long batches are added to.
+    pub(super) pace: Pace,
     /// The tables that the source had when the rule was planned, if it is about all of them.
     pub(super) known_tables: Option<HashSet<String>>,
 }
@@ -83,7 +90,7 @@ impl Session {
         let stored = load_checkpoint(&target, &control, &name).await.map_err(in_rule())?;
         let mut checkpoint = stored.clone();
         match log_of(&source, kind)?.status(&name).await.map_err(in_rule())? {
-            // A checkpoint without a log is of no use.
+            // A checkpoint without a log is of no use, but for what it tells of the rows that were there.
             None => {
                 if checkpoint.take().is_some() {
                     shared.tell_of_lost_log();
@@ -94,6 +101,15 @@ impl Session {
             }
             Some(_) => {}
         }
+        let own_rows_before = match &checkpoint {
+            None => {
+                let readers = [Some(name.clone()), shared.last_reader()];
+                own_rows_of_last(&target, &control, &rule.name, &readers).await.map_err(in_rule())?
+            }
+            // A copy that was broken off has kept what was to be looked for.
+            Some(begun) if begun.phase == Phase::Copy => begun.own_rows.clone(),
+            Some(_) => OwnRows::new(),
+        };
         // A rule that streams is not to end because somebody has created a table, whichever process runs it by now.
         if let Some(checkpoint) = &checkpoint
             && known_tables.is_some()
@@ -141,6 +157,8 @@ impl Session {
                 epoch: lease.epoch(),
                 committed_at: Timestamp(0),
                 applied_at: Timestamp::now(),
+                own_rows: OwnRows::new(),
+                history: History::default(),
             },
             rule,
             source,
@@ -153,13 +171,17 @@ impl Session {
             lease,
             chunks: Vec::new(),
             watermarks: Watermarks::default(),
+            own_rows_before,
             shared,
+            pace: Pace::default(),
             known_tables,
         };
         let view = session.begin(opened, checkpoint, stored, planned).await?;
         session.copy(view, listener).await?;
         session.watermarks = Watermarks::of(&session.chunks);
         session.shared.reach(&session.checkpoint.position);
+        let positions = session.log()?.position_form();
+        session.shared.reads_as(&session.reader.name, positions);
         Ok(session)
     }
 
@@ -207,6 +229,12 @@ impl Session {
         }
         self.chunks.sort_by(|a, b| (&a.table, a.number).cmp(&(&b.table, b.number)));
         self.checkpoint.tables = self.routes.list.iter().map(known_table).collect();
+        let keeps = self.keeps_own_rows();
+        self.checkpoint.own_rows.retain(|table, _| keeps && !copied_anew.contains(table));
+        if self.checkpoint.phase == Phase::Copy {
+            // Until the copy is done, for whoever goes on with it.
+            self.checkpoint.own_rows.clone_from(&self.own_rows_before);
+        }
         self.store_beginning(stored.as_ref(), &forgotten, &copied_anew).await?;
         if view.is_some() || self.chunks.iter().all(|chunk| chunk.is_copied) {
             return Ok(view);
@@ -258,12 +286,15 @@ impl Session {
 
     /// Copies what is still to be copied; the changes are streamed afterwards.
     async fn copy(&mut self, view: Option<LogSnapshot>, listener: Option<ProgressListener>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
         let Some(view) = view.filter(|_| self.chunks.iter().any(|chunk| !chunk.is_copied)) else {
             return self.finish_copy().await;
         };
         self.shared.enter(RunState::Copying, None);
-        let copied: HashSet<String> =
-            self.chunks.iter().filter(|chunk| !chunk.is_copied).map(|chunk| chunk.table.clone()).collect();
+        let copied = tokio::select! {
+            copied = self.before_copy() => copied?,
+            () = shared.stopping() => return Err(Error::stopped(&self.rule.name)),
+        };
         let position = view.position.clone();
         let mut stats = self.routes.no_stats();
         let plan = CopyPlan {
@@ -281,18 +312,13 @@ impl Session {
             () = self.shared.stopping() => Err(Error::stopped(&self.rule.name)),
         };
         if outcome.is_ok() {
-            let mut kept = 0;
-            for route in &self.routes.list {
-                let looks = copied.contains(&route.captured.name) && !route.collection.fresh;
-                if let Some(stats) = stats.get_mut(route.stats).filter(|_| looks) {
-                    let before = stats.skipped;
-                    count_orphans(&route.collection, stats).await.map_err(self.in_rule())?;
-                    kept += stats.skipped - before;
-                }
+            let name = self.rule.name.clone();
+            tokio::select! {
+                done = self.after_copy(&copied, &mut stats) => done?,
+                () = shared.stopping() => return Err(Error::stopped(&name)),
             }
-            if self.shared.takes_replacement() && kept > 0 {
-                self.shared.tell_of_kept_rows(kept);
-            }
+            // Everything was looked for.
+            self.own_rows_before.clear();
         }
         self.shared.add(stats);
         outcome?;
@@ -311,6 +337,13 @@ impl Session {
     async fn finish_copy(&mut self) -> Result<()> {
         if self.checkpoint.phase == Phase::Stream {
             return Ok(());
+        }
+        if self.chunks.iter().all(|chunk| chunk.is_copied) && !self.own_rows_before.is_empty() {
+            // The copy was broken off behind its last part.
+            let copied = self.before_copy().await?;
+            let mut stats = self.routes.no_stats();
+            self.after_copy(&copied, &mut stats).await?;
+            self.shared.add(stats);
         }
         let found = self.checkpoint.clone();
         self.checkpoint.phase = Phase::Stream;
@@ -355,6 +388,28 @@ async fn load_checkpoint(
     let checkpoint = Checkpoint::load(transaction.as_mut(), &control.checkpoint, reader).await?;
     transaction.rollback().await?;
     Ok(checkpoint)
+}
+
+/// The keys that the source held when the rule was last run by one of these readers: another name means that another database was
+/// the source. Nothing where a reader of a rule of this name that is none of them has written later: what has become of the rows
+/// since is not known.
+async fn own_rows_of_last(
+    target: &End,
+    control: &ControlTables,
+    rule: &str,
+    readers: &[Option<String>],
+) -> data::Result<OwnRows> {
+    let table = &control.checkpoint;
+    let snapshot = target.tables()?.snapshot().await?;
+    let mut batches = snapshot.scan(Arc::new(table.clone()), ScanOptions::default()).await?;
+    let mut last: Option<Checkpoint> = None;
+    while let Some(batch) = batches.recv().await {
+        let found = batch?.into_rows()?.iter().map(|row| Checkpoint::of_row(table, row)).collect::<Vec<_>>();
+        let of_rule = found.into_iter().filter(|checkpoint| checkpoint.rule == rule);
+        last = of_rule.chain(last).max_by_key(|checkpoint| checkpoint.applied_at.0);
+    }
+    let is_ours = |last: &Checkpoint| readers.contains(&Some(last.reader.clone()));
+    Ok(last.filter(is_ours).map(|last| last.own_rows).unwrap_or_default())
 }
 
 /// Brings the target's tables up to the source's, and forgets tables that are to be copied again for it.

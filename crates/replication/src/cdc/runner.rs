@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::log::{LogKind, Position};
+use data::table::Table;
 use data::{DialectKind, ErrorKind, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Ends;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Phase};
 use super::control_tables::ControlTables;
 use super::event::{CdcEvent, RunState};
 use super::identity::{Purpose, reader_name};
@@ -58,6 +59,15 @@ pub(crate) struct Runner<'a> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listener: Option<ProgressListener>,
     pub(crate) permission: Option<Permission<'a>>,
+}
+
+/// Up to where a run is to come.
+#[derive(Clone)]
+pub(super) struct Heads {
+    /// In the log of the source.
+    pub(super) source: Position,
+    /// In the log of the target, whose changes a bidirectional rule exchanges too.
+    pub(super) target: Option<Position>,
 }
 
 /// What a run needs before it holds the lease.
@@ -124,11 +134,11 @@ impl Runner<'_> {
         let mut pause = FIRST_PAUSE;
         let mut patient_until = Instant::now() + PATIENCE;
         let mut copies_anew = goal == Goal::CopyAnew;
-        let mut head = None;
+        let mut heads = None;
         loop {
             let before = self.shared.reached().borrow().clone();
             let begun = Instant::now();
-            let outcome = self.attempt(goal, &owner, &mut copies_anew, &mut head).await;
+            let outcome = self.attempt(goal, &owner, &mut copies_anew, &mut heads).await;
             // What lasted so long did something: a first copy keeps the chunks that it has finished.
             if *self.shared.reached().borrow() != before || begun.elapsed() >= PATIENCE {
                 pause = FIRST_PAUSE;
@@ -192,23 +202,36 @@ impl Runner<'_> {
         goal: Goal,
         owner: &str,
         copies_anew: &mut bool,
-        head: &mut Option<Position>,
+        heads: &mut Option<Heads>,
     ) -> Result<Ended> {
         let ready = self.prepare().await?;
-        if goal != Goal::Stream && head.is_none() {
-            let at = log_of(&ready.source, ready.kind)?.head().await;
-            *head = Some(at.map_err(Error::database_in("source log"))?);
+        if goal != Goal::Stream && heads.is_none() {
+            *heads = Some(self.heads(&ready).await?);
         }
-        let until = head.as_ref().filter(|_| !*copies_anew);
+        let until = heads.as_ref().filter(|_| !*copies_anew);
         let Some(lease) = self.lease(&ready, owner, until).await? else {
             return Ok(Ended::Reached);
         };
         let lease = Arc::new(lease);
-        let outcome = self.hold(ready, goal, owner, Arc::clone(&lease), head.as_ref(), copies_anew).await;
+        let outcome = self.hold(ready, goal, owner, Arc::clone(&lease), heads, copies_anew).await;
         if let Err(error) = lease.release().await {
             tracing::debug!(rule = self.rule.name, "the lease was not given back: {error}");
         }
         outcome
+    }
+
+    /// Where the logs stand that the rule reads.
+    async fn heads(&self, ready: &Ready) -> Result<Heads> {
+        let source = log_of(&ready.source, ready.kind)?.head().await;
+        let source = source.map_err(Error::database_in("source log"))?;
+        let target = match self.rule.mode {
+            Mode::Bidirectional => {
+                let log = log_of(&ready.target, log_kind(self.rule, &ready.target)?)?;
+                Some(log.head().await.map_err(Error::database_in("target log"))?)
+            }
+            _ => None,
+        };
+        Ok(Heads { source, target })
     }
 
     /// Runs the rule while this process holds its lease.
@@ -218,7 +241,7 @@ impl Runner<'_> {
         goal: Goal,
         owner: &str,
         lease: Arc<Lease>,
-        head: Option<&Position>,
+        heads: &mut Option<Heads>,
         copies_anew: &mut bool,
     ) -> Result<Ended> {
         if let Some(permission) = self.permission {
@@ -226,6 +249,8 @@ impl Runner<'_> {
         }
         if *copies_anew {
             self.forget(&ready).await?;
+            // A log that is made anew may count from the beginning.
+            *heads = Some(self.heads(&ready).await?);
             *copies_anew = false;
         }
         let Ready { source, target, kind, name, control } = ready;
@@ -242,14 +267,24 @@ impl Runner<'_> {
             is_resync: goal == Goal::CopyAnew,
         };
         if self.rule.mode == Mode::Bidirectional {
-            return exchange(opening, owner, head).await;
+            return exchange(opening, owner, heads.as_ref()).await;
         }
         let mut session = Session::open(opening).await?;
-        let outcome = self.stream(&mut session, head).await;
+        let outcome = self.stream(&mut session, heads.as_ref().map(|heads| &heads.source)).await;
         if let Err(Error::LogRetention { .. }) = &outcome {
             // The source's disk matters more than a target that can be repaired.
             let removed = session.log()?.remove(&session.reader.name).await;
             removed.map_err(session.in_rule())?;
+        }
+        if let Err(error) = &outcome
+            && error.database().is_some_and(|error| error.kind() == ErrorKind::LogLost)
+            && self.shared.was_replaced()
+        {
+            // What the promoted standby lacks of the log cannot be read any more; what it comes to can.
+            let reason = error.to_string();
+            let removed = session.log()?.remove(&session.reader.name).await;
+            removed.map_err(session.in_rule())?;
+            return Err(Error::Retry(reason));
         }
         outcome
     }
@@ -271,7 +306,7 @@ impl Runner<'_> {
     }
 
     /// Waits for the lease; none if whoever holds it has come as far as this run was to.
-    async fn lease(&self, ready: &Ready, owner: &str, until: Option<&Position>) -> Result<Option<Lease>> {
+    async fn lease(&self, ready: &Ready, owner: &str, until: Option<&Heads>) -> Result<Option<Lease>> {
         loop {
             let taken = Lease::take(&ready.target, &ready.control.lease, &ready.name, owner).await;
             if let Some(lease) = taken.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))? {
@@ -290,18 +325,22 @@ impl Runner<'_> {
         }
     }
 
-    async fn other_has_reached(&self, ready: &Ready, until: &Position) -> Result<bool> {
-        let load = async {
-            let mut transaction = ready.target.tables()?.begin().await?;
-            let table = &ready.control.checkpoint;
-            let found = Checkpoint::load(transaction.as_mut(), table, &ready.name).await?;
-            transaction.rollback().await?;
-            Ok(found)
+    /// Whether the process that holds the lease has settled everything up to there, in both directions where there are two.
+    async fn other_has_reached(&self, ready: &Ready, until: &Heads) -> Result<bool> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
+        let table = &ready.control.checkpoint;
+        let reached = has_settled(&ready.target, table, &ready.name, &until.source).await;
+        let Some(back) = until.target.as_ref().filter(|_| reached.as_ref().is_ok_and(|reached| *reached))
+        else {
+            return reached.map_err(in_rule());
         };
-        let found = load.await.map_err(Error::database_in(format!("rule \"{}\"", self.rule.name)))?;
-        Ok(found.is_some_and(|found| {
-            found.phase == super::checkpoint::Phase::Stream && found.position.order >= until.order
-        }))
+        let (source, target) = (&ready.source, &ready.target);
+        let reached = async {
+            let Some(control) = ControlTables::existing(source.tables()?).await? else { return Ok(false) };
+            let reader = reader_name(&self.rule.name, target, source, Purpose::Apply).await?;
+            has_settled(source, &control.checkpoint, &reader, back).await
+        };
+        reached.await.map_err(in_rule())
     }
 
     /// Forgets the log, so that everything is copied anew; of a bidirectional rule that of the target too.
@@ -315,6 +354,14 @@ impl Runner<'_> {
         }
         log_of(&ready.source, ready.kind)?.remove(&ready.name).await.map_err(in_rule())
     }
+}
+
+/// Whether a checkpoint stands for everything up to a position.
+async fn has_settled(keeper: &End, table: &Table, reader: &str, until: &Position) -> data::Result<bool> {
+    let mut transaction = keeper.tables()?.begin().await?;
+    let found = Checkpoint::load(transaction.as_mut(), table, reader).await?;
+    transaction.rollback().await?;
+    Ok(found.is_some_and(|found| found.phase == Phase::Stream && found.position.order >= until.order))
 }
 
 fn is_retryable(error: &Error) -> bool {

@@ -26,6 +26,12 @@ pub(super) struct KnownColumn {
     column_type: String,
 }
 
+impl KnownColumn {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// The columns of a table.
 pub(super) fn columns_of(table: &Table) -> Vec<KnownColumn> {
     let column = |column: &data::table::TableColumn| KnownColumn {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data::Timestamp;
-use data::log::Position;
+use data::log::{Position, PositionForm};
 use tokio::sync::watch;
 
 use super::event::{CdcEvent, CdcObserver, Resolution, RowVersions, RuleState, RunState};
@@ -34,8 +34,35 @@ pub(crate) struct Shared {
     anew: Mutex<Option<String>>,
     /// Whether the master of an end was replaced and it has not been looked yet for what got lost by that.
     replaced: AtomicBool,
+    settings: RunSettings,
+}
+
+/// How a rule is run.
+#[derive(Clone)]
+pub(crate) struct RunSettings {
     /// How often the checkpoint follows the log while nothing is applied.
-    idle_checkpoint: Duration,
+    pub(crate) idle_checkpoint: Duration,
+    /// Whether it is kept which rows the rule has brought, as a replica may take the place of its source.
+    pub(crate) keeps_own_rows: bool,
+    /// The name under which the log of the rule was read last.
+    pub(crate) last_reader: LastReader,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { idle_checkpoint: IDLE_CHECKPOINT, keeps_own_rows: false, last_reader: LastReader::default() }
+    }
+}
+
+/// The name under which this process has read the log of a rule last, through all of its runs. Another database that becomes the
+/// source gives it another one.
+#[derive(Clone, Default)]
+pub(crate) struct LastReader(Arc<Mutex<Option<String>>>);
+
+impl LastReader {
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How often the checkpoint follows an idle log, unless others read from it how far the target is behind.
@@ -48,18 +75,20 @@ struct Status {
     retained_bytes: Option<u64>,
     stats: Vec<CollectionStats>,
     applied_up_to: Option<Timestamp>,
+    /// How positions of the log are written.
+    positions: PositionForm,
 }
 
 impl Shared {
     pub(crate) fn new(rule: &str, observer: Option<Arc<dyn CdcObserver>>) -> Arc<Self> {
-        Self::with_checkpoint(rule, observer, IDLE_CHECKPOINT)
+        Self::with_settings(rule, observer, RunSettings::default())
     }
 
-    /// As [`new`](Self::new), with a pace at which the checkpoint follows the log while nothing is applied.
-    pub(crate) fn with_checkpoint(
+    /// As [`new`](Self::new), with settings of its own.
+    pub(crate) fn with_settings(
         rule: &str,
         observer: Option<Arc<dyn CdcObserver>>,
-        idle_checkpoint: Duration,
+        settings: RunSettings,
     ) -> Arc<Self> {
         let status = Status {
             state: RunState::Starting,
@@ -68,6 +97,7 @@ impl Shared {
             retained_bytes: None,
             stats: Vec::new(),
             applied_up_to: None,
+            positions: PositionForm::Number,
         };
         Arc::new(Self {
             rule: rule.to_owned(),
@@ -81,8 +111,28 @@ impl Shared {
             states: watch::Sender::new(RunState::Starting),
             anew: Mutex::default(),
             replaced: AtomicBool::new(false),
-            idle_checkpoint,
+            settings,
         })
+    }
+
+    pub(super) fn keeps_own_rows(&self) -> bool {
+        self.settings.keeps_own_rows
+    }
+
+    /// Enters the name under which the log is read, and how its positions are written.
+    pub(super) fn reads_as(&self, reader: &str, positions: PositionForm) {
+        *self.settings.last_reader.lock() = Some(reader.to_owned());
+        self.status().positions = positions;
+    }
+
+    /// A position of the log as it is told.
+    pub(super) fn position_text(&self, position: &Position) -> String {
+        self.status().positions.text(position.order)
+    }
+
+    /// The name under which the log was read last.
+    pub(super) fn last_reader(&self) -> Option<String> {
+        self.settings.last_reader.lock().clone()
     }
 
     /// Has the run look anew at its ends, because the master of one of them was replaced.
@@ -102,6 +152,11 @@ impl Shared {
         self.replaced.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether the master of an end was replaced and nothing has been read or copied since.
+    pub(super) fn was_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
     /// Tells of rows that only the target has, since the master of an end was replaced.
     pub(super) fn tell_of_kept_rows(&self, count: u64) {
         let rule = &self.rule;
@@ -114,7 +169,7 @@ impl Shared {
     }
 
     pub(super) fn idle_checkpoint(&self) -> Duration {
-        self.idle_checkpoint
+        self.settings.idle_checkpoint
     }
 
     /// Asks the run to end.
@@ -157,7 +212,7 @@ impl Shared {
         RuleState {
             rule: self.rule.clone(),
             state: status.state,
-            position: self.reached.borrow().as_ref().map(|position| position.order.to_string()),
+            position: self.reached.borrow().as_ref().map(|reached| status.positions.text(reached.order)),
             lag_ms: status.lag_ms,
             retained_bytes: status.retained_bytes,
             since: status.since,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use data::ErrorKind;
 use data::log::{LogEvent, Position};
+use data::{ErrorKind, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::batch::Batch;
 use super::event::RunState;
 use super::monitor::Monitor;
-use super::pump::Pump;
+use super::pump::{EVENTS_AHEAD, Pump};
 use super::run::Session;
 use crate::error::{Error, Result};
 
@@ -33,14 +33,28 @@ impl Session {
     /// Applies changes as they come, up to a position if there is one.
     pub(super) async fn stream(&mut self, until: Option<&Position>, monitor: &Monitor) -> Result<Ended> {
         let stream = self.log()?.stream(&self.reader, &self.checkpoint.position).await;
-        let mut pump = Pump::start(stream.map_err(self.in_rule())?);
+        let mut pump = Pump::start(stream.map_err(self.in_rule())?, EVENTS_AHEAD);
+        // A source that does not tell its time is read as if the target were behind.
+        let told = match self.source.tables() {
+            Ok(tables) => tables.now().await.ok(),
+            Err(_) => None,
+        };
+        self.pace.source_ahead = told.map(|told| told.0.saturating_sub(Timestamp::now().0));
+        // Where nothing was copied, nothing was lost either.
+        self.shared.takes_replacement();
         self.shared.enter(RunState::Streaming, None);
         let mut run = Run { batch: Batch::new(self), idle: None, stored_at: Instant::now() };
         let outcome = self.read(&mut pump, &mut run, until, monitor).await;
         if outcome.is_ok() {
-            // Whole transactions in hand are finished; an open one comes again.
-            self.flush_and_acknowledge(&mut pump, &mut run).await?;
-            self.store_idle(&mut pump, &mut run).await?;
+            // Whole transactions in hand are finished, unless their rows wait for a function of the application; they come again
+            // then, as one that is open does.
+            match self.flush_and_acknowledge(&mut pump, &mut run).await {
+                Err(error) if is_stopped(&error) => self.letters.undone(),
+                flushed => {
+                    flushed?;
+                    self.store_idle(&mut pump, &mut run).await?;
+                }
+            }
         } else if outcome.as_ref().is_err_and(is_end_of_log) && !run.batch.is_within_transaction() {
             // What was read before the log ended for good is whole, and does not come again.
             self.flush_and_acknowledge(&mut pump, &mut run).await?;
@@ -120,7 +134,7 @@ impl Session {
                 self.take(run, event.map_err(self.in_rule())?).await?;
                 continue;
             }
-            if !run.batch.is_full() && !self.shared.goes_one_by_one() {
+            if !run.batch.is_full(&self.pace) && !self.shared.goes_one_by_one() {
                 let more = match pump.next_ready() {
                     Some(event) => Some(event),
                     None => tokio::time::timeout(LINGER, pump.next()).await.ok(),
@@ -194,6 +208,10 @@ impl Session {
         self.shared.reach(&self.checkpoint.position);
         Ok(())
     }
+}
+
+fn is_stopped(error: &Error) -> bool {
+    error.database().is_some_and(|error| error.kind() == ErrorKind::Stopped)
 }
 
 fn is_end_of_log(error: &Error) -> bool {

@@ -1,5 +1,6 @@
 //! The feed of one slave: the task that runs it, and what others ask of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     settled: watch::Sender<bool>,
     run: Mutex<Option<Arc<Run>>>,
     member: Mutex<Option<Member>>,
+    /// Whether the slave was rewound in vain; it is not tried again.
+    was_rewound: AtomicBool,
 }
 
 /// One run: from a certain master, until that or its tables change.
@@ -53,6 +56,7 @@ impl ManagedFeed {
             settled: watch::Sender::new(false),
             run: Mutex::default(),
             member: Mutex::default(),
+            was_rewound: AtomicBool::new(false),
         });
         let place =
             Place { state: Arc::downgrade(state), project: project.to_owned(), slave: slave.to_owned() };
@@ -147,6 +151,14 @@ impl Inner {
 
     pub(super) fn set_member(&self, member: Member) {
         *self.member.lock().unwrap_or_else(PoisonError::into_inner) = Some(member);
+    }
+
+    pub(super) fn was_rewound(&self) -> bool {
+        self.was_rewound.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_rewound(&self) {
+        self.was_rewound.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn settle(&self) {

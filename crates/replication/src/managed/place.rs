@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use data::Dialect;
 use data::SchemaStrategy;
 
+use super::rewind::SharedRewinder;
 use crate::manager::{SharedState, lock};
 use crate::rule::Rule;
 use crate::snapshot::End;
@@ -81,8 +82,19 @@ impl Place {
         others.filter_map(|other| Some((self.rule_of(&other.config.name), Party::of(other)?.end()))).collect()
     }
 
+    /// The rules of the application that read the log of the project's master, each with its target.
+    pub(super) fn readers(&self) -> Vec<(String, End)> {
+        self.state.upgrade().map(|state| lock(&state).readers_of(&self.project)).unwrap_or_default()
+    }
+
     fn rule_of(&self, slave: &str) -> String {
         format!("feed:{}/{slave}", self.project)
+    }
+
+    /// What brings a master of before back as a standby.
+    pub(super) fn rewinder(&self) -> Option<SharedRewinder> {
+        let state = self.state.upgrade()?;
+        lock(&state).rewinder.clone()
     }
 
     /// Whether this is still the connected master.

@@ -13,9 +13,10 @@ use super::feed::{Inner, Run};
 use super::member::{Member, is_empty, recall, remember, term};
 use super::place::{Parties, Place};
 use super::resync::{report_lost_rows, sweep};
+use super::rewind::{Rewound, rewind};
 use crate::cdc::{
-    CdcEvent, CdcObserver, Checkpoints, Ends, Goal, RunState, Runner, Shared, applying_reader, continues,
-    remove_log_of,
+    CdcEvent, CdcObserver, Checkpoints, Ends, Goal, RunSettings, RunState, Runner, Shared, applying_reader,
+    continues, remove_log_of,
 };
 use crate::error::{Error, Result};
 use crate::rule::Rule;
@@ -132,11 +133,25 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
         place.change(|replica| replica.is_incomplete = true);
     }
     if member == Member::WasMaster {
-        forget_own_slaves(place, &target).await;
+        forget_own_readers(place, &target).await;
         report_lost_rows(place, &rule, &source, &target).await.map_err(in_feed(place))?;
+        match rewind(place, inner, parties).await {
+            Rewound::NotAsked => {}
+            Rewound::Stopped => return Ok(Round::Done),
+            // It is found to follow by its own database.
+            Rewound::Follows => return Ok(Round::Again),
+            Rewound::Failed(reason) => {
+                inner.note_rewound();
+                let warning =
+                    format!("it could not be rewound ({reason}), and is fed by this library instead");
+                place.enter(FedBy::Managed, Some(warning));
+                return Ok(Round::Again);
+            }
+        }
     }
     let observer = Arc::new(Observer { place: place.clone() });
-    let shared = Shared::with_checkpoint(&rule.name, Some(observer), CHECKPOINT_KEPT);
+    let settings = RunSettings { idle_checkpoint: CHECKPOINT_KEPT, ..RunSettings::default() };
+    let shared = Shared::with_settings(&rule.name, Some(observer), settings);
     let run = Arc::new(Run {
         shared: Arc::clone(&shared),
         source: source.clone(),
@@ -195,13 +210,14 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
     }
 }
 
-/// Removes what was kept at a master of before for the slaves that it fed, so that it does not keep its log for ever.
-async fn forget_own_slaves(place: &Place, old_master: &End) {
-    for (rule, slave) in place.others() {
-        let Ok(reader) = applying_reader(&rule, old_master, &slave).await else { continue };
+/// Removes what was kept at a master of before for the slaves that it fed, and for rules that read it, so that it does not keep its
+/// log for ever.
+async fn forget_own_readers(place: &Place, old_master: &End) {
+    for (rule, target) in place.others().into_iter().chain(place.readers()) {
+        let Ok(reader) = applying_reader(&rule, old_master, &target).await else { continue };
         for kind in [LogKind::Log, LogKind::Trigger] {
             if let Err(error) = remove_log_of(old_master, kind, &reader).await {
-                tracing::warn!(code = error.code(), "a master of before keeps its log for a slave: {error}");
+                tracing::warn!(code = error.code(), "a master of before keeps its log for a reader: {error}");
             }
         }
     }

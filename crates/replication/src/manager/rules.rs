@@ -7,12 +7,15 @@ use crate::error::{Error, Result};
 use crate::row_shape::{RowTransform, Transform};
 use crate::rule::{Mode, Rule};
 use crate::rule_cycles::cycle_with;
+use crate::rule_overlap::overlap_with;
+use crate::snapshot::End;
 
 impl Manager {
     /// Adds a rule. One that was loaded from a file and waits for its transform may be added again, as it stands there.
     ///
     /// # Errors
-    /// [`Error::DuplicateRule`]; [`Error::RuleCycle`] if changes would come back to where they were made.
+    /// [`Error::DuplicateRule`]; [`Error::RuleCycle`] if changes would come back to where they were made; [`Error::Config`] if it
+    /// would write the rows of another rule.
     pub fn add_rule(&self, mut rule: Rule) -> Result<()> {
         {
             let mut state = self.state();
@@ -23,9 +26,7 @@ impl Manager {
                 }
                 return Err(Error::DuplicateRule(rule.name));
             }
-            if let Some(cycle) = cycle_with(&rule, state.rules.values()) {
-                return Err(Error::RuleCycle { rule: rule.name, cycle });
-            }
+            check_beside(&rule, state.rules.values())?;
             if state.transforms.contains_key(&rule.name) {
                 check_transform(&rule)?;
                 rule.shape.transforms = true;
@@ -69,19 +70,30 @@ impl Manager {
 }
 
 impl ManagerState {
+    /// The connected master of a project, as an end of rules.
+    pub(super) fn end_of(&self, project: &str) -> Option<End> {
+        let master = self.topology.connected_master(project)?;
+        let dialect = master.connection.clone()?;
+        Some(End::database(dialect, master.schemas.clone()).with_strategy(master.config.schema_strategy))
+    }
+
+    /// The rules that read the log of a project's master, with their targets as far as these are connected.
+    pub(crate) fn readers_of(&self, project: &str) -> Vec<(String, End)> {
+        let reading = self.rules.values().filter(|rule| rule.source == project && rule.reads_log());
+        reading.filter_map(|rule| Some((rule.name.clone(), self.end_of(&rule.target)?))).collect()
+    }
+
     /// Takes rules of a file over; one that exists is kept as it is.
     ///
     /// # Errors
-    /// [`Error::RuleCycle`]; none is taken over then.
+    /// [`Error::RuleCycle`], or [`Error::Config`] for two that write the same rows; none is taken over then.
     pub(super) fn take_rules(&mut self, loaded: Vec<Rule>) -> Result<()> {
         let mut rules = self.rules.clone();
         for mut rule in loaded {
             if rules.contains_key(&rule.name) {
                 continue;
             }
-            if let Some(cycle) = cycle_with(&rule, rules.values()) {
-                return Err(Error::RuleCycle { rule: rule.name, cycle });
-            }
+            check_beside(&rule, rules.values())?;
             if self.transforms.contains_key(&rule.name) {
                 check_transform(&rule)?;
                 rule.shape.transforms = true;
@@ -90,6 +102,17 @@ impl ManagerState {
         }
         self.rules = rules;
         Ok(())
+    }
+}
+
+/// Fails if a rule cannot be beside others: it would carry changes round in a circle, or write the rows of another one.
+fn check_beside<'r>(rule: &'r Rule, others: impl Iterator<Item = &'r Rule> + Clone) -> Result<()> {
+    if let Some(cycle) = cycle_with(rule, others.clone()) {
+        return Err(Error::RuleCycle { rule: rule.name.clone(), cycle });
+    }
+    match overlap_with(rule, others) {
+        Some(problem) => Err(Error::config(format!("rule \"{}\".target", rule.name), problem)),
+        None => Ok(()),
     }
 }
 

@@ -7,9 +7,9 @@ use tokio::task::JoinHandle;
 
 use super::Manager;
 use crate::cdc::{
-    CdcObserver, ChangeFeed, DeadLetters, Ends, Goal, RemovalFailure, RuleState, RunState, Runner, Shared,
-    applying_reader, catch_up_with, has_streamed, letters_of, letters_of_both, log_kind, remove_both,
-    remove_reader,
+    CdcObserver, ChangeFeed, DeadLetters, Ends, Goal, RemovalFailure, RuleState, RunSettings, RunState,
+    Runner, Shared, applying_reader, catch_up_with, has_streamed, letters_of, letters_of_both, log_kind,
+    remove_both, remove_reader,
 };
 use crate::error::{Error, Result};
 use crate::rule::{Capture, Mode, Rule};
@@ -69,7 +69,7 @@ impl Manager {
     pub async fn start(self: &Arc<Self>, rule: &str, observer: Arc<dyn CdcObserver>) -> Result<()> {
         let rule = self.enabled_rule(rule)?;
         self.check_captured(&rule)?;
-        let shared = Shared::new(&rule.name, Some(observer));
+        let shared = self.shared_of(&rule, Some(observer));
         let stream = {
             let mut state = self.state();
             if state.streams.get(&rule.name).is_some_and(|stream| stream.is_running()) {
@@ -203,7 +203,7 @@ impl Manager {
             details.extend(stream.shared.stats().iter().map(|stats| CollectionStats::new(&stats.collection)));
             return Ok(());
         }
-        let shared = Shared::new(&rule.name, None);
+        let shared = self.shared_of(rule, None);
         let ends = || self.ends(rule);
         let runner = Runner { rule, ends: &ends, shared: Arc::clone(&shared), listener, permission: None };
         let outcome = runner.run(goal).await;
@@ -262,6 +262,17 @@ impl Manager {
         for task in removals {
             drop(task.await);
         }
+    }
+
+    /// What a run of a rule shares with whoever watches it.
+    fn shared_of(&self, rule: &Rule, observer: Option<Arc<dyn CdcObserver>>) -> Arc<Shared> {
+        let settings = {
+            let mut state = self.state();
+            let last_reader = state.last_readers.entry(rule.name.clone()).or_default().clone();
+            let keeps_own_rows = state.topology.replicas(&rule.source).count() > 1;
+            RunSettings { keeps_own_rows, last_reader, ..RunSettings::default() }
+        };
+        Shared::with_settings(&rule.name, observer, settings)
     }
 
     fn running_stream(&self, rule: &str) -> Option<Arc<Stream>> {

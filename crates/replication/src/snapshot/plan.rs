@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use data::schema::JunctionNames;
 use data::table::{ColumnType, OWN_TABLE_PREFIX, Table};
-use data::{EntitySchema, Result};
+use data::{EntitySchema, Error, ErrorKind, Result};
 
 use super::End;
 use super::links::{Link, list_column};
@@ -116,8 +116,28 @@ impl CollectionPlan {
 /// The collections that a rule names, each once. `*` is resolved against the source as it is now.
 pub(crate) async fn resolve(rule: &Rule, source: &End, target: &End) -> Result<Vec<CollectionPlan>> {
     let mut everything = if names_everything(rule) { tables_of(source).await? } else { Vec::new() };
+    check_names(rule, &everything)?;
     everything.retain(|table| !rule.left_out.contains(table));
     Ok(plans(rule, &everything, source, target))
+}
+
+/// Fails if the rule says something of a collection by name that it does not have: all rows of the one that was meant would be
+/// carried.
+fn check_names(rule: &Rule, everything: &[String]) -> Result<()> {
+    let settings = [
+        ("where", rule.shape.filters.keys().collect::<Vec<_>>()),
+        ("rename", rule.shape.rename.keys().collect()),
+        ("columns", rule.columns.keys().collect()),
+    ];
+    for (setting, names) in settings {
+        let is_known =
+            |name: &String| name == "*" || rule.collections.contains(name) || everything.contains(name);
+        if let Some(unknown) = names.into_iter().find(|name| !is_known(name)) {
+            let message = format!("{setting}: the source has no table \"{unknown}\"");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+    }
+    Ok(())
 }
 
 /// The collections that a rule names, each once. `*` is resolved against both sides as they are now.
@@ -169,6 +189,8 @@ fn plans(rule: &Rule, everything: &[String], source: &End, target: &End) -> Vec<
     for plan in &mut plans {
         plan.rest = rest;
         plan.columns = rule.columns.get(&plan.label).cloned().unwrap_or_default();
+        plan.shape.key_prefix.clone_from(&rule.shape.key_prefix);
+        plan.shape.transform_limit = rule.shape.transform_limit();
         plan.shape.source_column = rule.shape.mark_of(&rule.source);
         plan.shape.deletes_dropped = rule.mode == Mode::Cdc && rule.capture == Capture::Poll;
     }

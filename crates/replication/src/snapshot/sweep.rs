@@ -30,14 +30,14 @@ pub(super) async fn delete_orphans(collection: &Collection) -> Result<Collection
     Ok(stats)
 }
 
-/// The keys under which the source holds no row that is carried.
+/// The keys under which the source holds no row that is carried. Those that come from another source are none of them.
 pub(crate) async fn orphans_among(
     mapping: &Mapping,
     source: &End,
     keys: Vec<Vec<Value>>,
 ) -> Result<Vec<Vec<Value>>> {
     let (mut orphans, mut candidates) = (Vec::new(), Vec::with_capacity(keys.len()));
-    for key in keys {
+    for key in keys.into_iter().filter(|key| mapping.is_own_key(key)) {
         match mapping.source_key(&key) {
             Some(source_key) => candidates.push((key, source_key)),
             None => orphans.push(key),

@@ -1,12 +1,13 @@
 //! What the manager does with live replicas: routing of reads, tokens of writes, the pace of looks, failover.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data::progress::end_of_log;
 
 use super::{FedBy, Topology, TopologyListener, WriteToken};
 use crate::error::{Error, Result};
-use crate::managed::head_for;
+use crate::managed::{Rewinder, head_for};
 use crate::manager::Manager;
 
 /// The bounds of the interval between looks, in ms.
@@ -70,6 +71,12 @@ impl Manager {
     /// Whom to tell of what happens to replicas by itself.
     pub fn set_topology_listener(&self, listener: TopologyListener) {
         self.state().listener = Some(listener);
+    }
+
+    /// What brings the server of a master of before back as a standby of the new one. Of replicas with feed auto; without it, and
+    /// when it fails, they are fed by this library.
+    pub fn set_rewinder(&self, rewinder: Arc<dyn Rewinder>) {
+        self.state().rewinder = Some(rewinder);
     }
 
     /// Says that a connection to a replica was lost in use, so that no further read is sent there until it answers.

@@ -129,6 +129,22 @@ async fn a_field_that_there_is_none_of_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_there_is_none_of_is_named() {
+    for (setting, value) in [
+        ("where", json!({"itmes": {"n": 1}})),
+        ("rename", json!({"itmes": "things"})),
+        ("columns", json!({"itmes": {"exclude": ["name"]}})),
+    ] {
+        let pair = Pair::sqlite_to_sqlite();
+        let mut fields = json!({"collections": ["*"]});
+        fields[setting] = value;
+        let world = World::with(&pair, &[TABLE], fields).await;
+        let error = world.manager.sync("r", None).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{setting}: the source has no table \"itmes\"")), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_only_the_target_has_is_found_although_the_source_has_another_one_under_its_key() {
     let fill = "INSERT INTO items VALUES (1, 'a', 5), (2, 'b', 15)";
     let pair = Pair::sqlite_to_sqlite();

@@ -9,6 +9,7 @@ mod crashes;
 mod faults;
 mod feed;
 mod filters;
+mod lost_source;
 mod managed;
 mod mariadbsource;
 mod mongodb;
@@ -17,6 +18,7 @@ mod recovery;
 mod shapes;
 mod streaming;
 mod two_way;
+mod two_way_faults;
 mod world;
 
 /// Runs each behaviour between every pair of databases.

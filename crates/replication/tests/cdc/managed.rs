@@ -7,7 +7,7 @@ use data::Dialect;
 use replication::{FedBy, Manager, ReplicaConfig, ReplicaStatus, Role, TopologyEvent, WriteToken};
 use serde_json::{Value as Json, json};
 
-use crate::world::{PATIENCE, Place, rows, run};
+use crate::world::{PATIENCE, Place, rows, run, until_rows};
 
 const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)";
 const ITEMS: &str = "SELECT id, name FROM items ORDER BY id";
@@ -57,18 +57,6 @@ impl Project {
 
     fn was_told(&self, is_it: impl Fn(&Json) -> bool) -> bool {
         self.events.lock().unwrap().iter().any(is_it)
-    }
-}
-
-async fn until_rows(dialect: &dyn Dialect, query: &str, expected: Json) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = rows(dialect, query).await;
-        if found == expected {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{query}: {found}, expected {expected}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -26,7 +26,7 @@ fn pairs() -> Vec<Pair> {
     ]
 }
 
-async fn opened(pair: &Pair, fields: Json) -> World {
+pub(crate) async fn opened(pair: &Pair, fields: Json) -> World {
     let mut rule = json!({"mode": "bidirectional", "collections": ["items"]});
     for (name, value) in fields.as_object().unwrap() {
         rule[name] = value.clone();
@@ -35,7 +35,7 @@ async fn opened(pair: &Pair, fields: Json) -> World {
 }
 
 /// A world with an empty table at the source, after a first exchange.
-async fn begun(pair: &Pair, fields: Json) -> World {
+pub(crate) async fn begun(pair: &Pair, fields: Json) -> World {
     let world = opened(pair, fields).await;
     world.run(&[if pair.source.is_postgres() { TABLE } else { SQLITE_TABLE }]).await;
     start(&world, Arc::new(Witness::default())).await;
@@ -43,7 +43,7 @@ async fn begun(pair: &Pair, fields: Json) -> World {
     world
 }
 
-async fn start(world: &World, observer: Arc<dyn CdcObserver>) {
+pub(crate) async fn start(world: &World, observer: Arc<dyn CdcObserver>) {
     world.manager.start("r", observer).await.unwrap();
 }
 
@@ -62,7 +62,7 @@ fn moment() -> Timestamp {
 }
 
 /// Writes a row as an application does; no name deletes it.
-async fn write(dialect: &dyn Dialect, id: i64, name: Option<&str>) {
+pub(crate) async fn write(dialect: &dyn Dialect, id: i64, name: Option<&str>) {
     let tables = dialect.tables().unwrap();
     let table = written(dialect).await;
     let limits = tables.limits();
@@ -114,7 +114,7 @@ async fn written(dialect: &dyn Dialect) -> Table {
 }
 
 /// The names by ids.
-async fn names(dialect: &dyn Dialect) -> BTreeMap<i64, String> {
+pub(crate) async fn names(dialect: &dyn Dialect) -> BTreeMap<i64, String> {
     let tables = dialect.tables().unwrap();
     let Some(table) = tables.describe("items").await.unwrap() else { return BTreeMap::new() };
     if table.position("name").is_none() {
@@ -136,7 +136,7 @@ async fn names(dialect: &dyn Dialect) -> BTreeMap<i64, String> {
     found
 }
 
-async fn until_equal(world: &World) -> BTreeMap<i64, String> {
+pub(crate) async fn until_equal(world: &World) -> BTreeMap<i64, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (source, target) = (names(world.source.as_ref()).await, names(world.target.as_ref()).await);
@@ -148,12 +148,12 @@ async fn until_equal(world: &World) -> BTreeMap<i64, String> {
     }
 }
 
-async fn until_both_have(world: &World, id: i64, name: Option<&str>) {
+pub(crate) async fn until_both_have(world: &World, id: i64, name: Option<&str>) {
     until_has(world.source.as_ref(), id, name).await;
     until_has(world.target.as_ref(), id, name).await;
 }
 
-async fn until_has(dialect: &dyn Dialect, id: i64, name: Option<&str>) {
+pub(crate) async fn until_has(dialect: &dyn Dialect, id: i64, name: Option<&str>) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = names(dialect).await;
@@ -166,7 +166,7 @@ async fn until_has(dialect: &dyn Dialect, id: i64, name: Option<&str>) {
 }
 
 /// The conflicts that both sides keep: the winner, and the names of the source's and of the target's version.
-async fn conflicts(world: &World) -> Vec<(i64, String, Option<String>, Option<String>)> {
+pub(crate) async fn conflicts(world: &World) -> Vec<(i64, String, Option<String>, Option<String>)> {
     let mut found = Vec::new();
     for dialect in [&world.source, &world.target] {
         let tables = dialect.tables().unwrap();

@@ -266,12 +266,13 @@ impl World {
     pub(crate) async fn until_same(&self, query: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            // A connection may have been cut by the test.
             let (source, target) =
-                (rows(self.source.as_ref(), query).await, rows(self.target.as_ref(), query).await);
-            if source == target {
+                (try_rows(self.source.as_ref(), query).await, try_rows(self.target.as_ref(), query).await);
+            if source.is_ok() && source == target {
                 return;
             }
-            assert!(Instant::now() < deadline, "{query}: {source} at the source, {target} at the target");
+            assert!(Instant::now() < deadline, "{query}: {source:?} at the source, {target:?} at the target");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -353,12 +354,28 @@ pub(crate) async fn run(dialect: &dyn Dialect, statements: &[&str]) {
 }
 
 pub(crate) async fn rows(dialect: &dyn Dialect, query: &str) -> Json {
-    let rows =
-        dialect.execute_query(query, Vec::new()).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+    try_rows(dialect, query).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+async fn try_rows(dialect: &dyn Dialect, query: &str) -> Result<Json, String> {
+    let rows = dialect.execute_query(query, Vec::new()).await.map_err(|error| error.to_string())?;
     let record = |record: &data::Record| -> Json {
         Json::Object(record.iter().map(|(name, value)| (name.clone(), json_from_value(value))).collect())
     };
-    Json::Array(rows.iter().map(record).collect())
+    Ok(Json::Array(rows.iter().map(record).collect()))
+}
+
+/// Waits until a query gives these rows.
+pub(crate) async fn until_rows(dialect: &dyn Dialect, query: &str, expected: Json) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = rows(dialect, query).await;
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{query}: {found}, expected {expected}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Keeps what a rule tells.

@@ -4,6 +4,7 @@ mod build;
 mod dsn;
 mod password_file;
 mod redacted;
+mod service_file;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -176,8 +177,8 @@ pub struct ConnectConfig {
 }
 
 impl ConnectConfig {
-    /// Reads a connection string: a URI, or `name=value` pairs. What it leaves out comes from the PG* environment
-    /// variables and from libpq's defaults.
+    /// Reads a connection string: a URI, or `name=value` pairs. What it leaves out comes from the service that it names, from
+    /// the PG* environment variables and from libpq's defaults.
     ///
     /// # Errors
     /// [`Error::Config`] naming the parameter that is unknown or has a value that cannot be used.
@@ -195,6 +196,7 @@ impl ConnectConfig {
             Some(rest) => uri::read(rest, &mut settings)?,
             None => dsn::read(text, &mut settings)?,
         }
+        service_file::read(&mut settings, environment)?;
         settings.add_environment(environment);
         Ok(build::build(&settings, environment)?)
     }

@@ -24,6 +24,7 @@ const PARAMETERS: &[(&str, Option<&str>)] = &[
     ("password", Some("PGPASSWORD")),
     ("port", Some("PGPORT")),
     ("replication", None),
+    ("service", None),
     ("sslcert", Some("PGSSLCERT")),
     ("sslkey", Some("PGSSLKEY")),
     ("sslmode", Some("PGSSLMODE")),

@@ -50,5 +50,5 @@ pub use message::{Keepalive, StreamMessage, XLogData};
 pub use slot::{CreateSlot, CreatedSlot, PhysicalSlot, SnapshotAction};
 pub use start::{OriginFilter, StartReplication, Streaming};
 pub use stream::ReplicationStream;
-pub use system::SystemIdentity;
+pub use system::{FormerTimeline, SystemIdentity};
 pub use timestamp::Timestamp;

@@ -6,6 +6,9 @@ use super::{quote, version};
 use crate::connection::Connection;
 use crate::error::Result;
 
+/// The first version whose standbys can keep the slots of their primary.
+const FAILOVER_VERSION: u32 = 17;
+
 /// What becomes of the snapshot that shows the database as it is where a new slot begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SnapshotAction {
@@ -28,24 +31,32 @@ pub struct CreateSlot {
     pub temporary: bool,
     /// What becomes of the snapshot.
     pub snapshot: SnapshotAction,
+    /// Whether standbys that synchronise slots keep it too, so that it goes on when one of them is promoted. Servers before 17
+    /// know no such slots and make one of their own, and so does any server of a temporary slot.
+    pub failover: bool,
 }
 
 impl CreateSlot {
     /// A slot that stays, and whose snapshot is exported.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), temporary: false, snapshot: SnapshotAction::Export }
+        Self { name: name.into(), temporary: false, snapshot: SnapshotAction::Export, failover: false }
     }
 
     fn command(&self, major_version: u32) -> String {
         let name = quote::name(&self.name);
         let temporary = if self.temporary { " TEMPORARY" } else { "" };
+        let failover = if self.failover && !self.temporary && major_version >= FAILOVER_VERSION {
+            ", FAILOVER true"
+        } else {
+            ""
+        };
         let snapshot = match (self.snapshot, major_version >= 15) {
-            (SnapshotAction::Export, true) => "(SNAPSHOT 'export')",
-            (SnapshotAction::Use, true) => "(SNAPSHOT 'use')",
-            (SnapshotAction::Nothing, true) => "(SNAPSHOT 'nothing')",
-            (SnapshotAction::Export, false) => "EXPORT_SNAPSHOT",
-            (SnapshotAction::Use, false) => "USE_SNAPSHOT",
-            (SnapshotAction::Nothing, false) => "NOEXPORT_SNAPSHOT",
+            (SnapshotAction::Export, true) => format!("(SNAPSHOT 'export'{failover})"),
+            (SnapshotAction::Use, true) => format!("(SNAPSHOT 'use'{failover})"),
+            (SnapshotAction::Nothing, true) => format!("(SNAPSHOT 'nothing'{failover})"),
+            (SnapshotAction::Export, false) => "EXPORT_SNAPSHOT".to_owned(),
+            (SnapshotAction::Use, false) => "USE_SNAPSHOT".to_owned(),
+            (SnapshotAction::Nothing, false) => "NOEXPORT_SNAPSHOT".to_owned(),
         };
         format!("CREATE_REPLICATION_SLOT {name}{temporary} LOGICAL pgoutput {snapshot}")
     }
@@ -136,7 +147,11 @@ mod tests {
                 "CREATE_REPLICATION_SLOT \"my\"\"slot\" LOGICAL pgoutput (SNAPSHOT 'export')".to_owned()
             )
         );
+        slot.failover = true;
+        assert!(commands(&slot).1.ends_with(" (SNAPSHOT 'export')"));
+        assert!(slot.command(17).ends_with(" (SNAPSHOT 'export', FAILOVER true)"));
         slot.temporary = true;
+        assert!(slot.command(17).ends_with(" (SNAPSHOT 'export')"));
         slot.snapshot = SnapshotAction::Use;
         assert!(commands(&slot).0.ends_with(" TEMPORARY LOGICAL pgoutput USE_SNAPSHOT"));
         assert!(commands(&slot).1.ends_with(" TEMPORARY LOGICAL pgoutput (SNAPSHOT 'use')"));

@@ -36,6 +36,40 @@ impl Connection {
     }
 }
 
+/// A timeline that came before the present one, and where it was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormerTimeline {
+    /// Its number.
+    pub timeline: u32,
+    /// The position behind which the log is another one's.
+    pub end: Lsn,
+}
+
+impl Connection {
+    /// Asks which timelines led to one that this server has been on. For replication connections only.
+    ///
+    /// # Errors
+    /// As for [`Connection::simple_query`]; SQLSTATE 58P01 where the server no longer has the file of it.
+    pub async fn timeline_history(&mut self, timeline: u32) -> Result<Vec<FormerTimeline>> {
+        // The first one has no history.
+        if timeline <= 1 {
+            return Ok(Vec::new());
+        }
+        let results = self.simple_query(&format!("TIMELINE_HISTORY {timeline}")).await?;
+        let answer = CommandAnswer::new(&results, "TIMELINE_HISTORY")?;
+        Ok(former_timelines(&answer.required::<String>(1)?))
+    }
+}
+
+/// Reads a history: a number, a position and a reason in each line, with lines of comments between them.
+fn former_timelines(history: &str) -> Vec<FormerTimeline> {
+    let former = |line: &str| {
+        let mut fields = line.split_whitespace();
+        Some(FormerTimeline { timeline: fields.next()?.parse().ok()?, end: fields.next()?.parse().ok()? })
+    };
+    history.lines().filter_map(former).collect()
+}
+
 /// The one row that answers a replication command.
 pub(super) struct CommandAnswer<'a> {
     results: &'a [QueryResult],
@@ -64,5 +98,19 @@ impl<'a> CommandAnswer<'a> {
 
     fn malformed(&self) -> Error {
         Error::protocol(format!("the answer to {} is malformed", self.command))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_names_the_timelines_before_with_their_ends() {
+        let history =
+            "1\t0/3000148\tno recovery target specified\n\n# a comment\n2\t1/A\tat restore point \"x\"\n";
+        let former = [(1, 0x300_0148), (2, 0x1_0000_000A)];
+        let former = former.map(|(timeline, end)| FormerTimeline { timeline, end: Lsn::from(end) });
+        assert_eq!(former_timelines(history), former);
     }
 }

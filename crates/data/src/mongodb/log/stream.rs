@@ -1,25 +1,20 @@
-//! The stream of a reader: a task receives ahead of the reader, by as much as the channel between them holds.
+//! The stream of a reader: a task receives ahead of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::assemble::Assembler;
 use super::cursor::{ChangeCursor, EventBatch};
 use super::failure::check_server;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::change_table::ActiveReader;
+use crate::log::task_stream::TaskStream;
 use crate::log::{ChangeStream, LogEvent, LogReader, Position};
 use crate::mongodb::connect::Connection;
 
 /// Events that wait for the reader.
 const WAITING_EVENTS: usize = 3;
-/// How long the end of a stream may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts to read behind a position.
 pub(super) async fn start(
@@ -41,51 +36,7 @@ pub(super) async fn start(
         sender,
     };
     let task = tokio::spawn(receiver.run());
-    Ok(Box::new(MongoStream { events, task: Some(task), _active: active }))
-}
-
-/// A stream as its reader has it.
-struct MongoStream {
-    events: mpsc::Receiver<Result<LogEvent>>,
-    /// Taken once its end was looked at.
-    task: Option<JoinHandle<()>>,
-    _active: ActiveReader,
-}
-
-#[async_trait]
-impl ChangeStream for MongoStream {
-    async fn next(&mut self) -> Result<LogEvent> {
-        if let Some(event) = self.events.recv().await {
-            return event;
-        }
-        if let Some(task) = self.task.take()
-            && task.await.is_err_and(|error| error.is_panic())
-        {
-            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
-    }
-
-    /// The server keeps its log for as long as there is room, whoever reads it.
-    fn acknowledge(&mut self, _position: &Position) {}
-
-    async fn close(mut self: Box<Self>) {
-        self.events.close();
-        if let Some(mut task) = self.task.take()
-            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
-        {
-            task.abort();
-        }
-    }
-}
-
-impl Drop for MongoStream {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
+    Ok(Box::new(TaskStream::new(events, task, active)))
 }
 
 /// The task that receives.

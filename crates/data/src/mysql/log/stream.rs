@@ -1,13 +1,11 @@
-//! The stream of a reader: a task receives ahead of the reader, by as much as the channel between them holds.
+//! The stream of a reader: a task receives ahead of it.
 
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::BinlogStream;
 use mysql_async::binlog::events::Event;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::super::pool::Pool;
@@ -18,6 +16,7 @@ use super::place::Place;
 use super::snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::ActiveReader;
+use crate::log::task_stream::TaskStream;
 use crate::log::{ChangeStream, LogEvent, LogReader, Position};
 
 /// Events that wait for the reader.
@@ -26,8 +25,6 @@ const WAITING_EVENTS: usize = 64;
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often a reader is told how far the log is read while nothing in it concerns it.
 const IDLE_TOLD: Duration = Duration::from_millis(200);
-/// How long the end of a stream may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts to read behind a position.
 pub(super) async fn start(
@@ -60,51 +57,7 @@ pub(super) async fn start(
     receiver.assembler.take(&first, &mut begun).await?;
     let (sender, events) = mpsc::channel(WAITING_EVENTS);
     let task = tokio::spawn(receiver.run(sender));
-    Ok(Box::new(MysqlStream { events, task: Some(task), _active: active }))
-}
-
-/// A stream as its reader has it.
-struct MysqlStream {
-    events: mpsc::Receiver<Result<LogEvent>>,
-    /// Taken once its end was looked at.
-    task: Option<JoinHandle<()>>,
-    _active: ActiveReader,
-}
-
-#[async_trait]
-impl ChangeStream for MysqlStream {
-    async fn next(&mut self) -> Result<LogEvent> {
-        if let Some(event) = self.events.recv().await {
-            return event;
-        }
-        if let Some(task) = self.task.take()
-            && task.await.is_err_and(|error| error.is_panic())
-        {
-            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
-    }
-
-    /// The server keeps its log for as long as it is set to, whoever reads it.
-    fn acknowledge(&mut self, _position: &Position) {}
-
-    async fn close(mut self: Box<Self>) {
-        self.events.close();
-        if let Some(mut task) = self.task.take()
-            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
-        {
-            task.abort();
-        }
-    }
-}
-
-impl Drop for MysqlStream {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
+    Ok(Box::new(TaskStream::new(events, task, active)))
 }
 
 /// The task that receives.

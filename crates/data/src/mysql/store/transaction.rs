@@ -108,18 +108,31 @@ impl TableTransaction for StoreTransaction {
     }
 
     /// TRUNCATE would end the transaction.
-    async fn truncate(&mut self, table: &Table) -> Result<()> {
+    async fn truncate(&mut self, table: &Table) -> Result<Option<u64>> {
         self.start(table).await?;
         let deleted = self.writing.link().run(&format!("DELETE FROM {}", quote(&table.name))).await;
-        self.end(table, deleted).await.map(drop)
+        self.end(table, deleted).await.map(Some)
     }
 
-    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<u64> {
         self.start(table).await?;
         let sql = format!("DELETE FROM {} WHERE {} = ?", quote(&table.name), quote(&part.column));
         let value = [Value::from(part.value.as_str())];
         let deleted = execute_on(self.writing.link(), Access::Write, &sql, &value).await;
-        self.end(table, deleted).await.map(drop)
+        self.end(table, deleted).await
+    }
+
+    async fn delete_beginning(&mut self, table: &Table, beginning: &Discriminator) -> Result<u64> {
+        self.start(table).await?;
+        let sql = format!(
+            "DELETE FROM {} WHERE LEFT({}, {}) = ? COLLATE utf8mb4_bin",
+            quote(&table.name),
+            quote(&beginning.column),
+            beginning.value.chars().count()
+        );
+        let value = [Value::from(beginning.value.as_str())];
+        let deleted = execute_on(self.writing.link(), Access::Write, &sql, &value).await;
+        self.end(table, deleted).await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

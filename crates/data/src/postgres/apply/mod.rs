@@ -18,7 +18,7 @@ use super::load;
 use super::pool::{Pooled, roll_back_later};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Discriminator;
-use crate::table::{Row, RowBatch, RowPatch, Table, TableTransaction};
+use crate::table::{ColumnType, Row, RowBatch, RowPatch, Table, TableTransaction};
 use crate::value::Value;
 use statement::{Prepared, portions, size_of};
 use target::Target;
@@ -28,6 +28,8 @@ const RELEASE: &str = "RELEASE SAVEPOINT replicaverse_call";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT replicaverse_call; RELEASE SAVEPOINT replicaverse_call";
 /// From so many rows on, COPY is faster than a statement with arrays.
 const COPY_ROWS: usize = 200;
+/// Up to what size the rows of a table are counted before it is truncated.
+const COUNTED_BYTES: u32 = 64 << 20;
 
 /// A transaction on a connection of the pool. Whatever begins it, and the savepoint around each call, is sent along with
 /// the statements of the calls, so that it costs no round trip.
@@ -280,25 +282,54 @@ impl TableTransaction for ApplyTransaction {
         Ok(affected(&self.call(table, portions.len(), make).await?))
     }
 
-    /// TRUNCATE takes no time, but is refused to users without that privilege and where a foreign key leads to the table.
-    async fn truncate(&mut self, table: &Table) -> Result<()> {
+    /// TRUNCATE takes no time, but is refused to users without that privilege and where a foreign key leads to the table. It does
+    /// not tell how many rows there were, so that those of a table that is quickly read are counted before.
+    async fn truncate(&mut self, table: &Table) -> Result<Option<u64>> {
         const REFUSED: [&str; 3] = ["0A000", "42501", "55006"];
         let targets = Arc::clone(&self.targets);
-        let rows = targets.get(self.connection()?, table).await?.relation.own_rows();
-        let statement = |verb: &str| Prepared { sql: format!("{verb} {rows}"), parameters: Vec::new() };
-        match self.call(table, 1, |_| Ok(statement("TRUNCATE TABLE"))).await {
+        let relation = targets.get(self.connection()?, table).await?.relation.clone();
+        let rows = relation.own_rows();
+        let statement = |sql: String| Prepared { sql, parameters: Vec::new() };
+        let counting = format!(
+            "SELECT CASE WHEN relkind = 'r' AND pg_relation_size(oid) <= {COUNTED_BYTES} THEN (SELECT count(*) FROM {rows}) END \
+             FROM pg_class WHERE oid = {}",
+            relation.oid()
+        );
+        let counted = self.call(table, 1, |_| Ok(statement(counting.clone()))).await?;
+        let count =
+            counted.first().and_then(|result| result.rows.get(0)).and_then(|row| row.iter().next()).flatten();
+        let count = count.map(|count| decode(&ColumnType::Int64, count)).transpose()?;
+        match self.call(table, 1, |_| Ok(statement(format!("TRUNCATE TABLE {rows}")))).await {
             Err(error) if REFUSED.contains(&error.code()) => {
-                self.call(table, 1, |_| Ok(statement("DELETE FROM"))).await.map(drop)
+                let deleted = self.call(table, 1, |_| Ok(statement(format!("DELETE FROM {rows}")))).await?;
+                Ok(Some(affected(&deleted)))
             }
-            truncated => truncated.map(drop),
+            Err(error) => Err(error),
+            Ok(_) => match count {
+                Some(Value::Int64(count)) => Ok(u64::try_from(count).ok()),
+                _ => Ok(None),
+            },
         }
     }
 
-    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<u64> {
         let target = self.target(table).await?;
         let sql = format!("DELETE FROM {} WHERE {} = $1", target.relation.own_rows(), quoted(&part.column));
         let make = |_| Ok(Prepared { sql: sql.clone(), parameters: vec![Param::text(part.value.clone())] });
-        self.call(table, 1, make).await.map(drop)
+        Ok(affected(&self.call(table, 1, make).await?))
+    }
+
+    async fn delete_beginning(&mut self, table: &Table, beginning: &Discriminator) -> Result<u64> {
+        let target = self.target(table).await?;
+        let sql = format!(
+            "DELETE FROM {} WHERE left({}::text, {}) = $1",
+            target.relation.own_rows(),
+            quoted(&beginning.column),
+            beginning.value.chars().count()
+        );
+        let make =
+            |_| Ok(Prepared { sql: sql.clone(), parameters: vec![Param::text(beginning.value.clone())] });
+        Ok(affected(&self.call(table, 1, make).await?))
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

@@ -9,8 +9,9 @@ use wire::replication::{Keepalive, Lsn};
 use super::OWN_MESSAGE_PREFIX;
 use super::generated::{Pending, complete};
 use super::logged_table::LoggedTable;
+use super::timeline::position_on;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Change, LogEvent, LoggedTransaction, Operation, Position};
+use crate::log::{Change, LogEvent, LoggedTransaction, Operation};
 use crate::postgres::pool::Pool;
 use crate::table::Table;
 use crate::value::Timestamp;
@@ -48,6 +49,8 @@ pub(super) struct Assembler {
     /// The tables that the stream has described, by their oids; `None` for one that the reader does not want.
     logged: HashMap<u32, Option<Arc<LoggedTable>>>,
     from: Lsn,
+    /// The timeline of the server.
+    timeline: u32,
     /// How far the reader was told.
     told: Lsn,
     receiving: Receiving,
@@ -56,12 +59,13 @@ pub(super) struct Assembler {
 }
 
 impl Assembler {
-    pub(super) fn new(pool: Pool, tables: Vec<ReadTable>, from: Lsn) -> Self {
+    pub(super) fn new(pool: Pool, tables: Vec<ReadTable>, from: Lsn, timeline: u32) -> Self {
         Self {
             pool,
             tables,
             logged: HashMap::new(),
             from,
+            timeline,
             told: from,
             receiving: Receiving::Nothing,
             pending: Vec::new(),
@@ -151,7 +155,7 @@ impl Assembler {
     fn idle(&mut self, lsn: Lsn, events: &mut Vec<LogEvent>) {
         if lsn > self.told {
             self.told = lsn;
-            events.push(LogEvent::Idle(Position::at(lsn.into())));
+            events.push(LogEvent::Idle(position_on(self.timeline, lsn)));
         }
     }
 
@@ -162,7 +166,7 @@ impl Assembler {
             return;
         }
         // Within the record of the commit: behind the views that do not show it, and before those that do.
-        let position = Position::at(u64::from(begin.final_lsn).saturating_add(1));
+        let position = position_on(self.timeline, Lsn::from(u64::from(begin.final_lsn).saturating_add(1)));
         self.receiving = Receiving::Silent(LoggedTransaction {
             position,
             committed_at: Timestamp(begin.commit_time.unix_micros()),
@@ -176,7 +180,7 @@ impl Assembler {
         match std::mem::replace(&mut self.receiving, Receiving::Nothing) {
             Receiving::Told => {
                 self.told = self.told.max(commit.end_lsn);
-                events.push(LogEvent::Commit(Position::at(commit.end_lsn.into())));
+                events.push(LogEvent::Commit(position_on(self.timeline, commit.end_lsn)));
             }
             Receiving::Silent(_) => self.idle(commit.end_lsn, events),
             Receiving::Seen | Receiving::Nothing => {}

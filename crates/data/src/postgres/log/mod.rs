@@ -15,6 +15,7 @@ mod requirement;
 mod slot;
 mod snapshot;
 mod stream;
+mod timeline;
 mod tuple;
 mod visible;
 
@@ -27,7 +28,9 @@ use wire::Connection;
 use super::catalog;
 use super::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+use crate::log::{
+    ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position, PositionForm,
+};
 use crate::table::Table;
 use crate::value::Value;
 use publication::{Publication, Wanted};
@@ -81,6 +84,10 @@ async fn wanted_tables(connection: &mut Connection, reader: &LogReader) -> Resul
 
 #[async_trait]
 impl ChangeLog for PostgresLog {
+    fn position_form(&self) -> PositionForm {
+        PositionForm::Lsn
+    }
+
     async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
         let mut connection = self.pool.get().await?;
         let server = requirement::check_server(&mut connection).await?;
@@ -99,6 +106,7 @@ impl ChangeLog for PostgresLog {
         }
         // The privileges of replication show in connecting; what is made before would have to be undone.
         let mut exporter = self.connect_replication(&server.user).await?;
+        let timeline = exporter.identify_system().await?.timeline;
         if slot.is_some() {
             slot::drop_unused(&mut connection, &reader.name).await?;
         }
@@ -112,15 +120,16 @@ impl ChangeLog for PostgresLog {
                 return Err(error);
             }
         };
-        Ok(OpenedLog::Created(snapshot::exported(&self.pool, exporter, created).await?))
+        Ok(OpenedLog::Created(snapshot::exported(&self.pool, exporter, created, timeline).await?))
     }
 
     async fn snapshot(&self, reader: &LogReader) -> Result<LogSnapshot> {
         let user = requirement::check_server(&mut *self.pool.get().await?).await?.user;
         let mut exporter = self.connect_replication(&user).await?;
+        let timeline = exporter.identify_system().await?.timeline;
         let name = format!("{}_{}", reader.name, &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let created = slot::create(&mut exporter, &name, true).await?;
-        snapshot::exported(&self.pool, exporter, created).await
+        snapshot::exported(&self.pool, exporter, created, timeline).await
     }
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
@@ -129,6 +138,10 @@ impl ChangeLog for PostgresLog {
 
     async fn head(&self) -> Result<Position> {
         head::head(&mut *self.pool.get().await?).await
+    }
+
+    async fn course(&self) -> Result<Option<String>> {
+        super::course::course(&self.pool).await
     }
 
     async fn status(&self, name: &str) -> Result<Option<LogStatus>> {

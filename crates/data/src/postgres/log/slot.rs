@@ -69,9 +69,11 @@ impl SlotState {
     }
 }
 
-/// Creates a slot whose snapshot is exported. The server waits for the transactions that are running.
+/// Creates a slot whose snapshot is exported, and which standbys keep too where the server can have that. It waits for the
+/// transactions that are running.
 pub(super) async fn create(connection: &mut Connection, name: &str, temporary: bool) -> Result<CreatedSlot> {
-    let slot = CreateSlot { name: name.to_owned(), temporary, snapshot: SnapshotAction::Export };
+    let (name, snapshot) = (name.to_owned(), SnapshotAction::Export);
+    let slot = CreateSlot { name, temporary, snapshot, failover: !temporary };
     let creating = connection.create_replication_slot(&slot);
     tokio::pin!(creating);
     let created = match timeout(LONG_WAIT, &mut creating).await {

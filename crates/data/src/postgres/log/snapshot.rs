@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use wire::replication::CreatedSlot;
 use wire::{Connection, IsolationLevel};
 
+use super::timeline::position_on;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{LogSnapshot, Position};
+use crate::log::LogSnapshot;
 use crate::postgres::pool::Pool;
 use crate::postgres::scan::Snapshot;
 use crate::table::{BatchStream, ReadSnapshot, ScanOptions, Table};
@@ -46,16 +47,17 @@ impl ReadSnapshot for ExportedSnapshot {
     }
 }
 
-/// The view that a new slot has exported, and the position of it.
+/// The view that a new slot has exported, and the position of it, on the timeline of the server.
 pub(super) async fn exported(
     pool: &Pool,
     connection: Connection,
     created: CreatedSlot,
+    timeline: u32,
 ) -> Result<LogSnapshot> {
     let Some(name) = created.snapshot_name else {
         return Err(Error::new(ErrorKind::Internal, "the server created a slot without a snapshot"));
     };
     let exporter = Arc::new(Exporter { pool: pool.clone(), name, _connection: connection });
     let snapshot = Box::new(exporter.import().await?);
-    Ok(LogSnapshot { position: Position::at(created.consistent_point.into()), snapshot })
+    Ok(LogSnapshot { position: position_on(timeline, created.consistent_point), snapshot })
 }

@@ -1,10 +1,8 @@
-//! The stream of a reader: a task receives ahead of the reader, by as much as the channel between them holds.
+//! The stream of a reader: a task receives ahead of it.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wire::Connection;
 use wire::replication::pgoutput::Decoder;
@@ -12,8 +10,9 @@ use wire::replication::{Acknowledger, Lsn, ReplicationStream, StartReplication, 
 
 use super::assemble::{Assembler, ReadTable, Taken};
 use super::slot::SlotState;
-use super::{PostgresLog, TextReaders, failure, publication, requirement};
+use super::{PostgresLog, TextReaders, failure, publication, requirement, timeline};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::task_stream::{Acknowledged, TaskStream};
 use crate::log::{ChangeStream, LogEvent, LogReader, Position};
 use crate::postgres::catalog;
 use crate::postgres::types::has_binary_form;
@@ -29,11 +28,11 @@ const BINARY_VERSION: u32 = 14;
 pub(super) async fn start(
     log: &PostgresLog,
     reader: &LogReader,
-    from: &Position,
+    position: &Position,
 ) -> Result<Box<dyn ChangeStream>> {
     let mut connection = log.pool.get().await?;
     let server = requirement::check_server(&mut connection).await?;
-    let from = Lsn::from(from.order);
+    let from = Lsn::from(position.order);
     check_kept(&mut connection, &reader.name, from).await?;
     let (tables, all_binary) = read_tables(&mut connection, reader).await?;
     drop(connection);
@@ -43,7 +42,9 @@ pub(super) async fn start(
     start.start = from;
     start.messages = is_recent;
     start.binary = is_binary;
-    let replication = log.connect_replication(&server.user).await?;
+    let mut replication = log.connect_replication(&server.user).await?;
+    let timeline = replication.identify_system().await?.timeline;
+    timeline::check(&mut replication, timeline, position).await?;
     let stream = replication.start_replication(&start).await;
     let stream = stream.map_err(|error| failure::of_streaming(error, &reader.name))?;
     let acknowledger = stream.acknowledger();
@@ -52,13 +53,13 @@ pub(super) async fn start(
         name: reader.name.clone(),
         stream,
         decoder: Decoder::new(),
-        assembler: Assembler::new(log.pool.clone(), tables, from),
+        assembler: Assembler::new(log.pool.clone(), tables, from, timeline),
         is_binary,
         text_readers: log.text_readers.clone(),
         sender,
     };
     let task = tokio::spawn(receiver.run());
-    Ok(Box::new(PostgresStream { events, acknowledger, task: Some(task) }))
+    Ok(Box::new(TaskStream::new(events, task, acknowledger)))
 }
 
 /// Fails unless the log is kept from this position on.
@@ -121,40 +122,12 @@ async fn own_schema(connection: &mut Connection) -> Result<String> {
     Ok(schema.unwrap_or_default().to_owned())
 }
 
-/// A stream as its reader has it.
-struct PostgresStream {
-    events: mpsc::Receiver<Result<LogEvent>>,
-    acknowledger: Acknowledger,
-    /// Taken once its end was looked at.
-    task: Option<JoinHandle<()>>,
-}
-
-#[async_trait]
-impl ChangeStream for PostgresStream {
-    async fn next(&mut self) -> Result<LogEvent> {
-        if let Some(event) = self.events.recv().await {
-            return event;
-        }
-        if let Some(task) = self.task.take()
-            && task.await.is_err_and(|error| error.is_panic())
-        {
-            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
-    }
+impl Acknowledged for Acknowledger {
+    /// The server is told what was acknowledged last.
+    const IS_BROKEN_OFF: bool = false;
 
     fn acknowledge(&mut self, position: &Position) {
-        self.acknowledger.acknowledge(position.order.into());
-    }
-
-    async fn close(mut self: Box<Self>) {
-        self.events.close();
-        if let Some(mut task) = self.task.take()
-            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
-        {
-            task.abort();
-        }
+        Self::acknowledge(self, position.order.into());
     }
 }
 

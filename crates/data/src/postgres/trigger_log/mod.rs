@@ -65,6 +65,10 @@ impl ChangeLog for TriggerLog {
         objects.last_number(&mut connection).await.map(Position::at)
     }
 
+    async fn course(&self) -> Result<Option<String>> {
+        super::course::course(&self.pool).await
+    }
+
     async fn status(&self, name: &str) -> Result<Option<LogStatus>> {
         let mut connection = self.pool.get().await?;
         let Some(objects) = Objects::find(&mut connection).await? else { return Ok(None) };

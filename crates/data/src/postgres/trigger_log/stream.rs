@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use wire::{Connection, Param};
 
 use super::change_row::{ChangeRow, Tables};
@@ -13,6 +11,7 @@ use super::decided::Decided;
 use super::objects::Objects;
 use super::{STREAM_LOCK, value};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::task_stream::{Acknowledged, TaskStream};
 use crate::log::{ChangeStream, LogEvent, LogReader, LoggedTransaction, Position};
 use crate::postgres::encode::text_of;
 use crate::postgres::pool::Pool;
@@ -33,8 +32,6 @@ const WHOLE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often acknowledgements are stored, and how many changes are then deleted at a time.
 const ACKNOWLEDGE_INTERVAL: Duration = Duration::from_secs(1);
 const DELETED_ROWS: u32 = 5000;
-/// How long the end of a stream may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts to read behind a position.
 pub(super) async fn start(pool: &Pool, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
@@ -67,7 +64,7 @@ pub(super) async fn start(pool: &Pool, reader: &LogReader, from: &Position) -> R
         sender,
     };
     let task = tokio::spawn(reading.run());
-    Ok(Box::new(TriggerStream { events, acknowledge, task: Some(task) }))
+    Ok(Box::new(TaskStream::new(events, task, acknowledge)))
 }
 
 /// Fails unless the changes behind this position are kept.
@@ -88,44 +85,16 @@ async fn check_kept(connection: &mut Connection, name: &str, from: u64) -> Resul
     }
 }
 
-/// A stream as its reader has it.
-struct TriggerStream {
-    events: mpsc::Receiver<Result<LogEvent>>,
-    acknowledge: watch::Sender<u64>,
-    /// Taken once its end was looked at.
-    task: Option<JoinHandle<()>>,
-}
-
-#[async_trait]
-impl ChangeStream for TriggerStream {
-    async fn next(&mut self) -> Result<LogEvent> {
-        if let Some(event) = self.events.recv().await {
-            return event;
-        }
-        if let Some(task) = self.task.take()
-            && task.await.is_err_and(|error| error.is_panic())
-        {
-            let message = "the stream of changes broke off by a defect in replicaverse, please report it";
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        Err(Error::new(ErrorKind::Connection, "the stream of changes is over"))
-    }
+impl Acknowledged for watch::Sender<u64> {
+    /// The task stores what was acknowledged.
+    const IS_BROKEN_OFF: bool = false;
 
     fn acknowledge(&mut self, position: &Position) {
-        self.acknowledge.send_if_modified(|acknowledged| {
+        self.send_if_modified(|acknowledged| {
             let is_further = position.order > *acknowledged;
             *acknowledged = position.order.max(*acknowledged);
             is_further
         });
-    }
-
-    async fn close(mut self: Box<Self>) {
-        self.events.close();
-        if let Some(mut task) = self.task.take()
-            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
-        {
-            task.abort();
-        }
     }
 }
 

@@ -94,17 +94,38 @@ impl TableTransaction for StoreTransaction {
         self.call(|connection| delete(connection, table, keys)).await
     }
 
-    async fn truncate(&mut self, table: &Table) -> Result<()> {
-        self.call(|connection| run_sql(connection, &format!("DELETE FROM {}", quote(&table.name)))).await
+    async fn truncate(&mut self, table: &Table) -> Result<Option<u64>> {
+        let sql = format!("DELETE FROM {}", quote(&table.name));
+        let deleted = self.call(|connection| {
+            let mut statement = BulkStatement::prepare(connection, &sql)?;
+            statement.run()?;
+            Ok(statement.changed())
+        });
+        deleted.await.map(Some)
     }
 
-    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<()> {
+    async fn delete_part(&mut self, table: &Table, part: &Discriminator) -> Result<u64> {
         let sql = format!("DELETE FROM {} WHERE {} = ?", quote(&table.name), quote(&part.column));
         let value = Value::from(part.value.as_str());
         self.call(|connection| {
             let mut statement = BulkStatement::prepare(connection, &sql)?;
             statement.bind(&value)?;
-            statement.run()
+            statement.run()?;
+            Ok(statement.changed())
+        })
+        .await
+    }
+
+    async fn delete_beginning(&mut self, table: &Table, beginning: &Discriminator) -> Result<u64> {
+        let length = beginning.value.chars().count();
+        let (name, column) = (quote(&table.name), quote(&beginning.column));
+        let sql = format!("DELETE FROM {name} WHERE substr({column}, 1, {length}) = ?");
+        let value = Value::from(beginning.value.as_str());
+        self.call(|connection| {
+            let mut statement = BulkStatement::prepare(connection, &sql)?;
+            statement.bind(&value)?;
+            statement.run()?;
+            Ok(statement.changed())
         })
         .await
     }

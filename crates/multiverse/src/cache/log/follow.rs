@@ -128,6 +128,7 @@ async fn follow_once(
         name: format!("replicaverse_cache_{}_{}", replication.process_id(), watch.process_id()),
         temporary: true,
         snapshot: SnapshotAction::Nothing,
+        failover: false,
     };
     replication
         .create_replication_slot(&slot)

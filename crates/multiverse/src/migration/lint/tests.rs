@@ -287,6 +287,7 @@ fn findings_name_their_line_their_lock_and_what_they_are_about() {
 #[test]
 fn statements_after_one_that_is_not_sql_are_looked_at_too() {
     assert_eq!(broken("CREATE NONSENSE; DROP TABLE t"), ["syntax-error", "drop-table"]);
+    assert_eq!(broken("DROP TABLE t;\nSELEC 1;\n-- last\n"), ["drop-table", "syntax-error"]);
     let partial =
         LintText { sql: "ALTER TABLE t ADD x ...; DROP TABLE t".to_owned(), line: 4, is_partial: true };
     let report = lint(&[LintTarget { texts: vec![partial], ..target("") }], &LintOptions::default());

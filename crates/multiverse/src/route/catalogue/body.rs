@@ -6,15 +6,15 @@
 
 /// A word of a function's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word<'a> {
+pub(crate) struct Word<'a> {
     /// The word as written, without quotes.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Whether a parenthesis follows, as after the name of a function.
-    pub(super) is_called: bool,
+    pub(crate) is_called: bool,
 }
 
 /// The words of a source, in order.
-pub(super) fn words(source: &str) -> impl Iterator<Item = Word<'_>> {
+pub(crate) fn words(source: &str) -> impl Iterator<Item = Word<'_>> {
     let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '$');
     let mut rest = source;
     std::iter::from_fn(move || {

@@ -5,7 +5,7 @@
 //! which name for each object what it depends on; whatever depends on something that needs the primary needs it too.
 //! Names are looked up without the search path: if one object of the name needs the primary, the name does.
 
-mod body;
+pub(crate) mod body;
 mod builtin;
 mod rows;
 

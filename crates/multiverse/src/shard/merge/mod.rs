@@ -66,6 +66,30 @@ pub(crate) fn merged(
     Ok(ShardResult { columns: Some(columns), batches, tag })
 }
 
+/// The rows that an INSERT gives back in the order of its VALUES, of which each shard had those at these positions. Where a
+/// shard gives back fewer, because some were not inserted, nobody can tell which, and they stay in the order of shards.
+///
+/// # Errors
+/// The rows cannot be written.
+pub(crate) fn inserted(result: ShardResult, positions: &[Vec<usize>]) -> Result<ShardResult, ShardError> {
+    let positions: Vec<usize> = positions.iter().flatten().copied().collect();
+    let rows: Vec<Row<'_>> = result
+        .batches
+        .iter()
+        .flat_map(RowBatch::iter)
+        .map(|row| row.iter().map(|cell| cell.map(Cow::Borrowed)).collect())
+        .collect();
+    if positions.is_empty() || rows.len() != positions.len() {
+        return Ok(result);
+    }
+    let mut placed: Vec<(usize, Row<'_>)> = positions.into_iter().zip(rows).collect();
+    placed.sort_by_key(|(position, _)| *position);
+    let rows: Vec<Row<'_>> = placed.into_iter().map(|(_, row)| row).collect();
+    let width = rows.first().map_or(0, Vec::len);
+    let batches = written(&rows, width)?;
+    Ok(ShardResult { columns: result.columns.clone(), batches, tag: result.tag.clone() })
+}
+
 fn unknown_type() -> ShardError {
     ShardError::unmergeable("a comparison, order or aggregate of values of this type")
 }

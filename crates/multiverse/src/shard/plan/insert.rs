@@ -1,12 +1,16 @@
 //! An INSERT over shards: which value of each row is its shard key.
 
-use pg_query::protobuf::{InsertStmt, ParseResult, RawStmt};
+use std::sync::Arc;
+
+use pg_query::protobuf::{InsertStmt, ParseResult, RawStmt, ResTarget};
 use pg_query::{DeparseOptions, Node, NodeEnum};
 use serde_json::Value as Json;
 
+use super::called;
+use super::names::Names;
 use super::pin::{Pin, Source, source_of};
-use super::scope::Names;
 use super::tree::{field, has, items, node_of, number, text};
+use crate::shard::catalogue::Table;
 use crate::shard::error::ShardError;
 
 const NOTHING: i64 = 2;
@@ -21,6 +25,9 @@ pub(crate) struct InsertPlan {
     /// The key of each row.
     pub(crate) keys: Vec<Source>,
     statement: InsertStmt,
+    /// The text with the names of its columns, where it did not say them: whatever has become of the table meanwhile, the
+    /// value that was taken for the key is stored as the key, or nothing is stored.
+    pub(crate) named: Option<Arc<str>>,
 }
 
 impl InsertPlan {
@@ -49,6 +56,9 @@ impl InsertPlan {
             columns.iter().position(|column| name(column) == Some(key.as_str()))
         };
         let place = place.ok_or_else(|| required("the INSERT"))?;
+        if let Some(refused) = called::never_alone(json, &[&table], names.catalogue.functions()) {
+            return Err(refused);
+        }
         let select = field(json, "select_stmt").and_then(|select| node_of(select, "SelectStmt"));
         let select = select.filter(|select| number(select, "op") <= NO_SET_OPERATION);
         let rows = select.map_or(&[][..], |select| items(select, "values_lists"));
@@ -69,7 +79,18 @@ impl InsertPlan {
         let keys = keys.collect::<Result<_, _>>()?;
         check_conflict(json, &key)?;
         let pin = Pin { column: key, placement, sources: Vec::new() };
-        Ok(Self { pin, keys, statement: insert.clone() })
+        let mut statement = insert.clone();
+        if columns.is_empty() {
+            let count = rows.iter().filter_map(|row| Some(items(node_of(row, "List")?, "items").len())).max();
+            statement.cols = named_columns(&table, count.unwrap_or(0))?;
+        }
+        let named = if columns.is_empty() {
+            let unwritable = || ShardError::statement("the INSERT cannot be written: name its columns");
+            Some(written(statement.clone()).ok_or_else(unwritable)?.into())
+        } else {
+            None
+        };
+        Ok(Self { pin, keys, statement, named })
     }
 
     /// The text of the INSERT with only some of its rows.
@@ -82,8 +103,24 @@ impl InsertPlan {
                 is_wanted(at - 1)
             });
         }
-        deparsed(NodeEnum::InsertStmt(Box::new(statement)))
+        written(statement)
     }
+}
+
+fn written(statement: InsertStmt) -> Option<String> {
+    deparsed(NodeEnum::InsertStmt(Box::new(statement)))
+}
+
+/// The first columns of a table, as an INSERT names them.
+fn named_columns(table: &Table, count: usize) -> Result<Vec<Node>, ShardError> {
+    let columns = table.columns.get(..count).ok_or_else(|| {
+        ShardError::table(format!("the INSERT has more values than the table {} has columns", table.name))
+    })?;
+    let named = columns.iter().map(|column| {
+        let target = ResTarget { name: column.name.clone(), ..ResTarget::default() };
+        Node { node: Some(NodeEnum::ResTarget(Box::new(target))) }
+    });
+    Ok(named.collect())
 }
 
 /// Whether rows are the same is only seen within a shard.

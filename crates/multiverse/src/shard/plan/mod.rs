@@ -1,7 +1,9 @@
 //! From the text of a statement to what is done with it over shards. Made once per text, with the catalogue.
 
 mod aggregate;
+mod called;
 mod insert;
+mod names;
 mod pin;
 mod scope;
 mod select;
@@ -15,10 +17,12 @@ use std::sync::Arc;
 use pg_query::NodeEnum;
 use serde_json::Value as Json;
 
+use self::called::function_that;
 pub(crate) use self::insert::InsertPlan;
+use self::names::Names;
 pub(crate) use self::pin::Pin;
-use self::scope::{Names, Reach, Role, Scope};
-use self::tree::{field, flag, has, items, names, node_of, number, text};
+use self::scope::{Reach, Role, Scope};
+use self::tree::{field, flag, items, node_of, number, text};
 use super::catalogue::ShardCatalogue;
 use super::error::ShardError;
 use super::layout::ShardedCluster;
@@ -45,6 +49,8 @@ pub(crate) struct RowsPlan {
     /// For each group of tables joined by their keys, what their key is bound by. On one shard the statement says what it
     /// says if all of them lie there.
     bound: Vec<Vec<Pin>>,
+    /// Why it does not say on one shard what it says on all.
+    never_alone: Option<ShardError>,
     /// How it runs on several.
     pub(crate) parts: Result<Parts, ShardError>,
     /// It changes rows.
@@ -103,6 +109,9 @@ impl RowsPlan {
             }
         }
         if is_one && let Some(common) = &common {
+            if let Some(refused) = &self.never_alone {
+                return Err(refused.clone());
+            }
             // Without any shard there is no row, whichever is asked.
             return Ok(Needed::One(common.first().copied().unwrap_or(0)));
         }
@@ -151,18 +160,23 @@ pub(crate) fn plan(
 fn of_statement(sql: &str, statement: &NodeEnum, json: &Json, names: &Names<'_>) -> Result<Plan, ShardError> {
     let content = json.as_object().and_then(|fields| fields.values().next()).unwrap_or(&Json::Null);
     let mut scope = Scope::new(names);
+    let functions = names.catalogue.functions();
     match statement {
         NodeEnum::SelectStmt(select) => {
             scope.select(content, None, Role::Top)?;
-            let reads = may_read_tables(content, names);
+            let varying = function_that(content, &scope.tables(), |name| functions.varies(name));
             if scope.instances.is_empty() {
-                return match reads {
+                return match varying {
                     None => Ok(Plan::Anywhere),
-                    Some(function) => Err(ShardError::statement(&reading(&function))),
+                    Some(function) => Err(ShardError::statement(&format!(
+                        "{} needs a shard to run on: pass shardKey",
+                        called::varying(&function)
+                    ))),
                 };
             }
-            let parts = scope.runs_in_parts().and_then(|()| match reads {
-                Some(function) => Err(ShardError::unmergeable(&reading(&function))),
+            let never_alone = called::never_alone(content, &scope.tables(), functions);
+            let parts = scope.runs_in_parts().and_then(|()| match varying {
+                Some(function) => Err(ShardError::unmergeable(&called::varying(&function))),
                 None => {
                     let parts = select::parts_of(select, content, names, &scope)?;
                     if parts.select == **select {
@@ -174,7 +188,7 @@ fn of_statement(sql: &str, statement: &NodeEnum, json: &Json, names: &Names<'_>)
                     Ok(parts_with(text, parts.merge))
                 }
             });
-            Ok(Plan::Rows(RowsPlan { bound: scope.bound(), parts, writes: false }))
+            Ok(Plan::Rows(RowsPlan { bound: scope.bound(), never_alone, parts, writes: false }))
         }
         NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => {
             change(sql, statement, content, &mut scope, names).map(Plan::Rows)
@@ -215,11 +229,14 @@ fn change(
     for tree in ["where_clause", "target_list", "returning_clause", "returning_list"] {
         field(content, tree).map_or(Ok(()), |tree| scope.expressions(tree, level))?;
     }
-    let parts = scope.runs_in_parts().and_then(|()| match may_read_tables(content, names) {
-        Some(function) => Err(ShardError::unmergeable(&reading(&function))),
+    let functions = names.catalogue.functions();
+    let never_alone = called::never_alone(content, &scope.tables(), functions);
+    let varying = function_that(content, &scope.tables(), |name| functions.varies(name));
+    let parts = scope.runs_in_parts().and_then(|()| match varying {
+        Some(function) => Err(ShardError::unmergeable(&called::varying(&function))),
         None => Ok(parts_with(sql.to_owned(), Merge::default())),
     });
-    Ok(RowsPlan { bound: scope.bound(), parts, writes: true })
+    Ok(RowsPlan { bound: scope.bound(), never_alone, parts, writes: true })
 }
 
 fn parts_with(text: String, merge: Merge) -> Parts {
@@ -239,23 +256,6 @@ pub(crate) fn parameters_of(text: &str) -> BTreeSet<usize> {
         true
     });
     used
-}
-
-/// A function of the application that is called and may look at tables.
-fn may_read_tables(tree: &Json, wanted: &Names<'_>) -> Option<String> {
-    let mut found = None;
-    has(tree, |kind, content| {
-        let name = if kind == "FuncCall" { names(content, "funcname").last().copied() } else { None };
-        if let Some(name) = name.filter(|name| wanted.catalogue.may_read(name)) {
-            found = Some(name.to_owned());
-        }
-        found.is_some()
-    });
-    found
-}
-
-fn reading(function: &str) -> String {
-    format!("the function {function}, which is not IMMUTABLE and may say something else on every shard,")
 }
 
 /// Statements that are not about rows.

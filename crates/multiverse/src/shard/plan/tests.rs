@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::{Sharding, ShardingStrategy};
 use crate::shard::catalogue::tests::catalogue_of;
-use crate::shard::merge_plan::{Bound, Part};
+use crate::shard::merge_plan::{Bound, Part, Place};
 
 const INT4: u32 = 23;
 const INT8: u32 = 20;
@@ -125,6 +125,7 @@ fn what_needs_rows_of_several_shards_together_is_refused() {
         "SELECT * FROM orders WHERE visits(id) > 1",
         "SELECT (SELECT count(*) FROM orders)",
         "SELECT * FROM orders LIMIT amount",
+        "SELECT max(id), max(amount) FROM orders ORDER BY max",
     ] {
         assert_eq!(refusal(sql), "ERR_SHARD_UNMERGEABLE", "{sql}");
     }
@@ -247,4 +248,60 @@ fn a_table_is_no_common_table_outside_of_the_query_that_has_it() {
     let sql = "SELECT * FROM orders o WHERE o.user_id = 1 AND o.amount > (WITH items AS (SELECT 1 AS x) SELECT max(x) FROM items)
                AND EXISTS (SELECT 1 FROM items i WHERE i.order_id = o.id)";
     assert_ne!(shards(sql, &[]).ok(), shards("SELECT * FROM orders WHERE user_id = 1", &[]).ok());
+}
+
+#[test]
+fn functions_that_read_tables_are_refused_on_one_shard_too() {
+    for sql in [
+        "SELECT total_of(2) FROM orders WHERE user_id = 1",
+        "SELECT 1 FROM orders o WHERE user_id = 1 AND doubled_total(o.id) > 1",
+        "SELECT o.total_of FROM orders o WHERE user_id = 1",
+        "UPDATE orders SET amount = total_of(1) WHERE user_id = 1",
+        "INSERT INTO orders (user_id, amount) VALUES (1, total_of(1))",
+        "SELECT doubled_total(1) FROM orders",
+    ] {
+        let refused = match planned(sql) {
+            Plan::Refused(error) => Err(error.code),
+            _ => shards(sql, &[]).map(drop),
+        };
+        assert_eq!(refused, Err("ERR_SHARD_UNMERGEABLE"), "{sql}");
+    }
+    for sql in [
+        "SELECT visits(1) FROM orders WHERE user_id = 1",
+        "SELECT doubled(id), o.amount FROM orders o WHERE user_id = 1",
+    ] {
+        assert!(matches!(shards(sql, &[]), Ok(Needed::One(_))), "{sql}");
+    }
+    assert_eq!(refusal("SELECT doubled(id) FROM orders"), "");
+}
+
+#[test]
+fn an_insert_without_names_of_columns_gets_those_by_which_its_key_was_found() {
+    let Plan::Insert(insert) = planned("INSERT INTO orders VALUES ($1, $2), (3, 4)") else { panic!() };
+    assert_eq!(insert.named.as_deref(), Some("INSERT INTO orders (id, user_id) VALUES ($1, $2), (3, 4)"));
+    assert_eq!(
+        insert.text_of(|row| row == 0).as_deref(),
+        Some("INSERT INTO orders (id, user_id) VALUES ($1, $2)")
+    );
+    let Plan::Insert(insert) = planned("INSERT INTO orders (user_id) VALUES (1)") else { panic!() };
+    assert_eq!(insert.named, None);
+    assert_eq!(refusal("INSERT INTO orders VALUES (1, 2, 3, '', '', 6)"), "ERR_SHARD_TABLE");
+}
+
+#[test]
+fn columns_are_ordered_by_the_names_that_the_server_gives_them() {
+    for (sql, place) in [
+        ("SELECT count(*) FROM orders GROUP BY amount ORDER BY count", 0),
+        ("SELECT id, COALESCE(amount, 0) FROM orders ORDER BY coalesce", 1),
+        ("SELECT (amount + 1)::int8 FROM orders ORDER BY int8", 0),
+        ("SELECT CASE WHEN true THEN 1 ELSE 2 END FROM orders ORDER BY \"case\"", 0),
+        ("SELECT CASE WHEN true THEN 1 ELSE amount END FROM orders ORDER BY amount", 0),
+        (
+            "SELECT id, (SELECT max(order_id) FROM items i WHERE i.user_id = o.user_id) FROM orders o ORDER BY max",
+            1,
+        ),
+    ] {
+        let sort = parts(sql).merge.sort;
+        assert_eq!(sort.first().map(|key| key.place), Some(Place::Visible(place)), "{sql}");
+    }
 }

@@ -89,3 +89,15 @@ pub(super) fn conjuncts(condition: &Json) -> Vec<&Json> {
         _ => vec![condition],
     }
 }
+
+/// The names of the functions that an expression calls, and their calls. Queries within it are passed over.
+pub(super) fn calls<'j>(tree: &'j Json, listener: &mut dyn FnMut(&'j str, &'j Json)) {
+    walk(tree, &mut |kind, content| {
+        if kind == "FuncCall"
+            && let Some(name) = names(content, "funcname").last()
+        {
+            listener(name, content);
+        }
+        kind != "SubLink"
+    });
+}

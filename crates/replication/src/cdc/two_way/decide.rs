@@ -15,13 +15,36 @@ use crate::snapshot::moment;
 pub(super) struct Held {
     pub(super) row: Option<Row>,
     pub(super) fingerprint: Option<String>,
+    /// What the fingerprint was before columns came.
+    pub(super) former: Option<String>,
+    /// Those of these columns that hold something.
+    new_values: Vec<String>,
 }
 
 impl Held {
-    /// What a side holds.
-    pub(super) fn of(pair: &Pair, side: Which, row: Option<Row>) -> Self {
-        let fingerprint = row.as_ref().map(|row| fingerprint_of(pair, side, row));
-        Self { row, fingerprint }
+    /// What a side holds, where the collection had these columns before, if it has others by now.
+    pub(super) fn of(pair: &Pair, side: Which, row: Option<Row>, former: Option<&Vec<String>>) -> Self {
+        let now = row.as_ref().map(|row| fingerprint_of(pair, side, row));
+        let new_values = former.zip(row.as_ref()).map_or_else(Vec::new, |(former, row)| {
+            let is_new = |name: &str| !former.iter().any(|known| known == name);
+            let held = values_of(pair, side, row).filter(|(name, value)| is_new(name) && !value.is_null());
+            held.map(|(name, _)| name.to_owned()).collect()
+        });
+        let former = former.zip(row.as_ref()).map(|(former, row)| {
+            let is_former = |name: &str| former.iter().any(|known| known == name);
+            fingerprint(values_of(pair, side, row).filter(|(name, _)| is_former(name)))
+        });
+        Self { row, fingerprint: now, former, new_values }
+    }
+
+    /// Whether this is what a version says.
+    fn is(&self, version: Option<&str>) -> bool {
+        self.fingerprint.as_deref() == version || (self.former.is_some() && self.former.as_deref() == version)
+    }
+
+    /// Whether this is what a version says but for what columns that have come since hold in some of these fields.
+    fn is_but_for_new(&self, version: Option<&str>, fields: &[String]) -> bool {
+        self.fingerprint.as_deref() != version && fields.iter().any(|field| self.new_values.contains(field))
     }
 }
 
@@ -76,19 +99,32 @@ pub(super) enum Decision {
 /// Decides a key. `is_last` if the time of a deletion that is not known will not be told either.
 pub(super) fn decide(pair: &Pair, met: &Met, is_last: bool) -> Decision {
     let version = met.version();
-    let is_same = |held: &Held, side| held.fingerprint.as_deref() == version.of(side);
-    let (source_rests, target_rests) =
-        (is_same(&met.source, Which::Source), is_same(&met.target, Which::Target));
+    let source_rests = met.source.is(version.of(Which::Source));
+    let target_rests = met.target.is(version.of(Which::Target));
+    let has_new_columns = met.source.former.is_some() || met.target.former.is_some();
+    // A side that rests may hold something in new columns, which is a change as well.
+    let loses = |side, Difference { fields, .. }: &Difference| {
+        met.held(side).is_but_for_new(version.of(side), fields)
+    };
     let carry = |winner| Decision::Carry { winner, conflict: None };
     let against = |winner, fields| Decision::Carry { winner, conflict: Some(fields) };
     match (&met.source.row, &met.target.row) {
         (None, None) if met.at_source.is_none() && met.at_target.is_none() => Decision::Rest,
         (None, None) => Decision::Forget,
+        (Some(row), Some(own)) if source_rests && target_rests && has_new_columns => {
+            match pair.difference(row, own) {
+                None => Decision::Agree,
+                Some(Difference { winner, fields }) => match only_one_knows(pair, row, own, &fields) {
+                    Some(winner) => carry(winner),
+                    None => against(Which::of(winner), fields),
+                },
+            }
+        }
         _ if source_rests && target_rests => Decision::Rest,
         (Some(row), Some(own)) => match pair.difference(row, own) {
             None => Decision::Agree,
-            Some(_) if target_rests => carry(Which::Source),
-            Some(_) if source_rests => carry(Which::Target),
+            Some(difference) if target_rests && !loses(Which::Target, &difference) => carry(Which::Source),
+            Some(difference) if source_rests && !loses(Which::Source, &difference) => carry(Which::Target),
             Some(_) if pair.resolution == ConflictResolution::Resolve => Decision::Ask,
             Some(Difference { winner, fields }) => against(Which::of(winner), fields),
         },
@@ -104,6 +140,19 @@ pub(super) fn decide(pair: &Pair, met: &Met, is_last: bool) -> Decision {
             deleted(pair, table, own, Which::Target, at, is_last)
                 .map_or_else(|decision| decision, |winner| against(winner, Vec::new()))
         }
+    }
+}
+
+/// The side that has values in columns where the other one has none.
+fn only_one_knows(pair: &Pair, row: &[Value], own: &[Value], fields: &[String]) -> Option<Which> {
+    let differing = || pair.columns.iter().filter(|column| fields.contains(&column.name));
+    let is_null = |row: &[Value], position: usize| row.get(position).is_none_or(Value::is_null);
+    if differing().all(|column| is_null(own, column.at_target)) {
+        Some(Which::Source)
+    } else if differing().all(|column| is_null(row, column.at_source)) {
+        Some(Which::Target)
+    } else {
+        None
     }
 }
 
@@ -137,9 +186,17 @@ fn deleted(
 
 /// The fingerprint of a row of a side.
 pub(super) fn fingerprint_of(pair: &Pair, side: Which, row: &[Value]) -> String {
-    let columns = pair.columns.iter().map(|column| {
+    fingerprint(values_of(pair, side, row))
+}
+
+/// The values of a row of a side that are exchanged, by the names that their columns have at the source.
+fn values_of<'a>(
+    pair: &'a Pair,
+    side: Which,
+    row: &'a [Value],
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    pair.columns.iter().map(move |column| {
         let position = if side == Which::Target { column.at_target } else { column.at_source };
         (column.name.as_str(), row.get(position).unwrap_or(&Value::Null))
-    });
-    fingerprint(columns)
+    })
 }

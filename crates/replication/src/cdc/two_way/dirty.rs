@@ -4,7 +4,6 @@ use data::log::Operation;
 use data::table::Table;
 use data::{Timestamp, Value};
 use indexmap::IndexMap;
-use tokio::time::Instant;
 
 use super::side::Which;
 use crate::bidirectional::Pair;
@@ -18,8 +17,23 @@ pub(super) struct Touched {
     pub(super) target_key: Vec<Value>,
     /// When the row was deleted at the source and at the target, if that is the last that their logs have told of it.
     pub(super) deleted_at: [Option<Timestamp>; 2],
-    /// Since when it waits to be told that.
-    pub(super) awaits_since: Option<Instant>,
+    /// Up to where the logs of the source and of the target are to be read before the key is decided: the side lacks the row,
+    /// and is to tell when that was deleted, or may tell of a change that makes room for the row at the other side.
+    awaits: [Option<u64>; 2],
+}
+
+impl Touched {
+    /// Up to where the log of a side is waited for, once it was.
+    pub(super) fn awaited(&self, which: Which) -> Option<u64> {
+        let [source, target] = self.awaits;
+        if which == Which::Source { source } else { target }
+    }
+
+    /// Waits for the log of a side. Each is waited for once, so that two sides never wait for each other in turns.
+    pub(super) fn wait_for(&mut self, which: Which, head: Option<u64>) {
+        let [source, target] = &mut self.awaits;
+        *(if which == Which::Source { source } else { target }) = head;
+    }
 }
 
 /// The keys that are to be settled, for each collection.
@@ -64,7 +78,7 @@ impl Dirty {
             key,
             target_key,
             deleted_at: [None, None],
-            awaits_since: None,
+            awaits: [None; 2],
         });
         match which {
             Which::Source => touched.deleted_at[0] = deleted_at,

@@ -9,7 +9,7 @@ use super::Exchange;
 use super::dirty::Dirty;
 use super::side::Which;
 use crate::error::{Error, Result};
-use crate::snapshot::{ProgressListener, Reporter, key_text, open_snapshot, orphans_among};
+use crate::snapshot::{ProgressListener, Reporter, open_snapshot, orphans_among};
 
 /// How many keys are settled at a time.
 pub(super) const KEYS_AT_ONCE: usize = 1_000;
@@ -75,15 +75,15 @@ impl Exchange {
             };
             let mut refused = Vec::new();
             for key in keys {
-                let text = key_text(&key);
-                if !dirty.touch(index, pair, which, key, None) {
-                    refused.push(text);
+                if !dirty.touch(index, pair, which, key.clone(), None) {
+                    refused.push(key);
                 }
             }
             dirty.empty(index, emptied_at);
-            for text in refused {
-                self.fail(index, text, NOT_HELD.to_owned());
+            for key in refused {
+                self.cannot_be_held(index, which, key, false)?;
             }
+            self.set_aside_unheld().await?;
             if dirty.len() >= KEYS_AT_ONCE {
                 self.settle(dirty, true).await?;
             }
@@ -97,6 +97,3 @@ impl Exchange {
         if self.shared.is_stopping() { Err(Error::stopped(&self.rule.name)) } else { Ok(()) }
     }
 }
-
-/// Why a key is not exchanged.
-pub(super) const NOT_HELD: &str = "the other side cannot hold this primary key as it is";

@@ -46,6 +46,8 @@ mod removal;
 mod settle;
 mod side;
 mod stream;
+mod unheld;
+mod untangle;
 mod version;
 mod work;
 mod write;
@@ -63,6 +65,7 @@ use crate::bidirectional::Pair;
 use crate::rule::Rule;
 use crate::stats::CollectionStats;
 use side::{Side, Which};
+use unheld::Unheld;
 
 /// A bidirectional rule being streamed.
 struct Exchange {
@@ -74,6 +77,9 @@ struct Exchange {
     pairs: Vec<Pair>,
     /// What was done since it was last told.
     stats: Vec<CollectionStats>,
+    /// For each collection whose columns have changed since both sides agreed, those that it had already. Empty once every row
+    /// has been compared.
+    former: Vec<Option<Vec<String>>>,
     /// The name under which the versions of the rule are kept.
     name: String,
     /// How many rows were written since it was last told.
@@ -83,6 +89,10 @@ struct Exchange {
     told_at: Instant,
     /// When the transaction that was read last had been committed.
     committed_at: Timestamp,
+    /// Keys that are to be set aside because the other side cannot hold them, or no longer.
+    unheld: Vec<Unheld>,
+    /// Up to where the logs of the source and of the target have been read.
+    seen: [u64; 2],
 }
 
 impl Exchange {

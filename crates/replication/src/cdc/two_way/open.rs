@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::Timestamp;
-use data::log::{LogKind, LogReader, LogStatus, OpenedLog, Position};
+use data::log::{LogKind, LogReader, LogStatus, OpenedLog};
 use data::table::Table;
 use tokio::time::Instant;
 
@@ -13,16 +13,19 @@ use super::super::checkpoint::{Checkpoint, Phase};
 use super::super::control_tables::ControlTables;
 use super::super::dead_letter::Letters;
 use super::super::event::RunState;
+use super::super::history::History;
 use super::super::identity::{Purpose, reader_name};
 use super::super::lease::Lease;
+use super::super::provenance::OwnRows;
 use super::super::run::{Opening, log_of};
-use super::super::runner::log_kind;
+use super::super::runner::{Heads, log_kind};
 use super::super::schema_change::columns_of;
 use super::super::shared::Shared;
 use super::super::stream::Ended;
+use super::removal::remove_versions;
 use super::side::{Side, Which};
 use super::{Exchange, record, version};
-use crate::bidirectional::Pair;
+use crate::bidirectional::{Column, Pair};
 use crate::error::{Error, Result};
 use crate::rule::{Mode, Rule};
 use crate::snapshot::{CollectionPlan, End, ProgressListener, parents_first, resolve_both};
@@ -32,18 +35,11 @@ use crate::stats::CollectionStats;
 const LEASE_ASKED: Duration = Duration::from_millis(300);
 
 /// Runs a bidirectional rule whose lease at the target is held, up to where both logs stand now if the source's is given.
-pub(in crate::cdc) async fn exchange(
-    opening: Opening,
-    owner: &str,
-    head: Option<&Position>,
-) -> Result<Ended> {
+pub(in crate::cdc) async fn exchange(opening: Opening, owner: &str, heads: Option<&Heads>) -> Result<Ended> {
     let Opening { rule, source, target, kind, name, control, lease, shared, listener, is_resync } = opening;
     let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
     let back_kind = log_kind(&rule, &target)?;
-    let until = match head {
-        Some(head) => Some([head.clone(), log_of(&target, back_kind)?.head().await.map_err(in_rule())?]),
-        None => None,
-    };
+    let until = heads.and_then(|heads| Some([heads.source.clone(), heads.target.clone()?]));
     let back = reader_name(&rule.name, &target, &source, Purpose::Apply).await.map_err(in_rule())?;
     if back == name {
         let problem = "both sides are the same database";
@@ -137,14 +133,29 @@ impl Exchange {
     ) -> Result<Self> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
         let pairs = pairs_of(&rule, &source.end, &target.end, &shared).await?;
-        let mut forth = begin(&rule, Which::Source, &source, &target, &pairs, is_resync).await?;
-        let mut back = begin(&rule, Which::Target, &target, &source, &pairs, is_resync).await?;
+        let stored = Stored::read(&rule, &source, &target).await?;
+        if let Some(reason) = stored.breach() {
+            if !is_resync {
+                return Err(Error::LogLost { rule: rule.name.clone(), reason });
+            }
+            // What is missing by now was not deleted: both sides are united as if they had never agreed on a row.
+            for side in [&source, &target] {
+                remove_versions(&side.end, &name).await.map_err(in_rule())?;
+            }
+        }
+        let Stored { checkpoints: [stored_forth, stored_back], courses } = stored;
+        let [history, back_history] = History::begin([&of(&stored_forth), &of(&stored_back)], courses);
+        let (forth, back) = ((stored_forth, history), (stored_back, back_history));
+        let mut forth = begin(&rule, Which::Source, &source, &target, &pairs, forth, is_resync).await?;
+        let mut back = begin(&rule, Which::Target, &target, &source, &pairs, back, is_resync).await?;
         let is_new = forth.is_new || back.is_new;
         let known = |table: &str| forth.stored.as_ref().is_some_and(|found| found.tables.contains_key(table));
+        let former: Vec<Option<Vec<String>>> =
+            pairs.iter().map(|pair| former_columns(pair, [&forth, &back])).collect();
         let new: Vec<usize> = (0..pairs.len())
             .filter(|index| {
                 let table = pairs.get(*index).map(|pair| pair.to_target.mapping.source.name.as_str());
-                is_new || !table.is_some_and(known)
+                is_new || !table.is_some_and(known) || former.get(*index).is_some_and(Option::is_some)
             })
             .collect();
         for begun in [&mut forth, &mut back] {
@@ -162,19 +173,25 @@ impl Exchange {
             target,
             pairs,
             stats,
+            former,
             name,
             changes: 0,
             transactions: 0,
             told_at: Instant::now(),
             committed_at: Timestamp::now(),
+            unheld: Vec::new(),
+            seen: [0; 2],
         };
         if !new.is_empty() {
             exchange.shared.enter(RunState::Copying, None);
             for index in new {
                 exchange.settle_all(index, [None, None], listener.clone()).await?;
             }
+            exchange.former.clear();
             exchange.finish_first().await?;
         }
+        let positions = log_of(&exchange.source.end, exchange.source.kind)?.position_form();
+        exchange.shared.reads_as(&exchange.source.reader.name, positions);
         exchange.shared.reach(&exchange.source.checkpoint.position);
         exchange.shared.reach_back(&exchange.target.checkpoint.position);
         Ok(exchange)
@@ -184,7 +201,8 @@ impl Exchange {
     async fn finish_first(&mut self) -> Result<()> {
         for which in Which::BOTH {
             let mut transaction = self.begin_fenced(which.other()).await?;
-            let next = Checkpoint { phase: Phase::Stream, ..self.side(which).checkpoint.clone() };
+            let history = self.next_history(which);
+            let next = Checkpoint { phase: Phase::Stream, history, ..self.side(which).checkpoint.clone() };
             let table = &self.side(which.other()).control.checkpoint;
             next.advance(transaction.as_mut(), table).await.map_err(self.in_rule())?;
             transaction.commit().await.map_err(self.in_rule())?;
@@ -233,11 +251,11 @@ async fn begin(
     opened: &Closed,
     keeper: &Closed,
     pairs: &[Pair],
+    (stored, history): (Option<Checkpoint>, History),
     is_resync: bool,
 ) -> Result<Begun> {
     let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
     let reader = reader_of(which, opened, pairs).await.map_err(in_rule())?;
-    let stored = stored_checkpoint(keeper, &opened.name).await.map_err(in_rule())?;
     let log = log_of(&opened.end, opened.kind)?;
     let mut usable = stored.clone();
     match log.status(&opened.name).await.map_err(in_rule())? {
@@ -282,8 +300,81 @@ async fn begin(
         epoch: keeper.lease.epoch(),
         committed_at: usable.as_ref().map_or(Timestamp(0), |found| found.committed_at),
         applied_at: Timestamp::now(),
+        own_rows: OwnRows::new(),
+        history,
     };
     Ok(Begun { reader, stored, checkpoint, is_new })
+}
+
+/// The columns, by their names at the source, that a collection had on both sides when they were exchanged last; none if it has
+/// the same ones now. Of documents it is not known.
+fn former_columns(pair: &Pair, begun: [&Begun; 2]) -> Option<Vec<String>> {
+    let mut has_changed = false;
+    let mut names: Vec<String> = pair.columns.iter().map(|column| column.name.clone()).collect();
+    for (which, begun) in Which::BOTH.into_iter().zip(begun) {
+        let read = which.read_table(pair);
+        if which.end(pair).is_schemaless() {
+            continue;
+        }
+        let known = begun.stored.as_ref()?.tables.get(&read.name)?;
+        let now = begun.checkpoint.tables.get(&read.name)?;
+        has_changed |= known.len() != now.len() || !now.iter().all(|column| known.contains(column));
+        let was_there = |position: usize| {
+            let name = read.columns.get(position).map(|column| column.name.as_str());
+            now.iter().any(|column| name == Some(column.name()) && known.contains(column))
+        };
+        let at = |column: &Column| if which == Which::Source { column.at_source } else { column.at_target };
+        names.retain(|name| pair.columns.iter().any(|column| column.name == *name && was_there(at(column))));
+    }
+    has_changed.then_some(names)
+}
+
+/// What both sides keep of earlier runs, and the courses that their servers are on.
+struct Stored {
+    checkpoints: [Option<Checkpoint>; 2],
+    courses: [Option<String>; 2],
+}
+
+impl Stored {
+    async fn read(rule: &Rule, source: &Closed, target: &Closed) -> Result<Self> {
+        let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
+        let forth = stored_checkpoint(target, &source.name).await.map_err(in_rule())?;
+        let back = stored_checkpoint(source, &target.name).await.map_err(in_rule())?;
+        let courses = [
+            log_of(&source.end, source.kind)?.course().await.map_err(in_rule())?,
+            log_of(&target.end, target.kind)?.course().await.map_err(in_rule())?,
+        ];
+        Ok(Self { checkpoints: [forth, back], courses })
+    }
+
+    /// By what a side shows that it may have lost what was committed there.
+    fn breach(&self) -> Option<String> {
+        let [forth, back] = self.checkpoints.each_ref().map(of);
+        let [source_course, target_course] = &self.courses;
+        let lost = |side: &str, why: &str| {
+            format!(
+                "the {side} {why}; resync unites both sides: what only one of them has comes to the other, and nothing is deleted"
+            )
+        };
+        let restored = "lacks what it had when both sides were exchanged last, as after a restore";
+        let promoted = "is on another timeline than when both sides were exchanged last, as after a failover or a restore";
+        // The target keeps the checkpoint of the source's log, and the source that of the target's.
+        if forth.has_gone_back(&back) {
+            Some(lost("target", restored))
+        } else if back.has_gone_back(&forth) {
+            Some(lost("source", restored))
+        } else if forth.has_left(source_course.as_ref()) {
+            Some(lost("source", promoted))
+        } else if back.has_left(target_course.as_ref()) {
+            Some(lost("target", promoted))
+        } else {
+            None
+        }
+    }
+}
+
+fn of(checkpoint: &Option<Checkpoint>) -> History {
+    checkpoint.as_ref().map(|found| found.history.clone()).unwrap_or_default()
 }
 
 /// What is read of the log of a side.

@@ -8,14 +8,13 @@ use data::log::{LogEvent, LoggedTransaction, Operation, Position};
 use data::table::Table;
 use tokio::time::{Instant, sleep};
 
-use super::super::pump::Pump;
+use super::super::pump::{EVENTS_AHEAD, Pump};
 use super::super::schema_change::same_columns;
 use super::Exchange;
 use super::dirty::{Dirty, keys_of};
-use super::full::{KEYS_AT_ONCE, NOT_HELD};
+use super::full::KEYS_AT_ONCE;
 use super::side::{Side, Which};
 use crate::error::{Error, Result};
-use crate::snapshot::key_text;
 
 /// How long more events are waited for; they are often on their way.
 const LINGER: Duration = Duration::from_millis(1);
@@ -45,7 +44,7 @@ impl Flow {
         let position = side.checkpoint.position.clone();
         let stream = side.log()?.stream(&side.reader, &position).await;
         Ok(Self {
-            pump: Pump::start(stream.map_err(Error::database_in("log"))?),
+            pump: Pump::start(stream.map_err(Error::database_in("log"))?, EVENTS_AHEAD),
             open: None,
             read: Vec::new(),
             seen: position.clone(),
@@ -117,7 +116,7 @@ impl Exchange {
                         self.emptied(which, &change.table, at).await?;
                         continue;
                     }
-                    self.touch(dirty, which, &change.table, change.operation, at);
+                    self.touch(dirty, which, &change.table, change.operation, at)?;
                 }
             }
             LogEvent::Commit(position) => {
@@ -132,7 +131,14 @@ impl Exchange {
     }
 
     /// Has the keys of a change settled.
-    fn touch(&mut self, dirty: &mut Dirty, which: Which, table: &Table, operation: Operation, at: Timestamp) {
+    fn touch(
+        &mut self,
+        dirty: &mut Dirty,
+        which: Which,
+        table: &Table,
+        operation: Operation,
+        at: Timestamp,
+    ) -> Result<()> {
         let keys = keys_of(table, operation);
         let of_table = |(index, pair)| (which.read_table(pair).name == table.name).then_some(index);
         let concerned: Vec<usize> = self.pairs.iter().enumerate().filter_map(of_table).collect();
@@ -140,10 +146,11 @@ impl Exchange {
             for (key, is_gone) in &keys {
                 let Some(pair) = self.pairs.get(index) else { continue };
                 if !dirty.touch(index, pair, which, key.clone(), is_gone.then_some(at)) {
-                    self.fail(index, key_text(key), NOT_HELD.to_owned());
+                    self.cannot_be_held(index, which, key.clone(), *is_gone)?;
                 }
             }
         }
+        Ok(())
     }
 
     /// A side has lost all rows of a table.

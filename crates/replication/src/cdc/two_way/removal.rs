@@ -17,12 +17,14 @@ use super::version;
 use crate::rule::Rule;
 use crate::snapshot::End;
 
+/// Whether a side has a log that may be read.
+fn can_be_read(end: &End) -> data::Result<bool> {
+    let tables = end.tables()?;
+    Ok([LogKind::Log, LogKind::Trigger].into_iter().any(|kind| tables.change_log(kind).is_some()))
+}
+
 /// Whether a rule has been streamed between these databases, so that it goes on by their logs.
 pub(crate) async fn has_streamed(rule: &Rule, (source, target): &Ends) -> data::Result<bool> {
-    let can_be_read = |end: &End| -> data::Result<bool> {
-        let tables = end.tables()?;
-        Ok([LogKind::Log, LogKind::Trigger].into_iter().any(|kind| tables.change_log(kind).is_some()))
-    };
     if !can_be_read(source)? || !can_be_read(target)? {
         return Ok(false);
     }
@@ -34,12 +36,13 @@ pub(crate) async fn has_streamed(rule: &Rule, (source, target): &Ends) -> data::
 /// Removes the readers, checkpoints and versions of a rule; what could not be removed. Its conflicts stay.
 pub(crate) async fn remove_both(rule: &Rule, ends: Ends) -> Vec<RemovalFailure> {
     let failure = |error: data::Error| RemovalFailure { rule: rule.name.clone(), message: error.to_string() };
-    match has_streamed(rule, &ends).await {
+    let (source, target) = &ends;
+    match can_be_read(source).and_then(|source| Ok(source && can_be_read(target)?)) {
+        // Whatever an earlier removal that was cut off has taken away already, the rest of both sides goes.
         Ok(true) => {}
         Ok(false) => return Vec::new(),
         Err(error) => return vec![failure(error)],
     }
-    let (source, target) = &ends;
     let mut failures = Vec::new();
     for (from, to) in [(source, target), (target, source)] {
         let removed = async {
@@ -57,7 +60,8 @@ pub(crate) async fn remove_both(rule: &Rule, ends: Ends) -> Vec<RemovalFailure> 
     failures
 }
 
-async fn remove_versions(end: &End, reader: &str) -> data::Result<()> {
+/// Removes the versions of a rule that a side keeps.
+pub(super) async fn remove_versions(end: &End, reader: &str) -> data::Result<()> {
     let tables = end.tables()?;
     if tables.describe(version::NAME).await?.is_none() {
         return Ok(());

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use data::Value;
 use data::table::Row;
 use indexmap::IndexMap;
-use tokio::time::{Duration, Instant};
 
 use super::Exchange;
 use super::decide::{Decision, Held, Met, decide};
@@ -19,9 +18,6 @@ use crate::error::{Error, Result};
 use crate::snapshot::canonical_key;
 use crate::stats::Winner;
 
-/// How long is waited for the log to tell when a row was deleted.
-const DELETION_AWAITED: Duration = Duration::from_secs(5);
-
 /// What a round is to do.
 #[derive(Default)]
 struct Round {
@@ -29,6 +25,8 @@ struct Round {
     at_target: Vec<Work>,
     /// Keys about which the application is asked.
     asked: Vec<(usize, Touched, Met)>,
+    /// Keys of which the log is still to tell when a side lost its row, with that side.
+    awaiting: Vec<(usize, Touched, Which)>,
     /// Keys that have no row any more on either side, and the versions that are kept of them.
     forgotten: Vec<(String, Option<u64>, Option<u64>)>,
 }
@@ -54,7 +52,7 @@ impl Exchange {
             };
             let met = self.meet(index, keys).await;
             for (touched, met) in met.map_err(Error::database_in(format!("collection \"{label}\"")))? {
-                self.sort(index, touched, met, is_last, &mut round, dirty);
+                self.sort(index, touched, met, is_last, &mut round);
             }
         }
         for (index, touched, met) in std::mem::take(&mut round.asked) {
@@ -63,10 +61,11 @@ impl Exchange {
         for which in [Which::Target, Which::Source] {
             let works = std::mem::take(round.works(which));
             if !works.is_empty() {
-                self.write(which, works, dirty).await?;
+                self.write(which, works, is_last, dirty).await?;
             }
         }
         self.forget(round.forgotten).await?;
+        self.await_deletions(round.awaiting, dirty).await?;
         self.tell();
         Ok(())
     }
@@ -75,6 +74,7 @@ impl Exchange {
     async fn meet(&self, index: usize, keys: IndexMap<String, Touched>) -> data::Result<Vec<(Touched, Met)>> {
         let Some(pair) = self.pairs.get(index) else { return Ok(Vec::new()) };
         let label = &pair.to_target.label;
+        let former = self.former.get(index).and_then(Option::as_ref);
         let mut rows = [HashMap::new(), HashMap::new()];
         let mut versions = [HashMap::new(), HashMap::new()];
         let ids: Vec<Vec<Value>> =
@@ -103,8 +103,8 @@ impl Exchange {
             }
             let found = Met {
                 key: touched.key.clone(),
-                source: Held::of(pair, Which::Source, source),
-                target: Held::of(pair, Which::Target, target),
+                source: Held::of(pair, Which::Source, source, former),
+                target: Held::of(pair, Which::Target, target, former),
                 at_source: source_versions.remove(&id),
                 at_target: target_versions.remove(&id),
                 deleted_at: touched.deleted_at,
@@ -115,18 +115,11 @@ impl Exchange {
     }
 
     /// Decides a key.
-    fn sort(
-        &mut self,
-        index: usize,
-        mut touched: Touched,
-        met: Met,
-        is_last: bool,
-        round: &mut Round,
-        dirty: &mut Dirty,
-    ) {
+    fn sort(&mut self, index: usize, touched: Touched, met: Met, is_last: bool, round: &mut Round) {
         let Some(pair) = self.pairs.get(index) else { return };
-        let waited = touched.awaits_since.is_some_and(|since| since.elapsed() >= DELETION_AWAITED);
-        let decision = decide(pair, &met, is_last || waited);
+        let lacking = if met.source.row.is_none() { Which::Source } else { Which::Target };
+        let is_told = touched.awaited(lacking).is_some_and(|head| self.seen_of(lacking) >= head);
+        let decision = decide(pair, &met, is_last || is_told);
         let written = match &decision {
             Decision::Carry { winner, .. } => Some(winner.other()),
             Decision::Ask | Decision::Await => None,
@@ -153,10 +146,7 @@ impl Exchange {
                 round.forgotten.push((id, number(&met.at_source), number(&met.at_target)));
             }
             Decision::Ask => round.asked.push((index, touched, met)),
-            Decision::Await => {
-                touched.awaits_since.get_or_insert_with(Instant::now);
-                dirty.put_back(index, touched);
-            }
+            Decision::Await => round.awaiting.push((index, touched, lacking)),
             Decision::Carry { winner, conflict } => {
                 let work = self.carry(index, touched, met, winner);
                 let which = winner.other();
@@ -165,6 +155,31 @@ impl Exchange {
                     .push(Work { conflict: conflict.map(|fields| (winner.winner(), fields)), ..work });
             }
         }
+    }
+
+    /// Puts keys back until the logs have told everything that was committed when their rows were found to be missing.
+    async fn await_deletions(&self, awaiting: Vec<(usize, Touched, Which)>, dirty: &mut Dirty) -> Result<()> {
+        let mut heads = [None, None];
+        for (index, mut touched, lacking) in awaiting {
+            if touched.awaited(lacking).is_none() {
+                let head = match lacking {
+                    Which::Source => &mut heads[0],
+                    Which::Target => &mut heads[1],
+                };
+                if head.is_none() {
+                    *head = Some(self.side(lacking).log()?.head().await.map_err(self.in_rule())?.order);
+                }
+                touched.wait_for(lacking, *head);
+            }
+            dirty.put_back(index, touched);
+        }
+        Ok(())
+    }
+
+    /// Up to where the log of a side has been read.
+    pub(super) fn seen_of(&self, which: Which) -> u64 {
+        let [source, target] = self.seen;
+        if which == Which::Source { source } else { target }
     }
 
     /// What is to be done so that what one side holds goes to the other.

@@ -9,6 +9,7 @@ use data::table::{Table, TableTransaction};
 use super::super::checkpoint::Checkpoint;
 use super::super::control_tables::ControlTables;
 use super::super::dead_letter::Letters;
+use super::super::history::History;
 use super::super::lease::Lease;
 use super::super::run::log_of;
 use super::Exchange;
@@ -117,6 +118,12 @@ impl Exchange {
         Err(lost())
     }
 
+    /// What the checkpoint of the log of a side is to tell when it is written next.
+    pub(super) fn next_history(&self, which: Which) -> History {
+        let other = &self.side(which.other()).checkpoint.history;
+        self.side(which).checkpoint.history.next(other)
+    }
+
     /// Stores that the log of a side is settled up to a position.
     pub(super) async fn store_position(
         &mut self,
@@ -130,6 +137,7 @@ impl Exchange {
             position,
             committed_at: committed_at.max(before.committed_at),
             applied_at: Timestamp::now(),
+            history: self.next_history(which),
             ..before.clone()
         };
         let mut transaction = self.begin_fenced(which.other()).await?;

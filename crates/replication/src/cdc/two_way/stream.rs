@@ -121,6 +121,8 @@ impl Exchange {
                 // What else is read of a transaction that has not been read to its end is visible too.
             }
         }
+        self.set_aside_unheld().await?;
+        self.seen = flows.each_ref().map(|flow| flow.seen.order);
         if !dirty.is_empty() {
             self.settle(dirty, false).await?;
         }
@@ -172,7 +174,7 @@ impl Exchange {
                 deleted: sum(|stats| stats.deleted),
                 skipped: sum(|stats| stats.skipped),
                 failed,
-                position: self.source.checkpoint.position.order.to_string(),
+                position: self.shared.position_text(&self.source.checkpoint.position),
                 committed_at_ms: self.committed_at.millis(),
                 duration_ms: u64::try_from(self.told_at.elapsed().as_millis()).unwrap_or(u64::MAX),
             });

@@ -57,6 +57,8 @@ impl Work {
 pub(super) struct Done {
     /// Those that were changed by others meanwhile.
     pub(super) again: HashSet<usize>,
+    /// Of those, the ones that wait for another row to make room for them.
+    pub(super) waiting: HashSet<usize>,
     pub(super) refused: BTreeMap<usize, data::Error>,
 }
 

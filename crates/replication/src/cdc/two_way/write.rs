@@ -28,6 +28,7 @@ impl Exchange {
         &mut self,
         which: Which,
         mut works: Vec<Work>,
+        is_last: bool,
         dirty: &mut Dirty,
     ) -> Result<()> {
         let none = Letters::none(&self.side(which.other()).reader.name);
@@ -36,7 +37,7 @@ impl Exchange {
             works.iter().map(|work| letters.has(&self.letter_id(&letters, work))).collect();
         let mut attempt = 1;
         let outcome = loop {
-            match self.write_once(which, &works, &mut letters).await {
+            match self.write_once(which, &works, is_last, &mut letters).await {
                 Err(error) if is_collision(&error) && attempt < COLLISION_ATTEMPTS => {
                     letters.undone();
                     attempt += 1;
@@ -50,6 +51,7 @@ impl Exchange {
         }
         self.side_mut(which).letters = letters;
         let done = outcome?;
+        self.await_others(which, &mut works, &done).await?;
         for (place, work) in works.iter_mut().enumerate() {
             if done.is_done(place) {
                 self.count(which, work);
@@ -70,9 +72,39 @@ impl Exchange {
         Ok(())
     }
 
-    async fn write_once(&self, which: Which, works: &[Work], letters: &mut Letters) -> Result<Done> {
+    /// Has rows wait, in whose way another one stands, until the log of the other side has told everything that was committed there
+    /// by now: the other one may have given its place up in a change that has not been read.
+    async fn await_others(&self, which: Which, works: &mut [Work], done: &Done) -> Result<()> {
+        if done.waiting.is_empty() {
+            return Ok(());
+        }
+        let other = which.other();
+        let head = self.side(other).log()?.head().await.map_err(self.in_rule())?.order;
+        for place in &done.waiting {
+            let Some(work) = works.get_mut(*place) else { continue };
+            if work.touched.awaited(other).is_none() {
+                work.touched.wait_for(other, Some(head));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the log of the other side may still tell of a change that makes room for a row.
+    fn may_fit(&self, which: Which, works: &[Work], place: usize) -> bool {
+        let other = which.other();
+        let awaited = works.get(place).and_then(|work| work.touched.awaited(other));
+        awaited.is_none_or(|head| self.seen_of(other) < head)
+    }
+
+    async fn write_once(
+        &self,
+        which: Which,
+        works: &[Work],
+        is_last: bool,
+        letters: &mut Letters,
+    ) -> Result<Done> {
         let mut transaction = self.begin_fenced(which).await?;
-        let written = self.write_into(transaction.as_mut(), which, works, letters).await;
+        let written = self.write_into(transaction.as_mut(), which, works, is_last, letters).await;
         let done = written.map_err(self.in_rule())?;
         self.check_refused(which, works, &done)?;
         transaction.commit().await.map_err(self.in_rule())?;
@@ -84,6 +116,7 @@ impl Exchange {
         transaction: &mut dyn TableTransaction,
         which: Which,
         works: &[Work],
+        is_last: bool,
         letters: &mut Letters,
     ) -> data::Result<Done> {
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -114,10 +147,7 @@ impl Exchange {
             let new = self.prepared(which, works, places, &done, |work| is_put(work, true));
             self.put(transaction, which, *index, Call::Insert, new, &mut refused).await?;
         }
-        for Refusal { index, call, row, .. } in std::mem::take(&mut refused) {
-            // The row that stood in its way may have moved by now.
-            self.put(transaction, which, index, call, vec![row], &mut refused).await?;
-        }
+        let refused = self.retry(transaction, which, refused).await?;
         for Refusal { index, call, row, error } in refused {
             let canonical = canonical_key(&row.key);
             let place = places.get(&index).into_iter().flatten().copied().find(|place| {
@@ -127,6 +157,12 @@ impl Exchange {
             // Somebody else has inserted the row meanwhile; that is a version like any other.
             if call == Call::Insert && self.is_there(transaction, which, index, &row.key).await? {
                 done.again.insert(place);
+            } else if !is_last
+                && error.kind() == ErrorKind::UniqueViolation
+                && self.may_fit(which, works, place)
+            {
+                done.again.insert(place);
+                done.waiting.insert(place);
             } else {
                 done.refused.insert(place, error);
             }
@@ -200,7 +236,7 @@ impl Exchange {
             .collect()
     }
 
-    async fn put(
+    pub(super) async fn put(
         &self,
         transaction: &mut dyn TableTransaction,
         which: Which,
@@ -231,11 +267,11 @@ impl Exchange {
 }
 
 /// A row that a side has refused.
-struct Refusal {
-    index: usize,
-    call: Call,
-    row: Prepared,
-    error: data::Error,
+pub(super) struct Refusal {
+    pub(super) index: usize,
+    pub(super) call: Call,
+    pub(super) row: Prepared,
+    pub(super) error: data::Error,
 }
 
 fn is_collision(error: &Error) -> bool {

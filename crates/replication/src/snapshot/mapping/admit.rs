@@ -3,6 +3,7 @@
 use data::schema::Discriminator;
 use data::table::{ColumnType, Row};
 use data::{Error, ErrorKind, Object, Record, Result, Value};
+use tokio::time::timeout;
 
 use super::Mapping;
 use crate::cdc::RowOperation;
@@ -90,7 +91,14 @@ impl Mapping {
         admitted: &mut Admitted,
     ) -> Result<()> {
         let given: Vec<_> = rows.iter().map(|candidate| self.to_transform(candidate)).collect();
-        let outcomes = transform.apply(&self.label, &given).await?;
+        let limit = self.transform_limit;
+        let most = limit.saturating_mul(u32::try_from(given.len()).unwrap_or(u32::MAX));
+        let Ok(outcomes) = timeout(most, transform.apply(&self.label, &given, limit)).await else {
+            let reason = format!("it took longer than {} ms", limit.as_millis());
+            admitted.refused.extend(rows.into_iter().map(|row| (row, failed(&reason))));
+            return Ok(());
+        };
+        let outcomes = outcomes?;
         if outcomes.len() != rows.len() {
             return Err(Error::new(
                 ErrorKind::Internal,

@@ -89,6 +89,7 @@ impl Mapping {
                 continue;
             }
             let value = row.get_mut(*position).map(std::mem::take).unwrap_or_default();
+            let value = self.prefixed(column, value)?;
             let Coerced { value, loss } = self.convert_value(column, value)?;
             losses.extend(loss.map(|loss| GivenUp::Value(column, loss)));
             converted.push(value);

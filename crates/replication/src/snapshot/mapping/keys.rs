@@ -11,8 +11,13 @@ impl Mapping {
     pub(crate) fn target_key(&self, source_key: &[Value]) -> Option<Vec<Value>> {
         let own = self.target.key.iter().filter(|position| self.mark_position != Some(**position));
         let columns = own.map(|position| &self.target.columns[*position]);
-        let coerced = source_key.iter().zip(columns).map(|(value, column)| {
-            let whole = coerce(value.clone(), &column.column_type, &self.limits).ok()?;
+        let first = self.key_prefix.as_ref().map(|prefix| prefix.position);
+        let coerced = source_key.iter().zip(columns).enumerate().map(|(part, (value, column))| {
+            let value = match first.filter(|_| part == 0) {
+                Some(position) => self.prefixed(position, value.clone()).ok()?,
+                None => value.clone(),
+            };
+            let whole = coerce(value, &column.column_type, &self.limits).ok()?;
             (whole.loss.is_none() && !whole.value.is_null()).then_some(whole.value)
         });
         let mut key: Vec<Value> = coerced.collect::<Option<_>>()?;
@@ -44,8 +49,9 @@ impl Mapping {
             _ => target_key,
         };
         let columns = self.source.key.iter().map(|position| &self.source.columns[*position]);
-        let coerced = target_key.iter().zip(columns).map(|(value, column)| {
-            coerce(value.clone(), &column.column_type, &self.source_limits)
+        let coerced = target_key.iter().zip(columns).enumerate().map(|(part, (value, column))| {
+            let value = if part == 0 { self.without_prefix(value)? } else { value.clone() };
+            coerce(value, &column.column_type, &self.source_limits)
                 .ok()
                 .filter(|coerced| coerced.loss.is_none())
         });

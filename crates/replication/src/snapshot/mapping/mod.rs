@@ -4,10 +4,12 @@ mod admit;
 mod compare;
 mod convert;
 mod keys;
+mod prefix;
 mod prepare;
 mod rest;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use data::schema::Discriminator;
 use data::table::{Limits, Packing, Table, TableStore};
@@ -61,14 +63,25 @@ pub(crate) struct Mapping {
     source_mark: Option<Discriminator>,
     /// Position of that column in `target`.
     mark_position: Option<usize>,
+    /// What the keys of the source begin with at the target.
+    key_prefix: Option<KeyPrefix>,
+    /// How long a row may take on its way through the transform.
+    transform_limit: Duration,
     /// Whether rows that are not carried may stand at the target, where a copy deletes them.
     pub(crate) deletes_dropped: bool,
+}
+
+/// What the first column of the keys of a source begins with at the target.
+struct KeyPrefix {
+    text: String,
+    /// Position of the column in `target`.
+    position: usize,
 }
 
 impl Mapping {
     /// How tuples of the source are packed for the target, where no value needs a closer look.
     pub(crate) fn packing(&self, target: &dyn TableStore) -> Option<Packing> {
-        if self.lists.contains(&true) || self.is_choosy() || self.source_mark.is_some() {
+        if self.lists.contains(&true) || self.is_choosy() || self.is_marked() {
             return None;
         }
         target.packing(&self.source, &self.target, &self.positions)
@@ -76,8 +89,13 @@ impl Mapping {
 
     /// Whether the target takes tuples of the source as they are.
     pub(crate) fn takes_tuples(&self, target: &dyn TableStore) -> bool {
-        let is_as_is = !self.is_choosy() && self.source_mark.is_none();
+        let is_as_is = !self.is_choosy() && !self.is_marked();
         is_as_is && target.takes_binary_tuples(&self.source, &self.target)
+    }
+
+    /// Whether rows get something at the target by which their source is known.
+    fn is_marked(&self) -> bool {
+        self.source_mark.is_some() || self.key_prefix.is_some()
     }
 
     /// Where the value for a column of `target` stands in `source`.

@@ -6,7 +6,7 @@ use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
 use data::table::{ColumnType, Table, TableColumn, overlay_schema};
 use data::{Error, ErrorKind, Filter, Result, RowFilter};
 
-use super::{Mapping, rest};
+use super::{KeyPrefix, Mapping, rest};
 use crate::column_rule::ColumnRule;
 use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
@@ -77,7 +77,9 @@ impl Mapping {
             (_, Creation::Imagined) => wanted,
             _ => target_tables.create_like(&wanted).await?,
         };
-        if let Some(schema) = plan.target_schema.as_ref().or(plan.source_schema.as_ref()) {
+        let schema = plan.target_schema.as_ref().or(plan.source_schema.as_ref());
+        // The entity's key is of the type that it has at the source.
+        if let Some(schema) = schema.filter(|_| plan.shape.key_prefix.is_none()) {
             overlay_schema(&mut target_table, schema, target_is_schemaless);
         }
         Self::between(plan, source_table, target_table, source, target)
@@ -120,8 +122,9 @@ impl Mapping {
             discriminator(&plan.source_schema).or_else(|| discriminator(&plan.target_schema));
         let target_discriminator =
             discriminator(&plan.target_schema).or_else(|| discriminator(&plan.source_schema));
-        if source_discriminator.is_some() && mark.is_some() {
-            let message = "sourceColumn is not for entities that share a table";
+        let key_prefix = plan.shape.key_prefix.as_deref();
+        if source_discriminator.is_some() && (mark.is_some() || key_prefix.is_some()) {
+            let message = "sourceColumn and keyPrefix are not for entities that share a table";
             return Err(Error::new(ErrorKind::Schema, message));
         }
         Ok(Self {
@@ -141,6 +144,8 @@ impl Mapping {
             added: plan.columns.add.clone(),
             mark_position: mark.and_then(|mark| own_position(&target_table, &mark.column)),
             source_mark: mark.cloned(),
+            key_prefix: key_prefix.map(|text| KeyPrefix::new(text, &target_table)).transpose()?,
+            transform_limit: plan.shape.transform_limit,
             deletes_dropped: plan.shape.deletes_dropped,
             source: Arc::new(source_table),
             target: Arc::new(target_table),

@@ -3,6 +3,7 @@
 use data::Result;
 use data::table::{ColumnType, Table, TableColumn};
 
+use super::KeyPrefix;
 use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
 /// The column that keeps the fields of a document which have none of their own.
@@ -66,6 +67,9 @@ pub(super) fn wanted(source: &Table, plan: &CollectionPlan, target_is_schemaless
                 column.column_type = ColumnType::Json;
             }
         }
+    }
+    if let Some(prefix) = &plan.shape.key_prefix {
+        KeyPrefix::widen(prefix, &mut wanted, target_is_schemaless);
     }
     add_columns(&mut wanted, plan, target_is_schemaless);
     wanted

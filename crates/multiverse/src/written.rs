@@ -1,29 +1,35 @@
-//! What this instance has written last, so that reads of consistency `session` see it.
+//! What an application has written last, so that its reads of consistency `session` see it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use multiverse::route::{ReplayPosition, RouteOptions};
+use crate::route::{ReplayPosition, RouteOptions};
 
 /// The last writes by cluster. Positions are only known of writes that asked for consistency `session`.
 #[derive(Debug, Default)]
-pub(super) struct Written(RwLock<HashMap<Arc<str>, ReplayPosition>>);
+pub struct Written(RwLock<HashMap<Arc<str>, ReplayPosition>>);
 
 impl Written {
     /// Notes a write.
-    pub(super) fn note(&self, cluster: &Arc<str>, position: ReplayPosition) {
+    pub fn note(&self, cluster: &Arc<str>, position: ReplayPosition) {
         let mut by_cluster = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let last = by_cluster.entry(Arc::clone(cluster)).or_insert(position);
         *last = (*last).max(position);
     }
 
+    /// The last write on a cluster.
+    #[must_use]
+    pub fn on(&self, cluster: &str) -> Option<ReplayPosition> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster).copied()
+    }
+
     /// What must be visible to a statement on this route. Where the route does not name its cluster, it is the furthest of
     /// all positions: at worst, a primary is asked where a replica would have done.
-    pub(super) fn visible_to(&self, route: &RouteOptions) -> Option<ReplayPosition> {
-        let by_cluster = self.0.read().unwrap_or_else(PoisonError::into_inner);
+    #[must_use]
+    pub fn visible_to(&self, route: &RouteOptions) -> Option<ReplayPosition> {
         match &route.cluster_id {
-            Some(cluster) => by_cluster.get(cluster).copied(),
-            None => by_cluster.values().max().copied(),
+            Some(cluster) => self.on(cluster),
+            None => self.0.read().unwrap_or_else(PoisonError::into_inner).values().max().copied(),
         }
     }
 }
