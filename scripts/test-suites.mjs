@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { packageRoot } from './package-entries.mjs';
 import { runCommand, runNodeTool } from './run-command.mjs';
 import { countCargoTests, countReportedTests, judge } from './test-counts.mjs';
 
@@ -31,7 +32,10 @@ export const GROUPS = [...new Set(SUITES.map(({ group }) => group))];
 
 /** @param {Record<string, string>} env */
 async function runCargo(env) {
-  const { status, output } = await runCommand('cargo', ['test', '--workspace', '--no-fail-fast'], { env, capture: true });
+  // Cargo starts the programs in the folders of their crates, so the path is absolute.
+  const runner = JSON.stringify([process.execPath, join(packageRoot, 'scripts/test-program.mjs')]);
+  const args = ['test', '--workspace', '--no-fail-fast', '--config', `target.'cfg(all())'.runner=${runner}`];
+  const { status, output } = await runCommand('cargo', args, { env, capture: true });
   return judge(countCargoTests(output), status);
 }
 
