@@ -3,9 +3,9 @@ import { parseCommandLine, positiveNumber } from '../command-line.mjs';
 
 export const HELP = `Usage: npm run bench:transaction -- [options]
 
-Updates a row on each of two clusters in one transaction, committed by two phases: by PgMultiverse, and by hand with PREPARE
-TRANSACTION and COMMIT PREPARED on two pinned connections of pg, each sent to both clusters at the same time. By hand nobody
-notes what was decided, so nobody could finish what a process that dies has left.
+Updates a row on each of two clusters in one transaction, committed by two phases: by PgMultiverse; by hand with the same
+statements in the same order on two pinned connections of pg; and by hand with PREPARE TRANSACTION and COMMIT PREPARED alone,
+each sent to both clusters at the same time, where nobody notes what was decided.
 
   --rounds N       turns of each, 7 when not given
   --seconds N      of each turn, 3 when not given

@@ -4,7 +4,7 @@ import { count, percent, renderTable } from '../readme-figures.mjs';
 import { median } from '../snapshot/figures.mjs';
 import { readMachine } from '../snapshot/surroundings.mjs';
 import { HELP, readOptions } from './options.mjs';
-import { ACCOUNTS, byHand, ours } from './sides.mjs';
+import { ACCOUNTS, DECISIONS, ours, sameByHand, withoutDecision } from './sides.mjs';
 
 /** @typedef {import('./sides.mjs').Side} Side */
 
@@ -20,18 +20,21 @@ await runBenchmark({
     const servers = await Promise.all([startPostgres({ settings }), startPostgres({ settings })]);
     for (const server of servers) {
       undo.add(() => server.remove());
-      await server.psql(`CREATE TABLE account (id int PRIMARY KEY, amount int NOT NULL); INSERT INTO account SELECT n, 0 FROM generate_series(1, ${ACCOUNTS}) AS n`);
+      await server.psql(`CREATE TABLE account (id int PRIMARY KEY, amount int NOT NULL); INSERT INTO account SELECT n, 0 FROM generate_series(1, ${ACCOUNTS}) AS n; ${DECISIONS}`);
     }
     const uris = servers.map(({ uri }) => uri);
-    const sides = [await ours(uris), byHand(uris)];
+    const sides = [await ours(uris), sameByHand(uris), withoutDecision(uris)];
     for (const side of sides) undo.add(() => side.close());
-    const lines = [['in flight', ...sides.map(({ name }) => `${name}, transactions/s`), 'of the speed by hand']];
+    const peers = sides.slice(1);
+    const lines = [['in flight', ...sides.map(({ name }) => `${name}, transactions/s`), ...peers.map(({ name }) => `of ${name}`)]];
     for (const inFlight of lanes) {
-      const rates = await measureSides(sides, inFlight, rounds, seconds);
-      const ratios = rates[0]?.map((rate, round) => rate / (rates[1]?.[round] ?? Number.NaN)) ?? [];
-      const range = `${percent(median(ratios))} [${percent(Math.min(...ratios))}–${percent(Math.max(...ratios))}]`;
-      lines.push([String(inFlight), ...rates.map((each) => count(median(each))), range]);
-      log(`${inFlight} in flight: ${range}`);
+      const [own = [], ...others] = await measureSides(sides, inFlight, rounds, seconds);
+      const shares = others.map((rates) => {
+        const ratios = own.map((rate, round) => rate / (rates[round] ?? Number.NaN));
+        return `${percent(median(ratios))} [${percent(Math.min(...ratios))}–${percent(Math.max(...ratios))}]`;
+      });
+      lines.push([String(inFlight), ...[own, ...others].map((each) => count(median(each))), ...shares]);
+      log(`${inFlight} in flight: ${shares.join(', ')}`);
     }
     const { date, machine } = readMachine();
     return [...renderTable(lines), '', `Medians of ${rounds} rounds [lowest–highest], ${date}.`, `Machine: ${machine}; both servers run on it as well.`].join('\n');

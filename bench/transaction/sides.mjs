@@ -3,6 +3,9 @@ import pg from 'pg';
 
 const UPDATE = 'UPDATE account SET amount = amount + $1 WHERE id = $2';
 export const ACCOUNTS = 1000;
+/** Where the decisions by hand stand. */
+export const DECISIONS = 'CREATE TABLE decision (id text PRIMARY KEY, participants text[] NOT NULL, decided_at timestamptz NOT NULL DEFAULT now())';
+const DECIDE = 'INSERT INTO decision (id, participants) VALUES ($1, $2)';
 
 /**
  * @typedef {object} Side
@@ -31,33 +34,81 @@ export async function ours(uris) {
 }
 
 /**
+ * The statements that PgMultiverse sends, in the order in which they have to follow each other.
+ *
  * @param {readonly string[]} uris
  * @returns {Side}
  */
-export function byHand(uris) {
+export function sameByHand(uris) {
+  return byHandAs('the same by hand', uris, async (a, b, account, name) => {
+    await both(a, b, 'BEGIN');
+    await update(a, -1, account);
+    await update(b, 1, account);
+    await a.query({ name: 'decide', text: DECIDE, values: [name, ['b']] });
+    await b.query(`PREPARE TRANSACTION '${name}'`);
+    await a.query('COMMIT');
+    await b.query(`COMMIT PREPARED '${name}'`);
+  });
+}
+
+/**
+ * The least that commits on both: nobody notes what was decided, so nobody could finish what a process that dies has left.
+ *
+ * @param {readonly string[]} uris
+ * @returns {Side}
+ */
+export function withoutDecision(uris) {
+  return byHandAs('by hand, no decision', uris, async (a, b, account, name) => {
+    await both(a, b, 'BEGIN');
+    await update(a, -1, account);
+    await update(b, 1, account);
+    await both(a, b, `PREPARE TRANSACTION '${name}'`);
+    await both(a, b, `COMMIT PREPARED '${name}'`);
+  });
+}
+
+/**
+ * @param {string} side
+ * @param {readonly string[]} uris
+ * @param {(a: pg.Client, b: pg.Client, account: number, name: string) => Promise<unknown>} transact
+ * @returns {Side}
+ */
+function byHandAs(side, uris, transact) {
   /** @type {pg.Client[]} */
   const clients = [];
   let number = 0;
   const lane = async () => {
     const [a, b] = uris.map((uri) => new pg.Client({ connectionString: uri }));
     if (a === undefined || b === undefined) throw new Error('two servers are needed');
-    const both = (/** @type {string} */ sql) => Promise.all([a.query(sql), b.query(sql)]);
     clients.push(a, b);
     await Promise.all([a.connect(), b.connect()]);
     return async (/** @type {number} */ account) => {
       number += 1;
-      const name = `by hand ${number}`;
-      await both('BEGIN');
-      await a.query({ name: 'update', text: UPDATE, values: [-1, account] });
-      await b.query({ name: 'update', text: UPDATE, values: [1, account] });
-      await both(`PREPARE TRANSACTION '${name}'`);
-      await both(`COMMIT PREPARED '${name}'`);
+      await transact(a, b, account, `${side} ${number}`);
     };
   };
   const close = async () => {
     await Promise.all(clients.map((client) => client.end()));
   };
-  return { name: 'by hand', lane, close };
+  return { name: side, lane, close };
+}
+
+/**
+ * @param {pg.Client} a
+ * @param {pg.Client} b
+ * @param {string} sql
+ */
+function both(a, b, sql) {
+  return Promise.all([a.query(sql), b.query(sql)]);
+}
+
+/**
+ * @param {pg.Client} client
+ * @param {number} amount
+ * @param {number} account
+ */
+function update(client, amount, account) {
+  return client.query({ name: 'update', text: UPDATE, values: [amount, account] });
 }
 
 /** @param {string} uri */

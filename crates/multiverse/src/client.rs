@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use wire::{Column, RowBatch};
 
 use crate::answer::{Answer, Completed, Flow};
-use crate::engine::{Engine, Haste, Release, Session};
+use crate::engine::{DatabaseId, Engine, Haste, Release, Session};
 use crate::error::Error;
 use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
 use crate::route::{Operation, ReplayPosition, RouteOptions};
@@ -69,6 +69,16 @@ impl PinnedClient {
 
     pub(crate) fn cluster(&self) -> &Arc<str> {
         &self.session.cluster
+    }
+
+    /// The database it is connected to, if that was noted of this connection.
+    pub(crate) fn known_database(&self) -> Option<DatabaseId> {
+        self.engine.known_database(self.session.id)
+    }
+
+    /// Notes the database, which is the same for as long as the connection lasts.
+    pub(crate) fn note_database(&self, database: DatabaseId) {
+        self.engine.note_database(self.session.id, database);
     }
 
     /// Runs a statement, or without values several.

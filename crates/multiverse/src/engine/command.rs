@@ -29,6 +29,13 @@ pub struct Session {
     pub process_id: i32,
 }
 
+/// A server's database: its system, which a standby shares with its primary, and the number of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct DatabaseId {
+    pub(crate) system: u64,
+    pub(crate) database: u32,
+}
+
 /// What becomes of a connection that is released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {

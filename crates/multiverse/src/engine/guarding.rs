@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::definition_changes::DefinitionChanges;
-use super::{Command, Engine};
+use super::{Command, DatabaseId, Engine};
 use crate::error::Error;
 use crate::request::SessionId;
 use crate::route::{RouteError, RouteOptions};
@@ -51,6 +51,23 @@ impl Engine {
     pub(crate) fn has_written(&self, id: SessionId) -> bool {
         let known = self.shared.with_core(|core| core.sessions.get(&id.0).map(|session| session.has_written));
         known.flatten().unwrap_or_default()
+    }
+
+    /// The database of a session's connection, if it was noted. For tasks of [`Engine::runtime`].
+    pub(crate) fn known_database(&self, id: SessionId) -> Option<DatabaseId> {
+        self.shared.with_core(|core| core.session_connection(id)?.database).flatten()
+    }
+
+    /// Notes the database of a session's connection, unless a pooler may lead the connection elsewhere next time. For tasks of
+    /// [`Engine::runtime`].
+    pub(crate) fn note_database(&self, id: SessionId, database: DatabaseId) {
+        self.shared.with_core(|core| {
+            let pool = core.sessions.get(&id.0).and_then(|session| core.pools.get(session.pool));
+            let is_direct = pool.is_some_and(|pool| pool.settings.prepare);
+            if let Some(connection) = core.session_connection(id).filter(|_| is_direct) {
+                connection.database = Some(database);
+            }
+        });
     }
 
     /// Cancels what a session was asked, also on the server; the session stays.

@@ -50,6 +50,7 @@ use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::{RouteOptions, SchemaOptions};
 use command::Command;
+pub(crate) use command::DatabaseId;
 pub(crate) use command::Haste;
 pub use command::{CountReply, DoneReply, EvictionListener, HealthReply, Release, Session, SessionReply};
 pub(crate) use definition_changes::DefinitionChanges;

@@ -1,5 +1,6 @@
 //! The way of a request into the queue of a pool: which text, which server, which search path.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::Core;
@@ -12,6 +13,9 @@ use crate::migration::leaves_transaction;
 use crate::pool::Ticket;
 use crate::request::{Request, SessionId};
 use crate::route::{RouteError, RouteOptions};
+
+/// What the engine does with prepared transactions. Each name comes once: nothing is to be found out about it, nor kept.
+const ABOUT_PREPARED: [&str; 3] = ["PREPARE TRANSACTION ''", "COMMIT PREPARED ''", "ROLLBACK PREPARED ''"];
 
 /// Timers of requests that ended in time are dropped when there are more than these, and more than there are requests.
 const MOST_ENDED_TIMERS: usize = 4096;
@@ -67,12 +71,13 @@ impl Core {
         };
         let (pool, cluster, session_path) = (session.pool, session.cluster, session.path);
         let is_guarded = session.is_guarded && !request.id.is_own();
-        let verdict = self.router.verdict(&request.sql);
+        let known_as = without_name(&request);
+        let verdict = self.router.verdict(&known_as);
         if is_guarded && verdict.transaction_control && leaves_transaction(&request.sql) {
             return self.refuse(request.answer, Error::TransactionControl);
         }
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
-        let text = self.texts.get(&request.sql, request.parameters.types());
+        let text = self.texts.get(&known_as, request.parameters.types());
         let wants_position = !verdict.is_read() && self.wants_session(&request.route, cluster);
         let has_written = verdict.surely_writes();
         // Savepoints of a transaction ask for nothing.
@@ -203,5 +208,14 @@ impl Core {
     /// The time at the start of the turn.
     pub(crate) fn now(&self) -> Instant {
         self.now
+    }
+}
+
+/// The text by which a request is known: its own, but for the name of a prepared transaction in those of the engine.
+fn without_name(request: &Request) -> Arc<str> {
+    let is_about = |form: &&str| request.sql.starts_with(form.trim_end_matches('\''));
+    match ABOUT_PREPARED.into_iter().find(is_about) {
+        Some(form) if request.id.is_own() => form.into(),
+        _ => Arc::clone(&request.sql),
     }
 }

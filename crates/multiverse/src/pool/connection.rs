@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wire::{Pipeline, TransactionStatus};
 
-use crate::engine::{ConnectionWaker, Token};
+use crate::engine::{ConnectionWaker, DatabaseId, Token};
 use crate::request::SessionId;
 use crate::route::{StatementKind, Verdict};
 use crate::session::UNKNOWN;
@@ -27,6 +27,8 @@ pub(crate) struct PooledConnection {
     /// The pool was emptied after it was opened: it is closed when it is free.
     pub(crate) is_outdated: bool,
     pub(crate) session: Option<SessionId>,
+    /// The database it is connected to, once that was asked for.
+    pub(crate) database: Option<DatabaseId>,
     /// The search path of its session, a number of `Paths`.
     pub(crate) path: u32,
     /// The path was set within the transaction that is open, and is lost when that is rolled back.
@@ -128,6 +130,7 @@ impl PooledConnection {
             has_path_of_transaction: false,
             change: SessionChange::None,
             has_foreign_path: false,
+            database: None,
             cancel: CancelState::None,
             cancelled_since: None,
             definitions: None,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::engine::{Core, Haste, Release, Session, SessionReply, Token};
 use crate::error::Error;
-use crate::pool::Ticket;
+use crate::pool::{PooledConnection, Ticket};
 use crate::request::SessionId;
 use crate::route::{RouteError, RouteOptions};
 pub(crate) use path::{Paths, UNKNOWN};
@@ -107,6 +107,14 @@ impl Core {
             self.answer_session(reply, Ok(opened));
         }
         self.go_on_with_session(id);
+    }
+
+    /// The connection that a session has.
+    pub(crate) fn session_connection(&mut self, id: SessionId) -> Option<&mut PooledConnection> {
+        match self.sessions.get(&id.0)?.hold {
+            Hold::Connection(token) => self.connection(token),
+            Hold::Waiting(_) => None,
+        }
     }
 
     /// Sends the next request of a session whose connection is free, or gives the connection back.

@@ -11,16 +11,14 @@ use crate::error::Error;
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.replicaverse_transaction (id text PRIMARY KEY, \
     participants text[] NOT NULL, decided_at timestamptz NOT NULL DEFAULT pg_catalog.now())";
 
-/// Writes the row, and gives the database it stands in.
+/// Writes the row.
 ///
 /// The commit behind it must be durable before anything is told of it, whatever the session has set. A server that hears
 /// nothing of us any more gives up the transaction by itself, so that others need not wait for it for long.
 const WRITE: &str = "INSERT INTO public.replicaverse_transaction (id, participants) SELECT $1::text, $2::text[] \
     FROM pg_catalog.set_config('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') \
     WHEN 'off' THEN 'local' ELSE pg_catalog.current_setting('synchronous_commit') END, true) AS durable, \
-    pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', true) AS idle \
-    RETURNING (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), \
-    (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '30s', true) AS idle";
 
 const IDENTITY: &str = "SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), \
     (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
@@ -70,7 +68,7 @@ pub(crate) async fn make_table(client: &PinnedClient) -> Result<(), Error> {
     }
 }
 
-/// Writes the row in the transaction of the deciding branch.
+/// Writes the row in the transaction of the deciding branch, and gives the database it stands in.
 pub(crate) async fn write(
     client: &PinnedClient,
     limit: Duration,
@@ -78,13 +76,22 @@ pub(crate) async fn write(
     participants: &[Arc<str>],
 ) -> Result<DatabaseId, Error> {
     let participants = array(participants.iter().map(|cluster| &**cluster));
-    let reply = client.run_within(Some(limit), WRITE, &[Some(id), Some(&participants)]).await?;
-    identity_in(&reply.rows)
+    client.run_within(Some(limit), WRITE, &[Some(id), Some(&participants)]).await?;
+    match client.known_database() {
+        Some(database) => Ok(database),
+        None => identity_within(client, Some(limit)).await,
+    }
 }
 
-/// The database that a client is connected to.
+/// The database that a client is connected to, as its server tells.
 pub(crate) async fn identity(client: &PinnedClient) -> Result<DatabaseId, Error> {
-    identity_in(&client.run(IDENTITY, &[]).await?.rows)
+    identity_within(client, None).await
+}
+
+async fn identity_within(client: &PinnedClient, limit: Option<Duration>) -> Result<DatabaseId, Error> {
+    let database = identity_in(&client.run_within(limit, IDENTITY, &[]).await?.rows)?;
+    client.note_database(database);
+    Ok(database)
 }
 
 /// Looks what was decided. Whoever is still writing the row is waited for only a moment.

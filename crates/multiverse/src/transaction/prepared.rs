@@ -4,19 +4,13 @@
 //! so names are made of letters, digits, colons and hyphens only.
 
 use crate::client::PinnedClient;
+pub(crate) use crate::engine::DatabaseId;
 use crate::error::Error;
 
 /// Prepared transactions of this database whose names begin with `$1`: name, and age in seconds.
 const LIST: &str = "SELECT gid, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - prepared)::text \
     FROM pg_catalog.pg_prepared_xacts \
     WHERE database = pg_catalog.current_database() AND pg_catalog.starts_with(gid, $1) ORDER BY prepared, gid";
-
-/// The server's database: its system, which a standby shares with its primary, and the number of the database.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct DatabaseId {
-    pub(crate) system: u64,
-    pub(crate) database: u32,
-}
 
 /// The name of a prepared branch. It tells whom to ask for the decision, whatever clusters are called in the process that
 /// finds it.
