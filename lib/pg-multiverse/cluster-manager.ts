@@ -218,7 +218,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     const { engine, shared } = this.#require();
     checkCriteria(criteria);
     // First where all processes look: what is read there until then is dropped here afterwards.
-    const elsewhere = (await shared?.invalidate(criteria)) ?? 0;
+    const elsewhere = shared === undefined ? 0 : await shared.invalidate(criteria);
     const wanted = nativeCriteria(criteria, () => engine.cacheKeys());
     return wanted === undefined ? 0 : Math.max(elsewhere, await engine.invalidateCache(wanted));
   }

@@ -152,6 +152,7 @@ export class EngineClient implements NewsListener {
 
   /** What the cache has done so far; `null` without one. */
   cacheFigures(): CacheFigures | null {
+    this.#transport.tellHits();
     return JSON.parse(this.#engine.cacheMetrics()) as CacheFigures | null;
   }
 
@@ -178,6 +179,7 @@ export class EngineClient implements NewsListener {
 
   /** What has been counted so far. */
   figures(): ClusterFigures[] {
+    this.#transport.tellHits();
     return JSON.parse(this.#engine.metrics()) as ClusterFigures[];
   }
 

@@ -7,7 +7,7 @@ import { Shape } from './shapes.js';
 import type { ValueParsers } from './value-parsers.js';
 
 /** The kinds of items; src/multiverse/parcel.rs writes them. */
-const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12, remoteDrop: 13 } as const;
+const Item = { shape: 1, name: 2, begin: 3, rows: 4, result: 5, done: 6, failed: 7, looked: 8, evicted: 9, remoteLook: 10, remoteEnd: 11, logState: 12, remoteDrop: 13, holds: 14 } as const;
 
 const HAS_OID = 1;
 const HAS_ROWS = 2;
@@ -22,6 +22,8 @@ export interface EndListener {
   finish(slot: number): PendingQuery | undefined;
   /** The query that is on its way in a slot. */
   at(slot: number): PendingQuery | undefined;
+  /** The cache has the result of the query for so many microseconds, until its epoch ends. */
+  holds(query: PendingQuery, epoch: number, micros: number): void;
 }
 
 /** Who is told of everything else. */
@@ -131,6 +133,11 @@ export class ParcelReader {
       case Item.remoteDrop:
         this.#news.invalidatedForRemote(JSON.parse(texts[first] as string) as string[]);
         return at + 2;
+      case Item.holds: {
+        const query = this.#queries.at(first);
+        if (query !== undefined) this.#queries.holds(query, second >>> 0, words[at + 3] as number);
+        return at + 4;
+      }
       case Item.shape:
         if (words[at + 3] === 1) this.#shapes = new Map();
         this.#shapes.set(first, new Shape(texts[second] as string, this.#parsers));

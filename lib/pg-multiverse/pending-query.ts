@@ -1,4 +1,5 @@
 // A query on its way: the results that have arrived so far, and who waits for them.
+import type { Question } from './near-hits.js';
 import type { PackedRows, RowDecoder } from './row-decoding.js';
 import type { Shape } from './shapes.js';
 import type { QueryResult, QueryResults } from './types.js';
@@ -33,11 +34,16 @@ export class PendingQuery {
   lookup: CacheLookup | undefined = undefined;
   /** Called when the query is no longer on its way. */
   whenEnded: (() => void) | undefined = undefined;
+  /** What it asks, where that may be asked again soon. */
+  question: Question | undefined = undefined;
+  /** Called with the result, and its columns, before the promise is settled, if there is one result with columns. */
+  whenSucceeded: ((result: QueryResult, shape: Shape) => void) | undefined = undefined;
   readonly #resolve: (result: QueryResult | QueryResults) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #asLists: boolean;
+  readonly asLists: boolean;
   readonly #receiver: RowReceiver | undefined;
   #shape: Shape | undefined = undefined;
+  #lastShape: Shape | undefined = undefined;
   #decode: RowDecoder | undefined = undefined;
   #rows: unknown[] = [];
   #first: QueryResult | undefined = undefined;
@@ -48,14 +54,14 @@ export class PendingQuery {
   constructor(resolve: (result: QueryResult | QueryResults) => void, reject: (error: unknown) => void, asLists: boolean, receiver?: RowReceiver) {
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#asLists = asLists;
+    this.asLists = asLists;
     this.#receiver = receiver;
   }
 
   /** A result with columns begins. */
   begin(shape: Shape): void {
     this.#shape = shape;
-    this.#decode = shape.decoder(this.#asLists);
+    this.#decode = shape.decoder(this.asLists);
   }
 
   /** Rows of the result have arrived. */
@@ -82,11 +88,17 @@ export class PendingQuery {
   endResult(command: string | null, oid: number | null, rowCount: number | null): void {
     const fields = this.#shape === undefined ? [] : this.#shape.fields.slice();
     const result: QueryResult = { command, rowCount, oid, rows: this.#rows, fields, clusterId: '' };
+    this.#lastShape = this.#shape;
     this.#shape = undefined;
     this.#decode = undefined;
     this.#rows = [];
     if (this.#first === undefined) this.#first = result;
     else (this.#all ??= [this.#first]).push(result);
+  }
+
+  /** The query is answered with a result that was made for it. */
+  answer(result: QueryResult): void {
+    this.#resolve(result);
   }
 
   /** The query has ended well. */
@@ -105,6 +117,7 @@ export class PendingQuery {
     if (this.#first === undefined) this.endResult(null, null, null);
     const result = this.#first as unknown as QueryResult;
     result.clusterId = clusterId;
+    if (this.#lastShape !== undefined) this.whenSucceeded?.(result, this.#lastShape);
     this.#resolve(result);
   }
 

@@ -3,6 +3,7 @@ import type { NativeMultiverse } from '../../native.js';
 import { errorOfThrown } from './failures.js';
 import { holdProcess, letProcessGo } from './process-holding.js';
 import { type EndListener, type NewsListener, ParcelReader } from './parcel-reading.js';
+import { NearHits, type Question } from './near-hits.js';
 import type { PendingQuery } from './pending-query.js';
 import { type RequestParts, RequestWriter } from './request-writer.js';
 import { routeText } from './route-text.js';
@@ -26,6 +27,10 @@ export class QueryTransport implements EndListener {
   readonly #writer = new RequestWriter();
   readonly #statements = new SlotTable(MOST_STATEMENTS, LONGEST_STATEMENT, (slot, text) => this.#writer.writeStatement(slot, text));
   readonly #routes = new SlotTable(MOST_ROUTES, LONGEST_STATEMENT, (slot, text) => this.#writer.writeRoute(slot, text));
+  readonly #near = new NearHits();
+  readonly #cacheEpoch = () => this.#engine.cacheEpoch();
+  /** The cache has answered queries. */
+  #hasHits = false;
   readonly #queries: (PendingQuery | undefined)[] = [];
   readonly #freeSlots: number[] = [];
   readonly #flushLater = () => this.#flush();
@@ -58,8 +63,13 @@ export class QueryTransport implements EndListener {
    * @throws if a parameter cannot be written; then nothing is sent.
    */
   submit(query: PendingQuery, text: string, values: readonly unknown[] | undefined, route: RouteOptions & CacheQueryOptions & ShardBranches | undefined, parts: RequestParts): void {
+    const routed = route === undefined ? '{}' : routeText(route, query.watch !== undefined);
+    if (this.#hasHits && route !== undefined && parts.session === 0 && !parts.isStream && query.watch === undefined) {
+      query.question = this.#near.question(text, values, routed, query.asLists, performance.now());
+      if (query.question !== undefined && this.#answerNear(query, query.question)) return;
+    }
     const statement = this.#statements.slotOf(text);
-    const routeSlot = route === undefined ? 0 : this.#routeSlot(route, query.watch !== undefined);
+    const routeSlot = routed === '{}' ? 0 : this.#routes.slotOf(routed);
     const epoch = (this.#epoch + 1) >>> 0;
     const slot = this.#freeSlots.pop() ?? this.#queries.length;
     try {
@@ -79,10 +89,36 @@ export class QueryTransport implements EndListener {
     this.#planFlush(epoch);
   }
 
-  /** The number that stands for a route; 0 for the one that says nothing. */
-  #routeSlot(route: RouteOptions & CacheQueryOptions & ShardBranches, isTold = false): number {
-    const text = routeText(route, isTold);
-    return text === '{}' ? 0 : this.#routes.slotOf(text);
+  /** Answers a query with what the cache had a moment ago. Whoever asks again and again lets the event loop go on meanwhile. */
+  #answerNear(query: PendingQuery, question: Question): boolean {
+    if (this.#parsers.ownParserBits() !== this.#ownParserBits) return false;
+    if (question.asked - this.#beginTurn(question.asked) >= TURN) return false;
+    const found = this.#near.find(question, this.#cacheEpoch);
+    if (found === undefined) return false;
+    query.answer(found);
+    return true;
+  }
+
+  /** The start of this turn of the event loop, as far as results are taken at once in it. */
+  #beginTurn(now: number): number {
+    if (this.#turnStart === undefined) {
+      this.#turnStart = now;
+      setImmediate(this.#endTurn);
+    }
+    return this.#turnStart;
+  }
+
+  holds(query: PendingQuery, epoch: number, micros: number): void {
+    this.#hasHits = true;
+    const { question, asLists } = query;
+    if (question === undefined) return;
+    const holding = { epoch, until: question.asked + micros / 1000 };
+    query.whenSucceeded = (result, shape) => this.#near.keep(question, holding, result, shape, asLists);
+  }
+
+  /** Tells the engine of hits that it has not seen, so that its figures have them. */
+  tellHits(): void {
+    for (const [cluster, hits] of this.#near.takeHits()) this.#engine.countCacheHits(cluster, hits);
   }
 
   #planFlush(epoch: number): void {
@@ -118,11 +154,7 @@ export class QueryTransport implements EndListener {
       return;
     }
     const now = performance.now();
-    if (this.#turnStart === undefined) {
-      this.#turnStart = now;
-      setImmediate(this.#endTurn);
-    }
-    if (now - this.#turnStart < TURN) this.drain();
+    if (now - this.#beginTurn(now) < TURN) this.drain();
     else setImmediate(this.#drainLater);
   }
 
@@ -131,6 +163,8 @@ export class QueryTransport implements EndListener {
     const bits = this.#parsers.ownParserBits();
     if (bits === this.#ownParserBits) return;
     this.#ownParserBits = bits;
+    // Other values come as text from now on.
+    this.#near.clear();
     this.#engine.setTextTypes(this.#parsers.typesWithOwnParser());
   }
 

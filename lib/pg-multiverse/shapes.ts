@@ -61,7 +61,7 @@ export class Shape {
 
   /** The code that makes rows, with the parsers that are set now. */
   decoder(asLists: boolean): RowDecoder {
-    if (!this.#isCurrent()) {
+    if (!this.isCurrent()) {
       this.#columns = this.#readColumns();
       this.#decodeObjects = undefined;
       this.#decodeLists = undefined;
@@ -77,8 +77,8 @@ export class Shape {
     });
   }
 
-  /** An application may set parsers at any time, also through node-postgres. */
-  #isCurrent(): boolean {
+  /** Whether the parsers of the last rows are still set: an application may set others at any time, also through node-postgres. */
+  isCurrent(): boolean {
     for (const at of this.#textColumns) {
       const column = this.#columns[at] as ShapeColumn;
       if (this.#parsers.textParser(column.dataTypeID) !== column.parser) return false;

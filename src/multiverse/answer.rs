@@ -1,6 +1,7 @@
 //! The results of one request on their way into parcels.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use multiverse::{Answer, CacheKey, Completed, Error, Flow, Written};
 use wire::{Column, RowBatch};
@@ -15,6 +16,10 @@ use super::window::Window;
 
 /// Rows below this need no window: their results have ended before JavaScript could fall behind.
 const SMALL: usize = 16 << 10;
+
+/// JavaScript makes rows again of what the cache had for so long at most. Then the engine is asked once more, for which the
+/// entry counts as used, and which finds what no epoch tells: that no server is there any more.
+const HOLDS: Duration = Duration::from_millis(50);
 
 const HAS_OID: i32 = 1;
 const HAS_ROWS: i32 = 2;
@@ -99,6 +104,16 @@ impl Answer for PackedAnswer {
             let text = filling.parcel.add_text(&key);
             filling.parcel.item(ItemKind::Looked, [self.slot, is_hit.into(), text]);
         });
+    }
+
+    fn holds(&mut self, epoch: u32, fresh_for: Option<Duration>) {
+        let limit = fresh_for.map_or(HOLDS, |time| time.min(HOLDS));
+        let micros = i32::try_from(limit.as_micros()).unwrap_or(0);
+        if micros > 0 {
+            self.outbox.fill(|filling| {
+                filling.parcel.item(ItemKind::Holds, [self.slot, epoch.cast_signed(), micros]);
+            });
+        }
     }
 
     fn end(self: Box<Self>, outcome: Result<Completed, Error>) {

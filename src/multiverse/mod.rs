@@ -4,6 +4,7 @@
 //! engine's thread into parcels ([`parcel`], [`pack`]), which JavaScript takes one by one when it was woken ([`outbox`]).
 
 mod answer;
+mod cache_epoch;
 mod cell;
 mod cluster_events;
 mod failure;

@@ -42,6 +42,8 @@ pub(super) enum ItemKind {
     LogState = 12,
     /// Text: the scopes of which everything is to be dropped from the shared cache, as JSON.
     RemoteDrop = 13,
+    /// Slot, epoch of the cache, microseconds: the cache would have the result for so long, until the epoch ends.
+    Holds = 14,
 }
 
 /// A text within all texts of a parcel.

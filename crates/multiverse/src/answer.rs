@@ -29,6 +29,11 @@ pub trait Answer: Send {
     /// [`crate::CacheOptions::told`] asks for it.
     fn looked_up(&mut self, _is_hit: bool, _key: &CacheKey) {}
 
+    /// The result that follows was found in the cache, in this epoch of it: until [`crate::Engine::cache_epoch`] gives another
+    /// one, and for as long as is said here, if anything is, the same request would find the same. Hits that are answered
+    /// without a request are told by [`crate::Engine::count_hits`].
+    fn holds(&mut self, _epoch: u32, _fresh_for: Option<Duration>) {}
+
     /// There is nothing more to come.
     fn end(self: Box<Self>, outcome: Result<Completed, Error>);
 }

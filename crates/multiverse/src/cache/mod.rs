@@ -5,6 +5,7 @@
 //! number of entries and their bytes are bounded. Misses of one key that come at one time run one query; what is being
 //! fetched while it is invalidated is not kept.
 
+mod epoch;
 pub(crate) mod exchange;
 mod flight;
 mod key;
@@ -21,6 +22,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use epoch::CacheEpoch;
 pub use key::CacheKey;
 pub use options::{CacheFigures, CacheOptions, EvictionReason};
 pub(crate) use recording::Recording;

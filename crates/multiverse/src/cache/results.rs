@@ -133,8 +133,13 @@ impl ResultCache {
         }
     }
 
-    pub(crate) fn count_hit(&mut self) {
-        self.hits += 1;
+    /// How much longer what was found for the key that was set is fresh: `None` where nothing ends it.
+    pub(crate) fn fresh_for(&self, now: Instant) -> Option<Duration> {
+        self.store.fresh_for(&*self.key, now)
+    }
+
+    pub(crate) fn count_hits(&mut self, hits: u64) {
+        self.hits += hits;
     }
 
     pub(crate) fn count_miss(&mut self) {

@@ -146,6 +146,16 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
         entry.fresh_until.is_none_or(|end| end > now).then_some(&entry.value)
     }
 
+    /// How much longer what there is for a key is fresh: `None` where nothing ends it but want of room.
+    pub fn fresh_for<Q>(&self, key: &Q, now: Instant) -> Option<Duration>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let entry = self.by_key.get(key).and_then(|slot| self.entries.get(*slot));
+        entry.map_or(Some(Duration::ZERO), |entry| Some(entry.fresh_until?.saturating_duration_since(now)))
+    }
+
     /// Keeps a value, in place of one of the same key. `ttl` is `None` for as long as there is room; it may be handed out
     /// for `grace` longer. Returns whether it was kept: one that needs more than all the room is not.
     pub fn insert(

@@ -42,7 +42,11 @@ impl Core {
         match cache.find(self.now) {
             Found::Result { result, must_refresh: false } => {
                 let key = told_key(&request, cache);
-                self.hand_out(request, key.as_ref(), decision.cluster, |answer| result.replay(answer));
+                let (epoch, fresh_for) = (self.cache_epoch.number(), cache.fresh_for(self.now));
+                self.hand_out(request, key.as_ref(), decision.cluster, |answer| {
+                    answer.holds(epoch, fresh_for);
+                    result.replay(answer);
+                });
                 None
             }
             _ => Some(request),
@@ -169,12 +173,22 @@ impl Core {
     }
 
     pub(super) fn count_hit(&mut self, cluster: usize) {
+        self.count_hits(cluster, 1);
+    }
+
+    fn count_hits(&mut self, cluster: usize, hits: u64) {
         if let Some(cache) = &mut self.cache {
-            cache.count_hit();
+            cache.count_hits(hits);
         }
         if let Some(cluster) = self.clusters.get_mut(cluster) {
-            cluster.counts.cache_hits += 1;
+            cluster.counts.cache_hits += hits;
         }
+    }
+
+    /// Counts what was handed out again elsewhere.
+    pub(super) fn count_hits_of(&mut self, cluster: &str, hits: u64) {
+        let place = self.clusters.iter().position(|known| *known.id == *cluster);
+        self.count_hits(place.unwrap_or(usize::MAX), hits);
     }
 }
 

@@ -83,7 +83,8 @@ impl Core {
                 | Command::Resume(_)
                 | Command::ReleaseSession { .. }
                 | Command::CancelSession(_)
-                | Command::SetTextTypes(_) => {}
+                | Command::SetTextTypes(_)
+                | Command::CountHits { .. } => {}
             }
         }
     }

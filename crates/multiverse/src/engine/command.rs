@@ -77,6 +77,7 @@ pub(crate) enum Command {
     SetTextTypes(Arc<TextTypes>),
     Invalidate { what: Invalidation, reply: CountReply },
     CacheKeys(SyncSender<Vec<String>>),
+    CountHits { cluster: String, hits: u64 },
     TellEvictions(Option<EvictionListener>),
     TellLogs(Option<LogListener>),
     SetRemote(Box<dyn RemoteCache>),
@@ -86,4 +87,33 @@ pub(crate) enum Command {
     Listen(ClusterListener),
     FailOver { cluster: String, replica: usize, promote: bool, reply: FailoverReply },
     Close(DoneReply),
+}
+
+impl Command {
+    /// Whether requests might be answered otherwise from now on. What requests themselves change shows when they end.
+    pub(crate) fn may_change_answers(&self) -> bool {
+        match self {
+            Self::Submit(_)
+            | Self::Cancel(_)
+            | Self::Resume(_)
+            | Self::OpenSession { .. }
+            | Self::ReleaseSession { .. }
+            | Self::CancelSession(_)
+            | Self::CacheKeys(_)
+            | Self::CountHits { .. }
+            | Self::TellEvictions(_)
+            | Self::TellLogs(_)
+            | Self::Metrics(_)
+            | Self::Health(_)
+            | Self::Listen(_) => false,
+            Self::Reload { .. }
+            | Self::RegisterSchema { .. }
+            | Self::SetTextTypes(_)
+            | Self::Invalidate { .. }
+            | Self::SetRemote(_)
+            | Self::RemoteAnswer { .. }
+            | Self::FailOver { .. }
+            | Self::Close(_) => true,
+        }
+    }
 }

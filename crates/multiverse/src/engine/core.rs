@@ -23,7 +23,7 @@ use super::texts::Texts;
 use super::thread::Plan;
 use super::timers::{Timer, Timers};
 use super::{Command, EngineSettings, Readiness, Token};
-use crate::cache::{Invalidation, RemoteCache, ResultCache};
+use crate::cache::{CacheEpoch, Invalidation, RemoteCache, ResultCache};
 use crate::failover::{ClusterListener, Watch};
 use crate::metrics::Histogram;
 use crate::pool::{Pool, PooledConnection};
@@ -65,6 +65,7 @@ pub(crate) struct Core {
     pub(super) registered: Vec<RegisteredSchema>,
     pub(crate) catalogues: Catalogues,
     pub(super) definition_changes: Arc<DefinitionChanges>,
+    pub(super) cache_epoch: CacheEpoch,
     pub(crate) texts: Texts,
     pub(crate) paths: Paths,
     pub(crate) requests: Slab<Pending>,
@@ -132,6 +133,7 @@ impl Core {
             registered: Vec::new(),
             catalogues: Catalogues::default(),
             definition_changes: Arc::default(),
+            cache_epoch: CacheEpoch::default(),
             texts: Texts::default(),
             paths: Paths::default(),
             requests: Slab::new(),
@@ -170,6 +172,7 @@ impl Core {
         self.now = Instant::now();
         self.readiness.register(context.waker());
         while let Poll::Ready(Some(event)) = inbox.events.poll_recv(context) {
+            self.cache_epoch.end();
             self.take_event(event);
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -213,6 +216,9 @@ impl Core {
 
     /// Returns whether the engine is to close.
     fn take_command(&mut self, command: Command) -> bool {
+        if command.may_change_answers() {
+            self.cache_epoch.end();
+        }
         match command {
             Command::Submit(requests) => requests.into_iter().for_each(|request| self.submit(request)),
             Command::Cancel(id) => self.cancel(id),
@@ -231,6 +237,7 @@ impl Core {
                 // Whoever asked may have stopped waiting.
                 let _ = reply.send(self.cache.as_ref().map(ResultCache::key_texts).unwrap_or_default());
             }
+            Command::CountHits { cluster, hits } => self.count_hits_of(&cluster, hits),
             Command::TellEvictions(listener) => self.tell_evictions(listener),
             Command::TellLogs(listener) => self.tell_logs(listener),
             Command::SetRemote(remote) => self.remote = Some(remote),

@@ -31,6 +31,9 @@ impl Core {
         let (fill, answered_by) = (pending.fill.take(), pending.pool);
         let duration = self.now.saturating_duration_since(pending.submitted);
         let is_read = pending.verdict.is_read();
+        if !is_read {
+            self.cache_epoch.end();
+        }
         let cluster = self.clusters.get_mut(pending.cluster);
         let has_run = matches!(pending.place, Place::Running { .. });
         let failed = match &outcome {

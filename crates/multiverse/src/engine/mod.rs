@@ -42,7 +42,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wire::TextTypes;
 
 pub(crate) use self::core::Core;
-use crate::cache::{Invalidation, RemoteAnswer, RemoteCache};
+use crate::cache::{CacheEpoch, Invalidation, RemoteAnswer, RemoteCache};
 use crate::config::Clusters;
 use crate::error::Error;
 use crate::failover::{ClusterListener, FailoverReply};
@@ -81,6 +81,7 @@ pub struct Engine {
     thread: Mutex<Option<JoinHandle<()>>>,
     runtime: Handle,
     definition_changes: Arc<DefinitionChanges>,
+    cache_epoch: CacheEpoch,
     settings: EngineSettings,
 }
 
@@ -90,11 +91,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Config`] where a server's settings cannot be used, [`Error::Start`] where the operating system refuses.
     pub fn start(clusters: Clusters, settings: EngineSettings, on_turn_end: TurnEnd) -> Result<Self, Error> {
-        let Started { commands, shared, thread, runtime, definition_changes } =
+        let Started { commands, shared, thread, runtime, definition_changes, cache_epoch } =
             thread::start(clusters, settings.clone(), on_turn_end)?;
         let thread = Mutex::new(Some(thread));
         let sessions = AtomicU64::new(1);
-        Ok(Self { commands, shared, sessions, thread, runtime, definition_changes, settings })
+        Ok(Self { commands, shared, sessions, thread, runtime, definition_changes, cache_epoch, settings })
     }
 
     /// Hands over requests. Each is answered exactly once; with [`Error::Closed`] when the engine is closed.
@@ -118,11 +119,24 @@ impl Engine {
     /// Drops results from the cache, and keeps what is being fetched at this moment from being cached. `reply` takes the
     /// number of entries dropped. Requests submitted from now on do not find them.
     pub fn invalidate(&self, what: Invalidation, reply: CountReply) {
+        self.cache_epoch.end();
         if let Err(unsent) = self.commands.send(Command::Invalidate { what, reply })
             && let Command::Invalidate { reply, .. } = unsent.0
         {
             reply(0);
         }
+    }
+
+    /// The epoch of the cache; see [`crate::Answer::holds`]. What was asked for before, as an invalidation, has ended it even
+    /// where it has not been carried out yet.
+    #[must_use]
+    pub fn cache_epoch(&self) -> u32 {
+        self.cache_epoch.number()
+    }
+
+    /// Counts hits of the cache that were answered without a request.
+    pub fn count_hits(&self, cluster: &str, hits: u64) {
+        self.tell(Command::CountHits { cluster: cluster.to_owned(), hits });
     }
 
     /// The keys of all results that are cached or being fetched. Waits for the engine's thread, which is never busy for
@@ -199,6 +213,7 @@ impl Engine {
     /// [`Error::Config`] where a server's settings cannot be used; the old configuration stays in force.
     pub fn reload(&self, clusters: Clusters, reply: DoneReply) -> Result<(), Error> {
         let plan = thread::plan(clusters, &self.settings)?;
+        self.cache_epoch.end();
         self.commands.send(Command::Reload { plan, reply }).map_err(|_| Error::Closed)
     }
 
@@ -265,6 +280,9 @@ impl Engine {
 
     /// Once the engine is closed, nobody waits for what it is told here.
     fn tell(&self, command: Command) {
+        if command.may_change_answers() {
+            self.cache_epoch.end();
+        }
         let _ = self.commands.send(command);
     }
 }

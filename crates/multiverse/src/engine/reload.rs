@@ -52,6 +52,7 @@ impl Core {
     }
 
     pub(super) fn reload(&mut self, plan: &Plan) {
+        self.cache_epoch.end();
         self.pools.retain(|_, pool| !pool.has_left());
         let mut before: Vec<usize> = self.pools.iter().map(|(key, _)| key).collect();
         let known_pools = before.clone();

@@ -18,6 +18,7 @@ use super::definition_changes::DefinitionChanges;
 use super::reload::pool_id;
 use super::shared::{Shared, State, Turned};
 use super::{Command, EngineSettings, TurnEnd};
+use crate::cache::CacheEpoch;
 use crate::config::Clusters;
 use crate::error::Error;
 use crate::pool::connect_config;
@@ -55,6 +56,7 @@ pub(super) struct Started {
     pub(super) thread: JoinHandle<()>,
     pub(super) runtime: Handle,
     pub(super) definition_changes: Arc<DefinitionChanges>,
+    pub(super) cache_epoch: CacheEpoch,
 }
 
 pub(super) fn start(
@@ -69,6 +71,7 @@ pub(super) fn start(
     let (event_sender, events) = unbounded_channel();
     let core = Core::new(settings, Router::new(&plan.clusters), event_sender, runtime.handle().clone());
     let definition_changes = Arc::clone(&core.definition_changes);
+    let cache_epoch = core.cache_epoch.clone();
     let shared = Shared::new(core, Inbox { commands, events });
     let own = shared.clone();
     let handle = runtime.handle().clone();
@@ -76,7 +79,7 @@ pub(super) fn start(
         .name("replicaverse-io".to_owned())
         .spawn(move || run(runtime, &plan, &own, on_turn_end))
         .map_err(refused)?;
-    Ok(Started { commands: sender, shared, thread, runtime: handle, definition_changes })
+    Ok(Started { commands: sender, shared, thread, runtime: handle, definition_changes, cache_epoch })
 }
 
 fn run(runtime: Runtime, plan: &Plan, shared: &Shared, mut on_turn_end: TurnEnd) {

@@ -168,7 +168,7 @@ impl Commit<'_> {
 
     fn name(&self, branch: usize, decider: &DatabaseId) -> String {
         let transaction = self.transaction.id.to_string();
-        BranchName { transaction, branch, decider: decider.clone() }.text()
+        BranchName { transaction, branch, decider: *decider }.text()
     }
 
     /// Writes the row of the decision in the branch that decides. Nothing is prepared before that is done, so that whoever

@@ -194,7 +194,7 @@ impl Settling<'_> {
             Ok(None) => return Ok(Settled::NotYet),
             Err(error) => {
                 if !matches!(error, Error::Server(_)) {
-                    lock(&self.unreachable).insert(name.decider.clone());
+                    lock(&self.unreachable).insert(name.decider);
                 }
                 return Err(error);
             }
