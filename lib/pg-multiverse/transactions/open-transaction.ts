@@ -233,10 +233,13 @@ export class OpenTransaction implements TransactionContext {
   }
 
   #requireState(): void {
-    if (this.#state === 'active') return;
-    throw new ReplicaverseError(`Transaction ${this.transactionId} is in ${this.#state} state, cannot execute operations`, {
-      code: 'ERR_TRANSACTION_STATE',
-    });
+    if (this.#state !== 'active') throw this.stateError();
+  }
+
+  /** What is said to whoever asks for something that comes too late. One that is active is about to be ended. */
+  stateError(): ReplicaverseError {
+    const state = this.#state === 'active' ? 'ending' : this.#state;
+    return new ReplicaverseError(`Transaction ${this.transactionId} is in ${state} state, cannot execute operations`, { code: 'ERR_TRANSACTION_STATE' });
   }
 }
 
