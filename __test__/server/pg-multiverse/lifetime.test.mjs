@@ -64,7 +64,7 @@ describe('an instance', () => {
     const db = new PgMultiverse();
     /** @type {Error[]} */
     const errors = [];
-    db.on('error', (/** @type {Error} */ error) => errors.push(error));
+    db.on('error', (/** @type {Error} */ error) => void errors.push(error));
     await db.initialize(main());
     const wrong = /** @type {any} */ ({ cacheStrategy: 'sometimes' });
     expect(() => db.registerSchema('shop', 'main', wrong)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining('cacheStrategy') }));

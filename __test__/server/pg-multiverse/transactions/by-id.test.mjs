@@ -69,6 +69,25 @@ describe('a transaction with an id', () => {
     await db.close();
   });
 
+  it('tells that its connection was lost, whatever is asked for next', async () => {
+    const begin = async () => {
+      const id = await db.beginTransaction(['users', 'orders']);
+      await db.executeInTransaction(id, take, [5], { schema: 'users' });
+      const { rows } = await db.executeInTransaction(id, 'SELECT pg_backend_pid() AS pid', [], { schema: 'users' });
+      await shops.first.psql(`SELECT pg_terminate_backend(${rows[0].pid})`);
+      await eventually(async () => (await shops.first.psql(`SELECT 1 FROM pg_stat_activity WHERE pid = ${rows[0].pid}`)) === '');
+      return id;
+    };
+    const queried = await begin();
+    const query = () => db.executeInTransaction(queried, 'SELECT 1', [], { schema: 'users' });
+    await query().catch(() => undefined);
+    await expect(query()).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', message: expect.stringContaining('was rolled back: its connection to cluster') });
+    await expect(db.commitTransaction(queried)).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    await expect(db.commitTransaction(await begin())).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    expect(await shops.amounts()).toEqual([100, 100]);
+    await db.close();
+  });
+
   it('is rolled back when the instance is closed', async () => {
     const id = await db.beginTransaction(['users', 'orders']);
     await db.executeInTransaction(id, take, [5], { schema: 'users' });
