@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { closedError, configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { checkReplica, withoutIds, withSchema } from './cluster-changes.js';
+import { checkClusters } from './cluster-file.js';
 import type { EvictionReason } from './cache/cache-provider.js';
 import { type CacheInvalidationCriteria, checkCriteria, nativeCriteria } from './cache/invalidation.js';
 import type { CacheConfig } from './cache/config.js';
@@ -162,11 +163,14 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   }
 
   /** Enters a schema that lives on a cluster; queries asked from now on know it. */
-  registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
+  registerSchema(schema: string, clusterId: string, options?: SchemaOptions | null): void {
     const running = this.#require();
     const shards = shardsOf(running.clusters, clusterId);
     const places = shards.length > 0 ? shards : [clusterId];
-    const clusters = places.reduce((clusters, place) => withSchema(clusters, schema, place, options), running.clusters);
+    const clusters = places.reduce((clusters, place) => withSchema(clusters, schema, place, options ?? {}), running.clusters);
+    // What is wrong is refused at once: entered, it would also keep every later change from being applied.
+    const { errors } = checkClusters(withoutIds(clusters));
+    if (errors.length > 0) throw configError(errors.join('; '));
     running.clusters = clusters;
     running.engine.reload(withoutIds(clusters)).catch((error: unknown) => this.#tell('error', error));
   }

@@ -189,12 +189,12 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
    * @throws what the function throws, or why the transaction cannot be committed. Only with the code
    * `ERR_TRANSACTION_OUTCOME_UNKNOWN` it may have been committed.
    */
-  async withTransaction<R>(schemas: string | readonly string[], callback: TransactionCallback<R>, options?: WithTransactionOptions): Promise<R> {
+  async withTransaction<R>(schemas: string | readonly string[], callback: TransactionCallback<R>, options?: WithTransactionOptions | null): Promise<R> {
     return this.#requireTransactions().within(schemas, callback, options);
   }
 
   /** Begins a transaction on the clusters of schemas; gives its id. It must be committed or rolled back. */
-  async beginTransaction(schemas: string | readonly string[], options?: TransactionOptions): Promise<string> {
+  async beginTransaction(schemas: string | readonly string[], options?: TransactionOptions | null): Promise<string> {
     return this.#requireTransactions().begin(schemas, options);
   }
 
@@ -219,7 +219,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   }
 
   /** Enters a schema that lives on a cluster; queries asked from now on know it. */
-  registerSchema(schema: string, clusterId: string, options: SchemaOptions = {}): void {
+  registerSchema(schema: string, clusterId: string, options?: SchemaOptions | null): void {
     this.#require();
     this.#manager.registerSchema(schema, clusterId, options);
     this.#tell('schemaRegistered', { schema, clusterId, options: { clusterId, ...options } });

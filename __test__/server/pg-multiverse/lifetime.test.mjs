@@ -60,6 +60,22 @@ describe('an instance', () => {
     ]);
   });
 
+  it('refuses options of a schema that are wrong, and goes on as it was', async () => {
+    const db = new PgMultiverse();
+    /** @type {Error[]} */
+    const errors = [];
+    db.on('error', (/** @type {Error} */ error) => void errors.push(error));
+    await db.initialize(main());
+    const wrong = /** @type {any} */ ({ cacheStrategy: 'sometimes' });
+    expect(() => db.registerSchema('shop', 'main', wrong)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining('cacheStrategy') }));
+    expect(() => db.registerSchema('shop', 'nowhere')).toThrow(expect.objectContaining({ code: 'ERR_UNKNOWN_CLUSTER' }));
+    await expect(db.query('SELECT 1', [], { schema: 'shop' })).rejects.toThrow('No cluster configured for schema: shop');
+    db.registerSchema('shop', 'main', { cacheStrategy: 'none' });
+    expect((await db.query('SELECT 1 AS a', [], { schema: 'shop' })).rows).toEqual([{ a: 1 }]);
+    expect(errors).toEqual([]);
+    await db.close();
+  });
+
   it('needs clusters that can be reached', async () => {
     await expect(new PgMultiverse().initialize()).rejects.toThrow('No cluster configuration provided');
     await expect(new PgMultiverse().initialize({})).rejects.toThrow('No cluster configuration provided');

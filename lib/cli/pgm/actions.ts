@@ -136,7 +136,8 @@ function printStatus(output: Output, found: MigrationStatus, states: readonly Mi
   }
   if (found.pendingMigrations > 0) {
     output.line();
-    output.line('💡 Run "pgm migrate" to apply pending migrations');
+    const isHalfDone = states.some(({ state }) => state === 'broken' || state === 'running');
+    output.line(isHalfDone ? '💡 Run "pgm migrate --resume" to continue what stopped half-way' : '💡 Run "pgm migrate" to apply pending migrations');
   }
   output.json({ ...found, migrations: states });
 }

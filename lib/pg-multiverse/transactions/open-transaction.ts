@@ -23,6 +23,9 @@ export interface TransactionSharding {
 /** The code of a commit that was sent and not answered. */
 const OUTCOME_UNKNOWN = 'ERR_TRANSACTION_OUTCOME_UNKNOWN';
 
+/** The code of a statement whose connection is gone. */
+const CONNECTION_GONE = 'ERR_RELEASED';
+
 /** The shards have carried a statement out whose results cannot be put together. */
 const DONE_WITHOUT_RESULT = 'ERR_SHARD_RESULT';
 
@@ -80,7 +83,20 @@ export class OpenTransaction implements TransactionContext {
     const sharded = this.#shardedCluster(schema, clusterId);
     if (sharded !== undefined) return this.#turns.take(options ?? {}, (own) => this.#queryShards<T>(sharded, sql, params, own));
     const session = this.#knownSession(schema, clusterId) ?? (await this.#join(schema, clusterId));
-    return this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
+    try {
+      return await this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
+    } catch (error) {
+      throw this.#explained(error, session.cluster);
+    }
+  }
+
+  /** A connection that is gone while the transaction is open was lost, and took the transaction with it; nobody has released it. */
+  #explained(error: unknown, cluster?: string): unknown {
+    const isOpen = this.#state === 'active' || this.#state === 'committing';
+    if (!isOpen || (error as { code?: unknown } | null)?.code !== CONNECTION_GONE) return error;
+    const where = cluster === undefined ? '' : ` to cluster ${cluster}`;
+    const message = `Transaction ${this.transactionId} was rolled back: its connection${where} was lost`;
+    return new ReplicaverseError(message, { kind: 'Connection', code: 'ERR_CONNECTION', retryable: true, cause: error });
   }
 
   /** The sharded cluster on which a statement runs, if it does on one. */
@@ -205,8 +221,9 @@ export class OpenTransaction implements TransactionContext {
       this.#state = 'committed';
       return isDistributed;
     } catch (error) {
+      const explained = this.#explained(error);
       this.#state = (error as { code?: unknown }).code === OUTCOME_UNKNOWN ? 'unknown' : 'aborted';
-      throw error;
+      throw explained;
     }
   }
 
@@ -233,10 +250,13 @@ export class OpenTransaction implements TransactionContext {
   }
 
   #requireState(): void {
-    if (this.#state === 'active') return;
-    throw new ReplicaverseError(`Transaction ${this.transactionId} is in ${this.#state} state, cannot execute operations`, {
-      code: 'ERR_TRANSACTION_STATE',
-    });
+    if (this.#state !== 'active') throw this.stateError();
+  }
+
+  /** What is said to whoever asks for something that comes too late. One that is active is about to be ended. */
+  stateError(): ReplicaverseError {
+    const state = this.#state === 'active' ? 'ending' : this.#state;
+    return new ReplicaverseError(`Transaction ${this.transactionId} is in ${state} state, cannot execute operations`, { code: 'ERR_TRANSACTION_STATE' });
   }
 }
 

@@ -59,9 +59,10 @@ export class TransactionManager {
   }
 
   /** Runs a function in a transaction, which is committed when it succeeds and rolled back when it throws. */
-  async within<R>(schemas: string | readonly string[], callback: TransactionCallback<R>, options: WithTransactionOptions = {}): Promise<R> {
+  async within<R>(schemas: string | readonly string[], callback: TransactionCallback<R>, given?: WithTransactionOptions | null): Promise<R> {
     if (typeof callback !== 'function') throw configError('withTransaction: expected a function');
-    const attempts = readNumber('retry.attempts', options.retry?.attempts, 0) ?? 0;
+    const options = given ?? {};
+    const attempts = readAttempts(options.retry);
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#attempt(schemas, callback, options);
@@ -87,7 +88,7 @@ export class TransactionManager {
 
   /** Rolls back because of an error; gives the error to throw. */
   async #giveUp(entry: Entry, error: unknown): Promise<unknown> {
-    if (entry.transaction.state === 'active') {
+    if (entry.ending === undefined) {
       // What matters is why, and without its connections the transaction is rolled back in any case.
       await this.#rollBack(entry, messageOf(error)).catch(() => undefined);
     } else {
@@ -97,8 +98,8 @@ export class TransactionManager {
   }
 
   /** Begins a transaction; gives its id. */
-  async begin(schemas: string | readonly string[], options: TransactionOptions = {}): Promise<string> {
-    const { transaction } = await this.#begin(schemas, options);
+  async begin(schemas: string | readonly string[], options?: TransactionOptions | null): Promise<string> {
+    const { transaction } = await this.#begin(schemas, options ?? {});
     return transaction.transactionId;
   }
 
@@ -186,7 +187,8 @@ export class TransactionManager {
   /** Ends a transaction that is active, and counts and tells how it ended. */
   #end(entry: Entry, act: () => Promise<void>, reason?: string): Promise<void> {
     const { transaction } = entry;
-    if (transaction.state !== 'active') return act();
+    // Whoever ends it first decides how it ends, also while statements that were asked for before are still to run.
+    if (entry.ending !== undefined) return Promise.reject(transaction.stateError());
     const ending = this.#endAndTell(transaction, act(), reason);
     entry.ending = ending.catch(() => undefined);
     return ending;
@@ -235,6 +237,12 @@ function readSchemas(given: string | readonly string[], mayBeEmpty: boolean): re
   const names = schemas.filter((schema): schema is string => typeof schema === 'string' && schema !== '');
   if (names.length < schemas.length || (names.length === 0 && !mayBeEmpty)) throw configError('A transaction needs the schemas it is for: a name, or a list of names');
   return [...new Set(names)];
+}
+
+function readAttempts(retry: unknown): number {
+  if (retry === undefined || retry === null) return 0;
+  if (typeof retry !== 'object') throw configError('retry: expected an object with attempts');
+  return readNumber('retry.attempts', (retry as { attempts?: unknown }).attempts, 0) ?? 0;
 }
 
 function readModes(options: TransactionOptions): TransactionOptions {

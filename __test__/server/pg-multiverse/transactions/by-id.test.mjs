@@ -51,6 +51,43 @@ describe('a transaction with an id', () => {
     await eventually(async () => (await shops.first.psql("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()")) === '');
   });
 
+  it('is ended by whoever ends it first, and counted and told of once', async () => {
+    /** @type {string[]} */
+    const told = [];
+    db.on('transactionCommitted', () => told.push('committed'));
+    db.on('transactionAborted', () => told.push('aborted'));
+    const id = await db.beginTransaction(['users', 'orders']);
+    await db.executeInTransaction(id, take, [5], { schema: 'users' });
+    await db.executeInTransaction(id, take, [-5], { schema: 'orders' });
+    const endings = [db.commitTransaction(id), db.commitTransaction(id), db.rollbackTransaction(id)];
+    const [first, ...late] = await Promise.allSettled(endings);
+    expect(first).toMatchObject({ status: 'fulfilled' });
+    for (const ending of late) expect(ending).toMatchObject({ status: 'rejected', reason: { code: 'ERR_TRANSACTION_STATE' } });
+    expect(await shops.amounts()).toEqual([95, 105]);
+    expect(told).toEqual(['committed']);
+    expect(db.getMetrics().transactions).toMatchObject({ total: 1, active: 0, committed: 1, aborted: 0 });
+    await db.close();
+  });
+
+  it('tells that its connection was lost, whatever is asked for next', async () => {
+    const begin = async () => {
+      const id = await db.beginTransaction(['users', 'orders']);
+      await db.executeInTransaction(id, take, [5], { schema: 'users' });
+      const { rows } = await db.executeInTransaction(id, 'SELECT pg_backend_pid() AS pid', [], { schema: 'users' });
+      await shops.first.psql(`SELECT pg_terminate_backend(${rows[0].pid})`);
+      await eventually(async () => (await shops.first.psql(`SELECT 1 FROM pg_stat_activity WHERE pid = ${rows[0].pid}`)) === '');
+      return id;
+    };
+    const queried = await begin();
+    const query = () => db.executeInTransaction(queried, 'SELECT 1', [], { schema: 'users' });
+    await query().catch(() => undefined);
+    await expect(query()).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', message: expect.stringContaining('was rolled back: its connection to cluster') });
+    await expect(db.commitTransaction(queried)).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    await expect(db.commitTransaction(await begin())).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    expect(await shops.amounts()).toEqual([100, 100]);
+    await db.close();
+  });
+
   it('is rolled back when the instance is closed', async () => {
     const id = await db.beginTransaction(['users', 'orders']);
     await db.executeInTransaction(id, take, [5], { schema: 'users' });

@@ -95,7 +95,7 @@ impl Planner<'_> {
     /// What is to be applied.
     ///
     /// # Errors
-    /// Of the order, of dependencies, or of what stopped half-way.
+    /// Of the target, of the order, of dependencies, or of what stopped half-way.
     pub(crate) fn pending(
         &self,
         target: Option<&str>,
@@ -103,6 +103,7 @@ impl Planner<'_> {
         resume: bool,
     ) -> Result<Vec<Unit>, Error> {
         self.refuse_half_done(resume.then_some(Direction::Up))?;
+        self.refuse_unknown(target)?;
         let mut units = Vec::new();
         for (at, migration) in self.migrations.iter().enumerate() {
             if target.is_some_and(|target| is_after(&migration.version, target)) {
@@ -124,10 +125,25 @@ impl Planner<'_> {
         Ok(units)
     }
 
+    /// A target is a version that is there or was applied, a time, or 0 for before the first. Of anything else, as a name with
+    /// a slip in it, nobody knows which migrations are meant: compared as a text it could be before or after all of them.
+    fn refuse_unknown(&self, target: Option<&str>) -> Result<(), Error> {
+        let Some(target) = target else { return Ok(()) };
+        let is_time = target.len() == TIME_DIGITS && target.bytes().all(|byte| byte.is_ascii_digit());
+        let applied = self.history.applied.values().flatten().map(|applied| applied.version.as_str());
+        let mut known = self.migrations.iter().map(|each| each.version.as_str()).chain(applied);
+        if target == "0" || is_time || known.any(|version| is_named(version, target)) {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "Migration {target} not found: name a version, its time (YYYYMMDDHHMMSS), or 0 for before the first"
+        )))
+    }
+
     /// What is to be taken back, last first.
     ///
     /// # Errors
-    /// For a migration that is not there, or one that others need, without `force`.
+    /// For a target or a migration that is not there, or one that others need, without `force`.
     pub(crate) fn rollback(
         &self,
         target: Option<&str>,
@@ -136,6 +152,7 @@ impl Planner<'_> {
         resume: bool,
     ) -> Result<Vec<Unit>, Error> {
         self.refuse_half_done(resume.then_some(Direction::Down))?;
+        self.refuse_unknown(target)?;
         let numbers: HashMap<&str, usize> =
             self.migrations.iter().enumerate().map(|(at, each)| (each.version.as_str(), at)).collect();
         let mut chosen: HashMap<usize, Vec<Place>> = HashMap::new();
@@ -288,6 +305,9 @@ impl Planner<'_> {
         Ok(())
     }
 }
+
+/// The digits of a time, with which versions begin.
+const TIME_DIGITS: usize = 14;
 
 /// Whether a version is later than what somebody named.
 pub(crate) fn is_after(version: &str, target: &str) -> bool {

@@ -16,10 +16,10 @@ use crate::request::BindParameters;
 pub(crate) const UNKNOWN: u32 = u32::MAX;
 /// Back to the path that the connection has by itself.
 const RESET: &str = "RESET search_path";
-/// The schema, where it exists, before the present path, which is the connection's own by now.
+/// The schema before the present path, which is the connection's own by now. The server passes over a schema that does not
+/// exist, and finds it as soon as it does: asking whether it exists would be right only until somebody makes it.
 const PREPEND: &str = "SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', \
-     (SELECT pg_catalog.quote_ident(nspname) FROM pg_catalog.pg_namespace WHERE nspname = $1), \
-     NULLIF(pg_catalog.current_setting('search_path'), '')), false)";
+     pg_catalog.quote_ident($1), NULLIF(pg_catalog.current_setting('search_path'), '')), false)";
 
 /// Search paths by number: 0 is the connection's own, each other one has a schema first.
 #[derive(Debug, Default)]

@@ -168,6 +168,25 @@ fn a_schema_is_looked_at_first_and_only_for_the_request_that_names_it() {
 }
 
 #[test]
+fn a_schema_that_is_made_later_is_looked_at_first_from_then_on() {
+    cluster().psql("CREATE TABLE public.shelf AS SELECT 'public' AS name");
+    let mut clusters = one_cluster(cluster().port(), "postgres", |pool| pool.max = 1);
+    clusters.get_mut("main").unwrap().schemas = vec!["later".to_owned()];
+    let client = Client::start(clusters, EngineSettings::default());
+    let shelf = Call::new("SELECT name FROM shelf").in_schema("later");
+    for _ in 0..2 {
+        assert_eq!(client.run(shelf.clone()).unwrap().value(), "public");
+    }
+    let made = "CREATE SCHEMA later; CREATE TABLE later.shelf AS SELECT 'later' AS name";
+    client.run(Call::new(made).in_schema("later")).unwrap();
+    assert_eq!(client.run(shelf.clone()).unwrap().value(), "later");
+    cluster().psql("DROP SCHEMA later CASCADE");
+    assert_eq!(client.run(shelf.clone()).unwrap().value(), "public");
+    cluster().psql(made);
+    assert_eq!(client.run(shelf).unwrap().value(), "later");
+}
+
+#[test]
 fn a_schema_that_was_set_in_a_transaction_is_set_again_after_a_rollback() {
     cluster().psql(
         "CREATE SCHEMA rolled; CREATE TABLE rolled.place AS SELECT 'rolled' AS name; \

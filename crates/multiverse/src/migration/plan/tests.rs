@@ -103,6 +103,30 @@ fn the_name_of_a_sharded_cluster_stands_for_its_shards() {
 }
 
 #[test]
+fn a_target_that_nobody_knows_is_refused_in_both_directions() {
+    let versions = ["20260101000000_a", "20260201000000_b"];
+    let case = case(
+        versions.map(|each| migration(each, &["users"], &[])).to_vec(),
+        &[("users@eu", "20251201000000_gone")],
+    );
+    let planner = case.planner();
+    let is_taken = |target: &str| {
+        [
+            planner.pending(Some(target), false, false).is_ok(),
+            planner.rollback(Some(target), 1, true, false).is_ok(),
+        ]
+    };
+    for known in [versions[0], "20260201000000", "20251201000000_gone", "20260115000000", "0"] {
+        assert_eq!(is_taken(known), [true, true], "{known}");
+    }
+    for unknown in ["a", "2026", "1", "20260101000000_b", "2026O101000000", ""] {
+        assert_eq!(is_taken(unknown), [false, false], "{unknown}");
+    }
+    let error = planner.pending(Some("nope"), false, false).unwrap_err().to_string();
+    assert!(error.contains("Migration nope not found"), "{error}");
+}
+
+#[test]
 fn a_migration_behind_one_that_was_applied_is_refused_unless_it_had_failed_or_is_allowed() {
     let migrations = || vec![migration("1", &["users"], &[]), migration("2", &["users"], &[])];
     let mut late = case(migrations(), &[("users@eu", "2")]);
