@@ -11,6 +11,8 @@ mod matching;
 mod member;
 mod progress;
 mod seat;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
