@@ -21,6 +21,8 @@ const PARTS: u64 = 3;
 #[derive(Default)]
 struct Numbers {
     last: Mutex<u64>,
+    /// Where it is said to stand, if that is not where it does.
+    head: Mutex<Option<u64>>,
     open_streams: AtomicUsize,
     joint: Arc<Joint>,
 }
@@ -132,7 +134,8 @@ impl ChangeLog for NumberLog {
     }
 
     async fn head(&self) -> Result<Position> {
-        Ok(Position::at(self.0.last()))
+        let said = *self.0.head.lock().unwrap();
+        Ok(Position::at(said.unwrap_or_else(|| self.0.last())))
     }
 
     async fn status(&self, _name: &str) -> Result<Option<LogStatus>> {
@@ -283,4 +286,28 @@ async fn a_reader_that_pauses_within_a_transaction_holds_up_no_other() {
         reading.extend(others.into_iter().chain([slow]).map(Strict::read_on));
         log.0.until_open_streams(1).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_is_ahead_of_the_other_is_told_nothing_twice() {
+    let log = NumberLog::default();
+    (0..30).for_each(|_| log.0.append());
+    *log.0.head.lock().unwrap() = Some(1);
+    let mut ahead = Strict::begin(&log, "a").await;
+    let mut behind = Strict::begin(&log, "b").await;
+    ahead.read_up_to(30).await;
+    behind.read_up_to(5).await;
+    let (end, reading) = ahead.read_on();
+    let deadline = Instant::now() + PATIENCE;
+    while log.0.open_streams() > 1 {
+        assert!(Instant::now() < deadline, "nobody was called");
+        sleep(Duration::from_millis(5)).await;
+    }
+    behind.read_up_to(30).await;
+    (0..5).for_each(|_| log.0.append());
+    behind.read_up_to(35).await;
+    assert_eq!(log.0.open_streams(), 1);
+    drop(end);
+    let mut ahead = reading.await.unwrap();
+    ahead.read_up_to(35).await;
 }
