@@ -6,6 +6,7 @@
 
 mod change;
 pub(crate) mod change_table;
+pub(crate) mod joint;
 mod position;
 pub(crate) mod task_stream;
 
@@ -103,6 +104,15 @@ pub trait ChangeLog: Send + Sync {
     /// # Errors
     /// [`ErrorKind::LogLost`](crate::ErrorKind::LogLost) if the log does not reach back to the position.
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>>;
+
+    /// As [`stream`](Self::stream), for a reader that is going to read for long: once it has come to where the log stands, it may
+    /// be read for together with others of this process, by one stream for all of them. Messages may be left out.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        self.stream(reader, from).await
+    }
 
     /// A position that no transaction committed before the call lies behind.
     async fn head(&self) -> Result<Position>;

@@ -24,7 +24,7 @@ pub(crate) trait Acknowledged: Send {
 }
 
 /// The database keeps its log for as long as it is set to, whoever reads it.
-impl Acknowledged for ActiveReader {
+impl Acknowledged for Vec<ActiveReader> {
     const IS_BROKEN_OFF: bool = true;
 
     fn acknowledge(&mut self, _position: &Position) {}

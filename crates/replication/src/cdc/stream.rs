@@ -32,7 +32,12 @@ pub(super) enum Ended {
 impl Session {
     /// Applies changes as they come, up to a position if there is one.
     pub(super) async fn stream(&mut self, until: Option<&Position>, monitor: &Monitor) -> Result<Ended> {
-        let stream = self.log()?.stream(&self.reader, &self.checkpoint.position).await;
+        let log = self.log()?;
+        let stream = match until {
+            // A run that ends soon would only disturb others that read for long.
+            Some(_) => log.stream(&self.reader, &self.checkpoint.position).await,
+            None => log.stream_jointly(&self.reader, &self.checkpoint.position).await,
+        };
         let mut pump = Pump::start(stream.map_err(self.in_rule())?, EVENTS_AHEAD);
         // A source that does not tell its time is read as if the target were behind.
         let told = match self.source.tables() {

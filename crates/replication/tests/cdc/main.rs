@@ -6,6 +6,7 @@
 mod basics;
 mod columns;
 mod crashes;
+mod fan_out;
 mod faults;
 mod feed;
 mod filters;

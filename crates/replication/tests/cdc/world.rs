@@ -108,6 +108,12 @@ impl Place {
         Self::mariadb_on(SERVER.get_or_init(MariadbServer::start_logging))
     }
 
+    /// As [`logging_mariadb`](Self::logging_mariadb), of a server of one test's own.
+    pub(crate) fn own_logging_mariadb() -> (Self, MariadbServer) {
+        let server = MariadbServer::start_logging();
+        (Self::mariadb_on(&server), server)
+    }
+
     pub(crate) fn standalone_mongodb() -> Self {
         let uri = Server::standalone().uri(&format!("cdc_{}", number()), "serverSelectionTimeoutMS=5000");
         Self { dialect: "mongodb", uri, _folder: None }

@@ -11,11 +11,12 @@ use super::place::token_text;
 use super::renamed::Contents;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::{EVENT_BYTES, EVENT_CHANGES};
-use crate::log::{Change, LogEvent, LogReader, LoggedTransaction, Operation, Position};
+use crate::log::{Change, LogEvent, LoggedTransaction, Operation, Position};
 use crate::mongodb::connect::Connection;
 use crate::mongodb::cursor::each_document;
 use crate::mongodb::error::{driver_error, malformed};
 use crate::mongodb::fields::KEY;
+use crate::table::Table;
 
 /// The documents that are looked up by one query.
 const LOOKED_UP_AT_ONCE: usize = 1000;
@@ -26,7 +27,8 @@ type Documents = HashMap<(String, Vec<u8>), RawDocumentBuf>;
 /// Puts events together.
 pub(super) struct Assembler {
     connection: Arc<Connection>,
-    collections: HashMap<String, LoggedCollection>,
+    /// By their names, by each description that a reader has of them.
+    collections: HashMap<String, Vec<LoggedCollection>>,
     /// Events up to this order were handed on before.
     passed: u64,
     open: Option<OpenTransaction>,
@@ -46,10 +48,11 @@ struct OpenTransaction {
 impl Assembler {
     /// # Errors
     /// Of a table that is none of MongoDB's.
-    pub(super) fn new(connection: Arc<Connection>, reader: &LogReader, from: &Position) -> Result<Self> {
-        let mut collections = HashMap::with_capacity(reader.tables.len());
-        for table in &reader.tables {
-            collections.insert(table.name.clone(), LoggedCollection::new(table)?);
+    pub(super) fn new(connection: Arc<Connection>, tables: &[&Arc<Table>], from: &Position) -> Result<Self> {
+        let mut collections: HashMap<String, Vec<LoggedCollection>> = HashMap::with_capacity(tables.len());
+        for table in tables {
+            let described = collections.entry(table.name.clone()).or_default();
+            described.push(LoggedCollection::new(table)?);
         }
         // Behind a token, events of the same moment may come.
         let passed = if from.token.is_some() { 0 } else { from.order };
@@ -127,51 +130,61 @@ impl Assembler {
 
     async fn add(&mut self, event: Event<'_>, documents: &Documents, out: &mut Vec<LogEvent>) -> Result<()> {
         let Some(name) = event.collection else { return Ok(()) };
-        if let What::Rename { to } = &event.what
-            && let Some(logged) = self.collections.get(*to)
-        {
-            // What it holds from now on is not told by any insert.
-            let mut contents = Contents::read(&self.connection, logged.table(), event.order).await?;
-            self.changes.push(logged.change(Operation::Truncate));
-            while let Some(operations) = contents.next().await? {
-                let Some(logged) = self.collections.get(*to) else { break };
-                self.changes.extend(operations.into_iter().map(|operation| logged.change(operation)));
-                self.flush(out);
-            }
+        if let What::Rename { to } = &event.what {
+            self.take_contents(to, event.order, out).await?;
         }
-        let Some(logged) = self.collections.get(name) else { return Ok(()) };
-        let operation = match &event.what {
-            What::Insert(document) => {
-                self.bytes += document.as_bytes().len();
-                Some(logged.insert(document)?)
-            }
-            What::Replace(document) | What::Update { image: Some(document), .. } => {
-                self.bytes += document.as_bytes().len();
-                Some(logged.replace(document)?)
-            }
-            What::Update { key, image: None, description } => match logged.update(key, description)? {
-                Told::Columns(operation) => {
-                    self.bytes += description.as_bytes().len();
-                    Some(operation)
+        for logged in self.collections.get(name).map(Vec::as_slice).unwrap_or_default() {
+            let operation = match &event.what {
+                What::Insert(document) => {
+                    self.bytes += document.as_bytes().len();
+                    Some(logged.insert(document)?)
                 }
-                // A document that is not there any more was deleted meanwhile. It counts as one change all the same, as a reader
-                // that goes on within a transaction counts them.
-                Told::Parts => {
-                    let document = documents.get(&(name.to_owned(), id_bytes(key)?));
-                    self.bytes += document.map_or(0, |document| document.as_bytes().len());
-                    Some(match document {
-                        Some(document) => logged.replace(document)?,
-                        None => logged.delete(key)?,
-                    })
+                What::Replace(document) | What::Update { image: Some(document), .. } => {
+                    self.bytes += document.as_bytes().len();
+                    Some(logged.replace(document)?)
                 }
-            },
-            What::Delete { key } => Some(logged.delete(key)?),
-            What::Drop | What::Rename { .. } => Some(Operation::Truncate),
-            What::Invalidate | What::Other => None,
-        };
-        self.changes.extend(operation.map(|operation| logged.change(operation)));
+                What::Update { key, image: None, description } => match logged.update(key, description)? {
+                    Told::Columns(operation) => {
+                        self.bytes += description.as_bytes().len();
+                        Some(operation)
+                    }
+                    // A document that is not there any more was deleted meanwhile. It counts as one change all the same, as a
+                    // reader that goes on within a transaction counts them.
+                    Told::Parts => {
+                        let document = documents.get(&(name.to_owned(), id_bytes(key)?));
+                        self.bytes += document.map_or(0, |document| document.as_bytes().len());
+                        Some(match document {
+                            Some(document) => logged.replace(document)?,
+                            None => logged.delete(key)?,
+                        })
+                    }
+                },
+                What::Delete { key } => Some(logged.delete(key)?),
+                What::Drop | What::Rename { .. } => Some(Operation::Truncate),
+                What::Invalidate | What::Other => None,
+            };
+            self.changes.extend(operation.map(|operation| logged.change(operation)));
+        }
         if self.changes.len() >= EVENT_CHANGES || self.bytes >= EVENT_BYTES {
             self.flush(out);
+        }
+        Ok(())
+    }
+
+    /// What a collection holds from now on that has taken this name, which is not told by any insert.
+    async fn take_contents(&mut self, name: &str, order: u64, out: &mut Vec<LogEvent>) -> Result<()> {
+        for at in 0..self.collections.get(name).map_or(0, Vec::len) {
+            let described = |all: &HashMap<String, Vec<LoggedCollection>>| {
+                all.get(name).and_then(|described| described.get(at)).map(|logged| Arc::clone(logged.table()))
+            };
+            let Some(table) = described(&self.collections) else { continue };
+            let mut contents = Contents::read(&self.connection, &table, order).await?;
+            let change = |operation| Change { table: Arc::clone(&table), operation };
+            self.changes.push(change(Operation::Truncate));
+            while let Some(operations) = contents.next().await? {
+                self.changes.extend(operations.into_iter().map(change));
+                self.flush(out);
+            }
         }
         Ok(())
     }
@@ -185,10 +198,11 @@ impl Assembler {
             else {
                 continue;
             };
-            let Some(logged) = self.collections.get(name) else { continue };
-            if matches!(logged.update(key, description)?, Told::Parts)
-                && let Some(id) = key.get(KEY).map_err(malformed)?
-            {
+            let mut told_in_parts = false;
+            for logged in self.collections.get(name).map(Vec::as_slice).unwrap_or_default() {
+                told_in_parts |= matches!(logged.update(key, description)?, Told::Parts);
+            }
+            if told_in_parts && let Some(id) = key.get(KEY).map_err(malformed)? {
                 let id = Bson::try_from(id).map_err(malformed)?;
                 wanted.entry(name).or_default().insert(id_bytes(key)?, id);
             }

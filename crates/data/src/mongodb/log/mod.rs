@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use super::connect::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::ActiveReaders;
+use crate::log::joint::{Joint, SharedLog};
 use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
 use crate::table::Table;
 use crate::value::Value;
@@ -34,16 +35,19 @@ use failure::check_server;
 use view::ViewAt;
 
 /// The log of one database.
+#[derive(Clone)]
 pub(super) struct MongoLog {
     connection: Arc<Connection>,
     active: ActiveReaders,
     /// Readers that are to begin anew.
-    forgotten: Mutex<HashSet<String>>,
+    forgotten: Arc<Mutex<HashSet<String>>>,
+    joint: Arc<Joint>,
 }
 
 impl MongoLog {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, active: ActiveReaders::default(), forgotten: Mutex::default() }
+        let active = ActiveReaders::default();
+        Self { connection, active, forgotten: Arc::default(), joint: Arc::default() }
     }
 
     fn forgotten(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -74,7 +78,16 @@ impl ChangeLog for MongoLog {
     }
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        stream::start(&self.connection, reader, from, self.active.enter(&reader.name)).await
+        let tables: Vec<&Arc<Table>> = reader.tables.iter().collect();
+        stream::start(&self.connection, &tables, from, vec![self.active.enter(&reader.name)]).await
+    }
+
+    /// Where several shards tell of one moment, a stream for others would not begin exactly behind what was told.
+    async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        if self.connection.is_sharded {
+            return self.stream(reader, from).await;
+        }
+        self.joint.stream(Arc::new(self.clone()), reader, from).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -102,5 +115,29 @@ impl ChangeLog for MongoLog {
 
     async fn locate(&self, table: &Table, bounds: &[Vec<Value>], keys: &[Vec<Value>]) -> Result<Vec<usize>> {
         partition::locate(&self.connection, table, bounds, keys).await
+    }
+}
+
+#[async_trait]
+impl SharedLog for MongoLog {
+    async fn stream_for(&self, readers: &[Arc<LogReader>], from: &Position) -> Result<Box<dyn ChangeStream>> {
+        let active = readers.iter().map(|reader| self.active.enter(&reader.name)).collect();
+        let mut tables: Vec<&Arc<Table>> = Vec::new();
+        for table in readers.iter().flat_map(|reader| &reader.tables) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        stream::start(&self.connection, &tables, from, active).await
+    }
+
+    /// Without the token of an event that a stream of the reader's own would not tell.
+    fn passed(&self, end: &Position) -> Position {
+        Position::at(end.order)
+    }
+
+    /// Which fields are columns, and what becomes of others, is a matter of the target.
+    fn tells_by_descriptions(&self) -> bool {
+        true
     }
 }

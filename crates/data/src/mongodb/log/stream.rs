@@ -10,21 +10,22 @@ use super::failure::check_server;
 use crate::error::Result;
 use crate::log::change_table::ActiveReader;
 use crate::log::task_stream::TaskStream;
-use crate::log::{ChangeStream, LogEvent, LogReader, Position};
+use crate::log::{ChangeStream, LogEvent, Position};
 use crate::mongodb::connect::Connection;
+use crate::table::Table;
 
 /// Events that wait for the reader.
 const WAITING_EVENTS: usize = 3;
 
-/// Starts to read behind a position.
+/// Starts to read behind a position. A collection that is described several times is told of by each description.
 pub(super) async fn start(
     connection: &Arc<Connection>,
-    reader: &LogReader,
+    tables: &[&Arc<Table>],
     from: &Position,
-    active: ActiveReader,
+    active: Vec<ActiveReader>,
 ) -> Result<Box<dyn ChangeStream>> {
     check_server(connection)?;
-    let assembler = Assembler::new(Arc::clone(connection), reader, from)?;
+    let assembler = Assembler::new(Arc::clone(connection), tables, from)?;
     let cursor = ChangeCursor::open(connection, &assembler.names(), from).await?;
     let (sender, events) = mpsc::channel(WAITING_EVENTS);
     let receiver = Receiver {

@@ -41,9 +41,12 @@ use super::pool::Pool;
 use super::trigger_log::MysqlTriggerLog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::ActiveReaders;
+use crate::log::joint::{Joint, SharedLog};
 use crate::log::{ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
+use place::Place;
 
 /// The log of one database.
+#[derive(Clone)]
 pub(super) struct MysqlLog {
     pool: Pool,
     /// Where a reader that reads the log now may have read before.
@@ -52,7 +55,8 @@ pub(super) struct MysqlLog {
     obstacle: Option<String>,
     active: ActiveReaders,
     /// Readers that are to begin anew.
-    forgotten: Mutex<HashSet<String>>,
+    forgotten: Arc<Mutex<HashSet<String>>>,
+    joint: Arc<Joint>,
 }
 
 impl MysqlLog {
@@ -62,7 +66,8 @@ impl MysqlLog {
             Err(error) if error.kind() != ErrorKind::Connection => Some(error.to_string()),
             obstacle => obstacle?,
         };
-        Ok(Self { pool, triggers, obstacle, active: ActiveReaders::default(), forgotten: Mutex::default() })
+        let active = ActiveReaders::default();
+        Ok(Self { pool, triggers, obstacle, active, forgotten: Arc::default(), joint: Arc::default() })
     }
 
     fn forgotten(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -97,7 +102,11 @@ impl ChangeLog for MysqlLog {
     }
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        stream::start(&self.pool, reader, from, self.active.enter(&reader.name)).await
+        stream::start(&self.pool, reader, from, vec![self.active.enter(&reader.name)]).await
+    }
+
+    async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        self.joint.stream(Arc::new(self.clone()), reader, from).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -119,5 +128,28 @@ impl ChangeLog for MysqlLog {
         }
         self.forgotten().insert(name.to_owned());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl SharedLog for MysqlLog {
+    async fn stream_for(&self, readers: &[Arc<LogReader>], from: &Position) -> Result<Box<dyn ChangeStream>> {
+        let active = readers.iter().map(|reader| self.active.enter(&reader.name)).collect();
+        let name = readers.first().map(|lead| lead.name.clone()).unwrap_or_default();
+        let mut all = LogReader { name, tables: Vec::new() };
+        for table in readers.iter().flat_map(|reader| &reader.tables) {
+            if !all.tables.iter().any(|known| known.name == table.name) {
+                all.tables.push(Arc::clone(table));
+            }
+        }
+        stream::start(&self.pool, &all, from, active).await
+    }
+
+    /// A place that was read at another server may lack transactions that come first at this one.
+    fn leads_to(&self, from: &Position, to: &Position) -> bool {
+        match (Place::of(from), Place::of(to)) {
+            (Ok(from), Ok(to)) => from.leads_to(&to),
+            _ => false,
+        }
     }
 }

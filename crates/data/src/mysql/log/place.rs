@@ -123,6 +123,25 @@ impl Place {
         }
     }
 
+    /// Whether everything before this place lies before the other one too.
+    pub(super) fn leads_to(&self, other: &Self) -> bool {
+        let within = |ranges: &[(u64, u64)], first: u64, last: u64| {
+            ranges.iter().any(|(from, to)| *from <= first && last <= *to)
+        };
+        match (self, other) {
+            (Self::Mariadb(own), Self::Mariadb(other)) => own.iter().all(|(domain, (_, number))| {
+                other.get(domain).is_some_and(|(_, others_number)| number <= others_number)
+            }),
+            (Self::Mysql(own), Self::Mysql(other)) => own.iter().all(|(source, ranges)| {
+                other.get(source).is_some_and(|others_ranges| {
+                    ranges.iter().all(|(first, last)| within(others_ranges, *first, *last))
+                })
+            }),
+            (Self::File { .. }, Self::File { .. }) => self.order() <= other.order(),
+            _ => false,
+        }
+    }
+
     /// Goes beyond a transaction that ends at this offset.
     pub(super) fn pass(&mut self, gtid: &Gtid, end: u64) {
         match (self, gtid) {
@@ -253,6 +272,18 @@ mod tests {
     fn a_later_file_lies_behind_every_offset_of_an_earlier_one() {
         let at = |file: &str, offset| Place::File { file: file.to_owned(), offset }.order();
         assert!(at("bin.000002", 4) > at("bin.000001", 5 << 30));
+    }
+
+    #[test]
+    fn a_place_leads_to_those_that_lack_nothing_of_it() {
+        let mysql = |text: &str| Place::mysql(&format!("{UUID}:{text}")).unwrap();
+        assert!(mysql("1-5").leads_to(&mysql("1-7")));
+        assert!(mysql("1-5:9").leads_to(&mysql("1-5:8-9")));
+        assert!(!mysql("1-5:9").leads_to(&mysql("1-8")));
+        let mariadb = |text: &str| Place::mariadb(text).unwrap();
+        assert!(mariadb("0-1-5").leads_to(&mariadb("0-2-6,1-1-1")));
+        assert!(!mariadb("0-1-5,1-1-1").leads_to(&mariadb("0-2-6")));
+        assert!(!mariadb("0-1-5").leads_to(&mysql("1-7")));
     }
 
     #[test]

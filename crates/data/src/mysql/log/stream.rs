@@ -31,7 +31,7 @@ pub(super) async fn start(
     pool: &Pool,
     reader: &LogReader,
     from: &Position,
-    active: ActiveReader,
+    active: Vec<ActiveReader>,
 ) -> Result<Box<dyn ChangeStream>> {
     let place = Place::of(from)?;
     let present = snapshot::head(&mut *pool.get().await?).await?;

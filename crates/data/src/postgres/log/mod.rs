@@ -28,6 +28,7 @@ use wire::Connection;
 use super::catalog;
 use super::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::joint::{Joint, SharedLog};
 use crate::log::{
     ChangeLog, ChangeStream, LogReader, LogSnapshot, LogStatus, OpenedLog, Position, PositionForm,
 };
@@ -40,10 +41,12 @@ use slot::SlotState;
 const OWN_MESSAGE_PREFIX: &str = "replicaverse";
 
 /// The log of one database.
+#[derive(Clone)]
 pub(super) struct PostgresLog {
     pool: Pool,
     /// The readers that have met a type without a binary form of ours, so that they are sent text.
     text_readers: TextReaders,
+    joint: Arc<Joint>,
 }
 
 /// Names of readers, shared with their streams.
@@ -62,7 +65,7 @@ impl TextReaders {
 
 impl PostgresLog {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, text_readers: TextReaders::default() }
+        Self { pool, text_readers: TextReaders::default(), joint: Arc::default() }
     }
 }
 
@@ -133,7 +136,15 @@ impl ChangeLog for PostgresLog {
     }
 
     async fn stream(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        stream::start(self, reader, from).await
+        stream::start(self, &[reader], from).await
+    }
+
+    async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
+        let version = self.pool.get().await?.server_major_version()?;
+        if version < slot::ADVANCE_VERSION {
+            return self.stream(reader, from).await;
+        }
+        self.joint.stream(Arc::new(self.clone()), reader, from).await
     }
 
     async fn head(&self) -> Result<Position> {
@@ -151,7 +162,8 @@ impl ChangeLog for PostgresLog {
         if lost.is_none() && !publication::exists(&mut connection, name).await? {
             lost = Some(publication::gone(name));
         }
-        Ok(Some(LogStatus { retained_bytes: slot.retained_bytes, lost, active: slot.is_active }))
+        let active = slot.is_active || self.joint.reads_for(name);
+        Ok(Some(LogStatus { retained_bytes: slot.retained_bytes, lost, active }))
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
@@ -179,6 +191,23 @@ impl ChangeLog for PostgresLog {
 
     async fn locate(&self, table: &Table, bounds: &[Vec<Value>], keys: &[Vec<Value>]) -> Result<Vec<usize>> {
         partition::locate(&mut *self.pool.get().await?, table, bounds, keys).await
+    }
+}
+
+/// One stream of the slot of the first reader, with the publications of all of them.
+#[async_trait]
+impl SharedLog for PostgresLog {
+    async fn stream_for(&self, readers: &[Arc<LogReader>], from: &Position) -> Result<Box<dyn ChangeStream>> {
+        let readers: Vec<&LogReader> = readers.iter().map(Arc::as_ref).collect();
+        stream::start(self, &readers, from).await
+    }
+
+    fn leads_to(&self, from: &Position, to: &Position) -> bool {
+        from.order <= to.order && from.token == to.token
+    }
+
+    async fn keep_up(&self, reader: &str, acknowledged: &Position) -> Result<()> {
+        slot::advance(&mut *self.pool.get().await?, reader, acknowledged.order.into()).await
     }
 }
 

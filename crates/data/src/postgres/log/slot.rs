@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use wire::Connection;
-use wire::replication::{CreateSlot, CreatedSlot, SnapshotAction};
+use wire::replication::{CreateSlot, CreatedSlot, Lsn, SnapshotAction};
 
 use super::failure;
 use super::requirement::name_parameter;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The first version that moves slots on which nobody reads.
+pub(super) const ADVANCE_VERSION: u32 = 11;
 /// The output plugin that is decoded here.
 const PLUGIN: &str = "pgoutput";
 /// After so long it is told what the creation of a slot waits for.
@@ -87,6 +89,18 @@ pub(super) async fn create(connection: &mut Connection, name: &str, temporary: b
         }
     };
     created.map_err(failure::of_creating)
+}
+
+/// Moves a slot that nobody reads on to a position, so that the log before it need not be kept.
+pub(super) async fn advance(connection: &mut Connection, name: &str, to: Lsn) -> Result<()> {
+    // The server refuses to move one back.
+    let sql = "
+        SELECT pg_replication_slot_advance(s.slot_name, least($2::pg_lsn, pg_current_wal_flush_lsn()))
+        FROM pg_replication_slots s
+        WHERE s.slot_name = $1 AND NOT s.active
+          AND s.confirmed_flush_lsn < least($2::pg_lsn, pg_current_wal_flush_lsn())";
+    connection.query(sql, &[name.into(), to.to_string().into()]).await?;
+    Ok(())
 }
 
 /// Drops a slot, if it exists, that nobody reads.

@@ -15,7 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::task_stream::{Acknowledged, TaskStream};
 use crate::log::{ChangeStream, LogEvent, LogReader, Position};
 use crate::postgres::catalog;
+use crate::postgres::encode::text_of;
 use crate::postgres::types::has_binary_form;
+use crate::value::Value;
 
 /// Events that wait for the reader.
 const WAITING_EVENTS: usize = 3;
@@ -24,21 +26,28 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first version that sends values in binary, and logical messages.
 const BINARY_VERSION: u32 = 14;
 
-/// Starts to read behind a position.
+/// Starts to read behind a position, what any of the readers reads. The slot of the first one serves all of them.
 pub(super) async fn start(
     log: &PostgresLog,
-    reader: &LogReader,
+    readers: &[&LogReader],
     position: &Position,
 ) -> Result<Box<dyn ChangeStream>> {
+    let Some(lead) = readers.first() else {
+        return Err(Error::new(ErrorKind::Internal, "a stream of changes needs a reader"));
+    };
     let mut connection = log.pool.get().await?;
     let server = requirement::check_server(&mut connection).await?;
     let from = Lsn::from(position.order);
-    check_kept(&mut connection, &reader.name, from).await?;
-    let (tables, all_binary) = read_tables(&mut connection, reader).await?;
+    check_kept(&mut connection, readers, from).await?;
+    let (tables, all_binary) = read_tables(&mut connection, readers).await?;
+    if readers.len() > 1 {
+        check_apart(&mut connection, &tables).await?;
+    }
     drop(connection);
     let is_recent = server.version >= BINARY_VERSION;
-    let is_binary = is_recent && all_binary && !log.text_readers.contains(&reader.name);
-    let mut start = StartReplication::new(&reader.name, [&reader.name]);
+    let needs_text = readers.iter().any(|reader| log.text_readers.contains(&reader.name));
+    let is_binary = is_recent && all_binary && !needs_text;
+    let mut start = StartReplication::new(&lead.name, readers.iter().map(|reader| &reader.name));
     start.start = from;
     start.messages = is_recent;
     start.binary = is_binary;
@@ -46,11 +55,11 @@ pub(super) async fn start(
     let timeline = replication.identify_system().await?.timeline;
     timeline::check(&mut replication, timeline, position).await?;
     let stream = replication.start_replication(&start).await;
-    let stream = stream.map_err(|error| failure::of_streaming(error, &reader.name))?;
+    let stream = stream.map_err(|error| failure::of_streaming(error, &lead.name))?;
     let acknowledger = stream.acknowledger();
     let (sender, events) = mpsc::channel(WAITING_EVENTS);
     let receiver = Receiver {
-        name: reader.name.clone(),
+        name: lead.name.clone(),
         stream,
         decoder: Decoder::new(),
         assembler: Assembler::new(log.pool.clone(), tables, from, timeline),
@@ -63,7 +72,8 @@ pub(super) async fn start(
 }
 
 /// Fails unless the log is kept from this position on.
-async fn check_kept(connection: &mut Connection, name: &str, from: Lsn) -> Result<()> {
+async fn check_kept(connection: &mut Connection, readers: &[&LogReader], from: Lsn) -> Result<()> {
+    let name = readers.first().map_or("", |lead| lead.name.as_str());
     let lost = |message: String| Err(Error::new(ErrorKind::LogLost, message));
     let Some(slot) = SlotState::read(connection, name).await? else {
         return lost(format!("the replication slot \"{name}\" does not exist, so that changes are missing"));
@@ -71,8 +81,10 @@ async fn check_kept(connection: &mut Connection, name: &str, from: Lsn) -> Resul
     if let Some(reason) = slot.lost(name) {
         return lost(reason);
     }
-    if !publication::exists(connection, name).await? {
-        return lost(publication::gone(name));
+    for reader in readers {
+        if !publication::exists(connection, &reader.name).await? {
+            return lost(publication::gone(&reader.name));
+        }
     }
     // The server would begin with what it has been told is safe, and pass over what lies between in silence.
     if let Some(confirmed) = slot.confirmed
@@ -86,11 +98,32 @@ async fn check_kept(connection: &mut Connection, name: &str, from: Lsn) -> Resul
     Ok(())
 }
 
-/// Where the reader's tables are, and whether all their columns have a binary form that is decoded here.
-async fn read_tables(connection: &mut Connection, reader: &LogReader) -> Result<(Vec<ReadTable>, bool)> {
-    let mut tables = Vec::with_capacity(reader.tables.len());
+/// Fails if one of the tables is a partition of another one: a stream for both tells its changes as those of the other one
+/// only.
+async fn check_apart(connection: &mut Connection, tables: &[ReadTable]) -> Result<()> {
+    let oids = tables.iter().map(|read| Value::Text(read.oid.to_string())).collect();
+    let sql = "
+        WITH RECURSIVE parents AS (
+            SELECT inhparent AS oid FROM pg_inherits WHERE inhrelid = ANY ($1::oid[])
+            UNION SELECT i.inhparent FROM pg_inherits i JOIN parents p ON i.inhrelid = p.oid)
+        SELECT 1 FROM parents p JOIN pg_class c ON c.oid = p.oid
+        WHERE c.relkind = 'p' AND p.oid = ANY ($1::oid[]) LIMIT 1";
+    let found = connection.query(sql, &[text_of(&Value::Array(oids), None).into()]).await?;
+    if found.rows.is_empty() {
+        return Ok(());
+    }
+    let message = "a reader reads a partition by itself whose root another one reads";
+    Err(Error::new(ErrorKind::Capture, message))
+}
+
+/// Where the readers' tables are, and whether all their columns have a binary form that is decoded here.
+async fn read_tables(connection: &mut Connection, readers: &[&LogReader]) -> Result<(Vec<ReadTable>, bool)> {
+    let mut tables: Vec<ReadTable> = Vec::new();
     let mut all_binary = true;
-    for table in &reader.tables {
+    for table in readers.iter().flat_map(|reader| &reader.tables) {
+        if tables.iter().any(|read| read.table.name == table.name) {
+            continue;
+        }
         let (oid, schema, relation) = match catalog::find(connection, &table.name).await? {
             Some(found) => {
                 let present = catalog::describe(connection, &found).await?.table;
