@@ -1,6 +1,6 @@
 // The command or function of an application that brings a master of before back as a standby, as the core calls it.
 
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { configError } from '../errors.js';
 import type { RewindCommand, RewindFunction, RewindRequest } from './types.js';
 
@@ -27,18 +27,38 @@ function commandOf({ command, args = [], timeoutMs = TIMEOUT_MS }: RewindCommand
   return async ({ project, name, newMaster }) => {
     const env = { ...process.env, REPLICATOR_PROJECT: project, REPLICATOR_REPLICA: name, REPLICATOR_NEW_MASTER: newMaster };
     await new Promise<void>((resolve, reject) => {
-      // What the command prints may hold a password, and may be more than anybody wants to keep.
-      const child = spawn(command, args, { env, stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' });
-      child.once('error', ({ code }: NodeJS.ErrnoException) => reject(new Error(`the rewind command could not be run (${String(code)})`)));
+      // What the command prints may hold a password, and may be more than anybody wants to keep. It leads a process group of its own,
+      // so that what it has started can be ended with it.
+      const child = spawn(command, args, { env, stdio: 'ignore', detached: true });
+      let isLate = false;
+      const deadline = setTimeout(() => {
+        isLate = true;
+        endGroup(child);
+      }, timeoutMs);
+      child.once('error', ({ code }: NodeJS.ErrnoException) => {
+        clearTimeout(deadline);
+        reject(new Error(`the rewind command could not be run (${String(code)})`));
+      });
       child.once('exit', (code, signal) => {
-        if (code === 0) resolve();
-        else reject(new Error(outcome(code, signal, child.killed, timeoutMs)));
+        clearTimeout(deadline);
+        if (code === 0 && !isLate) resolve();
+        else reject(new Error(outcome(code, signal, isLate, timeoutMs)));
       });
     });
   };
 }
 
-function outcome(code: number | null, signal: string | null, isKilled: boolean, timeoutMs: number): string {
-  if (isKilled) return `the rewind command did not end within ${timeoutMs} ms`;
+/** Ends a command with everything that it has started. */
+function endGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // There are no process groups here, or nothing of it runs any more.
+    child.kill('SIGKILL');
+  }
+}
+
+function outcome(code: number | null, signal: string | null, isLate: boolean, timeoutMs: number): string {
+  if (isLate) return `the rewind command did not end within ${timeoutMs} ms`;
   return signal === null ? `the rewind command ended with exit code ${code}` : `the rewind command was ended by ${signal}`;
 }

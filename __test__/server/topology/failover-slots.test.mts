@@ -38,6 +38,16 @@ it('a rule whose source is promoted goes on by its failover slot, and nothing is
   manager.on('error', (error) => void errors.push((error as { code: string }).code));
   manager.addReplicationRule({ name: 'r', source: 'p', target: 't', mode: 'cdc', collections: ['items'] });
   await manager.start('r');
+  await manager.stop('r');
+  // As if an earlier version of the server or of the library had made the slot.
+  const slot = await primary.psql(`SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE 'replicaverse%'`);
+  // A copy stands where the slot stood, and is none that standbys keep.
+  for (const [from, to] of [[slot, 'copy'], ['copy', slot]]) {
+    await primary.psql(`SELECT pg_copy_logical_replication_slot('${from}', '${to}')`);
+    await primary.psql(`SELECT pg_drop_replication_slot('${from}')`);
+  }
+  expect(await primary.psql(`SELECT failover FROM pg_replication_slots WHERE slot_name = '${slot}'`)).toBe('f');
+  await manager.start('r');
   // The standby keeps a slot once the log has come further than where the slot began.
   let written = 0;
   const write = async (): Promise<unknown> => await manager.resolveWriteService('p')?.create('Item', { id: `row-${(written += 1)}` });

@@ -122,6 +122,27 @@ describe('a master of before', () => {
   });
 });
 
+describe('a master of before that cannot be rewound', () => {
+  it('is fed by the library, and every lost row is told once', async () => {
+    await connect({ rewind: { command: process.execPath, args: ['-e', 'process.exit(3)'] } });
+    const lost: { keys: string[] }[] = [];
+    manager.on('rows.lost', (event) => lost.push(event));
+    const warnings: (string | undefined)[] = [];
+    manager.on('replica.feed', ({ warning }) => warnings.push(warning));
+    await master('p').create('Item', { id: 'a' });
+    await primary.standbys[0]?.waitUntilCaughtUp();
+    await primary.kill();
+    await eventually(() => manager.getReplicaStatus('p').find(({ name }) => name === 'm')?.status === 'error');
+    await manager.promoteToMaster('p', 's', { force: true });
+    await primary.start();
+    await primary.psql(`INSERT INTO items (id) VALUES ('lost')`);
+    await eventually(() => warnings.join().includes('could not be rewound'), { deadlineMs: 40_000 });
+    await master('p').create('Item', { id: 'b' });
+    await eventually(async () => (await primary.psql('SELECT string_agg(id, $$,$$ ORDER BY id) FROM items')) === 'a,b', { deadlineMs: 40_000 });
+    expect(lost.flatMap(({ keys }) => keys).filter((key) => key === 'lost')).toEqual(['lost']);
+  });
+});
+
 /** What an operator does: the server is stopped in order, rewound and started as a standby of the new primary. */
 async function rewindServer(): Promise<void> {
   const [standby] = primary.standbys;

@@ -1,6 +1,6 @@
 //! Rows that the target refused: kept on the target in `replicaverse_dead_letter` until they fit or are superseded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use data::table::{Row, ScanOptions, Table, TableTransaction};
@@ -245,6 +245,32 @@ impl Letters {
     pub(super) fn undone(&mut self) {
         self.removed.clear();
         self.added.clear();
+    }
+
+    /// The letters of a kind whose ids lie behind this one, in the order of their ids, at most so many.
+    pub(super) async fn read_behind(
+        &self,
+        target: &End,
+        table: &Table,
+        behind: Option<&str>,
+        is_meant: impl Fn(&DeadLetter) -> bool,
+        most: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let mut letters = BTreeMap::new();
+        if self.known.is_empty() {
+            return Ok(Vec::new());
+        }
+        for_each_letter(target, table, &self.reader, |_, row| {
+            let letter = DeadLetter::of_row(table, row).filter(|letter| is_meant(letter));
+            if let Some(letter) = letter.filter(|letter| behind.is_none_or(|behind| *letter.id > *behind)) {
+                letters.insert(letter.id.clone(), letter);
+            }
+            if letters.len() > most {
+                letters.pop_last();
+            }
+        })
+        .await?;
+        Ok(letters.into_values().collect())
     }
 
     /// The letters themselves, at most so many.

@@ -3,9 +3,12 @@
 //!
 //! Each side keeps the checkpoint of the other one's log. The checkpoint carries a number that grows whenever it is written, and
 //! the number up to which the other side's is known to be committed. A side whose number is below what the other one has seen
-//! has gone back in time. What is lost between two of these numbers shows where the server tells which course of its history
-//! it is on.
+//! has gone back in time. As a side writes its number before anything is kept elsewhere that was read there, it cannot lose what
+//! the other one holds of it without losing the number too. Which course of its history a server is on, where it tells that, shows
+//! besides what was only read.
 
+use data::log::{ChangeLog, Position};
+use data::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// What a checkpoint tells of the course of both sides.
@@ -55,6 +58,22 @@ impl History {
     pub(super) fn has_left(&self, course: Option<&String>) -> bool {
         matches!((&self.course, course), (Some(before), Some(now)) if before != now)
     }
+}
+
+/// Fails if a log ends before a position that was read of it: the server was restored, and what it writes up to there from now on
+/// would be passed over.
+pub(super) async fn check_reaches(log: &dyn ChangeLog, position: &Position) -> Result<()> {
+    let head = log.head().await?;
+    if head.order >= position.order {
+        return Ok(());
+    }
+    let form = log.position_form();
+    let message = format!(
+        "the log of the source ends at {}, and changes up to {} had been read, as after a restore; the tables must be synchronised anew",
+        form.text(head.order),
+        form.text(position.order)
+    );
+    Err(Error::new(ErrorKind::LogLost, message))
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use data::log::{LogEvent, Position};
+use data::log::{LogEvent, LogKind, Position};
 use data::{ErrorKind, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::batch::Batch;
 use super::event::RunState;
+use super::history::check_reaches;
 use super::monitor::Monitor;
 use super::pump::{EVENTS_AHEAD, Pump};
 use super::run::Session;
@@ -39,6 +40,10 @@ impl Session {
             None => log.stream_jointly(&self.reader, &self.checkpoint.position).await,
         };
         let mut pump = Pump::start(stream.map_err(self.in_rule())?, EVENTS_AHEAD);
+        if self.kind == LogKind::Log {
+            // Triggers mark their changes, so that the log itself tells.
+            check_reaches(self.log()?, &self.checkpoint.position).await.map_err(self.in_rule())?;
+        }
         // A source that does not tell its time is read as if the target were behind.
         let told = match self.source.tables() {
             Ok(tables) => tables.now().await.ok(),

@@ -34,6 +34,10 @@ pub(super) struct Inner {
     member: Mutex<Option<Member>>,
     /// Whether the slave was rewound in vain; it is not tried again.
     was_rewound: AtomicBool,
+    /// Whether the rows were told that only the slave holds, which was the master; they are told once.
+    has_told_lost_rows: AtomicBool,
+    /// The rules whose readers may still stand at the slave, which was the master.
+    readers_left: Mutex<Vec<String>>,
 }
 
 /// One run: from a certain master, until that or its tables change.
@@ -57,6 +61,8 @@ impl ManagedFeed {
             run: Mutex::default(),
             member: Mutex::default(),
             was_rewound: AtomicBool::new(false),
+            has_told_lost_rows: AtomicBool::new(false),
+            readers_left: Mutex::default(),
         });
         let place =
             Place { state: Arc::downgrade(state), project: project.to_owned(), slave: slave.to_owned() };
@@ -159,6 +165,22 @@ impl Inner {
 
     pub(super) fn note_rewound(&self) {
         self.was_rewound.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_told_lost_rows(&self) -> bool {
+        self.has_told_lost_rows.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_lost_rows_told(&self) {
+        self.has_told_lost_rows.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn readers_left(&self) -> Vec<String> {
+        self.readers_left.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_readers_left(&self, rules: Vec<String>) {
+        *self.readers_left.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     pub(super) fn settle(&self) {

@@ -73,18 +73,16 @@ impl Place {
         })
     }
 
-    /// The other replicas, each with the name of the rule that feeds it when it is a slave.
-    pub(super) fn others(&self) -> Vec<(String, End)> {
+    /// Whoever reads the log of the project's master for a rule: the other replicas as slaves, and the rules of the application,
+    /// each with its target if that is connected.
+    pub(super) fn readers(&self) -> Vec<(String, Option<End>)> {
         let Some(state) = self.state.upgrade() else { return Vec::new() };
         let state = lock(&state);
         let others =
             state.topology.replicas(&self.project).filter(|replica| replica.config.name != self.slave);
-        others.filter_map(|other| Some((self.rule_of(&other.config.name), Party::of(other)?.end()))).collect()
-    }
-
-    /// The rules of the application that read the log of the project's master, each with its target.
-    pub(super) fn readers(&self) -> Vec<(String, End)> {
-        self.state.upgrade().map(|state| lock(&state).readers_of(&self.project)).unwrap_or_default()
+        let slaves =
+            others.map(|other| (self.rule_of(&other.config.name), Party::of(other).map(|party| party.end())));
+        slaves.chain(state.readers_of(&self.project)).collect()
     }
 
     fn rule_of(&self, slave: &str) -> String {

@@ -133,8 +133,12 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
         place.change(|replica| replica.is_incomplete = true);
     }
     if member == Member::WasMaster {
-        forget_own_readers(place, &target).await;
-        report_lost_rows(place, &rule, &source, &target).await.map_err(in_feed(place))?;
+        inner.set_readers_left(place.readers().into_iter().map(|(rule, _)| rule).collect());
+        forget_readers_left(place, inner, &target).await;
+        if !inner.has_told_lost_rows() {
+            report_lost_rows(place, &rule, &source, &target).await.map_err(in_feed(place))?;
+            inner.note_lost_rows_told();
+        }
         match rewind(place, inner, parties).await {
             Rewound::NotAsked => {}
             Rewound::Stopped => return Ok(Round::Done),
@@ -210,17 +214,33 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
     }
 }
 
-/// Removes what was kept at a master of before for the slaves that it fed, and for rules that read it, so that it does not keep its
-/// log for ever.
-async fn forget_own_readers(place: &Place, old_master: &End) {
-    for (rule, target) in place.others().into_iter().chain(place.readers()) {
-        let Ok(reader) = applying_reader(&rule, old_master, &target).await else { continue };
-        for kind in [LogKind::Log, LogKind::Trigger] {
-            if let Err(error) = remove_log_of(old_master, kind, &reader).await {
-                tracing::warn!(code = error.code(), "a master of before keeps its log for a reader: {error}");
-            }
+/// Removes what is kept at a master of before for the slaves that it fed, and for rules that read it, so that it does not keep its
+/// log for ever. Of those whose target is not connected the reader is not known; they are left until it is.
+async fn forget_readers_left(place: &Place, inner: &Inner, old_master: &End) {
+    let left = inner.readers_left();
+    if left.is_empty() {
+        return;
+    }
+    let mut still_left = Vec::new();
+    for (rule, target) in place.readers().into_iter().filter(|(rule, _)| left.contains(rule)) {
+        let Some(target) = target else {
+            still_left.push(rule);
+            continue;
+        };
+        if let Err(error) = forget_reader(&rule, old_master, &target).await {
+            tracing::warn!(code = error.code(), "a master of before keeps its log for a reader: {error}");
+            still_left.push(rule);
         }
     }
+    inner.set_readers_left(still_left);
+}
+
+async fn forget_reader(rule: &str, old_master: &End, target: &End) -> data::Result<()> {
+    let reader = applying_reader(rule, old_master, target).await?;
+    for kind in [LogKind::Log, LogKind::Trigger] {
+        remove_log_of(old_master, kind, &reader).await?;
+    }
+    Ok(())
 }
 
 /// What the slave is, as its master knows or as it is found now; the master knows afterwards.
@@ -271,6 +291,7 @@ async fn tend(place: &Place, inner: &Inner, run: &Run, rule: &Rule, member: Memb
     inner.settle();
     loop {
         tokio::time::sleep(TABLES_ASKED).await;
+        forget_readers_left(place, inner, &run.target).await;
         // A master that does not answer has no other tables.
         if tables_of(&run.source).await.is_ok_and(|present| present != tables) {
             return;

@@ -77,10 +77,10 @@ impl ManagerState {
         Some(End::database(dialect, master.schemas.clone()).with_strategy(master.config.schema_strategy))
     }
 
-    /// The rules that read the log of a project's master, with their targets as far as these are connected.
-    pub(crate) fn readers_of(&self, project: &str) -> Vec<(String, End)> {
+    /// The rules that read the log of a project's master, each with its target if that is connected.
+    pub(crate) fn readers_of(&self, project: &str) -> Vec<(String, Option<End>)> {
         let reading = self.rules.values().filter(|rule| rule.source == project && rule.reads_log());
-        reading.filter_map(|rule| Some((rule.name.clone(), self.end_of(&rule.target)?))).collect()
+        reading.map(|rule| (rule.name.clone(), self.end_of(&rule.target))).collect()
     }
 
     /// Takes rules of a file over; one that exists is kept as it is.

@@ -22,7 +22,7 @@ struct Projects {
     master: Arc<dyn Dialect>,
     slave: Arc<dyn Dialect>,
     target: Arc<dyn Dialect>,
-    _places: Vec<Place>,
+    places: Vec<Place>,
 }
 
 impl Projects {
@@ -56,7 +56,7 @@ impl Projects {
             rule[name] = value.clone();
         }
         manager.add_rule(Rule::from_json(rule).unwrap()).unwrap();
-        Self { manager, master, slave, target, _places: places }
+        Self { manager, master, slave, target, places }
     }
 
     /// Has the log vanish that is kept for the rule.
@@ -172,5 +172,39 @@ async fn rows_of_a_rule_that_leaves_some_out_are_kept_as_the_log_does_not_tell_w
     run(world.master.as_ref(), &["DELETE FROM items WHERE id = 1"]).await;
     world.manager.sync("r", None).await.unwrap();
     assert_eq!(world.ids().await.len(), 40);
+    world.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_master_forgets_a_rule_once_its_target_is_connected_again() {
+    let world = Projects::new("managed", json!({})).await;
+    world.manager.sync("r", None).await.unwrap();
+    until_rows(world.slave.as_ref(), "SELECT count(*) AS n FROM items", json!([{"n": 40}])).await;
+    world.manager.remove_replica("t", "t").await.unwrap();
+    world.manager.promote_to_master("p", "s", false).await.unwrap().unwrap();
+    run(world.slave.as_ref(), &["INSERT INTO items VALUES (41, 'new')"]).await;
+    until_rows(world.master.as_ref(), "SELECT count(*) AS n FROM items", json!([{"n": 41}])).await;
+    let slots = "SELECT count(*) AS n FROM pg_replication_slots WHERE database = current_database()";
+    assert_eq!(rows(world.master.as_ref(), slots).await, json!([{"n": 1}]), "that of the rule");
+    let config = json!({"name": "t", "role": "master", "dialect": "sqlite", "uri": world.places[2].uri});
+    let config = ReplicaConfig::from_json(config).unwrap();
+    world.manager.add_replica("t", config, Vec::new()).await.unwrap();
+    until_rows(world.master.as_ref(), slots, json!([{"n": 0}])).await;
+    world.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_does_not_pass_over_what_a_source_writes_that_was_restored() {
+    let world = Projects::new("none", json!({})).await;
+    world.manager.sync("r", None).await.unwrap();
+    // As if the log had gone further when it was read than it does now.
+    run(world.target.as_ref(), &["UPDATE replicaverse_checkpoint SET position = position + 1073741824"])
+        .await;
+    run(world.master.as_ref(), &["INSERT INTO items VALUES (41, 'after the restore')"]).await;
+    let error = world.manager.sync("r", None).await.unwrap_err();
+    assert_eq!(error.code(), "ERR_LOG_LOST", "{error}");
+    assert!(error.to_string().contains("as after a restore"), "{error}");
+    world.manager.resync("r", None).await.unwrap();
+    assert_eq!(world.ids().await.len(), 41);
     world.manager.disconnect_all().await;
 }

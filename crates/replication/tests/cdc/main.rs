@@ -20,6 +20,7 @@ mod shapes;
 mod streaming;
 mod two_way;
 mod two_way_faults;
+mod two_way_restores;
 mod world;
 
 /// Runs each behaviour between every pair of databases.

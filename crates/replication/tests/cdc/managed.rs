@@ -3,11 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use data::Dialect;
-use replication::{FedBy, Manager, ReplicaConfig, ReplicaStatus, Role, TopologyEvent, WriteToken};
+use replication::{
+    FedBy, Manager, ReplicaConfig, ReplicaStatus, RewindRequest, Rewinder, Role, TopologyEvent, WriteToken,
+};
 use serde_json::{Value as Json, json};
 
-use crate::world::{PATIENCE, Place, rows, run, until_rows};
+use crate::world::{PATIENCE, Place, own_cluster, rows, run, until_rows};
 
 const TABLE: &str = "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT)";
 const ITEMS: &str = "SELECT id, name FROM items ORDER BY id";
@@ -281,4 +284,43 @@ async fn a_read_after_a_write_goes_to_a_fed_slave_once_it_has_the_write() {
             .await;
         project.manager.disconnect_all().await;
     }
+}
+
+/// Brings no server back.
+struct NeverRewinds;
+
+#[async_trait]
+impl Rewinder for NeverRewinds {
+    async fn rewind(&self, _request: RewindRequest) -> Result<(), String> {
+        Err("not today".to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_only_an_old_master_has_are_told_once_when_it_cannot_be_rewound() {
+    let cluster = own_cluster("");
+    let place = Place::postgres_on(&cluster);
+    let project = Project::new();
+    project.manager.set_rewinder(Arc::new(NeverRewinds));
+    let master = project.add("m", "master", &place, json!({})).await;
+    run(master.as_ref(), &[TABLE, "INSERT INTO items VALUES (1, 'a')"]).await;
+    let server = cluster.start_standby("");
+    let mut standby = place.clone();
+    standby.uri = place.uri.replace(&format!(":{}/", cluster.port()), &format!(":{}/", server.port()));
+    project.add("s", "slave", &standby, json!({"schemaStrategy": "none"})).await;
+    // What is committed from here on does not come to the standby.
+    server.psql("ALTER SYSTEM SET primary_conninfo = ''");
+    server.psql("SELECT pg_reload_conf()");
+    let receivers = "SELECT count(*) AS n FROM pg_stat_replication";
+    until_rows(master.as_ref(), receivers, json!([{"n": 0}])).await;
+    run(master.as_ref(), &["INSERT INTO items VALUES (2, 'lost')"]).await;
+    project.manager.promote_to_master("p", "s", true).await.unwrap().unwrap();
+    until_rows(master.as_ref(), ITEMS, json!([{"id": 1, "name": "a"}])).await;
+    assert!(project.was_told(|event| {
+        event["warning"].as_str().is_some_and(|warning| warning.contains("could not be rewound (not today)"))
+    }));
+    let events = project.events.lock().unwrap().clone();
+    let lost: Vec<&Json> = events.iter().filter(|event| event["event"] == "rows.lost").collect();
+    assert!(lost.len() == 1 && lost[0]["keys"] == json!(["2"]), "{lost:?}");
+    project.manager.disconnect_all().await;
 }

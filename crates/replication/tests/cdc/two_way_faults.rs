@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use mongodb::IndexModel;
+use mongodb::bson::{Document, doc};
+use mongodb::options::IndexOptions;
 use serde_json::json;
 
 use crate::two_way::{begun, conflicts, names, opened, start, until_equal, write};
-use crate::world::{Pair, Witness, rows, run};
+use crate::world::{Pair, Place, Server, Witness, rows, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_side_that_was_restored_is_not_taken_for_one_that_has_deleted_rows() {
@@ -195,4 +198,91 @@ async fn a_key_that_the_other_side_cannot_hold_is_set_aside_until_its_row_is_gon
     world.run(&["DELETE FROM items WHERE id <> 'abc'"]).await;
     world.sync().await;
     assert_eq!(world.manager.dead_letters("r", 10).await.unwrap().count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_of_new_columns_that_is_broken_off_goes_on_without_conflicts() {
+    let pair = Pair::sqlite_to_sqlite();
+    let world = begun(&pair, json!({"onRowError": "stop"})).await;
+    for id in 1..=4 {
+        write(world.source.as_ref(), id, Some("first")).await;
+    }
+    world.sync().await;
+    // The comparison ends at a row that one side refuses for now.
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON items WHEN NEW.name = 'refused'
+                  BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    let add = "ALTER TABLE items ADD COLUMN note TEXT DEFAULT 'none'";
+    run(world.target.as_ref(), &[refuse, add, "UPDATE items SET name = 'from the target' WHERE id = 2"])
+        .await;
+    world.run(&[add, "UPDATE items SET name = 'refused' WHERE id = 1"]).await;
+    for _ in 0..2 {
+        let error = world.manager.sync("r", None).await.unwrap_err();
+        assert_eq!(error.code(), "ERR_ROW_REFUSED", "{error}");
+    }
+    run(world.target.as_ref(), &["DROP TRIGGER refuse"]).await;
+    world.sync().await;
+    let expected = [(1, "refused"), (2, "from the target"), (3, "first"), (4, "first")];
+    assert_eq!(until_equal(&world).await, expected.map(|(id, name)| (id, name.to_owned())).into());
+    assert_eq!(conflicts(&world).await, []);
+    assert_eq!(world.counts().await, (0, 0, 0, 0, 0));
+    world.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_were_set_aside_are_tried_again_beside_thousands_that_cannot_be_held() {
+    let pair = Pair::postgres_to_postgres();
+    let world = opened(&pair, json!({})).await;
+    world.run(&["CREATE TABLE items (id TEXT PRIMARY KEY, name TEXT)"]).await;
+    run(
+        world.target.as_ref(),
+        &["CREATE TABLE items (id VARCHAR(4) PRIMARY KEY, name TEXT, CHECK (name <> 'refused'))"],
+    )
+    .await;
+    let unheld = "INSERT INTO items SELECT 'much too long ' || n, 'x' FROM generate_series(1, 1500) AS n";
+    let refused = "INSERT INTO items SELECT n, 'refused' FROM generate_series(1, 1200) AS n";
+    world.run(&[unheld, refused]).await;
+    start(&world, Arc::new(Witness::default())).await;
+    world.manager.stop("r").await.unwrap();
+    assert_eq!(world.manager.dead_letters("r", 0).await.unwrap().count, 2700);
+    run(world.target.as_ref(), &["ALTER TABLE items DROP CONSTRAINT items_name_check"]).await;
+    world.sync().await;
+    assert_eq!(world.at_target("SELECT count(*) AS n FROM items").await, json!([{"n": 1200}]));
+    assert_eq!(world.manager.dead_letters("r", 0).await.unwrap().count, 1500);
+    // Keys that cannot be held are gone with all rows of their table.
+    world.run(&["TRUNCATE items", "INSERT INTO items VALUES ('also too long', 'y'), ('held', 'z')"]).await;
+    world.sync().await;
+    let letters = world.manager.dead_letters("r", 10).await.unwrap();
+    let keys: Vec<&str> = letters.rows.iter().map(|letter| letter.key.as_str()).collect();
+    assert_eq!((letters.count, keys), (1, vec!["also too long"]));
+    assert_eq!(world.at_target("SELECT id FROM items").await, json!([{"id": "held"}]));
+    world.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_exchange_unique_values_keep_the_fields_that_the_rule_does_not_know() {
+    let pair = Pair { source: Place::postgres(), target: Place::mongodb() };
+    let database = Server::replica_set().database(pair.target.database()).await;
+    let world = opened(&pair, json!({})).await;
+    let table = "CREATE TABLE items (id BIGINT PRIMARY KEY, name VARCHAR(40) UNIQUE DEFERRABLE, \"updatedAt\" TIMESTAMPTZ)";
+    world.run(&[table]).await;
+    for (id, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")] {
+        write(world.source.as_ref(), id, Some(name)).await;
+    }
+    start(&world, Arc::new(Witness::default())).await;
+    let items = database.collection::<Document>("items");
+    let once = IndexOptions::builder().unique(true).build();
+    items.create_index(IndexModel::builder().keys(doc! {"name": 1}).options(once).build()).await.unwrap();
+    items.update_many(doc! {}, doc! {"$set": {"extra": {"deep": 7}}}).await.unwrap();
+    // Two that exchange their values, and three of which each has that of the next, in one transaction.
+    let exchange = "UPDATE items SET \"updatedAt\" = now(), name = CASE id
+                    WHEN 1 THEN 'b' WHEN 2 THEN 'a' WHEN 3 THEN 'd' WHEN 4 THEN 'e' ELSE 'c' END";
+    world.run(&[exchange]).await;
+    let expected = [(1, "b"), (2, "a"), (3, "d"), (4, "e"), (5, "c")];
+    assert_eq!(until_equal(&world).await, expected.map(|(id, name)| (id, name.to_owned())).into());
+    world.manager.stop("r").await.unwrap();
+    assert_eq!(world.manager.dead_letters("r", 10).await.unwrap().count, 0);
+    let kept = items.count_documents(doc! {"extra": {"deep": 7}}).await.unwrap();
+    assert_eq!(kept, 5, "fields that the rule does not know");
+    assert_eq!(conflicts(&world).await, []);
+    world.manager.disconnect_all().await;
 }

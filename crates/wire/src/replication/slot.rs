@@ -102,6 +102,17 @@ impl Connection {
         })
     }
 
+    /// Has standbys that synchronise slots keep a logical one too. For replication connections to a database only.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) where the server is older than 17;
+    /// [`Error::Server`](crate::Error::Server): SQLSTATE 42704 where there is no such slot, 55006 where it is in use.
+    pub async fn make_failover_slot(&mut self, name: &str) -> Result<()> {
+        version::require(self.server_major_version()?, FAILOVER_VERSION, "ALTER_REPLICATION_SLOT")?;
+        let command = format!("ALTER_REPLICATION_SLOT {} (FAILOVER true)", quote::name(name));
+        self.simple_query(&command).await.map(drop)
+    }
+
     /// Drops a slot. For replication connections only. With `wait` it waits while the slot is in use, else that
     /// is an error.
     ///

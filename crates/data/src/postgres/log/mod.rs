@@ -105,6 +105,9 @@ impl ChangeLog for PostgresLog {
             && slot.is_readable_here
         {
             let added = publication.bring_up(&mut connection, standing).await?;
+            if slot.is_failover == Some(false) {
+                self.keep_at_standbys(&server.user, &reader.name).await;
+            }
             return Ok(OpenedLog::Existing { added });
         }
         // The privileges of replication show in connecting; what is made before would have to be undone.
@@ -212,6 +215,19 @@ impl SharedLog for PostgresLog {
 }
 
 impl PostgresLog {
+    /// Has standbys keep the slot of a reader that was made when the server or this library could not have that. Without it the
+    /// reader goes on as before.
+    async fn keep_at_standbys(&self, user: &str, name: &str) {
+        let altered =
+            async { Ok::<_, Error>(self.connect_replication(user).await?.make_failover_slot(name).await?) };
+        if let Err(error) = altered.await {
+            tracing::warn!(
+                code = error.code(),
+                "the replication slot \"{name}\" does not come through a failover: {error}"
+            );
+        }
+    }
+
     /// A connection for the commands of replication.
     async fn connect_replication(&self, user: &str) -> Result<Connection> {
         self.pool.connect_replication().await.map_err(|error| failure::of_connecting(error, user))

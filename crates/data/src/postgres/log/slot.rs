@@ -30,6 +30,8 @@ pub(super) struct SlotState {
     /// Where the server would begin to send at the earliest.
     pub(super) confirmed: Option<u64>,
     pub(super) retained_bytes: u64,
+    /// Whether standbys may keep it too, where the server can have that.
+    pub(super) is_failover: Option<bool>,
     is_invalidated: bool,
     invalidation_reason: Option<String>,
 }
@@ -42,7 +44,8 @@ impl SlotState {
             SELECT coalesce(s.plugin, ''), s.database IS NOT DISTINCT FROM current_database() AND NOT s.temporary,
                    s.active, s.confirmed_flush_lsn - '0/0'::pg_lsn,
                    greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn), 0)::bigint,
-                   coalesce(to_jsonb(s) ->> 'wal_status' = 'lost', false), to_jsonb(s) ->> 'invalidation_reason'
+                   coalesce(to_jsonb(s) ->> 'wal_status' = 'lost', false), to_jsonb(s) ->> 'invalidation_reason',
+                   to_jsonb(s) ->> 'failover'
             FROM pg_replication_slots s WHERE s.slot_name = $1";
         let result = connection.query(sql, &name_parameter(name)).await?;
         let Some(row) = result.rows.get(0) else { return Ok(None) };
@@ -52,6 +55,7 @@ impl SlotState {
             is_active: text(2)? == "t",
             confirmed: row.get_str(3)?.and_then(|bytes| bytes.parse().ok()),
             retained_bytes: text(4)?.parse().unwrap_or(0),
+            is_failover: row.get_str(7)?.map(|failover| failover == "true"),
             is_invalidated: text(5)? == "t",
             invalidation_reason: row.get_str(6)?.map(str::to_owned),
         }))

@@ -52,12 +52,19 @@ impl Exchange {
         letters.id(label.unwrap_or_default(), &work.touched.key)
     }
 
-    /// Has the keys that are set aside settled once more.
-    pub(super) async fn touch_letters(&mut self, dirty: &mut Dirty) -> Result<()> {
+    /// Has keys that are set aside settled once more, those behind the ones that were touched last; whether these were the last
+    /// ones, so that the next call begins anew.
+    pub(super) async fn touch_letters(&mut self, dirty: &mut Dirty) -> Result<bool> {
         for which in Which::BOTH {
             let side = self.side(which);
-            let letters = side.letters.read(&side.end, &side.control.dead_letter, MOST_READ).await;
-            for letter in letters.map_err(self.in_rule())? {
+            let (control, behind) = (&side.control.dead_letter, side.touched_letter.as_deref());
+            // Keys that the other side cannot hold wait for their own log.
+            let is_meant = |letter: &DeadLetter| matches!(letter.content, Content::Lost(_));
+            let letters = side.letters.read_behind(&side.end, control, behind, is_meant, MOST_READ).await;
+            let letters = letters.map_err(self.in_rule())?;
+            let is_full = letters.len() == MOST_READ;
+            let last = letters.last().filter(|_| is_full).map(|letter| letter.id.clone());
+            for letter in letters {
                 let index = self.pairs.iter().position(|pair| pair.to_target.label == letter.collection);
                 let (Some(index), Content::Lost(key)) = (index, letter.content) else { continue };
                 if let Some(pair) = self.pairs.get(index) {
@@ -67,8 +74,32 @@ impl Exchange {
                     }
                 }
             }
+            self.side_mut(which).touched_letter = last;
         }
-        Ok(())
+        Ok(Which::BOTH.into_iter().all(|which| self.side(which).touched_letter.is_none()))
+    }
+
+    /// Forgets what is set aside of a collection at a side, before all of its keys are settled anew.
+    pub(super) async fn forget_letters(&mut self, which: Which, collection: &str) -> Result<()> {
+        if self.side(which).letters.is_empty() {
+            return Ok(());
+        }
+        let none = Letters::none(&self.side(which.other()).reader.name);
+        let mut letters = std::mem::replace(&mut self.side_mut(which).letters, none);
+        let forgotten = async {
+            let mut transaction = self.begin_fenced(which).await?;
+            let table = &self.side(which).control.dead_letter;
+            letters.remove_all(transaction.as_mut(), table, collection).await.map_err(self.in_rule())?;
+            transaction.commit().await.map_err(self.in_rule())
+        };
+        let forgotten = forgotten.await;
+        if forgotten.is_ok() {
+            letters.committed();
+        } else {
+            letters.undone();
+        }
+        self.side_mut(which).letters = letters;
+        forgotten
     }
 
     /// Counts a key as failed.

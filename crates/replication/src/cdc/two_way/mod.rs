@@ -15,6 +15,10 @@
 //! names what was read. A position in a log is stored once every key that it told up to there is settled. After a crash
 //! they are told again, and settling a key twice changes nothing.
 //!
+//! Before anything is written that was decided by what a side held, that side keeps a mark, which the other one names in the
+//! transaction of the write. A side that lacks the mark afterwards has lost what was committed there, and its rows were not
+//! deleted ([`mark`]).
+//!
 //! Both sides may hold a version of a key; the one with the higher number counts. It stands where the row was written, so
 //! that neither is ever there without the other.
 //!
@@ -38,6 +42,7 @@ mod dirty;
 mod full;
 mod keep;
 mod letters;
+mod mark;
 mod merge;
 mod open;
 mod read;
@@ -93,6 +98,8 @@ struct Exchange {
     unheld: Vec<Unheld>,
     /// Up to where the logs of the source and of the target have been read.
     seen: [u64; 2],
+    /// Whether the source and the target have kept anything since they were read last.
+    is_marked: [bool; 2],
 }
 
 impl Exchange {

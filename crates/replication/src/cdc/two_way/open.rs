@@ -181,6 +181,7 @@ impl Exchange {
             committed_at: Timestamp::now(),
             unheld: Vec::new(),
             seen: [0; 2],
+            is_marked: [false; 2],
         };
         if !new.is_empty() {
             exchange.shared.enter(RunState::Copying, None);
@@ -197,16 +198,15 @@ impl Exchange {
         Ok(exchange)
     }
 
-    /// From here on the checkpoints stand for everything up to their positions.
+    /// From here on the checkpoints stand for everything up to their positions, with the columns of now.
     async fn finish_first(&mut self) -> Result<()> {
-        for which in Which::BOTH {
-            let mut transaction = self.begin_fenced(which.other()).await?;
-            let history = self.next_history(which);
-            let next = Checkpoint { phase: Phase::Stream, history, ..self.side(which).checkpoint.clone() };
-            let table = &self.side(which.other()).control.checkpoint;
-            next.advance(transaction.as_mut(), table).await.map_err(self.in_rule())?;
+        for keeper in Which::BOTH {
+            let mut transaction = self.begin_fenced(keeper).await?;
+            let next = Checkpoint { phase: Phase::Stream, ..self.marked(keeper) };
+            let table = &self.side(keeper).control.checkpoint;
+            next.store(transaction.as_mut(), table).await.map_err(self.in_rule())?;
             transaction.commit().await.map_err(self.in_rule())?;
-            self.side_mut(which).checkpoint = next;
+            self.keep(keeper, next);
         }
         Ok(())
     }
@@ -260,10 +260,10 @@ async fn begin(
     let mut usable = stored.clone();
     match log.status(&opened.name).await.map_err(in_rule())? {
         None if usable.is_some() && !is_resync => {
-            // What is missing at a side that was restored, or replaced by a standby that lagged behind, must not count as deleted.
+            // What was deleted meanwhile is not to be taken for granted before somebody has looked.
             let reason = format!(
-                "the log of the {} is gone; if nothing that was committed there is lost, resync goes on from what both sides last \
-                 agreed on; otherwise remove the rule and add it again, which unites both sides",
+                "the log of the {} is gone; resync goes on from what both sides last agreed on, so that what one of them lacks \
+                 counts as deleted there",
                 which.winner().name()
             );
             return Err(Error::LogLost { rule: rule.name.clone(), reason });
@@ -402,7 +402,8 @@ async fn stored_checkpoint(keeper: &Closed, reader: &str) -> data::Result<Option
     Ok(found)
 }
 
-/// Enters this holder of the leases into a checkpoint.
+/// Enters this holder of the leases into a checkpoint. Until every row is compared, it tells of the columns with which both sides
+/// agreed last.
 async fn store(rule: &Rule, keeper: &Closed, begun: &Begun) -> Result<()> {
     let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
     let table = &keeper.control.checkpoint;
@@ -412,7 +413,10 @@ async fn store(rule: &Rule, keeper: &Closed, begun: &Begun) -> Result<()> {
         // The holder before has settled something since it was read.
         return Err(Error::LeaseLost(rule.name.clone()));
     }
-    begun.checkpoint.store(transaction.as_mut(), table).await.map_err(in_rule())?;
+    let agreed = begun.stored.as_ref().filter(|_| begun.checkpoint.phase == Phase::Copy);
+    let tables = agreed.map_or(&begun.checkpoint.tables, |stored| &stored.tables).clone();
+    let beginning = Checkpoint { tables, ..begun.checkpoint.clone() };
+    beginning.store(transaction.as_mut(), table).await.map_err(in_rule())?;
     transaction.commit().await.map_err(in_rule())
 }
 
@@ -431,6 +435,7 @@ async fn side(closed: Closed, begun: Begun, writer: &str) -> data::Result<Side> 
         conflicts,
         lease: closed.lease,
         letters,
+        touched_letter: None,
         checkpoint: begun.checkpoint,
     })
 }

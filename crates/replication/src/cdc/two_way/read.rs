@@ -160,7 +160,11 @@ impl Exchange {
             Which::Target => [None, Some(at)],
         };
         for index in 0..self.pairs.len() {
-            if self.pairs.get(index).is_some_and(|pair| which.read_table(pair).name == table.name) {
+            let Some(pair) = self.pairs.get(index) else { continue };
+            if which.read_table(pair).name == table.name {
+                // Keys that the other side cannot hold are told of by the log alone, and now all of them are gone.
+                let collection = pair.to_target.label.clone();
+                self.forget_letters(which.other(), &collection).await?;
                 self.settle_all(index, emptied_at, None).await?;
             }
         }

@@ -46,6 +46,7 @@ impl Exchange {
     pub(super) async fn settle(&mut self, dirty: &mut Dirty, is_last: bool) -> Result<()> {
         let taken = std::mem::replace(dirty, Dirty::none(self.pairs.len()));
         let mut round = Round::default();
+        self.read_anew();
         for (index, keys) in taken.pairs.into_iter().enumerate().filter(|(_, keys)| !keys.is_empty()) {
             let Some(label) = self.pairs.get(index).map(|pair| pair.to_target.label.clone()) else {
                 continue;

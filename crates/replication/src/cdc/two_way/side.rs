@@ -88,6 +88,8 @@ pub(super) struct Side {
     pub(super) lease: Arc<Lease>,
     /// The rows that this side has refused.
     pub(super) letters: Letters,
+    /// The last of them that was settled once more, if others lie behind it that were not.
+    pub(super) touched_letter: Option<String>,
     /// How far its log is settled. It is kept at the other side.
     pub(super) checkpoint: Checkpoint,
 }
@@ -131,20 +133,20 @@ impl Exchange {
         position: Position,
         committed_at: Timestamp,
     ) -> Result<()> {
-        let before = &self.side(which).checkpoint;
+        self.mark(which).await?;
+        let marked = self.marked(which.other());
         let next = Checkpoint {
-            from: before.position.order,
+            from: marked.position.order,
             position,
-            committed_at: committed_at.max(before.committed_at),
+            committed_at: committed_at.max(marked.committed_at),
             applied_at: Timestamp::now(),
-            history: self.next_history(which),
-            ..before.clone()
+            ..marked
         };
         let mut transaction = self.begin_fenced(which.other()).await?;
         let table = &self.side(which.other()).control.checkpoint;
         next.advance(transaction.as_mut(), table).await.map_err(self.in_rule())?;
         transaction.commit().await.map_err(self.in_rule())?;
-        self.side_mut(which).checkpoint = next;
+        self.keep(which.other(), next);
         Ok(())
     }
 }

@@ -71,8 +71,9 @@ impl Exchange {
         let mut letters_due = Instant::now();
         loop {
             if letters_due <= Instant::now() {
-                self.touch_letters(dirty).await?;
-                letters_due = Instant::now() + LETTERS_RETRIED;
+                if self.touch_letters(dirty).await? {
+                    letters_due = Instant::now() + LETTERS_RETRIED;
+                }
             } else if until.is_some_and(|until| dirty.is_empty() && has_reached(flows, until)) {
                 return Ok(Ended::Reached);
             }
@@ -144,6 +145,7 @@ impl Exchange {
 
     /// Stores how far both logs are settled, so that the sides need not keep them.
     async fn store_positions(&mut self, flows: &mut [Flow; 2], is_last: bool) -> Result<()> {
+        self.read_anew();
         for which in Which::BOTH {
             let flow = flow_of(flows, which);
             let is_due = flow.settled.order > self.side(which).checkpoint.position.order;

@@ -6,6 +6,7 @@ use data::table::TableTransaction;
 use data::{ErrorKind, Value};
 use tokio::time::Duration;
 
+use super::super::checkpoint::Checkpoint;
 use super::super::dead_letter::Letters;
 use super::super::isolate::{Call, Prepared, write_rows};
 use super::Exchange;
@@ -31,13 +32,15 @@ impl Exchange {
         is_last: bool,
         dirty: &mut Dirty,
     ) -> Result<()> {
+        self.mark(which.other()).await?;
+        let kept = self.marked(which);
         let none = Letters::none(&self.side(which.other()).reader.name);
         let mut letters = std::mem::replace(&mut self.side_mut(which).letters, none);
         let known: Vec<bool> =
             works.iter().map(|work| letters.has(&self.letter_id(&letters, work))).collect();
         let mut attempt = 1;
         let outcome = loop {
-            match self.write_once(which, &works, is_last, &mut letters).await {
+            match self.write_once(which, &works, is_last, &mut letters, &kept).await {
                 Err(error) if is_collision(&error) && attempt < COLLISION_ATTEMPTS => {
                     letters.undone();
                     attempt += 1;
@@ -48,6 +51,7 @@ impl Exchange {
         };
         if outcome.is_ok() {
             letters.committed();
+            self.keep(which, kept);
         }
         self.side_mut(which).letters = letters;
         let done = outcome?;
@@ -102,11 +106,14 @@ impl Exchange {
         works: &[Work],
         is_last: bool,
         letters: &mut Letters,
+        kept: &Checkpoint,
     ) -> Result<Done> {
         let mut transaction = self.begin_fenced(which).await?;
         let written = self.write_into(transaction.as_mut(), which, works, is_last, letters).await;
         let done = written.map_err(self.in_rule())?;
         self.check_refused(which, works, &done)?;
+        let table = &self.side(which).control.checkpoint;
+        kept.advance(transaction.as_mut(), table).await.map_err(self.in_rule())?;
         transaction.commit().await.map_err(self.in_rule())?;
         Ok(done)
     }
