@@ -95,7 +95,10 @@ impl Session {
                 biased;
                 () = self.shared.stopping(), if !run.batch.is_within_transaction() => return Ok(Ended::Stopped),
                 () = self.shared.stopping() => {
+                    // With the open transaction go whole ones that were to be written together with it, so that what was idle
+                    // behind them must not become the checkpoint.
                     run.batch = Batch::new(self);
+                    run.idle = None;
                     self.letters.undone();
                     return Ok(Ended::Stopped);
                 }
