@@ -6,6 +6,8 @@ import type { QueryResult } from './types.js';
 
 /** Results live for some milliseconds, so that few are enough. */
 const MOST_RESULTS = 500;
+/** Characters of a statement with its values; comparing longer ones takes longer than the way. */
+const LONGEST_QUESTION = 4096;
 /** Bytes of a result, about; copying a longer one takes longer than the way. */
 const LARGEST = 32 << 10;
 
@@ -26,9 +28,11 @@ export interface Holding {
 }
 
 /** A result that nobody has, and so nobody changes. */
-interface NearResult extends Holding {
+export interface NearResult extends Holding {
   readonly shape: Shape;
   readonly result: QueryResult;
+  /** The version of the shape by whose parsers the values were made. */
+  readonly version: number;
   /** The columns whose values are not copied with their rows. */
   readonly deep: readonly (string | number)[];
   readonly asLists: boolean;
@@ -40,6 +44,8 @@ type Row = Record<string | number, unknown>;
 export class NearHits {
   readonly #byText = new Map<string, Map<string, NearResult>>();
   #size = 0;
+  /** When the result ends that was kept last. */
+  #lastEnd = 0;
   /** Hits that the engine has not been told of, by cluster. */
   #hits = new Map<string, number>();
 
@@ -54,29 +60,35 @@ export class NearHits {
         key += content === null ? '\0' : `\0${content.length} ${content}`;
       }
     }
-    return { text, key, asked };
+    return text.length + key.length > LONGEST_QUESTION ? undefined : { text, key, asked };
   }
 
-  /** A result for a question, the asker's own, if there is one that holds. */
-  find({ text, key, asked }: Question, epoch: () => number): QueryResult | undefined {
+  /** The result for a question, if there is one that holds. */
+  find({ text, key, asked }: Question, epoch: () => number): NearResult | undefined {
     const found = this.#byText.get(text)?.get(key);
-    if (found === undefined || asked >= found.until || found.epoch !== epoch() || !found.shape.isCurrent()) return undefined;
-    const { result, deep, asLists } = found;
+    if (found === undefined || asked >= found.until || found.epoch !== epoch()) return undefined;
+    return found.shape.version === found.version && found.shape.isCurrent() ? found : undefined;
+  }
+
+  /** A copy of a result, which counts as a hit. */
+  handOut({ result, deep, asLists }: NearResult): QueryResult {
     this.#hits.set(result.clusterId, (this.#hits.get(result.clusterId) ?? 0) + 1);
     return { ...result, rows: result.rows.map((row) => copyRow(row as Row, deep, asLists)), fields: result.fields.slice() };
   }
 
   /** Keeps a copy of a result for the next who ask the same, if it can be copied. */
-  keep({ text, key }: Question, { epoch, until }: Holding, result: QueryResult, shape: Shape, asLists: boolean): void {
+  keep({ text, key, asked }: Question, { epoch, until }: Holding, result: QueryResult, shape: Shape, asLists: boolean): void {
     const rows = result.rows as Row[];
     const deep = deepColumns(rows);
     if (deep === undefined) return;
-    if (this.#size >= MOST_RESULTS) this.clear();
+    // What was kept before the last ones ended holds no longer, nobody looks for it, and it is let go.
+    if (this.#size >= MOST_RESULTS || asked >= this.#lastEnd) this.clear();
+    this.#lastEnd = until;
     const ofText = this.#byText.get(text) ?? new Map<string, NearResult>();
     this.#byText.set(text, ofText);
     if (!ofText.has(key)) this.#size += 1;
     const copy = { ...result, rows: rows.map((row) => copyRow(row, deep, asLists)), fields: result.fields.slice() };
-    ofText.set(key, { epoch, until, shape, result: copy, deep, asLists });
+    ofText.set(key, { epoch, until, shape, version: shape.version, result: copy, deep, asLists });
   }
 
   /** Forgets all results. */

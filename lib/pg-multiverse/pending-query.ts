@@ -34,6 +34,8 @@ export class PendingQuery {
   lookup: CacheLookup | undefined = undefined;
   /** Called when the query is no longer on its way. */
   whenEnded: (() => void) | undefined = undefined;
+  /** It was answered when it was submitted. */
+  isAnswered = false;
   /** What it asks, where that may be asked again soon. */
   question: Question | undefined = undefined;
   /** Called with the result, and its columns, before the promise is settled, if there is one result with columns. */
@@ -98,6 +100,7 @@ export class PendingQuery {
 
   /** The query is answered with a result that was made for it. */
   answer(result: QueryResult): void {
+    this.isAnswered = true;
     this.#resolve(result);
   }
 

@@ -76,6 +76,7 @@ export class QueryRunner {
       return;
     }
     this.#submit(pending, statement, options, session, false);
+    if (pending.isAnswered) return;
     const abort = () => {
       this.#engine.cancel(pending);
       // The promise keeps this reason; that the query ends as cancelled comes later.

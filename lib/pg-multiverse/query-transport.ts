@@ -91,11 +91,10 @@ export class QueryTransport implements EndListener {
 
   /** Answers a query with what the cache had a moment ago. Whoever asks again and again lets the event loop go on meanwhile. */
   #answerNear(query: PendingQuery, question: Question): boolean {
-    if (this.#parsers.ownParserBits() !== this.#ownParserBits) return false;
-    if (question.asked - this.#beginTurn(question.asked) >= TURN) return false;
     const found = this.#near.find(question, this.#cacheEpoch);
-    if (found === undefined) return false;
-    query.answer(found);
+    if (found === undefined || this.#parsers.ownParserBits() !== this.#ownParserBits) return false;
+    if (question.asked - this.#beginTurn(question.asked) >= TURN) return false;
+    query.answer(this.#near.handOut(found));
     return true;
   }
 
@@ -113,7 +112,9 @@ export class QueryTransport implements EndListener {
     const { question, asLists } = query;
     if (question === undefined) return;
     const holding = { epoch, until: question.asked + micros / 1000 };
-    query.whenSucceeded = (result, shape) => this.#near.keep(question, holding, result, shape, asLists);
+    query.whenSucceeded = (result, shape) => {
+      if (epoch === this.#cacheEpoch()) this.#near.keep(question, holding, result, shape, asLists);
+    };
   }
 
   /** Tells the engine of hits that it has not seen, so that its figures have them. */

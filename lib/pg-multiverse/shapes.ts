@@ -39,6 +39,7 @@ export class Shape {
   readonly #textColumns: readonly number[];
   readonly #parsers: ValueParsers;
   #columns: ShapeColumn[];
+  #version = 0;
   #decodeObjects: RowDecoder | undefined;
   #decodeLists: RowDecoder | undefined;
 
@@ -63,11 +64,17 @@ export class Shape {
   decoder(asLists: boolean): RowDecoder {
     if (!this.isCurrent()) {
       this.#columns = this.#readColumns();
+      this.#version += 1;
       this.#decodeObjects = undefined;
       this.#decodeLists = undefined;
     }
     if (asLists) return (this.#decodeLists ??= generateDecoder(this.#columns, true));
     return (this.#decodeObjects ??= generateDecoder(this.#columns, false));
+  }
+
+  /** Another one, once other parsers were taken up. */
+  get version(): number {
+    return this.#version;
   }
 
   #readColumns(): ShapeColumn[] {

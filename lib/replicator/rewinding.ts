@@ -29,7 +29,10 @@ function commandOf({ command, args = [], timeoutMs = TIMEOUT_MS }: RewindCommand
     await new Promise<void>((resolve, reject) => {
       // What the command prints may hold a password, and may be more than anybody wants to keep. It leads a process group of its own,
       // so that what it has started can be ended with it.
-      const child = spawn(command, args, { env, stdio: 'ignore', detached: true });
+      const child = spawn(command, args, { env, stdio: 'ignore', detached: process.platform !== 'win32' });
+      // Nobody would end it afterwards, and the next process may begin another one.
+      const end = () => endGroup(child);
+      process.once('exit', end);
       let isLate = false;
       const deadline = setTimeout(() => {
         isLate = true;
@@ -37,10 +40,12 @@ function commandOf({ command, args = [], timeoutMs = TIMEOUT_MS }: RewindCommand
       }, timeoutMs);
       child.once('error', ({ code }: NodeJS.ErrnoException) => {
         clearTimeout(deadline);
+        process.off('exit', end);
         reject(new Error(`the rewind command could not be run (${String(code)})`));
       });
       child.once('exit', (code, signal) => {
         clearTimeout(deadline);
+        process.off('exit', end);
         if (code === 0 && !isLate) resolve();
         else reject(new Error(outcome(code, signal, isLate, timeoutMs)));
       });

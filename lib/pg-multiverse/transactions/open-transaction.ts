@@ -68,6 +68,11 @@ export class OpenTransaction implements TransactionContext {
     return this.#state;
   }
 
+  /** Whether it is active, and would wait for statements before it is committed. */
+  get isWaiting(): boolean {
+    return this.#state === 'active' && this.#turns.isBusy;
+  }
+
   get clusters(): string[] {
     return [...new Set([...this.#byCluster.keys(), ...this.#sharding.named])];
   }

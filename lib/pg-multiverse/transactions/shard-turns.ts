@@ -8,6 +8,11 @@ export class ShardTurns {
   #open = 0;
   #end: Promise<unknown> = Promise.resolve();
 
+  /** Whether statements have not ended. */
+  get isBusy(): boolean {
+    return this.#open > 0;
+  }
+
   /**
    * Runs a statement once those before it have ended, with what is left of its time then.
    *

@@ -181,6 +181,8 @@ export class TransactionManager {
 
   #rollBack(entry: Entry, reason: string): Promise<void> {
     clearTimeout(entry.timer);
+    // A commit that waits for statements gives way, which may wait for ever: it fails once the transaction is rolled back.
+    if (entry.ending !== undefined && entry.transaction.isWaiting) return entry.transaction.rollBack();
     return this.#end(entry, () => entry.transaction.rollBack(), reason);
   }
 

@@ -1,4 +1,5 @@
 // Hits that are answered without the engine: what they give is the query's own, and no older than what the engine would give.
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import PgMultiverse from 'replicaverse/pg-multiverse';
 import { eventually, startPostgres } from '../../../support/index.mjs';
@@ -120,6 +121,12 @@ describe('hits of the cache', () => {
     while (performance.now() < end) await db.query('SELECT 1 AS n', [], { cache: true });
     clearInterval(timer);
     expect(ticks).toBeGreaterThan(5);
+  });
+
+  it('leave nothing behind on the signal of their calls', async () => {
+    const { signal } = new AbortController();
+    await often('SELECT 9 AS n', [], { signal });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 
   it('are told to those who listen', async () => {

@@ -43,8 +43,12 @@ impl Core {
             Found::Result { result, must_refresh: false } => {
                 let key = told_key(&request, cache);
                 let (epoch, fresh_for) = (self.cache_epoch.number(), cache.fresh_for(self.now));
+                // What its session has written is not known here before its caller is told of it.
+                let may_hold = !self.wants_session(&request.route, decision.cluster.0);
                 self.hand_out(request, key.as_ref(), decision.cluster, |answer| {
-                    answer.holds(epoch, fresh_for);
+                    if may_hold {
+                        answer.holds(epoch, fresh_for);
+                    }
                     result.replay(answer);
                 });
                 None

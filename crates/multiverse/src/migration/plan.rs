@@ -129,7 +129,9 @@ impl Planner<'_> {
     /// a slip in it, nobody knows which migrations are meant: compared as a text it could be before or after all of them.
     fn refuse_unknown(&self, target: Option<&str>) -> Result<(), Error> {
         let Some(target) = target else { return Ok(()) };
-        let is_time = target.len() == TIME_DIGITS && target.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = target.bytes().enumerate().filter(|(at, byte)| (*at, *byte) != (DAY_DIGITS, b'T'));
+        let is_time = digits.clone().count() == TIME_DIGITS
+            && digits.into_iter().all(|(_, byte)| byte.is_ascii_digit());
         let applied = self.history.applied.values().flatten().map(|applied| applied.version.as_str());
         let mut known = self.migrations.iter().map(|each| each.version.as_str()).chain(applied);
         if target == "0" || is_time || known.any(|version| is_named(version, target)) {
@@ -308,6 +310,8 @@ impl Planner<'_> {
 
 /// The digits of a time, with which versions begin.
 const TIME_DIGITS: usize = 14;
+/// The digits of the day, behind which a `T` may stand.
+const DAY_DIGITS: usize = 8;
 
 /// Whether a version is later than what somebody named.
 pub(crate) fn is_after(version: &str, target: &str) -> bool {

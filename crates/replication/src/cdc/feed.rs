@@ -151,8 +151,15 @@ impl ChangeFeed {
             }
         }
         while self.waiting.len() < max {
-            let Some(Ok(event)) = self.pump.as_mut().and_then(Pump::next_ready) else { break };
-            self.take(event);
+            match self.pump.as_mut().and_then(Pump::next_ready) {
+                Some(Ok(event)) => self.take(event),
+                // It shows again when reading begins anew; the pump reads no further.
+                Some(Err(_)) => {
+                    self.pump = None;
+                    break;
+                }
+                None => break,
+            }
         }
         let mut bytes = 0;
         let within = self.waiting.iter().take(max).take_while(|(weight, _)| {
@@ -184,7 +191,7 @@ impl ChangeFeed {
                 log.ok_or_else(|| data::Error::new(ErrorKind::Closed, "the source has lost its log"))?;
             let stream = log.stream(&self.reader, &self.read_to).await?;
             // The transaction that was being read comes again from its beginning.
-            self.to_skip = self.read;
+            self.to_skip = self.to_skip.max(self.read);
             self.read = 0;
             self.pump = Some(Pump::start(stream, EVENTS_AHEAD));
         }

@@ -7,9 +7,16 @@
 //! the other one holds of it without losing the number too. Which course of its history a server is on, where it tells that, shows
 //! besides what was only read.
 
-use data::log::{ChangeLog, Position};
+use std::time::Duration;
+
+use data::log::{ChangeLog, Position, PositionForm};
 use data::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+/// How long a log may take to reach what was read of it.
+const HEAD_AWAITED: Duration = Duration::from_secs(5);
+const HEAD_ASKED: Duration = Duration::from_millis(200);
 
 /// What a checkpoint tells of the course of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,11 +70,19 @@ impl History {
 /// Fails if a log ends before a position that was read of it: the server was restored, and what it writes up to there from now on
 /// would be passed over.
 pub(super) async fn check_reaches(log: &dyn ChangeLog, position: &Position) -> Result<()> {
-    let head = log.head().await?;
-    if head.order >= position.order {
-        return Ok(());
-    }
     let form = log.position_form();
+    let deadline = Instant::now() + HEAD_AWAITED;
+    let head = loop {
+        let head = log.head().await?;
+        if head.order >= position.order {
+            return Ok(());
+        }
+        // The number of a transaction may be told to readers before it counts as carried out, but an LSN may not.
+        if form != PositionForm::Number || Instant::now() >= deadline {
+            break head;
+        }
+        sleep(HEAD_ASKED).await;
+    };
     let message = format!(
         "the log of the source ends at {}, and changes up to {} had been read, as after a restore; the tables must be synchronised anew",
         form.text(head.order),

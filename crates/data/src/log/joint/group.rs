@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::matching::Tables;
 use super::seat::{Entry, Seat};
@@ -28,6 +28,8 @@ const HELD_UP_ASKED: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(100);
 /// How long those who join wait for a transaction to end that is being read.
 const END_AWAITED: Duration = Duration::from_secs(1);
+/// How long everybody waits for that when the stream begins or has ended.
+const KEEPING_UP_AWAITED: Duration = Duration::from_secs(3);
 /// How often the database is told what the others than the lead have acknowledged.
 const KEPT_UP: Duration = Duration::from_secs(5);
 
@@ -123,9 +125,9 @@ impl Group {
                 }
             };
             entries = self.read(stream.as_mut(), &mut joining).await;
+            stream.close().await;
             // What is kept for a member is to be free when it goes on.
             self.end_keeping_up().await;
-            stream.close().await;
         }
         self.end_keeping_up().await;
     }
@@ -137,6 +139,11 @@ impl Group {
         }
         self.seats.extend(entries.into_iter().map(|entry| Seat::new(entry, &self.wake)));
         self.seats.retain(|seat| !seat.is_left());
+        if self.log.counts_transactions() {
+            let head = self.log.head().await?;
+            let log = Arc::clone(&self.log);
+            self.seats.retain(|seat| log.leads_to(seat.boundary(), &head));
+        }
         let mut lead = 0;
         for (at, seat) in self.seats.iter().enumerate() {
             if self.seats.get(lead).is_some_and(|lowest| seat.boundary().order < lowest.boundary().order) {
@@ -214,8 +221,9 @@ impl Group {
         if lead.is_left() {
             return None;
         }
-        while let Some(at) = self.seats.iter().position(Seat::is_left) {
-            let left = self.seats.remove(at);
+        // The lead may leave at any moment; its place ends with the stream only.
+        while let Some(behind) = self.seats.iter().skip(1).position(Seat::is_left) {
+            let left = self.seats.remove(behind + 1);
             self.keep_up(vec![left]);
         }
         (self.seats.len() > 1).then_some(())
@@ -256,10 +264,11 @@ impl Group {
         }));
     }
 
+    /// Waits until the database has been told, though not for long: everybody waits for this.
     async fn end_keeping_up(&mut self) {
         if let Some(task) = self.keeping_up.take() {
-            // One that was broken off has ended as well.
-            drop(task.await);
+            // One that was broken off has ended as well. Who meets one that goes on tries again.
+            drop(timeout(KEEPING_UP_AWAITED, task).await);
         }
     }
 
@@ -377,6 +386,7 @@ impl Group {
                 None if is_too_slow => break,
                 None => {}
             }
+            self.waiting = self.waiting.take().filter(|(_, since)| since.elapsed() < END_AWAITED);
             if let Some(acknowledged) = self.seats.first_mut().and_then(Seat::take_acknowledged) {
                 stream.acknowledge(&acknowledged);
             }

@@ -36,9 +36,15 @@ pub(crate) trait SharedLog: ChangeLog {
         from.order <= to.order
     }
 
-    /// The end of a transaction as it is told a reader to whom nothing in it was told.
+    /// The end of a transaction as it is told a reader, who may have been told nothing of it, or a part.
     fn passed(&self, end: &Position) -> Position {
         end.clone()
+    }
+
+    /// Whether the order of a position is a number of transactions, so that it says something only of positions all of whose
+    /// transactions the server has: others were lost in a failover.
+    fn counts_transactions(&self) -> bool {
+        false
     }
 
     /// Whether readers may know a table by different descriptions, and the stream tells of it by each of them.

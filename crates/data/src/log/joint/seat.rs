@@ -226,7 +226,7 @@ impl Seat {
     /// The event that ends the open transaction, if the reader knows of it.
     pub(super) fn end(&mut self, end: &Position, log: &dyn SharedLog) -> Option<LogEvent> {
         if std::mem::take(&mut self.is_told) {
-            return Some(LogEvent::Commit(end.clone()));
+            return Some(LogEvent::Commit(log.passed(end)));
         }
         self.silent = None;
         self.pass(log.passed(end));

@@ -152,4 +152,8 @@ impl SharedLog for MysqlLog {
             _ => false,
         }
     }
+
+    fn counts_transactions(&self) -> bool {
+        true
+    }
 }

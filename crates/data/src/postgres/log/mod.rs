@@ -143,8 +143,8 @@ impl ChangeLog for PostgresLog {
     }
 
     async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        let version = self.pool.get().await?.server_major_version()?;
-        if version < slot::ADVANCE_VERSION {
+        let link = &mut *self.pool.get().await?;
+        if !slot::may_rest(link).await? {
             return self.stream(reader, from).await;
         }
         self.joint.stream(Arc::new(self.clone()), reader, from).await

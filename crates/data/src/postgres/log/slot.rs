@@ -11,7 +11,7 @@ use super::requirement::name_parameter;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first version that moves slots on which nobody reads.
-pub(super) const ADVANCE_VERSION: u32 = 11;
+const ADVANCE_VERSION: u32 = 11;
 /// The output plugin that is decoded here.
 const PLUGIN: &str = "pgoutput";
 /// After so long it is told what the creation of a slot waits for.
@@ -20,6 +20,18 @@ const LONG_WAIT: Duration = Duration::from_secs(10);
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is tried meanwhile.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Whether a slot may be left without a connection that reads it: the server moves it all the same, and does not give it up as
+/// idle, which it can since version 18.
+pub(super) async fn may_rest(connection: &mut Connection) -> Result<bool> {
+    if connection.server_major_version()? < ADVANCE_VERSION {
+        return Ok(false);
+    }
+    let sql = "SELECT coalesce(current_setting('idle_replication_slot_timeout', true), '0')";
+    let result = connection.query(sql, &[]).await?;
+    let timeout = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
+    Ok(timeout.is_none_or(|timeout| timeout == "0"))
+}
 
 /// A slot as the server has it.
 #[derive(Debug)]

@@ -57,6 +57,9 @@ impl Exchange {
     pub(super) async fn touch_letters(&mut self, dirty: &mut Dirty) -> Result<bool> {
         for which in Which::BOTH {
             let side = self.side(which);
+            if side.has_touched_letters {
+                continue;
+            }
             let (control, behind) = (&side.control.dead_letter, side.touched_letter.as_deref());
             // Keys that the other side cannot hold wait for their own log.
             let is_meant = |letter: &DeadLetter| matches!(letter.content, Content::Lost(_));
@@ -74,9 +77,15 @@ impl Exchange {
                     }
                 }
             }
-            self.side_mut(which).touched_letter = last;
+            let side = self.side_mut(which);
+            side.has_touched_letters = last.is_none();
+            side.touched_letter = last;
         }
-        Ok(Which::BOTH.into_iter().all(|which| self.side(which).touched_letter.is_none()))
+        let is_over = Which::BOTH.into_iter().all(|which| self.side(which).has_touched_letters);
+        if is_over {
+            Which::BOTH.into_iter().for_each(|which| self.side_mut(which).has_touched_letters = false);
+        }
+        Ok(is_over)
     }
 
     /// Forgets what is set aside of a collection at a side, before all of its keys are settled anew.

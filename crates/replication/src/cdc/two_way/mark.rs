@@ -8,6 +8,7 @@
 use super::super::checkpoint::Checkpoint;
 use super::Exchange;
 use super::side::Which;
+use super::write::{COLLISION_ATTEMPTS, COLLISION_PAUSE, is_collision};
 use crate::error::Result;
 
 impl Exchange {
@@ -22,12 +23,25 @@ impl Exchange {
             return Ok(());
         }
         let next = self.marked(which);
+        let mut attempt = 1;
+        loop {
+            match self.mark_once(which, &next).await {
+                Err(error) if is_collision(&error) && attempt < COLLISION_ATTEMPTS => {
+                    attempt += 1;
+                    tokio::time::sleep(COLLISION_PAUSE).await;
+                }
+                marked => break marked?,
+            }
+        }
+        self.keep(which, next);
+        Ok(())
+    }
+
+    async fn mark_once(&self, which: Which, next: &Checkpoint) -> Result<()> {
         let mut transaction = self.begin_fenced(which).await?;
         let table = &self.side(which).control.checkpoint;
         next.advance(transaction.as_mut(), table).await.map_err(self.in_rule())?;
-        transaction.commit().await.map_err(self.in_rule())?;
-        self.keep(which, next);
-        Ok(())
+        transaction.commit().await.map_err(self.in_rule())
     }
 
     /// The checkpoint that a side keeps, with its next mark and that of the other side.

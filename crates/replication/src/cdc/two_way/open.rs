@@ -133,7 +133,11 @@ impl Exchange {
     ) -> Result<Self> {
         let in_rule = || Error::database_in(format!("rule \"{}\"", rule.name));
         let pairs = pairs_of(&rule, &source.end, &target.end, &shared).await?;
-        let stored = Stored::read(&rule, &source, &target).await?;
+        let mut stored = Stored::read(&rule, &source, &target).await?;
+        if stored.breach().is_some() {
+            // Whoever had the rule before may have written between both looks.
+            stored = Stored::read(&rule, &source, &target).await?;
+        }
         if let Some(reason) = stored.breach() {
             if !is_resync {
                 return Err(Error::LogLost { rule: rule.name.clone(), reason });
@@ -436,6 +440,7 @@ async fn side(closed: Closed, begun: Begun, writer: &str) -> data::Result<Side> 
         lease: closed.lease,
         letters,
         touched_letter: None,
+        has_touched_letters: false,
         checkpoint: begun.checkpoint,
     })
 }

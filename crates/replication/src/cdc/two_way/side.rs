@@ -90,6 +90,8 @@ pub(super) struct Side {
     pub(super) letters: Letters,
     /// The last of them that was settled once more, if others lie behind it that were not.
     pub(super) touched_letter: Option<String>,
+    /// Whether that was the last one of this round through the letters of both sides.
+    pub(super) has_touched_letters: bool,
     /// How far its log is settled. It is kept at the other side.
     pub(super) checkpoint: Checkpoint,
 }

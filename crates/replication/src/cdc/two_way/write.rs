@@ -19,9 +19,9 @@ use crate::error::{Error, Result};
 use crate::snapshot::{canonical_key, key_text};
 
 /// How often a transaction is begun that collides with others.
-const COLLISION_ATTEMPTS: u32 = 5;
+pub(super) const COLLISION_ATTEMPTS: u32 = 5;
 /// How long is waited before that.
-const COLLISION_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const COLLISION_PAUSE: Duration = Duration::from_millis(20);
 
 impl Exchange {
     /// Writes at a side; what others have changed meanwhile is dirty again.
@@ -281,6 +281,6 @@ pub(super) struct Refusal {
     pub(super) error: data::Error,
 }
 
-fn is_collision(error: &Error) -> bool {
+pub(super) fn is_collision(error: &Error) -> bool {
     error.database().is_some_and(|error| error.kind() == ErrorKind::Conflict)
 }
