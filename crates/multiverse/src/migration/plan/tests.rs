@@ -116,7 +116,9 @@ fn a_target_that_nobody_knows_is_refused_in_both_directions() {
             planner.rollback(Some(target), 1, true, false).is_ok(),
         ]
     };
-    for known in [versions[0], "20260201000000", "20251201000000_gone", "20260115000000", "0"] {
+    for known in
+        [versions[0], "20260201000000", "20251201000000_gone", "20260115000000", "20260115T000000", "0"]
+    {
         assert_eq!(is_taken(known), [true, true], "{known}");
     }
     for unknown in ["a", "2026", "1", "20260101000000_b", "2026O101000000", ""] {
