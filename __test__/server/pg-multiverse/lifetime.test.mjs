@@ -62,9 +62,9 @@ describe('an instance', () => {
 
   it('refuses options of a schema that are wrong, and goes on as it was', async () => {
     const db = new PgMultiverse();
-    /** @type {Error[]} */
+    /** @type {unknown[]} */
     const errors = [];
-    db.on('error', (/** @type {Error} */ error) => void errors.push(error));
+    db.on('error', (error) => void errors.push(error));
     await db.initialize(main());
     const wrong = /** @type {any} */ ({ cacheStrategy: 'sometimes' });
     expect(() => db.registerSchema('shop', 'main', wrong)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining('cacheStrategy') }));
