@@ -143,8 +143,9 @@ impl ChangeLog for PostgresLog {
     }
 
     async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
-        let link = &mut *self.pool.get().await?;
-        if !slot::may_rest(link).await? {
+        // The connection is given back first: opening a stream takes one too, and many at once would wait for each other.
+        let may_rest = slot::may_rest(&mut *self.pool.get().await?).await?;
+        if !may_rest {
             return self.stream(reader, from).await;
         }
         self.joint.stream(Arc::new(self.clone()), reader, from).await
