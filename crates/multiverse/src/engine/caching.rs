@@ -103,26 +103,16 @@ impl Core {
 
     /// How the result of a request is to be cached; `None` where it is not. The cache then stands at its key.
     fn wish(&mut self, request: &Request, decision: &Decision) -> Option<Wish> {
-        let options = request.cache.as_deref();
-        let schema = request.route.schema.as_ref();
-        let strategy = schema
-            .and_then(|schema| self.router.schema_homes(schema))
-            .and_then(|homes| homes.iter().find(|home| home.cluster == decision.cluster))
-            .map(|home| home.options.cache_strategy)
-            .unwrap_or_default();
-        let is_wanted = strategy.caches(options.and_then(|options| options.wanted));
-        if self.cache.is_none()
-            || !is_wanted
+        if !self.wants_cache(request, decision.cluster)
             || (self.follows_logs() && !self.is_followed(decision.cluster.0))
             || !decision.reads
-            || request.streamed
-            || request.session.is_some()
             || request.route.consistency_level == Some(ConsistencyLevel::Strong)
             || (request.route.written.is_some() && self.wants_session(&request.route, decision.cluster.0))
             || !self.router.may_cache(decision.cluster, &request.sql)
         {
             return None;
         }
+        let (options, schema) = (request.cache.as_deref(), request.route.schema.as_ref());
         let cluster = Arc::clone(&self.clusters.get(decision.cluster.0)?.id);
         let cache = self.cache.as_mut()?;
         let name = options.and_then(|options| options.key.as_deref());
@@ -131,6 +121,16 @@ impl Core {
         let tags = options.map(|options| Arc::clone(&options.tags)).unwrap_or_default();
         let ttl = cache.ttl(options.and_then(|options| options.ttl));
         Some(Wish { ttl, cluster, schema: schema.cloned(), tags })
+    }
+
+    /// Whether a request or its schema asks for the cache, where there is one.
+    pub(super) fn wants_cache(&self, request: &Request, cluster: ClusterIndex) -> bool {
+        let home = (request.route.schema.as_ref())
+            .and_then(|schema| self.router.schema_homes(schema))
+            .and_then(|homes| homes.iter().find(|home| home.cluster == cluster));
+        let strategy = home.map(|home| home.options.cache_strategy).unwrap_or_default();
+        let asked = request.cache.as_deref().and_then(|options| options.wanted);
+        self.cache.is_some() && !request.streamed && request.session.is_none() && strategy.caches(asked)
     }
 
     /// From what a request reads, where the log is followed.

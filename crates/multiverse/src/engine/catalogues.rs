@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::holding::Held;
 use super::own_query::{OwnResult, Purpose};
 use super::timers::{Routine, Timer};
 use crate::pool::Pool;
@@ -22,6 +23,8 @@ pub(crate) struct Catalogues {
     next_look: Option<Instant>,
     /// By cluster: the queries still to be asked, and the rows of those answered.
     reading: HashMap<usize, Reading>,
+    /// The reads that wait for one.
+    pub(super) held: Vec<Held>,
     /// Counts the configurations, so that what was asked under an older one is not used.
     pub(crate) configuration: u64,
 }
@@ -64,6 +67,7 @@ impl Core {
             tracing::warn!(%error, "a catalogue cannot be understood; all statements go to the primary");
         }
         self.decide_held_anew(cluster);
+        self.let_held_go(cluster);
         self.look_at_catalogues();
     }
 
@@ -87,6 +91,7 @@ impl Core {
     fn catalogue_failed(&mut self, cluster: usize) {
         self.catalogues.reading.remove(&cluster);
         self.router.catalogue_was_not_read(ClusterIndex(cluster), self.now);
+        self.let_held_go(cluster);
         self.look_at_catalogues();
     }
 
@@ -103,5 +108,6 @@ impl Core {
         self.catalogues.configuration += 1;
         self.catalogues.reading.clear();
         self.catalogues.next_look = None;
+        self.let_all_held_go();
     }
 }

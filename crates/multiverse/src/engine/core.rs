@@ -275,6 +275,7 @@ impl Core {
             Timer::Deadline { request, id } => self.deadline(request, id),
             Timer::Retry { request, id } => self.retry_now(request, id),
             Timer::Acquire { pool } => self.expire_queue(pool),
+            Timer::Held => self.let_overdue_go(),
             Timer::Grow { pool } => self.may_grow(pool),
             Timer::Maintain { pool, number } => self.maintain(pool, number),
             Timer::Cancel { token, request, id } => self.cancel_head(token, request, id),

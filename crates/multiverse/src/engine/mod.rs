@@ -18,6 +18,7 @@ mod fetching;
 mod finish;
 mod guarding;
 mod health_check;
+mod holding;
 mod log_following;
 mod own_query;
 mod pending;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::texts::Text;
 use crate::answer::Answer;
-use crate::cache::{CacheKey, Recording};
+use crate::cache::{CacheKey, CacheOptions, Recording};
 use crate::error::Error;
-use crate::request::{BindParameters, Request, Retry, SessionId};
+use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
 use crate::route::{ReplayPosition, RouteOptions, Verdict};
 
 pub(crate) struct Pending {
@@ -65,6 +65,8 @@ pub(crate) struct Pending {
     pub(crate) is_counted: bool,
     /// What it is answered is kept.
     pub(crate) fill: Option<Box<Fill>>,
+    /// How its result is to be cached, while it is held back.
+    pub(crate) cache: Option<Arc<CacheOptions>>,
     /// The key of its result, for a caller who wants to be told whether it was found.
     pub(crate) told_key: Option<CacheKey>,
 }
@@ -148,9 +150,26 @@ impl Pending {
             lost: None,
             is_own: false,
             fill: None,
+            cache: None,
             told_key: None,
             is_counted: !request.id.is_own(),
         }
+    }
+
+    /// The request as it was submitted; `None` where its caller was answered.
+    pub(super) fn into_request(self) -> Option<Request> {
+        Some(Request {
+            id: RequestId(self.id),
+            sql: self.sql,
+            parameters: self.parameters,
+            route: self.route,
+            session: self.session,
+            timeout: self.timeout,
+            retry: self.retry,
+            streamed: self.streamed,
+            cache: self.cache,
+            answer: self.answer?,
+        })
     }
 
     /// Whether it must have a connection for itself: nothing may stand before it, nor behind it.

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Retry { request: usize, id: u64 },
     /// The first in a pool's queue may have waited for long enough.
     Acquire { pool: usize },
+    /// The first of those held back may have waited for a catalogue for long enough.
+    Held,
     /// A pool may open connections again.
     Grow { pool: usize },
     /// A pool's connections are looked through. `number` tells it from those that had its key before.

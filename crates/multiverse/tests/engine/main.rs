@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod failover;
 mod faults;
+mod holding;
 mod log_following;
 mod pipelining;
 mod pooling;

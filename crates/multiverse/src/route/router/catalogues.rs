@@ -1,12 +1,15 @@
 //! The router learns what the databases of its clusters hold: when their catalogues are due, and what they say.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{RoutedCluster, Router};
-use crate::route::catalogue::{Catalogue, CatalogueError, CatalogueRow, OWN_SQL, SYSTEM_SQL};
+use crate::route::catalogue::{Catalogue, CatalogueError, CatalogueRow, Judgement, OWN_SQL, SYSTEM_SQL};
+use crate::route::classify;
 use crate::route::decision::ClusterIndex;
 use crate::route::freshness::Due;
-use crate::route::verdict::Verdict;
+use crate::route::options::RouteOptions;
+use crate::route::verdict::{Access, Verdict};
 
 impl Router {
     /// Takes note that a statement has run, so that a change of definitions is known: the statements that follow go to
@@ -44,7 +47,7 @@ impl Router {
         };
         let index = self.clusters.iter().position(is_due)?;
         let cluster = self.clusters.get_mut(index)?;
-        cluster.freshness.begin();
+        cluster.freshness.begin(now);
         cluster.changed = false;
         let queries: &[&str] = if cluster.system.is_some() { &[OWN_SQL] } else { &[SYSTEM_SQL, OWN_SQL] };
         Some((ClusterIndex(index), queries))
@@ -80,6 +83,27 @@ impl Router {
         if let Some(routed) = self.clusters.get_mut(cluster.0) {
             routed.freshness.end(now, true);
         }
+    }
+
+    /// Whether it is told by a catalogue that is being read, or will be before a moment, if a text only reads.
+    pub(crate) fn awaits_catalogue(&mut self, cluster: ClusterIndex, sql: &Arc<str>, until: Instant) -> bool {
+        let known = self.texts.get(sql, classify);
+        let Some(routed) = self.clusters.get(cluster.0) else { return false };
+        let is_open = || match &routed.catalogue {
+            Some(catalogue) => {
+                let judge = || catalogue.judge(&known.verdict);
+                known.judgement(cluster.0, routed.generation, judge) == Judgement::Unknown
+            }
+            None => true,
+        };
+        known.verdict.access == Access::Read && routed.freshness.is_awaited(until) && is_open()
+    }
+
+    /// Whether replicas answer reads of the cluster as soon as its catalogue has been read for the first time.
+    pub(crate) fn awaits_replicas(&self, cluster: ClusterIndex, options: &RouteOptions) -> bool {
+        let Some(routed) = self.clusters.get(cluster.0) else { return false };
+        let wishes = self.wishes(cluster, options);
+        routed.freshness.is_new() && routed.config.server_count() > 1 && !wishes.need_primary()
     }
 
     /// Whether the cluster's catalogue is known, without which all its statements go to its primary.

@@ -190,8 +190,14 @@ impl Router {
             (None, Some(schema), None) => return Err(RouteError::UnknownSchema(Arc::clone(schema))),
             (None, None, _) => self.first_active(self.preferred.iter().copied(), live)?,
         };
+        Ok((cluster, self.wishes(cluster, options)))
+    }
+
+    /// What a call asks for on a cluster.
+    fn wishes(&self, cluster: ClusterIndex, options: &RouteOptions) -> Wishes {
         let config = self.clusters.get(cluster.0).map(|cluster| &cluster.config);
-        let said = homes
+        let said = (options.schema.as_ref())
+            .and_then(|schema| self.schemas.homes(schema))
             .and_then(|homes| homes.iter().find(|home| home.cluster == cluster))
             .map(|home| &home.options);
         let read_preference = options
@@ -202,14 +208,11 @@ impl Router {
             .consistency_level
             .or(said.and_then(|said| said.consistency_level))
             .or(config.map(|config| config.consistency_level));
-        Ok((
-            cluster,
-            Wishes {
-                read_preference: read_preference.unwrap_or_default(),
-                consistency_level: consistency_level.unwrap_or_default(),
-                written: options.written,
-            },
-        ))
+        Wishes {
+            read_preference: read_preference.unwrap_or_default(),
+            consistency_level: consistency_level.unwrap_or_default(),
+            written: options.written,
+        }
     }
 
     /// The first cluster that has a server which is up; the first of all when none has, so that the attempt to connect
@@ -251,9 +254,7 @@ impl Router {
     fn reader(&mut self, cluster: ClusterIndex, wishes: &Wishes, live: &dyn LiveServers) -> ServerIndex {
         let primary = live.primary(cluster);
         let Some(routed) = self.clusters.get_mut(cluster.0) else { return primary };
-        if wishes.read_preference == ReadPreference::Primary
-            || wishes.consistency_level == ConsistencyLevel::Strong
-        {
+        if wishes.need_primary() {
             return primary;
         }
         self.candidates.clear();
@@ -287,6 +288,11 @@ impl RoutedCluster {
 }
 
 impl Wishes {
+    /// Whether no replica will do.
+    fn need_primary(&self) -> bool {
+        self.read_preference == ReadPreference::Primary || self.consistency_level == ConsistencyLevel::Strong
+    }
+
     /// Whether a replica that has replayed so far has all that the caller must see.
     fn is_fresh(&self, replayed: Option<ReplayPosition>) -> bool {
         match (self.consistency_level, self.written) {
