@@ -341,6 +341,8 @@ async function awaitPrimaries(engine: EngineClient, clusters: ClustersConfig): P
     const [first] = failed;
     if (first?.error == null) return;
     const error = errorOfFailure(first.error);
+    // What is said of time alone names no server.
+    if (error instanceof ReplicaverseError && error.kind === 'Timeout') error.message = `cluster ${first.cluster}: its primary: ${error.message}`;
     const hasReplicas = failed.every(({ cluster }) => (clusters[cluster]?.replicas ?? []).length > 0);
     const isRefused = (error as { kind?: string }).kind === 'Authentication';
     if (!hasReplicas || isRefused || performance.now() > deadline) throw error;

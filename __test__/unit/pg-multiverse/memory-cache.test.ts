@@ -59,6 +59,7 @@ test('values are dropped by tag, schema, cluster and pattern, each once', async 
   expect(await cache.invalidateByTags(['one', 'users'])).toBe(2);
   expect(await cache.invalidateBySchema('shop')).toBe(0);
   expect(await cache.invalidateByCluster('us')).toBe(1);
+  await expect(cache.invalidateByPattern('*')).rejects.toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining('users:.*') as unknown });
   expect(await cache.invalidateByPattern(/^item:\d$/g)).toBe(1);
   expect((await cache.getStats()).itemCount).toBe(0);
   expect(gone.every(([, reason]) => reason === 'manual')).toBe(true);

@@ -111,7 +111,7 @@ export interface StatusOptions extends MigrationScope {
   check?: boolean;
 }
 
-/** Tells what is applied and pending; with `check`, that something is pending is a failure. */
+/** Tells what is applied and pending; with `check`, that something is pending, or was changed since, is a failure. */
 export async function status(parts: PgmParts, { watch = false, interval = 2, check = false, ...scope }: StatusOptions, signal: AbortSignal): Promise<number> {
   return withClusters(parts, async ({ manager }) => {
     for (;;) {
@@ -119,7 +119,8 @@ export async function status(parts: PgmParts, { watch = false, interval = 2, che
       const states = await manager.getStates(scope);
       printStatus(parts.output, found, states, watch);
       const isOver = !watch || (await pause(interval * 1000, signal));
-      if (isOver) return check && found.pendingMigrations > 0 ? 1 : 0;
+      const isWrong = found.pendingMigrations > 0 || states.some(({ state }) => state === 'changed');
+      if (isOver) return check && isWrong ? 1 : 0;
     }
   });
 }

@@ -84,7 +84,7 @@ function programWith(finish: (code: number) => void, signal: AbortSignal): Comma
     .addHelpText('after', examples('pgm status --verbose', 'pgm status --watch --interval 5', 'pgm status --check --json'))
     .option('--watch', 'go on telling until interrupted')
     .option('--interval <seconds>', 'how often, with --watch', positive, 2)
-    .option('--check', 'fail if something is pending')
+    .option('--check', 'fail if something is pending, or was changed after it was applied')
     .action(async (options: StatusOptions & ScopeOptions) => finish(await status(await parts(), inScope(options), signal)));
   addLintCommand(program, parts, finish, signal);
   program.command('list').description('name all migrations').addHelpText('after', examples('pgm list --verbose')).action(async () => finish(await list(await parts())));

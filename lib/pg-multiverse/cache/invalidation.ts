@@ -37,9 +37,18 @@ export function nativeCriteria({ schema, tags, cluster, pattern }: CacheInvalida
 /** Whether a key is matched. A sticky or global expression begins anew for each. */
 export function matcher(pattern: RegExp | string): (key: string) => boolean {
   if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) throw configError('invalidateCache: pattern: expected a regular expression');
-  const expression = new RegExp(pattern);
+  const expression = compiled(pattern);
   return (key) => {
     expression.lastIndex = 0;
     return expression.test(key);
   };
+}
+
+function compiled(pattern: RegExp | string): RegExp {
+  try {
+    return new RegExp(pattern);
+  } catch (cause) {
+    const hint = 'a star stands behind what it repeats, as in "users:.*"';
+    throw configError(`invalidateCache: pattern: ${(cause as Error).message}; ${hint}`, cause);
+  }
 }

@@ -61,7 +61,8 @@ export interface MigrationRecord {
 
 /** Where a migration stands at one place; `missing` if it was applied and its file is gone. */
 export interface MigrationState extends MigrationRecord {
-  state: 'applied' | 'pending' | 'failed' | 'running' | 'broken' | 'missing';
+  /** `missing`: it was applied, and its file is gone; `changed`: the file is not what was applied. */
+  state: 'applied' | 'pending' | 'failed' | 'running' | 'broken' | 'missing' | 'changed';
   /** What is known of one that did not end well. */
   message: string | null;
 }

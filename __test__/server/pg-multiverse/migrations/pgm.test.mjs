@@ -46,6 +46,12 @@ it('makes, applies, tells of and takes back migrations', async () => {
     const json = JSON.parse((await run('status', '--json')).output);
     expect(json).toMatchObject({ appliedMigrations: 1, migrations: [{ version, state: 'applied' }] });
     expect(await run('status', '--check')).toMatchObject({ code: 0 });
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('CREATE TABLE t ()', 'CREATE TABLE t (n int)'));
+    const changed = JSON.parse((await run('status', '--json')).output);
+    expect(changed).toMatchObject({ appliedMigrations: 1, pendingMigrations: 0, migrations: [{ version, state: 'changed', message: expect.stringContaining(`${version}.sql`) }] });
+    expect(await run('status', '--check')).toMatchObject({ code: 1 });
+    await writeFile(path, text);
 
     const back = await run('rollback', '--steps', '1');
     expect(back.output).toContain('Rollback process completed');

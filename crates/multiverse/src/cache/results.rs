@@ -12,7 +12,7 @@ use super::key::{self, CacheKey};
 use super::options::CacheFigures;
 use super::scope::{Invalidation, Scope};
 use super::settings::CacheSettings;
-use super::store::{Eviction, Lookup, Store, StoreLimits};
+use super::store::{Dropped, Eviction, Lookup, Store, StoreLimits};
 use super::stored::StoredResult;
 use crate::request::BindParameters;
 
@@ -57,6 +57,9 @@ pub(crate) struct Landed {
     pub(crate) is_valid: bool,
     pub(crate) origin: Option<(CacheKey, Box<[Scope]>, Wish)>,
 }
+
+/// Results that have been dropped, and are freed with this.
+pub(crate) type DroppedResults = Dropped<CacheKey, StoredResult, Scope>;
 
 /// Results of reads.
 pub(crate) struct ResultCache {
@@ -267,6 +270,11 @@ impl ResultCache {
     pub(crate) fn drop_scope(&mut self, scope: &Scope) -> usize {
         self.void_flights(|flight| flight.scopes.contains(scope));
         self.store.drop_scope(scope)
+    }
+
+    /// What was dropped since this was asked last, to be freed when nobody waits.
+    pub(crate) fn take_dropped(&mut self) -> DroppedResults {
+        self.store.take_dropped()
     }
 
     /// What is on its way may have been read before the change. Whoever asks from now on fetches it anew.

@@ -1,13 +1,14 @@
 //! A bounded store: what is found by its key, lives for its time, goes in a certain order, and is dropped by scope.
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use slab::Slab;
 
+use super::members::Members;
 use super::options::EvictionReason;
 use super::queue::Queue;
 use super::settings::EvictionStrategy;
@@ -65,6 +66,8 @@ struct Entry<K, V, S> {
     /// Its place in the order of going.
     rank: u64,
     turn: u64,
+    /// Its first turn, by which it is told from those that had its slot before.
+    born: u64,
 }
 
 /// Values by key. Each belongs to any number of scopes, by which it is dropped without a search.
@@ -73,7 +76,7 @@ pub struct Store<K, V, S> {
     limits: StoreLimits,
     entries: Slab<Entry<K, V, S>>,
     by_key: HashMap<K, usize, RandomState>,
-    by_scope: HashMap<S, HashSet<usize, RandomState>, RandomState>,
+    by_scope: HashMap<S, Members, RandomState>,
     /// The first goes first: rank, turn, entry.
     order: Queue<(u64, u64, usize)>,
     by_end: Queue<(Instant, usize)>,
@@ -84,6 +87,18 @@ pub struct Store<K, V, S> {
     evictions: u64,
     /// What has gone by itself, while somebody wants to know.
     gone: Option<Vec<Eviction<K>>>,
+    /// What was dropped by hand, until it is freed.
+    dropped: Dropped<K, V, S>,
+}
+
+/// What has been dropped, and is freed with this. Many entries take a while, for which nobody needs to wait.
+#[derive(Debug)]
+pub struct Dropped<K, V, S>(Vec<Entry<K, V, S>>);
+
+impl<K, V, S> Default for Dropped<K, V, S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
@@ -102,6 +117,7 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
             bytes: 0,
             evictions: 0,
             gone: None,
+            dropped: Dropped::default(),
         }
     }
 
@@ -183,8 +199,17 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
         let kept_until = fresh_until.and_then(|end| end.checked_add(grace));
         let turn = self.turns;
         let (indexed, kept_key) = (scopes.clone(), key.clone());
-        let slot =
-            self.entries.insert(Entry { key, value, size, scopes, fresh_until, kept_until, rank, turn });
+        let slot = self.entries.insert(Entry {
+            key,
+            value,
+            size,
+            scopes,
+            fresh_until,
+            kept_until,
+            rank,
+            turn,
+            born: turn,
+        });
         self.by_key.insert(kept_key, slot);
         self.put_in_order(rank, turn, slot);
         if let Some(end) = kept_until {
@@ -192,7 +217,7 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
             self.by_end.push((end, slot), entries.len(), |item| ends_then(entries, item));
         }
         for scope in indexed {
-            self.by_scope.entry(scope).or_default().insert(slot);
+            self.by_scope.entry(scope).or_default().add(slot, turn);
         }
         self.bytes += size;
         true
@@ -210,11 +235,19 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
 
     /// Drops all entries of a scope, and gives their number.
     pub fn drop_scope(&mut self, scope: &S) -> usize {
-        let Some(slots) = self.by_scope.remove(scope) else { return 0 };
-        for slot in &slots {
-            self.drop_by_hand(*slot);
+        let Some(members) = self.by_scope.remove(scope) else { return 0 };
+        let before = self.entries.len();
+        for (slot, born) in members.places {
+            if self.entries.get(slot).is_some_and(|entry| entry.born == born) {
+                self.drop_by_hand(slot);
+            }
         }
-        slots.len()
+        before - self.entries.len()
+    }
+
+    /// What was dropped since this was asked last. It takes room until it is asked.
+    pub fn take_dropped(&mut self) -> Dropped<K, V, S> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Drops the entries whose key is chosen, and gives their number.
@@ -309,22 +342,22 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
     }
 
     fn drop_by_hand(&mut self, slot: usize) {
-        if let Some(entry) = self.take(slot)
-            && let Some(gone) = &mut self.gone
-        {
-            gone.push(Eviction { key: entry.key, reason: EvictionReason::Manual });
+        let Some(entry) = self.take(slot) else { return };
+        if let Some(gone) = &mut self.gone {
+            gone.push(Eviction { key: entry.key.clone(), reason: EvictionReason::Manual });
         }
+        self.dropped.0.push(entry);
     }
 
     fn take(&mut self, slot: usize) -> Option<Entry<K, V, S>> {
         let entry = self.entries.try_remove(slot)?;
         self.by_key.remove(&entry.key);
         for scope in &entry.scopes {
-            if let Some(slots) = self.by_scope.get_mut(scope) {
-                slots.remove(&slot);
-                if slots.is_empty() {
-                    self.by_scope.remove(scope);
-                }
+            let Some(members) = self.by_scope.get_mut(scope) else { continue };
+            let entries = &self.entries;
+            members.leave(|(slot, born)| entries.get(slot).is_some_and(|entry| entry.born == born));
+            if members.count == 0 {
+                self.by_scope.remove(scope);
             }
         }
         self.bytes -= entry.size;

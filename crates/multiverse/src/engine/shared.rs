@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::core::{Core, Inbox};
 use super::thread::Plan;
+use crate::cache::{DroppedResults, ResultCache};
 use crate::request::Request;
 
 /// Requests under way beside which a caller still carries out its own. With more of them it pays to leave the writing to
@@ -34,6 +35,8 @@ pub(super) struct Turned {
     pub(super) next: Option<Instant>,
     /// The state, if the engine has been closed: nobody else uses it from now on.
     pub(super) closed: Option<State>,
+    /// What has left the cache, freed with this.
+    pub(super) dropped: DroppedResults,
 }
 
 /// What became of requests on the caller's thread.
@@ -64,8 +67,9 @@ impl Shared {
         let has_answered = std::mem::take(&mut core.has_answered);
         let next = core.timers.next();
         *alarm = next;
+        let dropped = core.cache.as_mut().map(ResultCache::take_dropped).unwrap_or_default();
         let closed = if turn == Poll::Ready(()) { shared.take() } else { None };
-        Some(Turned { has_answered, next, closed })
+        Some(Turned { has_answered, next, closed, dropped })
     }
 
     /// Looks at the state, or changes something that no turn waits for. `None` once the engine has been closed. For what

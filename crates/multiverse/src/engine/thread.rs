@@ -88,12 +88,13 @@ fn run(runtime: Runtime, plan: &Plan, shared: &Shared, mut on_turn_end: TurnEnd)
         let mut alarm = Alarm::new();
         let closed = poll_fn(|context| {
             loop {
-                let Some(Turned { has_answered, next, closed }) = shared.turn(context) else {
+                let Some(Turned { has_answered, next, closed, dropped }) = shared.turn(context) else {
                     return Poll::Ready(None);
                 };
                 if has_answered {
                     on_turn_end();
                 }
+                drop(dropped);
                 // A timer that is due by now asks for another turn.
                 if closed.is_some() {
                     return Poll::Ready(closed);

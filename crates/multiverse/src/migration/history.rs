@@ -116,30 +116,50 @@ impl History {
         for (place, applied) in &self.applied {
             for applied in applied {
                 let Some(migration) = by_version.get(applied.version.as_str()) else { continue };
-                if checksum::fits(migration, &applied.checksum) {
-                    continue;
-                }
-                let adopted = self
-                    .state(place, &applied.version)
-                    .filter(|state| state.standing == Standing::Adopted)
-                    .and_then(|state| state.checksum.as_deref());
-                match adopted {
-                    Some(adopted) if checksum::fits(migration, adopted) => {}
-                    None if checksum::is_unknowable(migration, &applied.checksum) => {
-                        unknown.push((place, *migration));
-                    }
-                    _ => {
-                        return Err(Error::Changed {
-                            version: applied.version.as_str().into(),
-                            file: migration.label().into(),
-                            recorded: adopted.unwrap_or(&applied.checksum).into(),
-                            found: checksum::of_migration(migration).into(),
-                            place: place.clone(),
-                        });
-                    }
+                match self.compare(place, applied, migration) {
+                    Likeness::Same => {}
+                    Likeness::Unknowable => unknown.push((place, *migration)),
+                    Likeness::Changed(error) => return Err(error),
                 }
             }
         }
         Ok(unknown)
     }
+
+    /// What says that a migration was changed after it was applied at a place, if it was.
+    pub(crate) fn change(&self, place: &Place, migration: &Migration) -> Option<Error> {
+        match self.compare(place, self.find(place, &migration.version)?, migration) {
+            Likeness::Changed(error) => Some(error),
+            Likeness::Same | Likeness::Unknowable => None,
+        }
+    }
+
+    fn compare(&self, place: &Place, applied: &Applied, migration: &Migration) -> Likeness {
+        if checksum::fits(migration, &applied.checksum) {
+            return Likeness::Same;
+        }
+        let adopted = self
+            .state(place, &applied.version)
+            .filter(|state| state.standing == Standing::Adopted)
+            .and_then(|state| state.checksum.as_deref());
+        match adopted {
+            Some(adopted) if checksum::fits(migration, adopted) => Likeness::Same,
+            None if checksum::is_unknowable(migration, &applied.checksum) => Likeness::Unknowable,
+            _ => Likeness::Changed(Error::Changed {
+                version: applied.version.as_str().into(),
+                file: migration.label().into(),
+                recorded: adopted.unwrap_or(&applied.checksum).into(),
+                found: checksum::of_migration(migration).into(),
+                place: place.clone(),
+            }),
+        }
+    }
+}
+
+/// How a migration compares with what was applied.
+enum Likeness {
+    Same,
+    /// The checksum is of a kind that nobody can reproduce.
+    Unknowable,
+    Changed(Error),
 }

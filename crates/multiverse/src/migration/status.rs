@@ -56,7 +56,8 @@ pub struct Report {
     /// Where.
     #[serde(flatten)]
     pub place: Place,
-    /// `applied`, `pending`, `failed`, `running` or `broken`; `missing` if it was applied and its file is gone.
+    /// `applied`, `pending`, `failed`, `running` or `broken`; `missing` if it was applied and its file is gone, `changed` if
+    /// that is not what was applied.
     pub state: &'static str,
     /// When it was applied, in the server's words.
     pub executed_at: Option<String>,
@@ -110,7 +111,7 @@ impl Status {
 
     fn enter(&mut self, report: &Report) {
         let counts = |counts: &mut Counts| match report.state {
-            "applied" | "missing" => {
+            "applied" | "missing" | "changed" => {
                 counts.applied += 1;
                 counts.last_applied = Some(report.version.clone());
             }
@@ -166,19 +167,21 @@ pub(crate) fn reports(
             places
                 .into_iter()
                 .filter(|place| scope.has(place))
-                .map(|place| report(migration, place, history)),
+                .map(|place| report(migration, place, settings, history)),
         );
     }
     reports
 }
 
-fn report(migration: &Migration, place: Place, history: &History) -> Report {
+fn report(migration: &Migration, place: Place, settings: &Settings, history: &History) -> Report {
     let (applied, state) =
         (history.find(&place, &migration.version), history.state(&place, &migration.version));
+    let change = history.change(&place, migration).filter(|_| settings.validate_checksums);
     let standing = match (applied, state.map(|state| state.standing)) {
         (_, Some(Standing::Running)) => "running",
         (_, Some(Standing::Broken)) => "broken",
         (None, Some(Standing::Failed)) => "failed",
+        (Some(_), _) if change.is_some() => "changed",
         (Some(_), _) => "applied",
         (None, _) => "pending",
     };
@@ -190,7 +193,7 @@ fn report(migration: &Migration, place: Place, history: &History) -> Report {
         executed_at: applied.map(|applied| applied.executed_at.clone()),
         execution_time: applied.map(|applied| applied.execution_time),
         batch: applied.and_then(|applied| applied.batch),
-        message: state.and_then(|state| state.message.clone()),
+        message: state.and_then(|state| state.message.clone()).or(change.map(|change| change.to_string())),
     }
 }
 

@@ -120,7 +120,9 @@ impl Session {
                 {
                     self.shared.reach(idle);
                 }
-                if run.stored_at.elapsed() >= self.shared.idle_checkpoint() {
+                if run.stored_at.elapsed() >= self.shared.idle_checkpoint()
+                    && !run.batch.is_within_transaction()
+                {
                     self.store_idle(pump, run).await?;
                 }
                 if letters_due <= Instant::now() {

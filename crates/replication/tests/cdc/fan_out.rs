@@ -336,6 +336,28 @@ async fn rules_that_share_a_reader_follow_columns_and_share_one_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_becomes_a_partition_is_still_told_to_the_rule_that_reads_it_by_itself() {
+    let source = Place::postgres();
+    let rules = vec![(Place::sqlite(), json!(["all_items"])), (Place::sqlite(), json!(["items"]))];
+    let whole = "CREATE TABLE all_items (id BIGINT PRIMARY KEY, name TEXT) PARTITION BY RANGE (id)";
+    let fan = Fan::with(&source, &[whole, ITEMS_TABLE], rules).await;
+    fan.until_readers(1).await;
+    fan.run(&["INSERT INTO items VALUES (1, 'apart')"]).await;
+    fan.targets[1].until_same(ITEMS).await;
+    fan.until_readers(1).await;
+    fan.run(&[
+        "ALTER TABLE all_items ATTACH PARTITION items FOR VALUES FROM (0) TO (100)",
+        "INSERT INTO items VALUES (2, 'a part')",
+    ])
+    .await;
+    fan.targets[1].until_same(ITEMS).await;
+    let of_whole = "SELECT id, name FROM all_items WHERE id > 1 ORDER BY id";
+    fan.targets[0].until_same(of_whole).await;
+    fan.until_readers(2).await;
+    fan.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_of_one_mariadb_share_a_dump_of_its_log() {
     let (source, server) = Place::own_logging_mariadb();
     let fan =

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wire::Connection;
-use wire::replication::pgoutput::Decoder;
+use wire::replication::pgoutput::{Decoder, Message};
 use wire::replication::{Acknowledger, Lsn, ReplicationStream, StartReplication, StreamMessage};
 
 use super::assemble::{Assembler, ReadTable, Taken};
@@ -16,6 +16,7 @@ use crate::log::task_stream::{Acknowledged, TaskStream};
 use crate::log::{ChangeStream, LogEvent, LogReader, Position};
 use crate::postgres::catalog;
 use crate::postgres::encode::text_of;
+use crate::postgres::pool::Pool;
 use crate::postgres::types::has_binary_form;
 use crate::value::Value;
 
@@ -40,8 +41,10 @@ pub(super) async fn start(
     let from = Lsn::from(position.order);
     check_kept(&mut connection, readers, from).await?;
     let (tables, all_binary) = read_tables(&mut connection, readers).await?;
-    if readers.len() > 1 {
-        check_apart(&mut connection, &tables).await?;
+    let oids = tables.iter().map(|read| Value::Text(read.oid.to_string())).collect();
+    let shared = (readers.len() > 1).then(|| Shared { pool: log.pool.clone(), oids: Value::Array(oids) });
+    if let Some(shared) = &shared {
+        shared.check_apart(&mut connection).await?;
     }
     drop(connection);
     let is_recent = server.version >= BINARY_VERSION;
@@ -64,6 +67,7 @@ pub(super) async fn start(
         decoder: Decoder::new(),
         assembler: Assembler::new(log.pool.clone(), tables, from, timeline),
         is_binary,
+        shared,
         text_readers: log.text_readers.clone(),
         sender,
     };
@@ -98,22 +102,29 @@ async fn check_kept(connection: &mut Connection, readers: &[&LogReader], from: L
     Ok(())
 }
 
-/// Fails if one of the tables is a partition of another one: a stream for both tells its changes as those of the other one
-/// only.
-async fn check_apart(connection: &mut Connection, tables: &[ReadTable]) -> Result<()> {
-    let oids = tables.iter().map(|read| Value::Text(read.oid.to_string())).collect();
-    let sql = "
-        WITH RECURSIVE parents AS (
-            SELECT inhparent AS oid FROM pg_inherits WHERE inhrelid = ANY ($1::oid[])
-            UNION SELECT i.inhparent FROM pg_inherits i JOIN parents p ON i.inhrelid = p.oid)
-        SELECT 1 FROM parents p JOIN pg_class c ON c.oid = p.oid
-        WHERE c.relkind = 'p' AND p.oid = ANY ($1::oid[]) LIMIT 1";
-    let found = connection.query(sql, &[text_of(&Value::Array(oids), None).into()]).await?;
-    if found.rows.is_empty() {
-        return Ok(());
+/// The tables of readers that share a stream.
+struct Shared {
+    pool: Pool,
+    oids: Value,
+}
+
+impl Shared {
+    /// Fails if one of the tables is a partition of another one: a stream for both tells its changes as those of the other one
+    /// only.
+    async fn check_apart(&self, connection: &mut Connection) -> Result<()> {
+        let sql = "
+            WITH RECURSIVE parents AS (
+                SELECT inhparent AS oid FROM pg_inherits WHERE inhrelid = ANY ($1::oid[])
+                UNION SELECT i.inhparent FROM pg_inherits i JOIN parents p ON i.inhrelid = p.oid)
+            SELECT 1 FROM parents p JOIN pg_class c ON c.oid = p.oid
+            WHERE c.relkind = 'p' AND p.oid = ANY ($1::oid[]) LIMIT 1";
+        let found = connection.query(sql, &[text_of(&self.oids, None).into()]).await?;
+        if found.rows.is_empty() {
+            return Ok(());
+        }
+        let message = "a reader reads a partition by itself whose root another one reads";
+        Err(Error::new(ErrorKind::Capture, message))
     }
-    let message = "a reader reads a partition by itself whose root another one reads";
-    Err(Error::new(ErrorKind::Capture, message))
 }
 
 /// Where the readers' tables are, and whether all their columns have a binary form that is decoded here.
@@ -171,6 +182,7 @@ struct Receiver {
     decoder: Decoder,
     assembler: Assembler,
     is_binary: bool,
+    shared: Option<Shared>,
     text_readers: TextReaders,
     sender: mpsc::Sender<Result<LogEvent>>,
 }
@@ -231,6 +243,10 @@ impl Receiver {
             // Reading it again would come to the same.
             Error::new(ErrorKind::Internal, format!("the stream of changes cannot be decoded: {error}"))
         })?;
+        // A table is described anew when it has become a partition, or has got one.
+        if let (Some(shared), Message::Relation(_)) = (&self.shared, &message) {
+            shared.check_apart(&mut shared.pool.get().await?).await?;
+        }
         match self.assembler.take(message, bytes, self.is_binary, events).await? {
             Taken::Done => Ok(()),
             Taken::NeedsText => {
