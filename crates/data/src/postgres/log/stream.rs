@@ -245,7 +245,8 @@ impl Receiver {
         })?;
         // A table is described anew when it has become a partition, or has got one.
         if let (Some(shared), Message::Relation(_)) = (&self.shared, &message) {
-            shared.check_apart(&mut shared.pool.get().await?).await?;
+            let mut connection = shared.pool.get().await?;
+            shared.check_apart(&mut connection).await?;
         }
         match self.assembler.take(message, bytes, self.is_binary, events).await? {
             Taken::Done => Ok(()),
