@@ -57,7 +57,7 @@ async function measureRound(server, target, events) {
   await server.psql(`TRUNCATE ${TABLE}`, server.database);
   await target.empty();
   const ours = new Ours();
-  await ours.open(server.uri, target.database());
+  await ours.open({ dialect: 'postgres', uri: server.uri }, target.database());
   const subscription = target.dialect === 'postgres' ? await subscribe(server, server.database) : undefined;
   await server.psql(`CALL write(${String(Math.ceil(events / EVENTS_PER_TRANSACTION))})`, server.database);
   await server.psql('CHECKPOINT', server.database);

@@ -20,7 +20,7 @@ export async function measureLarge(server, target, rows) {
   await server.psql(`TRUNCATE ${TABLE}`, server.database);
   await target.empty();
   const ours = new Ours();
-  await ours.open(server.uri, target.database());
+  await ours.open({ dialect: 'postgres', uri: server.uri }, target.database());
   const client = new pg.Client({ connectionString: server.uri });
   await client.connect();
   await client.query(LARGE_TRANSACTION, [rows]);

@@ -26,7 +26,7 @@ export async function measureLatency(server, target, eventsPerSecond, seconds) {
   await server.psql(`TRUNCATE ${TABLE}`, server.database);
   await target.empty();
   const ours = new Ours();
-  await ours.open(server.uri, target.database());
+  await ours.open({ dialect: 'postgres', uri: server.uri }, target.database());
   await ours.stream();
   const written = await writeAtRate(server.uri, eventsPerSecond, seconds);
   await delay(1000);

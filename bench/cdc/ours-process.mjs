@@ -11,7 +11,7 @@ export class Ours {
 
   /**
    * Connects, and takes up what the source holds.
-   * @param {string} source
+   * @param {import('../snapshot/databases.mjs').Database} source
    * @param {import('../snapshot/databases.mjs').Database} target
    */
   async open(source, target) {

@@ -17,7 +17,7 @@ import { TABLE } from './workload.mjs';
  * @property {number[]} latencies milliseconds from the commit of each transaction's batch to its commit at the target
  */
 
-/** @typedef {{do: 'open', source: string, target: import('../snapshot/databases.mjs').Database} | {do: 'catch-up'} | {do: 'stream'} | {do: 'end'}} Job */
+/** @typedef {{do: 'open', source: import('../snapshot/databases.mjs').Database, target: import('../snapshot/databases.mjs').Database} | {do: 'catch-up'} | {do: 'stream'} | {do: 'end'}} Job */
 
 const SETTLE_MS = 300;
 const RULE = 'bench';
@@ -37,7 +37,7 @@ process.on('message', (/** @type {Job} */ job) => {
 async function carryOut(job) {
   switch (job.do) {
     case 'open':
-      await manager.addReplica('source', { name: 'm', role: 'master', dialect: 'postgres', uri: job.source, schemaStrategy: 'none' }, []);
+      await manager.addReplica('source', { name: 'm', role: 'master', ...job.source, schemaStrategy: 'none' }, []);
       await manager.addReplica('target', { name: 'm', role: 'master', ...job.target, schemaStrategy: 'update' }, []);
       manager.addReplicationRule({ name: RULE, source: 'source', target: 'target', mode: 'cdc', collections: [TABLE] });
       await manager.sync(RULE);

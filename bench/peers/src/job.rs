@@ -13,6 +13,8 @@ pub(crate) enum Job {
     Insert { source: Place, target: Place, table: String },
     /// Writes events of ready operations to a collection, which is what is timed.
     Change { target: Place, table: String, events: usize },
+    /// Reads so many changes of a table out of a log, from a place on, which is what is timed.
+    Read { source: Place, table: String, events: usize, from: String },
     /// Counts the rows of a table in a SQLite file.
     CountSqlite { file: String, table: String },
 }
@@ -38,8 +40,10 @@ pub(crate) enum Failure {
     Job(#[from] serde_json::Error),
     #[error("the job cannot be read: {0}")]
     Input(#[from] std::io::Error),
-    #[error("there is no peer that writes to {0}")]
+    #[error("there is no peer for {0}")]
     NoPeer(&'static str),
+    #[error("{0} is no place in a log")]
+    Place(String),
     #[error("table \"{0}\" is not there")]
     NoTable(String),
     #[error("a value has no equivalent: {0}")]
@@ -52,6 +56,8 @@ pub(crate) enum Failure {
     Bson(#[from] ::mongodb::bson::error::Error),
     #[error(transparent)]
     Mysql(#[from] sqlx::Error),
+    #[error(transparent)]
+    Binlog(#[from] mysql_async::Error),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }
