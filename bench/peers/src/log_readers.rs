@@ -72,6 +72,7 @@ fn is_about_rows(kind: EventType) -> bool {
 }
 
 fn two_numbers(text: &str, between: char) -> Result<(u32, u32), Failure> {
-    let numbers = text.split_once(between).and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?)));
+    let numbers =
+        text.split_once(between).and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?)));
     numbers.ok_or_else(|| Failure::Place(text.to_owned()))
 }

@@ -44,7 +44,9 @@ async fn run() -> Result<Outcome, Failure> {
         Job::Change { target, table, events } => changes::change(&target.uri, &table, events).await,
         Job::Read { source, table, events, from } => match source.kind()? {
             DialectKind::Mongodb => log_readers::change_stream(&source.uri, &table, events, &from).await,
-            DialectKind::Mysql | DialectKind::Mariadb => log_readers::binlog(&source.uri, events, &from).await,
+            DialectKind::Mysql | DialectKind::Mariadb => {
+                log_readers::binlog(&source.uri, events, &from).await
+            }
             other => Err(Failure::NoPeer(other.name())),
         },
         Job::CountSqlite { file, table } => sqlite::count(&file, &table),

@@ -108,6 +108,5 @@ impl Core {
         self.catalogues.configuration += 1;
         self.catalogues.reading.clear();
         self.catalogues.next_look = None;
-        self.let_all_held_go();
     }
 }

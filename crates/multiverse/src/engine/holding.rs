@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::route::{Decision, Operation};
 
 /// How long a read waits for a catalogue.
-const LONGEST_HOLD: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(500);
 
 /// A request that is held, and until when.
 pub(super) struct Held {
@@ -21,12 +21,17 @@ pub(super) struct Held {
 }
 
 impl Core {
-    /// Holds a read back whose way, or whose place in the cache, depends on a catalogue that is about to be known. Gives any
-    /// other request back.
-    pub(super) fn hold_back(&mut self, request: Request, decision: &Decision) -> Option<Request> {
+    /// Holds a read back whose way, or whose place in the cache, depends on a catalogue that will be known before a moment.
+    /// Gives any other request back.
+    pub(super) fn hold_back(
+        &mut self,
+        request: Request,
+        decision: &Decision,
+        until: Instant,
+    ) -> Option<Request> {
         let cluster = decision.cluster;
-        let until = self.now + LONGEST_HOLD;
         if decision.reads
+            || until <= self.now
             || request.route.operation == Some(Operation::Write)
             || !(self.wants_cache(&request, cluster) || self.router.awaits_replicas(cluster, &request.route))
             || !self.router.awaits_catalogue(cluster, &request.sql, until)
@@ -82,7 +87,7 @@ impl Core {
         self.by_id.remove(&pending.id);
         let (id, submitted, timeout) = (pending.id, pending.submitted, pending.timeout);
         let Some(request) = pending.into_request() else { return };
-        self.submit_to_pool(request, self.now < until);
+        self.submit_to_pool(request, until);
         let Some(key) = self.by_id.get(&id).copied() else { return };
         if let Some(pending) = self.requests.get_mut(key) {
             pending.submitted = submitted;

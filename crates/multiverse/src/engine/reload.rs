@@ -90,6 +90,7 @@ impl Core {
         for pool in before {
             self.leave(pool);
         }
+        self.let_all_held_go();
     }
 
     /// What is under way knows its cluster by its position, which may be another now.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::Core;
+use super::holding::LONGEST_HOLD;
 use super::pending::{Pending, Place};
 use super::timers::Timer;
 use crate::answer::Answer;
@@ -24,18 +25,17 @@ impl Core {
     pub(super) fn submit(&mut self, request: Request) {
         match request.session {
             Some(session) => self.submit_to_session(request, session),
-            None => self.submit_to_pool(request, true),
+            None => self.submit_to_pool(request, self.now + LONGEST_HOLD),
         }
     }
 
-    /// Submits a request to the pool of the server that it is routed to. It `may_be_held` back until a catalogue is known.
-    pub(super) fn submit_to_pool(&mut self, request: Request, may_be_held: bool) {
+    /// Submits a request to the pool of the server that it is routed to. Before a moment it may be held back instead.
+    pub(super) fn submit_to_pool(&mut self, request: Request, held_until: Instant) {
         let decision = match self.decide(&request.sql, &request.route) {
             Ok(decision) => decision,
             Err(error) => return self.refuse(request.answer, error.into()),
         };
-        let request = if may_be_held { self.hold_back(request, &decision) } else { Some(request) };
-        let Some(request) = request else { return };
+        let Some(request) = self.hold_back(request, &decision, held_until) else { return };
         let Some(pool) = self.pool_of(decision.cluster.0, decision.server.0) else {
             return self.refuse(request.answer, Error::Route(RouteError::NoActiveCluster));
         };
