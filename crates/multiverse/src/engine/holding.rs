@@ -1,16 +1,13 @@
 //! Reads that wait a moment for the catalogue of their cluster: without it they would all go to the primary, uncached.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::core::Core;
 use super::pending::{Pending, Place};
 use super::timers::Timer;
 use crate::request::Request;
 use crate::route::{Decision, Operation};
-
-/// How long a read waits for a catalogue.
-pub(super) const LONGEST_HOLD: Duration = Duration::from_millis(500);
 
 /// A request that is held, and until when.
 pub(super) struct Held {

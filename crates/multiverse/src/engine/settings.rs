@@ -20,6 +20,8 @@ pub struct EngineSettings {
     /// How long a server may take to end a statement that is cancelled, and to reset a connection, before the
     /// connection is given up.
     pub patience: Duration,
+    /// How long a read waits for a catalogue that is about to be read, which says whether it may go to a replica and be cached.
+    pub longest_hold: Duration,
     /// How long a server may be out of reach before its connections count as lost, also while they wait for a result.
     pub dead_after: Duration,
     /// What concerns all clusters. The pools use the interval of recovery checks; the rest is for who calls the engine.
@@ -36,6 +38,7 @@ impl Default for EngineSettings {
             slow_after: Duration::from_millis(5),
             prepared_statements: 256,
             patience: Duration::from_secs(5),
+            longest_hold: Duration::from_millis(500),
             dead_after: Duration::from_secs(60),
             manager: ManagerSettings::default(),
             cache: None,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::Core;
-use super::holding::LONGEST_HOLD;
 use super::pending::{Pending, Place};
 use super::timers::Timer;
 use crate::answer::Answer;
@@ -25,7 +24,7 @@ impl Core {
     pub(super) fn submit(&mut self, request: Request) {
         match request.session {
             Some(session) => self.submit_to_session(request, session),
-            None => self.submit_to_pool(request, self.now + LONGEST_HOLD),
+            None => self.submit_to_pool(request, self.now + self.settings.longest_hold),
         }
     }
 

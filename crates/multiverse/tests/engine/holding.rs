@@ -9,9 +9,14 @@ use crate::client::{Call, Client, one_cluster};
 use crate::replicas::{REPLICATION, with_replicas};
 use crate::{HBA, SETTINGS, cluster, support::Cluster};
 
+/// Reads wait for as long as it takes, on a machine that is busy too.
+fn patient() -> EngineSettings {
+    let longest_hold = Duration::from_secs(30);
+    EngineSettings { cache: Some(CacheSettings::default()), longest_hold, ..EngineSettings::default() }
+}
+
 fn caching() -> Client {
-    let settings = EngineSettings { cache: Some(CacheSettings::default()), ..EngineSettings::default() };
-    Client::start(one_cluster(cluster().port(), "postgres", |pool| pool.max = 4), settings)
+    Client::start(one_cluster(cluster().port(), "postgres", |pool| pool.max = 4), patient())
 }
 
 fn hits_and_misses(client: &Client) -> (u64, u64) {
@@ -61,7 +66,7 @@ fn the_first_read_of_all_goes_to_the_replica_and_what_is_declared_a_write_to_the
         |_| {},
     );
     let standby = primary.start_standby("");
-    let client = Client::start(with_replicas(primary.port(), &[standby.port()]), EngineSettings::default());
+    let client = Client::start(with_replicas(primary.port(), &[standby.port()]), patient());
     let port = || Call::new("SELECT inet_server_port()::text");
     let declared = Call {
         route: RouteOptions { operation: Some(Operation::Write), ..RouteOptions::default() },
@@ -77,10 +82,9 @@ fn the_first_read_of_all_goes_to_the_replica_and_what_is_declared_a_write_to_the
 fn a_read_that_is_held_back_ends_at_its_deadline_or_when_it_is_cancelled() {
     // Nobody answers, so the catalogue is never known.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = EngineSettings { cache: Some(CacheSettings::default()), ..EngineSettings::default() };
     let client = Client::start(
         one_cluster(silent.local_addr().unwrap().port(), "postgres", |pool| pool.max = 2),
-        settings,
+        patient(),
     );
     let limit = Duration::from_millis(30);
     let timed = Call { timeout: Some(limit), ..Call::new("SELECT 'timed'").cached(&[]) };
@@ -89,4 +93,25 @@ fn a_read_that_is_held_back_ends_at_its_deadline_or_when_it_is_cancelled() {
     client.engine.cancel(cancelled.id);
     assert_eq!(cancelled.wait().unwrap_err().kind(), ErrorKind::Cancelled);
     assert_eq!(client.metrics().requests, 0);
+}
+
+#[test]
+fn a_read_that_is_held_back_runs_on_the_clusters_of_a_new_configuration() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let of_port = |port| one_cluster(port, "postgres", |pool| pool.max = 2);
+    let client = Client::start(of_port(silent.local_addr().unwrap().port()), patient());
+    let read = || Call::new("SELECT inet_server_port()::text").cached(&[]);
+    let held = client.submit(read());
+    client.reload(of_port(cluster().port()));
+    assert_eq!(held.wait().unwrap().value(), cluster().port().to_string());
+    assert_eq!(client.run(read()).unwrap().value(), cluster().port().to_string());
+    assert_eq!(hits_and_misses(&client), (1, 1));
+}
+
+#[test]
+fn a_read_waits_for_no_catalogue_longer_than_it_may() {
+    let settings = EngineSettings { longest_hold: Duration::ZERO, ..patient() };
+    let client = Client::start(one_cluster(cluster().port(), "postgres", |pool| pool.max = 4), settings);
+    client.run(Call::new("SELECT 'at once'").cached(&[])).unwrap();
+    assert_eq!(hits_and_misses(&client), (0, 0));
 }
