@@ -127,8 +127,12 @@ fn prefixed(schema: &Arc<EntitySchema>, prefix: &str) -> Arc<EntitySchema> {
     if prefix.is_empty() {
         return Arc::clone(schema);
     }
-    let collection = format!("{prefix}{}", schema.collection);
-    Arc::new(EntitySchema { collection, ..EntitySchema::clone(schema) })
+    let mut prefixed = EntitySchema::clone(schema);
+    prefixed.collection.insert_str(0, prefix);
+    for through in prefixed.relations.values_mut().filter_map(|relation| relation.through.as_mut()) {
+        through.insert_str(0, prefix);
+    }
+    Arc::new(prefixed)
 }
 
 fn config(field: &str, problem: &dyn std::fmt::Display) -> Error {

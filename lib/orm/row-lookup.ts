@@ -40,6 +40,7 @@ export function findMatchingUniqueIndex(schema: EntityDeclaration, object: Recor
   for (const indexDef of uniqueIndexes(schema)) {
     const names = fieldsOf(indexDef);
     if (names.length > 0 && names.every((name) => isGiven(object[name]))) {
+      for (const name of names) refuseOperators(schema, name, object[name]);
       return { indexDef, filter: Object.fromEntries(names.map((name) => [name, object[name]])) };
     }
   }
@@ -99,4 +100,10 @@ function fieldsOf({ fields }: IndexDef): string[] {
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null && value !== '';
+}
+
+/** A value that came from outside must not become a condition that other rows pass as well. */
+function refuseOperators(schema: EntityDeclaration, name: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null || !Object.keys(value).some((key) => key.startsWith('$'))) return;
+  throw new OrmIntrospectionError(`Cannot resolve findById on '${schema.name}': '${name}' is to be a value, not operators.`, schema.name, value, [name]);
 }

@@ -326,6 +326,11 @@ pub trait Dialect: Send + Sync + 'static {
     /// Starts a transaction pinned to one connection; within a transaction, a savepoint.
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>>;
 
+    /// As [`begin`](Self::begin), for what belongs to one operation: other operations of a transaction wait until it has ended.
+    async fn begin_step(&self) -> Result<Arc<dyn Transaction>> {
+        self.begin(None).await
+    }
+
     /// Has the rows that this thread creates from now on share a transaction, where the database writes a row at once. A creation
     /// that is not finished by its first step is not part of it.
     fn share_transaction(&self) -> Option<Box<dyn SharedTransaction + '_>> {

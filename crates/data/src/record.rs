@@ -294,6 +294,14 @@ pub fn identity_filter(schema: &EntitySchema, identity: &Value) -> Result<crate:
             && index.fields.iter().all(|(name, _)| fields.contains_key(name))
     });
     if unique_index || (fields.len() == 1 && fields.keys().all(unique_field)) {
+        // A value that came from outside must not become a condition that other rows pass as well.
+        let is_operator = |value: &Value| matches!(value, Value::Object(object) if object.iter().any(|(name, _)| name.starts_with('$')));
+        if let Some((name, _)) = fields.iter().find(|(_, value)| is_operator(value)) {
+            return Err(Error::new(
+                ErrorKind::Filter,
+                format!("{}.{name}: expected a value to find one row by, found operators", schema.name),
+            ));
+        }
         return crate::Filter::parse(fields);
     }
     let named = fields.keys().cloned().collect::<Vec<_>>().join(", ");

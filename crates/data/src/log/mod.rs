@@ -114,6 +114,13 @@ pub trait ChangeLog: Send + Sync {
         self.stream(reader, from).await
     }
 
+    /// Whether the tables that bear the names of the reader's are those that its log tells of: another one may have been made, or
+    /// renamed, in the place of one. What the log itself would tell is not looked for.
+    async fn tells_of_tables(&self, reader: &LogReader) -> Result<bool> {
+        let _ = reader;
+        Ok(true)
+    }
+
     /// A position that no transaction committed before the call lies behind.
     async fn head(&self) -> Result<Position>;
 

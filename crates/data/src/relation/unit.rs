@@ -47,7 +47,7 @@ fn up_to(limit: u64) -> u64 {
 }
 
 async fn once<W: Work>(dialect: &dyn Dialect, work: &W) -> Result<W::Output> {
-    let transaction = match dialect.begin(None).await {
+    let transaction = match dialect.begin_step().await {
         Ok(transaction) => transaction,
         Err(error) if has_no_transaction(dialect, &error) => return work.run(dialect).await,
         Err(error) => return Err(error),

@@ -127,7 +127,7 @@ impl SqlDialect {
 
     /// The same dialect in a transaction of its own, or under a savepoint within one.
     pub(super) async fn begin_inner(&self) -> Result<Self> {
-        Ok(self.within(self.session.begin(self.syntax.operation_isolation()).await?))
+        Ok(self.within(self.session.begin_step(self.syntax.operation_isolation()).await?))
     }
 
     /// Ends what [`begin_inner`](Self::begin_inner) began: a result is kept, an error undoes it.
@@ -322,6 +322,11 @@ impl Dialect for SqlDialect {
 
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn Transaction>> {
         let session = self.session.begin(isolation).await?;
+        Ok(Arc::new(self.within(session)))
+    }
+
+    async fn begin_step(&self) -> Result<Arc<dyn Transaction>> {
+        let session = self.session.begin_step(None).await?;
         Ok(Arc::new(self.within(session)))
     }
 

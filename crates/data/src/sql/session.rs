@@ -122,6 +122,12 @@ pub(crate) trait SqlSession: Send + Sync + 'static {
     /// Starts a transaction, or a savepoint within one.
     async fn begin(&self, isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>>;
 
+    /// Starts what an operation does by several statements, as [`begin`](Self::begin). Within a transaction whatever else runs in
+    /// it waits until that has ended.
+    async fn begin_step(&self, isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
+        self.begin(isolation).await
+    }
+
     /// Starts a transaction for changes of the schema that waits for those of other processes and in which tables
     /// can be dropped in any order.
     async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>>;

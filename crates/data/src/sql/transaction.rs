@@ -1,10 +1,11 @@
 //! A transaction as a session: one connection, with savepoints for the transactions within it.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 use super::session::{Access, Fetched, LiveColumns, SqlSession, transaction_ended};
 use crate::dialect::Isolation;
@@ -57,6 +58,31 @@ pub(crate) struct PinnedSession {
     connection: Arc<SharedConnection>,
     savepoint: Option<Savepoint>,
     ended: AtomicBool,
+    /// Held while anything runs in this session, and by a step within it until that ends: what ran between the statements of a
+    /// step would be undone with it.
+    gate: Arc<Mutex<()>>,
+    /// The gate of the session around it, where this is a step.
+    turn: StdMutex<Option<OwnedMutexGuard<()>>>,
+}
+
+/// The connection, while nothing else runs in its session.
+struct Locked<'a> {
+    _turn: MutexGuard<'a, ()>,
+    pinned: MutexGuard<'a, Option<Box<dyn Pinned>>>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Option<Box<dyn Pinned>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.pinned
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.pinned
+    }
 }
 
 /// A savepoint within a transaction.
@@ -83,11 +109,26 @@ impl PinnedSession {
             abandoned: StdMutex::default(),
             savepoints: AtomicU32::new(0),
         };
-        Self { connection: Arc::new(connection), savepoint: None, ended: AtomicBool::new(false) }
+        Self::over(Arc::new(connection), None, None)
+    }
+
+    fn over(
+        connection: Arc<SharedConnection>,
+        savepoint: Option<Savepoint>,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Self {
+        let ended = AtomicBool::new(false);
+        Self { connection, savepoint, ended, gate: Arc::default(), turn: StdMutex::new(turn) }
+    }
+
+    /// The connection, once no step within the session is under way.
+    async fn lock(&self) -> Result<Locked<'_>> {
+        let turn = self.gate.lock().await;
+        Ok(Locked { _turn: turn, pinned: self.lock_connection().await? })
     }
 
     /// The connection, after what was abandoned on it has been undone.
-    async fn lock(&self) -> Result<MutexGuard<'_, Option<Box<dyn Pinned>>>> {
+    async fn lock_connection(&self) -> Result<MutexGuard<'_, Option<Box<dyn Pinned>>>> {
         let mut guard = self.connection.pinned.lock().await;
         let abandoned =
             std::mem::take(&mut *self.connection.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
@@ -102,18 +143,33 @@ impl PinnedSession {
         Ok(guard)
     }
 
-    async fn set_savepoint(&self, changes_schema: bool) -> Result<Arc<dyn SqlSession>> {
+    /// Sets a savepoint. A step comes with the gate of this session, which it keeps until it ends.
+    async fn set_savepoint(
+        &self,
+        changes_schema: bool,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<Arc<dyn SqlSession>> {
+        self.check_open()?;
         let number = self.connection.savepoints.fetch_add(1, Ordering::Relaxed) + 1;
         let savepoint = Savepoint { name: format!("replicaverse_{number}"), changes_schema };
-        self.execute(Access::Write, &format!("SAVEPOINT {}", savepoint.name), &[]).await?;
+        {
+            let _gate = if turn.is_none() { Some(self.gate.lock().await) } else { None };
+            let mut guard = self.lock_connection().await?;
+            let pinned = guard.as_mut().ok_or_else(transaction_ended)?;
+            pinned.execute(Access::Write, &format!("SAVEPOINT {}", savepoint.name), &[]).await?;
+        }
         // From here on the session undoes what is done if it is dropped.
-        let connection = Arc::clone(&self.connection);
-        let session = Self { connection, savepoint: Some(savepoint), ended: AtomicBool::new(false) };
+        let session = Self::over(Arc::clone(&self.connection), Some(savepoint), turn);
         if changes_schema {
             let mut guard = session.lock().await?;
             guard.as_mut().ok_or_else(transaction_ended)?.enforce_foreign_keys(false).await?;
         }
         Ok(Arc::new(session))
+    }
+
+    /// What the session around a step waits for, until this is dropped.
+    fn take_turn(&self) -> Option<OwnedMutexGuard<()>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn end(&self) -> Result<()> {
@@ -170,11 +226,16 @@ impl SqlSession for PinnedSession {
 
     /// The isolation of a transaction is that of the outermost one, so a savepoint takes none of its own.
     async fn begin(&self, _isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
-        self.set_savepoint(false).await
+        self.set_savepoint(false, None).await
+    }
+
+    async fn begin_step(&self, _isolation: Option<Isolation>) -> Result<Arc<dyn SqlSession>> {
+        let turn = Arc::clone(&self.gate).lock_owned().await;
+        self.set_savepoint(false, Some(turn)).await
     }
 
     async fn begin_schema_change(&self) -> Result<Arc<dyn SqlSession>> {
-        self.set_savepoint(true).await
+        self.set_savepoint(true, None).await
     }
 
     async fn list_tables(&self) -> Result<Vec<String>> {
@@ -189,6 +250,7 @@ impl SqlSession for PinnedSession {
 
     async fn commit(&self) -> Result<()> {
         self.end()?;
+        let _turn = self.take_turn();
         let mut guard = self.lock().await?;
         match &self.savepoint {
             None => guard.take().ok_or_else(transaction_ended)?.commit().await,
@@ -202,6 +264,7 @@ impl SqlSession for PinnedSession {
         if self.end().is_err() {
             return Ok(());
         }
+        let _turn = self.take_turn();
         let mut guard = self.lock().await?;
         match (&self.savepoint, guard.as_mut()) {
             (_, None) => Ok(()),

@@ -24,11 +24,12 @@ pub(super) async fn prepare(
         (None, true) if options.dry_run => Creation::Imagined,
         (None, true) => Creation::Missing,
     };
-    let mapping = Mapping::prepare_with(plan, source, &target.end, creation).await?;
+    let (source, end) = plan.ends(source, &target.end);
+    let mapping = Mapping::prepare_with(plan, &source, &end, creation).await?;
     Ok(Collection {
         label: plan.label.clone(),
-        source: source.clone(),
-        target: target.end.clone(),
+        source,
+        target: end,
         mapping,
         resolution: options.existing,
         // It is looked at again when its turn comes, because other collections may fill the same table.
@@ -65,7 +66,7 @@ pub(super) async fn copy_to(
 ) -> Result<()> {
     let mapping = &collection.mapping;
     collection.fresh =
-        target.end.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
+        collection.target.tables()?.is_empty(&mapping.target, mapping.target_discriminator.as_ref()).await?;
     let Some(files) = &target.files else {
         return copy_rows(&Arc::new(collection), snapshot, None, reporter, stats).await;
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use data::Timestamp;
-use data::log::{LogKind, Position};
+use data::log::{LogKind, LogReader, Position};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -42,8 +42,7 @@ pub(super) struct Monitor {
 pub(super) struct Watched<'a> {
     pub(super) end: &'a End,
     pub(super) kind: LogKind,
-    /// The name of the reader.
-    pub(super) reader: &'a str,
+    pub(super) reader: &'a LogReader,
     /// The tables that were there when the rule was planned, if it is about all of them.
     pub(super) known_tables: Option<HashSet<String>>,
 }
@@ -66,7 +65,7 @@ impl Monitor {
         let watched = Watched {
             end: &session.source,
             kind: session.kind,
-            reader: &session.reader.name,
+            reader: &session.reader,
             known_tables: session.known_tables.clone(),
         };
         Self::watch(rule, watched, shared).await
@@ -80,7 +79,7 @@ impl Monitor {
             rule: rule.name.clone(),
             source: watched.end.clone(),
             kind: watched.kind,
-            reader: watched.reader.to_owned(),
+            reader: watched.reader.clone(),
             shared: Arc::clone(shared),
             known_tables: watched.known_tables,
             findings: Arc::clone(&findings),
@@ -117,7 +116,7 @@ struct Gauge {
     rule: String,
     source: End,
     kind: LogKind,
-    reader: String,
+    reader: LogReader,
     shared: Arc<Shared>,
     known_tables: Option<HashSet<String>>,
     findings: Arc<Findings>,
@@ -144,8 +143,13 @@ impl Gauge {
         }
     }
 
-    /// Whether there are new tables that the rule can read.
+    /// Whether there are new tables that the rule can read, or one stands in the place of another that it has read.
     async fn has_new_tables(&self) -> data::Result<bool> {
+        if let Ok(log) = log_of(&self.source, self.kind)
+            && !log.tells_of_tables(&self.reader).await?
+        {
+            return Ok(true);
+        }
         let Some(known) = &self.known_tables else { return Ok(false) };
         let mut listed = self.source.tables()?.list_tables().await?;
         listed.retain(|name| !known.contains(name));
@@ -171,7 +175,7 @@ impl Gauge {
 
     /// Compares what the log keeps with what it may keep.
     async fn guard(&self) -> Result<()> {
-        let status = log_of(&self.source, self.kind)?.status(&self.reader).await;
+        let status = log_of(&self.source, self.kind)?.status(&self.reader.name).await;
         let Some(status) = status.map_err(Error::database_in("source log"))? else { return Ok(()) };
         if let Some(reason) = status.lost {
             return Err(Error::LogLost { rule: self.rule.clone(), reason });

@@ -14,6 +14,8 @@ use super::pump::{EVENTS_AHEAD, Pump};
 use super::run::Session;
 use crate::error::{Error, Result};
 
+/// How soon the checkpoint follows over what a copy has brought.
+const COPY_PASSED: Duration = Duration::from_millis(200);
 /// How often rows that were set aside are tried again.
 const LETTERS_RETRIED: Duration = Duration::from_secs(30);
 /// How often it is looked whether anything falls due.
@@ -120,9 +122,7 @@ impl Session {
                 {
                     self.shared.reach(idle);
                 }
-                if run.stored_at.elapsed() >= self.shared.idle_checkpoint()
-                    && !run.batch.is_within_transaction()
-                {
+                if run.stored_at.elapsed() >= self.idle_stored_after() && !run.batch.is_within_transaction() {
                     self.store_idle(pump, run).await?;
                 }
                 if letters_due <= Instant::now() {
@@ -131,6 +131,13 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// How long an idle position waits until it becomes the checkpoint. What a copy has brought already is passed over, and must
+    /// not be read again once the source has other columns.
+    fn idle_stored_after(&self) -> Duration {
+        let usual = self.shared.idle_checkpoint();
+        if self.chunks.is_empty() { usual } else { usual.min(COPY_PASSED) }
     }
 
     /// Takes what has been read already, and commits.

@@ -253,6 +253,8 @@ async fn standing(
 ) -> Result<Member> {
     let known = recall(source, &place.project, &place.slave).await.map_err(in_feed(place))?;
     let member = match known {
+        // It was the master of one that was never fed, and holds what that one lacks.
+        Some(Member::HasOwnRows) if was_master => Member::HasOwnRows,
         _ if was_master => Member::WasMaster,
         Some(known) if continues => known,
         // What was deleted while nothing was kept for it is not seen.

@@ -337,6 +337,13 @@ impl<D: Dialect + ?Sized> Dialect for Fenced<D> {
         Ok(Arc::new(Fenced { inner, fence, transaction: Mutex::new(write), is_transaction: true }))
     }
 
+    async fn begin_step(&self) -> Result<Arc<dyn Transaction>> {
+        let write = self.write()?;
+        let inner = self.inner.begin_step().await?;
+        let fence = Arc::clone(&self.fence);
+        Ok(Arc::new(Fenced { inner, fence, transaction: Mutex::new(write), is_transaction: true }))
+    }
+
     fn tables(&self) -> Option<&dyn TableStore> {
         self.inner.tables()
     }

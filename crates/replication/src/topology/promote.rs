@@ -61,6 +61,8 @@ pub(super) struct Plan {
     has_every_commit: bool,
     /// What feeds the candidate, where this library does.
     feed: Option<Arc<ManagedFeed>>,
+    /// Whether anything is known to have fed it, so that what it does not hold was deleted.
+    was_fed: bool,
     /// Whether the candidate lacks rows that have never been copied to it.
     is_incomplete: bool,
 }
@@ -102,7 +104,7 @@ pub(super) async fn promote(
     // Before a feed is given free that another process could go on with: it is not to overwrite the new master.
     plan.crown(project).await;
     let members = plan.end_feeds(shared, project).await;
-    plan.hand_over(project, &members).await;
+    plan.hand_over(project, &members, plan.was_fed || was_standby || force).await;
     {
         let mut state = lock(shared);
         state.topology.swap_roles(project, name, was_standby);
@@ -240,15 +242,15 @@ impl Plan {
         }
     }
 
-    /// Has the new master know what the slaves are that it is to feed.
-    async fn hand_over(&self, project: &str, members: &[(String, Member)]) {
+    /// Has the new master know what the slaves are that it is to feed. Unless it holds all that the old one had, or that is given
+    /// up, nothing is deleted there because it lacks it.
+    async fn hand_over(&self, project: &str, members: &[(String, Member)], holds_all: bool) {
         let Some(dialect) = &self.candidate.dialect else { return };
         let new_master = End::database(Arc::clone(dialect), Vec::new());
-        let old = self
-            .master
-            .iter()
-            .filter(|master| !master.is_unfed)
-            .map(|old| (old.name.as_str(), Member::WasMaster));
+        let old =
+            self.master.iter().filter(|master| !master.is_unfed).map(|old| {
+                (old.name.as_str(), if holds_all { Member::WasMaster } else { Member::HasOwnRows })
+            });
         let others = members.iter().filter(|(slave, _)| *slave != self.candidate.name);
         let others = others.map(|(slave, member)| (slave.as_str(), member.lost_track()));
         for (slave, member) in old.chain(others) {
@@ -386,6 +388,7 @@ impl Topology {
             is_unfed: replica.demoted.is_some(),
             last_known: if feed.is_some() { entry.feed_timeline.end() } else { entry.timeline.end() },
             feed,
+            was_fed: matches!(replica.fed_by, Some(FedBy::Native | FedBy::Managed)),
             is_incomplete: replica.is_incomplete,
             has_every_commit: entry.has_every_commit(name),
         };

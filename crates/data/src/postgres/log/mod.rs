@@ -91,6 +91,11 @@ impl ChangeLog for PostgresLog {
         PositionForm::Lsn
     }
 
+    async fn tells_of_tables(&self, reader: &LogReader) -> Result<bool> {
+        let mut connection = self.pool.get().await?;
+        publication::has_all(&mut connection, reader).await
+    }
+
     async fn open(&self, reader: &LogReader) -> Result<OpenedLog> {
         let mut connection = self.pool.get().await?;
         let server = requirement::check_server(&mut connection).await?;

@@ -7,7 +7,10 @@ use wire::Connection;
 use super::failure;
 use super::requirement::{ForeignOwner, Server, may_create, may_publish, name_parameter};
 use crate::error::Result;
-use crate::postgres::catalog::{Relation, quoted};
+use crate::log::LogReader;
+use crate::postgres::catalog::{Relation, quoted, split_name};
+use crate::postgres::encode::text_of;
+use crate::value::Value;
 
 /// A table that a reader wants, and where the catalogue has it.
 #[derive(Debug)]
@@ -108,6 +111,23 @@ pub(super) async fn drop_existing(connection: &mut Connection, name: &str) -> Re
 pub(super) async fn exists(connection: &mut Connection, name: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM pg_publication WHERE pubname = $1";
     Ok(!connection.query(sql, &name_parameter(name)).await?.rows.is_empty())
+}
+
+/// Whether it publishes the tables that bear the names of the reader's; those of names that nothing bears are no matter.
+pub(super) async fn has_all(connection: &mut Connection, reader: &LogReader) -> Result<bool> {
+    let sql = "
+        SELECT 1 FROM unnest($2::text[]) AS wanted (name)
+        WHERE to_regclass(name) IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+            WHERE p.pubname = $1 AND r.prrelid = to_regclass(name)) LIMIT 1";
+    let names = reader.tables.iter().map(|table| {
+        let (schema, relation) = split_name(&table.name);
+        let schema = schema.map(|schema| format!("{}.", quoted(schema))).unwrap_or_default();
+        Value::from(format!("{schema}{}", quoted(relation)))
+    });
+    let names = text_of(&Value::Array(names.collect()), None).into();
+    let [publication] = name_parameter(&reader.name);
+    Ok(connection.query(sql, &[publication, names]).await?.rows.is_empty())
 }
 
 /// Why the log is lost when the publication is.

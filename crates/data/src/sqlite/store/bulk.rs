@@ -12,7 +12,7 @@ use sqlx::sqlite::LockedSqliteHandle;
 
 use super::super::error::result_code_error;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::PackedValue;
+use crate::table::{ColumnType, PackedValue};
 use crate::value::{Value, json_text};
 
 /// A prepared statement on a locked connection. The values bound live longer than it does.
@@ -76,6 +76,17 @@ impl<'connection, 'values> BulkStatement<'connection, 'values> {
                 }
             }
         };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(last_error(self.database)) }
+    }
+
+    /// Binds the next parameter, as a column of this type holds it: JSON is text, and so tells `false` from 0 and `"1"` from 1.
+    pub(super) fn bind_as(&mut self, column_type: &ColumnType, value: &'values Value) -> Result<()> {
+        if *column_type != ColumnType::Json || value.is_null() {
+            return self.bind(value);
+        }
+        self.bound += 1;
+        // SAFETY: the statement is valid until drop, and SQLite copies the text.
+        let code = unsafe { self.bind_text(json_text(value).as_bytes(), ffi::SQLITE_TRANSIENT()) };
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(last_error(self.database)) }
     }
 

@@ -151,7 +151,9 @@ fn delete(connection: &mut LockedSqliteHandle<'_>, table: &Table, keys: &[Vec<Va
         let sql = format!("DELETE FROM {} WHERE {condition}", quote(&table.name));
         let mut statement = BulkStatement::prepare(connection, &sql)?;
         for keys in keys.chunks(count) {
-            keys.iter().flatten().try_for_each(|value| statement.bind(value))?;
+            for key in keys {
+                bind_key(&mut statement, table, key)?;
+            }
             statement.run()?;
             deleted += statement.changed();
         }
@@ -171,12 +173,35 @@ fn patch(connection: &mut LockedSqliteHandle<'_>, table: &Table, patches: &[RowP
         let mut statement = BulkStatement::prepare(connection, &patch_statement(table, &changed))?;
         for patch in patches {
             let values = patch.values.iter().filter(|(position, _)| is_writable(table, *position));
-            values.map(|(_, value)| value).chain(&patch.key).try_for_each(|value| statement.bind(value))?;
+            for (position, value) in values {
+                bind_at(&mut statement, table, *position, value)?;
+            }
+            bind_key(&mut statement, table, &patch.key)?;
             statement.run()?;
             found += statement.changed();
         }
     }
     Ok(found)
+}
+
+fn bind_key<'values>(
+    statement: &mut BulkStatement<'_, 'values>,
+    table: &Table,
+    key: &'values [Value],
+) -> Result<()> {
+    table.key.iter().zip(key).try_for_each(|(position, value)| bind_at(statement, table, *position, value))
+}
+
+fn bind_at<'values>(
+    statement: &mut BulkStatement<'_, 'values>,
+    table: &Table,
+    position: usize,
+    value: &'values Value,
+) -> Result<()> {
+    match table.columns.get(position) {
+        Some(column) => statement.bind_as(&column.column_type, value),
+        None => statement.bind(value),
+    }
 }
 
 fn is_writable(table: &Table, position: usize) -> bool {

@@ -106,8 +106,10 @@ impl<'a> Load<'a> {
         self.run_in_chunks(connection, rows, 1, |statement, row| {
             self.positions
                 .iter()
-                .filter_map(|position| row.first()?.get(*position))
-                .try_for_each(|value| statement.bind(value))
+                .filter_map(|position| {
+                    Some((self.table.columns.get(*position)?, row.first()?.get(*position)?))
+                })
+                .try_for_each(|(column, value)| statement.bind_as(&column.column_type, value))
         })
     }
 

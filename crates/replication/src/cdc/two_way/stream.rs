@@ -55,8 +55,7 @@ impl Exchange {
             }
             false => None,
         };
-        let reader = &side.reader.name;
-        let watched = Watched { end: &side.end, kind: side.kind, reader, known_tables: known };
+        let watched = Watched { end: &side.end, kind: side.kind, reader: &side.reader, known_tables: known };
         Monitor::watch(&self.rule, watched, shared).await
     }
 
