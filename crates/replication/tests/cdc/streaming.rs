@@ -153,3 +153,24 @@ async fn a_table_that_is_created_later_is_taken_along() {
         world.manager.disconnect_all().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_takes_the_place_of_another_one_is_read_from_then_on() {
+    let pair = Pair { source: Place::postgres(), target: Place::sqlite() };
+    let world = World::with(&pair, &[TABLE], json!({ "collections": ["items"] })).await;
+    world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+    world.run(&["INSERT INTO items VALUES (1, 'old')"]).await;
+    world.until_same(ITEMS).await;
+    world
+        .run(&[
+            "CREATE TABLE items_new (id BIGINT PRIMARY KEY, name TEXT)",
+            "INSERT INTO items_new SELECT * FROM items",
+            "ALTER TABLE items RENAME TO items_old",
+            "ALTER TABLE items_new RENAME TO items",
+            "INSERT INTO items VALUES (2, 'swapped')",
+        ])
+        .await;
+    world.until_same(ITEMS).await;
+    world.run(&["INSERT INTO items VALUES (3, 'and after')"]).await;
+    world.until_same(ITEMS).await;
+}
