@@ -217,8 +217,9 @@ impl Session {
             return Ok(());
         }
         let found = self.checkpoint.clone();
+        // Nothing was applied, also where the position stays.
+        self.checkpoint.from = self.checkpoint.position.order;
         if let Some(idle) = idle {
-            self.checkpoint.from = self.checkpoint.position.order;
             self.checkpoint.position = idle;
             self.checkpoint.ordinal = 0;
         }

@@ -78,8 +78,9 @@ export class LockWatch {
     let waited = false;
     try {
       while (!state.isOver && !waited) {
-        for (const lock of await this.#locks()) seen.set(`${lock.relation} ${lock.mode}`, lock);
+        // Looked at in this order, the locks of one that waits are there to be seen.
         waited = await this.#waits();
+        for (const lock of await this.#locks()) seen.set(`${lock.relation} ${lock.mode}`, lock);
       }
     } finally {
       begun = waited ? performance.now() : begun;
