@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { ReplicaverseError } from '../errors.js';
 import type { ConnectionConfig } from '../types/connection.js';
 import type { IDialect, ITransaction, RunResult, TransactionHandle, TransactionOptions } from '../types/dialect.js';
+import type { DalFilter, EntityIdentity, EntityRecord } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { ForeignRows, methodOf } from './foreign-rows.js';
 import { completeSchema } from './registry.js';
+import { hasOperators, updateByOperators, updateManyByOperators } from './update-operators.js';
 
 /**
  * Any object with the methods of a dialect, seen as one. `find`, `create`, `update` and `delete` are what it must have, when
@@ -14,7 +16,14 @@ import { completeSchema } from './registry.js';
  * `ERR_UNSUPPORTED`, naming the method.
  */
 export class ForeignDialect extends ForeignRows implements IDialect {
+  readonly #isWithin: boolean;
   #connected = false;
+
+  /** @param isWithin whether the object stands for a transaction */
+  constructor(name: string, object: unknown, isWithin = false) {
+    super(name, object);
+    this.#isWithin = isWithin;
+  }
 
   async connect(config: ConnectionConfig): Promise<void> {
     if (this.has('connect')) await this.call('connect', config);
@@ -68,7 +77,24 @@ export class ForeignDialect extends ForeignRows implements IDialect {
     return (await this.call('executeRun', statement, params)) as RunResult;
   }
 
+  /**
+   * As the object does it. Beside fields the data may hold `$set`, `$unset`, `$inc`, `$addToSet` and `$pull`, which are made of
+   * the object's methods; one that has none to do this with is given them as they are.
+   */
+  override async update<T = EntityRecord>(schema: EntityDeclaration, id: EntityIdentity, data: object): Promise<T | null> {
+    if (this.#makesOperators(data)) return await updateByOperators<T>(this, schema, id, data);
+    return await super.update<T>(schema, id, data);
+  }
+
+  /** Changes every row that passes the filter, as {@link update}; how many there were. */
+  override async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
+    if (this.#makesOperators(data)) return await updateManyByOperators(this, schema, filter, data);
+    return await super.updateMany(schema, filter, data);
+  }
+
   async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    // A part of a transaction whose object knows no parts.
+    if (this.#isWithin && !this.#beginsTransactions) return await work(this);
     if (this.has('$transaction') || !this.has('beginTx')) {
       return (await this.call('$transaction', (tx: unknown) => work(this.#scoped(tx)), options)) as T;
     }
@@ -100,9 +126,20 @@ export class ForeignDialect extends ForeignRows implements IDialect {
 
   /** The dialect of a transaction: what the object gives as one, or else the object itself. */
   #scoped(tx: unknown): ForeignDialect {
-    return methodOf(tx, 'find') !== undefined && tx !== this.object ? new ForeignDialect(this.dialectType, tx) : this;
+    return methodOf(tx, 'find') !== undefined && tx !== this.object ? new ForeignDialect(this.dialectType, tx, true) : this;
   }
 
+  protected get isTransactional(): boolean {
+    return this.#isWithin || this.#beginsTransactions;
+  }
+
+  get #beginsTransactions(): boolean {
+    return this.has('$transaction') || this.has('beginTx');
+  }
+
+  #makesOperators(data: object): boolean {
+    return hasOperators(data) && (this.isTransactional || this.has('increment'));
+  }
 }
 
 /** A transaction that was begun on a {@link ForeignDialect}. */
@@ -115,7 +152,7 @@ class ForeignTransaction extends ForeignDialect implements ITransaction {
   #ended = false;
 
   constructor(scope: ForeignDialect, owner: ForeignDialect, handle: unknown) {
-    super(scope.dialectType, scope.object);
+    super(scope.dialectType, scope.object, true);
     this.#owner = owner;
     this.#handle = handle;
     const { id, startedAt, depth } = (handle ?? {}) as Partial<TransactionHandle>;

@@ -26,6 +26,9 @@ export abstract class ForeignRows {
     this.object = object;
   }
 
+  /** Whether there are transactions, or this is one. */
+  protected abstract readonly isTransactional: boolean;
+
   abstract $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T>;
 
   async find<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter = {}, options: QueryOptions = {}): Promise<T[]> {
@@ -189,7 +192,7 @@ export abstract class ForeignRows {
 
   /** Changes one field by its present value, in a transaction: without one, a change by another could be lost. */
   async #change<T>(method: string, schema: EntityDeclaration, id: EntityIdentity, field: string, next: (value: unknown) => unknown): Promise<T | null> {
-    if (!this.has('$transaction') && !this.has('beginTx')) {
+    if (!this.isTransactional) {
       throw unsupported(`the registered dialect "${this.dialectType}" has no method ${method}, and no $transaction to make up for it`);
     }
     return await this.$transaction(

@@ -28,14 +28,17 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
 
   /**
    * Runs `work` in a transaction, which it is given as a dialect: commits when it resolves, rolls back and rethrows
-   * when it rejects. Within a transaction this is a savepoint. What `work` does through the dialect of the database, and
+   * when it rejects. Within a transaction this is a savepoint; those that are begun at once run one after the other. What `work` does through the dialect of the database, and
    * through repositories on it, belongs to the transaction as well.
    */
   async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
-    const tx = await this.#begin(this.#newScope(), options);
-    const result = await rollingBack(tx, () => tx.scope.run(() => work(tx)));
-    await tx.commit();
-    return result;
+    const scope = this.#newScope();
+    return await scope.inTurn(async () => {
+      const tx = await this.#begin(scope, options);
+      const result = await rollingBack(tx, () => scope.run(() => work(tx)));
+      await tx.commit();
+      return result;
+    });
   }
 
   /**
@@ -178,12 +181,17 @@ export class NativeBackedDialect extends TransactionalSession {
     this.#tablePrefix = settings.tablePrefix ?? '';
   }
 
-  /** Closes every connection; calling it again does nothing. */
+  /**
+   * Closes every connection; calling it again does nothing. A transaction that the caller is in is rolled back; those of others
+   * are waited for.
+   */
   async disconnect(): Promise<void> {
     const session = this.#session;
     if (session === null) return;
     this.#rowCreations?.flush();
     try {
+      // It could not end before this does.
+      for (const { session: open } of TransactionScope.openIn(this)) await fromNative(() => open?.rollback()).catch(() => undefined);
       await fromNative(() => session.disconnect());
     } finally {
       this.#session = null;
@@ -266,6 +274,10 @@ class NativeTransaction extends TransactionalSession implements ITransaction {
 
   get dialectType(): DialectType {
     return this.#session.dialectType as DialectType;
+  }
+
+  override async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
+    return this.dialectType === 'mongodb' ? await partOf(this.scope, work) : await super.$transaction(work, options);
   }
 
   async commit(): Promise<void> {

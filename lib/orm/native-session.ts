@@ -13,7 +13,7 @@ import type { RowCreations } from './row-creations.js';
 import { tableListQuery } from './table-list.js';
 import type { Access } from './transaction-flow.js';
 import { decodeRow, decodeRows } from './value-decoding.js';
-import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue } from './value-encoding.js';
+import { encodeFilter, encodeOptions, encodeParams, encodeRecord, encodeStages, encodeValue, encodeWriteFilter } from './value-encoding.js';
 
 /** Characters of a record beyond which it is created by itself. */
 const LARGEST_SHARED = 16 * 1024;
@@ -155,7 +155,7 @@ export abstract class NativeSession {
   /** Changes the first row that passes the filter, or inserts the data with the filter's equalities. */
   async upsert<T = EntityRecord>(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<T> {
     const text = await this.run((session) =>
-      session.upsert(this.entities.of(schema), encodeFilter(filter), encodeRecord(data, 'data')),
+      session.upsert(this.entities.of(schema), encodeWriteFilter(filter), encodeRecord(data, 'data')),
     );
     return decodeRow<T>(text) as T;
   }
@@ -163,13 +163,13 @@ export abstract class NativeSession {
   /** Changes every row that passes the filter; how many there were. */
   async updateMany(schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
     return this.run((session) =>
-      session.updateMany(this.entities.of(schema), encodeFilter(filter), encodeRecord(data, 'data')),
+      session.updateMany(this.entities.of(schema), encodeWriteFilter(filter), encodeRecord(data, 'data')),
     );
   }
 
   /** Deletes every row that passes the filter, softly where the entity says so; how many there were. */
   async deleteMany(schema: EntityDeclaration, filter: DalFilter): Promise<number> {
-    return this.run((session) => session.deleteMany(this.entities.of(schema), encodeFilter(filter)));
+    return this.run((session) => session.deleteMany(this.entities.of(schema), encodeWriteFilter(filter)));
   }
 
   /** The different values of a field, in ascending order; of an array field its items. `null` is not among them. */

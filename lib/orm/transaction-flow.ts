@@ -31,6 +31,8 @@ export class TransactionScope {
   #isUsedByItself = false;
   /** Whether it was used through the database. */
   #isUsedThroughOwner = false;
+  /** The savepoint within it that does its work. */
+  #part: { readonly scope: TransactionScope; readonly isOver: Promise<void> } | undefined;
 
   /** @param owner the database; its calls are those that may belong to the transaction */
   constructor(owner: object, enclosing: TransactionScope | undefined) {
@@ -82,6 +84,33 @@ export class TransactionScope {
     this.#isUsedByItself = true;
   }
 
+  /** The transactions on a database that are open in the flow, the innermost first, however they are used. */
+  static openIn(owner: object): TransactionScope[] {
+    const scopes: TransactionScope[] = [];
+    for (let scope = open === 0 ? undefined : flow.getStore(); scope !== undefined; scope = scope.#before) {
+      if (scope.#owner.deref() === owner && scope.#isOpen) scopes.push(scope);
+    }
+    return scopes;
+  }
+
+  /**
+   * Runs the whole of a savepoint, from its begin to its end, when those beside it have ended: the database holds savepoints one
+   * within the other, so that one that is undone would take what the others did with it. One that is begun by the work of another
+   * lies within that, whatever object it was begun on.
+   */
+  async inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const around = this.#enclosing;
+    if (around === undefined) return await run();
+    while (around.#part !== undefined && !this.#isBegunIn(around.#part.scope)) await around.#part.isOver;
+    if (around.#part !== undefined) return await run();
+    const running = run();
+    const isOver = running.then(noop, noop).then(() => {
+      around.#part = undefined;
+    });
+    around.#part = { scope: this, isOver };
+    return await running;
+  }
+
   /** Tells that the transaction is over; calls are then outside of it again. */
   ended(): void {
     if (!this.#isOpen) return;
@@ -102,10 +131,18 @@ export class TransactionScope {
     return this.#enclosing !== undefined && this.#enclosing.#takes(owner, access);
   }
 
+  #isBegunIn(other: TransactionScope): boolean {
+    let scope = this.#before;
+    while (scope !== undefined && scope !== other) scope = scope.#before;
+    return scope !== undefined;
+  }
+
   #isWholeOpen(): boolean {
     return this.#isOpen && (this.#enclosing === undefined || this.#enclosing.#isWholeOpen());
   }
 }
+
+function noop(): void {}
 
 const flow = new AsyncLocalStorage<TransactionScope>();
 

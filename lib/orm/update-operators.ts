@@ -1,8 +1,14 @@
 // Changes that are given as MongoDB's operators, such as {$inc: {visits: 1}}, made of the operations of a dialect.
-import { valueError } from '../errors.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ReplicaverseError, valueError } from '../errors.js';
 import type { IDialect } from '../types/dialect.js';
 import type { DalFilter, EntityIdentity } from '../types/query.js';
 import type { EntityDeclaration } from '../types/schema.js';
+import { checkWriteFilter } from './value-encoding.js';
+
+/** How often a transaction is tried with which others collide. */
+const COLLISIONS = 30;
+const LONGEST_PAUSE_MS = 100;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -34,6 +40,7 @@ export async function updateByOperators<T>(dialect: IDialect, schema: EntityDecl
 /** Changes every row that passes the filter as operators say, wholly or not at all; how many there were. */
 export async function updateManyByOperators(dialect: IDialect, schema: EntityDeclaration, filter: DalFilter, data: object): Promise<number> {
   const changes = changesOf(data);
+  checkWriteFilter(filter);
   const rows = await dialect.find<{ id: string }>(schema, filter, { select: ['id'] });
   await together(dialect, rows.length * changes.length, async (on) => {
     for (const { id } of rows) {
@@ -44,7 +51,21 @@ export async function updateManyByOperators(dialect: IDialect, schema: EntityDec
 }
 
 async function together(dialect: IDialect, changes: number, work: (on: IDialect) => Promise<void>): Promise<void> {
-  await (changes > 1 ? dialect.$transaction(work) : work(dialect));
+  if (changes < 2) await work(dialect);
+  else await untilNoneCollides(() => dialect.$transaction(work));
+}
+
+/** Tries a transaction again with which others have collided: MongoDB refuses the later of two instead of letting it wait. */
+async function untilNoneCollides(attempt: () => Promise<void>): Promise<void> {
+  for (let number = 1; ; number += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const collided = error instanceof ReplicaverseError && error.kind === 'Conflict';
+      if (!collided || number === COLLISIONS) throw error;
+      await delay(Math.random() * Math.min(2 ** number, LONGEST_PAUSE_MS));
+    }
+  }
 }
 
 function changesOf(data: object): Change[] {

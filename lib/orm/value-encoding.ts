@@ -53,6 +53,21 @@ export function encodeFilter(filter: unknown): string | undefined {
 }
 
 /**
+ * The text of the filter of a write. A value that is `undefined` by mistake must not widen it to rows that nobody meant.
+ *
+ * @throws {ReplicaverseError} of kind `Filter`, naming what is undefined.
+ */
+export function encodeWriteFilter(filter: unknown): string | undefined {
+  checkWriteFilter(filter);
+  return encodeFilter(filter);
+}
+
+/** @throws {ReplicaverseError} as {@link encodeWriteFilter}. */
+export function checkWriteFilter(filter: unknown): void {
+  if (isPlainArgument(filter)) checkDefined(filter as object, argument('filter', true));
+}
+
+/**
  * The text of the stages of an aggregation. A regular expression in them becomes `$regex`.
  *
  * @throws {ReplicaverseError} of kind `Filter`.
@@ -82,6 +97,17 @@ export function encodeParams(params: readonly unknown[] | undefined): string | u
   if (params === undefined || params === null) return undefined;
   if (!Array.isArray(params)) throw valueError(`params: expected a list, found ${describe(params)}`);
   return params.length === 0 ? undefined : encodeValue(params, 'params');
+}
+
+function checkDefined(conditions: object, place: Place): void {
+  checkNesting(conditions, place);
+  for (const [key, value] of Object.entries(conditions)) {
+    const at = below(place, conditions, key);
+    if (value === undefined) {
+      throw filterError(`${pathOf(at)} is undefined, so that the write would reach rows that it does not name: leave it out, or give null`);
+    }
+    if (typeof value === 'object' && value !== null && (Array.isArray(value) || isOrdinary(value as object))) checkDefined(value as object, at);
+  }
 }
 
 function argument(name: string, inFilter: boolean): Place {

@@ -11,6 +11,18 @@ const book: EntityDeclaration = {
   fields: { title: { type: 'string', unique: true } },
   relations: { tags: { type: 'many-to-many', target: 'Tag', through: 'book_tags', cascade: ['all'] } },
 };
+const shelf: EntityDeclaration = {
+  name: 'Shelf',
+  collection: 'shelves',
+  fields: {},
+  relations: { items: { type: 'one-to-many', target: 'Item', mappedBy: 'shelf', cascade: ['all'], orphanRemoval: true } },
+};
+const item: EntityDeclaration = {
+  name: 'Item',
+  collection: 'items',
+  fields: { label: { type: 'string' } },
+  relations: { shelf: { type: 'many-to-one', target: 'Shelf' } },
+};
 const log: EntityDeclaration = { name: 'Log', collection: 'logs', fields: { text: { type: 'string' } } };
 
 describe.each(['sqlite', 'postgres', 'mariadb'] as const)('on %s', (dialect) => {
@@ -21,7 +33,7 @@ describe.each(['sqlite', 'postgres', 'mariadb'] as const)('on %s', (dialect) => 
     database = await startDatabase(dialect);
   });
   beforeEach(async () => {
-    db = await database.connect([book, tag, log]);
+    db = await database.connect([book, tag, log, shelf, item]);
     await db.create(tag, { label: 'taken' });
   });
   afterAll(() => database?.stop());
@@ -46,5 +58,15 @@ describe.each(['sqlite', 'postgres', 'mariadb'] as const)('on %s', (dialect) => 
     );
     const books = await db.findWithRelations<{ tags: { label: string }[] }>(book, {}, ['tags'], { sort: { id: 1 } });
     expect(books.map(({ tags }) => tags.map(({ label }) => label).sort())).toEqual(numbers.map((n) => [`x${n}`, `y${n}`]));
+  });
+
+  test('lists of one row that are written at once leave what one of them says, and no orphans', async () => {
+    await db.create(shelf, { id: 's' });
+    for (let round = 0; round < 10; round++) {
+      const lists = ['a', 'b', 'c'].map((list) => [1, 2].map((n) => ({ label: `${round} ${list} ${n}` })));
+      await Promise.all(lists.map((items) => db.update(shelf, 's', { items })));
+      const labels = (await db.find<{ label: string }>(item, {}, { sort: { label: 1 } })).map(({ label }) => label);
+      expect(lists.map((items) => items.map(({ label }) => label))).toContainEqual(labels);
+    }
   });
 });

@@ -1,10 +1,12 @@
 // Transactions: the same behaviour on every dialect.
 import { BaseRepository } from 'replicaverse';
-import type { IDialect, ITransaction } from 'replicaverse';
+import type { DalFilter, EntityDeclaration, IDialect, ITransaction } from 'replicaverse';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DIALECTS, startDatabase } from './databases.js';
 import type { Database } from './databases.js';
 import { note } from './schemas.js';
+
+const counter: EntityDeclaration = { name: 'Counter', collection: 'counters', fields: { title: { type: 'string' }, a: { type: 'number' }, b: { type: 'number' } } };
 
 describe.each(DIALECTS)('on %s', (dialect) => {
   let database: Database;
@@ -14,7 +16,7 @@ describe.each(DIALECTS)('on %s', (dialect) => {
     database = await startDatabase(dialect);
   });
   beforeEach(async () => {
-    db = await database.connect([note]);
+    db = await database.connect([note, counter]);
   });
   afterAll(() => database?.stop());
 
@@ -177,11 +179,64 @@ describe.each(DIALECTS)('on %s', (dialect) => {
       });
       expect((await db.find(note)).map(({ id }) => id)).toEqual(['1']);
     });
+
+    test('savepoints that are begun at once keep nothing of each other, and may lie within each other', async () => {
+      const within = (tx: IDialect, id: string, fails: boolean) =>
+        tx.$transaction(async (savepoint) => {
+          await savepoint.create(note, { id });
+          // Begun on the transaction around it, and yet a part of this one.
+          await tx.$transaction((inner) => inner.create(note, { id: `${id} within` }));
+          if (fails) throw new Error('only this one');
+        });
+      await db.$transaction(async (tx) => {
+        const outcomes = await Promise.allSettled(['1', '2', '3', '4', '5'].map((id, index) => within(tx, id, index % 2 === 0)));
+        expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled', 'rejected']);
+      });
+      expect((await db.find(note, {}, { sort: { id: 1 } })).map(({ id }) => id)).toEqual(['2', '2 within', '4', '4 within']);
+    });
   } else {
     test('savepoints do not exist, which is said', async () => {
       await db.$transaction(async (tx) => {
         await expect(tx.beginTx()).rejects.toMatchObject({ kind: 'Unsupported' });
       });
     });
+
+    test('a transaction that is begun on another one is part of it', async () => {
+      await db.$transaction(async (tx) => {
+        await tx.$transaction((part) => part.create(counter, { id: '1', a: 0 }));
+        await tx.update(counter, '1', { $set: { title: 'changed' }, $inc: { a: 2 } });
+      });
+      expect(await db.findById(counter, '1')).toMatchObject({ title: 'changed', a: 2 });
+    });
   }
+
+  test('disconnecting within a transaction undoes it, and does not wait for it', async () => {
+    const other = await database.connect([note, counter]);
+    const work = other.$transaction(async (tx) => {
+      await tx.create(note, { id: '1' });
+      await other.disconnect();
+    });
+    await expect(work).rejects.toMatchObject({ name: 'ReplicaverseError' });
+    const byHand = await database.connect([note, counter]);
+    await (await byHand.beginTx()).create(note, { id: '2' });
+    await byHand.disconnect();
+  });
+
+  test('operators that come at once to one row all take effect', async () => {
+    await db.create(counter, { id: '1', a: 0, b: 0 });
+    const times = Array.from({ length: 12 }, () => db.update(counter, '1', { $inc: { a: 1, b: 2 } }));
+    await Promise.all(times);
+    expect(await db.findById(counter, '1')).toMatchObject({ a: 12, b: 24 });
+  });
+
+  test('a write whose filter holds what is undefined is refused, and changes nothing', async () => {
+    await db.create(note, { id: '1', title: 'kept' });
+    const filters = [{ title: undefined }, { title: { $gt: undefined } }, { $or: [{ title: 'other' }, { pinned: undefined }] }];
+    for (const filter of filters as unknown as DalFilter[]) {
+      for (const write of [db.deleteMany(note, filter), db.updateMany(note, filter, { title: 'x' }), db.updateMany(note, filter, { $set: { title: 'x' } }), db.upsert(note, filter, { title: 'x' })]) {
+        await expect(write).rejects.toMatchObject({ kind: 'Filter', message: expect.stringMatching(/^filter\.\S+ is undefined/) });
+      }
+    }
+    expect(await db.find(note)).toMatchObject([{ id: '1', title: 'kept' }]);
+  });
 });

@@ -127,6 +127,25 @@ test('an object with transactions is given them, and the values that need one ch
   expect(log).toContain('begin {"isolation":"SERIALIZABLE"}');
 });
 
+test('operators are made of the methods of an object that can do it, and else given as they are', async () => {
+  const dialect = await createIsolatedDialect(config('own'), []);
+  await dialect.create(item, { id: '1', n: 1, tags: ['a'] });
+  expect(await dialect.update(item, '1', { $inc: { n: 1 } })).toMatchObject({ n: 1, $inc: { n: 1 } });
+  register(
+    Object.assign(new Minimal(), {
+      async $transaction(this: Minimal, work: (tx: unknown) => Promise<unknown>) {
+        return work({ find: this.find.bind(this), create: this.create.bind(this), update: this.update.bind(this) });
+      },
+    }),
+  );
+  const transactional = await createIsolatedDialect(config('own'), []);
+  await transactional.create(item, { id: '1', n: 1, tags: ['a'] });
+  const changed = await transactional.update(item, '1', { $inc: { n: 2 }, $addToSet: { tags: 'b' }, $set: { name: 'x' } });
+  expect(changed).toEqual({ id: '1', n: 3, tags: ['a', 'b'], name: 'x' });
+  expect(await transactional.updateMany(item, {}, { $pull: { tags: 'a' }, $inc: { n: 1 } })).toBe(1);
+  expect(await transactional.findById(item, '1')).toMatchObject({ n: 4, tags: ['b'] });
+});
+
 test('an object that begins transactions has them committed, and undone when the work fails', async () => {
   const log: string[] = [];
   register(

@@ -19,6 +19,7 @@ mod snapshot;
 mod stats;
 mod topology;
 mod tree;
+mod untangle;
 mod verify;
 
 pub use bulk::{

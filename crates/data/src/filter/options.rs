@@ -29,6 +29,8 @@ pub struct FindOptions {
     pub exclude: Vec<String>,
     /// Whether softly deleted rows are returned as well.
     pub include_deleted: bool,
+    /// Whether nobody else changes the rows before the end of the transaction, where the database locks rows.
+    pub lock: bool,
 }
 
 impl FindOptions {
@@ -73,7 +75,7 @@ impl FindOptions {
     pub(crate) fn ask_for_a_whole_row(&self) -> bool {
         let is_first = self.limit == Some(1) && self.skip.is_none_or(|skip| skip == 0);
         let is_whole = self.select.is_empty() && self.exclude.is_empty();
-        is_first && is_whole && self.sort.is_empty() && !self.include_deleted
+        is_first && is_whole && self.sort.is_empty() && !self.include_deleted && !self.lock
     }
 }
 

@@ -62,7 +62,7 @@ impl<'a> Writer<'a> {
             }
             // Nothing may be written for the sake of a row that does not exist.
             let revives = changes.contains_key(DELETED_AT);
-            let Some(old) = self.first(schema, &identity_filter(schema, id)?, revives).await? else {
+            let Some(old) = self.first_locked(schema, &identity_filter(schema, id)?, revives).await? else {
                 return Ok(None);
             };
             let (changes, pending) = self.before(schema, changes, Some(&old)).await?;
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
         filter: &Filter,
         record: Record,
     ) -> Result<Upserted> {
-        let old = self.first(schema, filter, false).await?;
+        let old = self.first_locked(schema, filter, false).await?;
         let (record, pending) = self.before(schema, record, old.as_ref()).await?;
         let upserted = self.dialect.upsert(schema, filter, record).await?;
         self.after(&upserted.record, pending, !upserted.created).await?;
@@ -95,6 +95,18 @@ impl<'a> Writer<'a> {
         include_deleted: bool,
     ) -> Result<Option<Record>> {
         let options = FindOptions { limit: Some(1), include_deleted, ..FindOptions::default() };
+        Ok(self.dialect.find(schema, filter, &options).await?.pop())
+    }
+
+    /// As [`first`](Self::first), with the row kept from others until the end of the transaction: what belongs to it is looked for
+    /// below, and they might be changing that.
+    async fn first_locked(
+        &self,
+        schema: &EntitySchema,
+        filter: &Filter,
+        include_deleted: bool,
+    ) -> Result<Option<Record>> {
+        let options = FindOptions { limit: Some(1), include_deleted, lock: true, ..FindOptions::default() };
         Ok(self.dialect.find(schema, filter, &options).await?.pop())
     }
 

@@ -73,6 +73,9 @@ impl SqlDialect {
         let by_index = self.orders_by_index(&scope, &options.sort).await?;
         push_order(&mut sql, &scope, &options.sort, by_index)?;
         push_range(&mut sql, &scope, options);
+        if options.lock {
+            sql.push(self.syntax.lock_rows());
+        }
         if let Some(id) = whole {
             fields.keep_by_id(id, &sql);
         }

@@ -149,6 +149,7 @@ fn random_options(random: &mut Random, schema: &EntitySchema) -> FindOptions {
         select: if random.percent(25) { random.some(&names, 3) } else { Vec::new() },
         exclude: if random.percent(25) { random.some(&names, 3) } else { Vec::new() },
         include_deleted: random.percent(25),
+        lock: false,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::snapshot::{
     orphans_among, parents_first, resolve_both, taken_reason,
 };
 use crate::stats::{CollectionStats, Conflict, Winner};
+use crate::untangle::may_be_rewritten;
 pub(crate) use compare::Difference;
 pub(crate) use pair::{Column, Pair};
 use write::{Pending, Side};
@@ -70,6 +71,17 @@ async fn prepare_all(
             }
             Ok(pair) => pairs.push((position, pair)),
             Err(error) => count_or_stop(outcome, error)?,
+        }
+    }
+    for side in [Side::Source, Side::Target] {
+        let tables = pairs.iter().flat_map(|(_, pair)| &side.collection(pair).mapping.target.references);
+        let references: Vec<String> = tables.cloned().collect();
+        for (_, pair) in &mut pairs {
+            // They are shared only later.
+            if let Some(collection) = Arc::get_mut(side.collection_mut(pair)) {
+                collection.rewrites =
+                    may_be_rewritten(&collection.target, &collection.mapping, references.iter());
+            }
         }
     }
     Ok(pairs)

@@ -62,6 +62,7 @@ impl Pair {
                 mapping,
                 resolution: rule.conflict_resolution,
                 fresh: false,
+                rewrites: false,
             })
         };
         Ok(Self {

@@ -1,10 +1,12 @@
 //! Writing rows to either side of a bidirectional rule.
 
+use std::sync::Arc;
+
 use data::table::Row;
 use data::{Result, Value};
 
 use super::pair::Pair;
-use crate::snapshot::{Collection, Refused, Write, write_isolating};
+use crate::snapshot::{Collection, Refused, Write, write_again, write_isolating};
 use crate::stats::CollectionStats;
 
 /// How many refused rows are kept to be tried again at the end of the collection.
@@ -26,10 +28,17 @@ pub(super) struct Pending {
 }
 
 impl Side {
-    fn collection(self, pair: &Pair) -> &Collection {
+    pub(super) fn collection(self, pair: &Pair) -> &Collection {
         match self {
             Self::Source => &pair.to_source,
             Self::Target => &pair.to_target,
+        }
+    }
+
+    pub(super) fn collection_mut(self, pair: &mut Pair) -> &mut Arc<Collection> {
+        match self {
+            Self::Source => &mut pair.to_source,
+            Self::Target => &mut pair.to_target,
         }
     }
 
@@ -83,13 +92,19 @@ impl Pending {
         for (key, reason) in self.failed {
             stats.fail_row(key, reason);
         }
-        for (side, write, Refused { row, .. }) in self.rows {
-            let key = side.source_key(pair, &row);
-            let written = write_isolating(side.collection(pair), write, vec![row]).await?;
-            match (written.refused.first(), write) {
-                (Some(refused), _) => stats.fail_row(key, refused.error.to_string()),
-                (None, Write::Insert) => stats.created += written.rows,
-                (None, Write::Upsert) => stats.updated += written.rows,
+        let (at_source, at_target): (Vec<_>, Vec<_>) =
+            self.rows.into_iter().partition(|(side, ..)| matches!(side, Side::Source));
+        for (side, rows) in [(Side::Source, at_source), (Side::Target, at_target)] {
+            let rows: Vec<_> = rows.into_iter().map(|(_, write, refused)| (write, refused.row)).collect();
+            let tried: Vec<_> =
+                rows.iter().map(|(write, row)| (*write, side.source_key(pair, row))).collect();
+            let refused = write_again(side.collection(pair), rows).await?;
+            for (error, (write, key)) in refused.into_iter().zip(tried) {
+                match (error, write) {
+                    (Some(error), _) => stats.fail_row(key, error.to_string()),
+                    (None, Write::Insert) => stats.created += 1,
+                    (None, Write::Upsert) => stats.updated += 1,
+                }
             }
         }
         Ok(())

@@ -34,6 +34,7 @@ pub(super) async fn prepare(
         resolution: options.existing,
         // It is looked at again when its turn comes, because other collections may fill the same table.
         fresh: false,
+        rewrites: false,
     })
 }
 

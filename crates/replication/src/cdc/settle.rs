@@ -1,8 +1,6 @@
 //! What becomes of rows that the target refused: they are tried once more when the rest of the transaction is in place, and
 //! else set aside.
 
-use std::collections::HashSet;
-
 use data::table::TableTransaction;
 use data::{ErrorKind, Result};
 use indexmap::IndexMap;
@@ -10,6 +8,7 @@ use indexmap::IndexMap;
 use super::apply::{Applier, Refused, RefusedRow};
 use super::event::RowOperation;
 use super::isolate::{Call, Prepared, write_rows};
+use crate::untangle::{Tangled, may_be_rewritten, untangle};
 
 impl Applier<'_> {
     /// Tries refused rows once more, and sets aside those that are refused again.
@@ -62,60 +61,50 @@ impl Applier<'_> {
         }
     }
 
-    /// Rows that stand in each other's way, because they have exchanged values of a unique index, are deleted and then
-    /// written. That is only done to whole rows of tables to which no other one of the rule refers, as deleting might take
-    /// referring rows along.
+    /// Takes rows away that keep each other from being changed, and writes them then; what is refused still.
     async fn untangle(
         &mut self,
         transaction: &mut dyn TableTransaction,
         refused: IndexMap<String, Refused>,
     ) -> Result<IndexMap<String, Refused>> {
-        let referred: HashSet<&String> =
-            self.routes.list.iter().flat_map(|route| &route.collection.mapping.target.references).collect();
-        // Columns that only the target has would be lost with the row.
-        let route_is_whole = |route: usize| {
-            let route = self.routes.list.get(route);
-            route.is_some_and(|route| !route.collection.mapping.target_has_own_columns)
-        };
-        let is_tangled = |refused: &Refused| {
-            let RefusedRow::Target(row) = &refused.what else { return false };
-            let target = self.routes.list.get(refused.route).map(|route| &route.collection.mapping.target);
-            refused.error.kind() == ErrorKind::UniqueViolation
-                && refused.operation != RowOperation::Delete
-                && row.missing.is_empty()
-                && route_is_whole(refused.route)
-                && target.is_some_and(|target| !referred.contains(&target.name))
-        };
         let (tangled, mut rest): (IndexMap<_, _>, IndexMap<_, _>) =
-            refused.into_iter().partition(|(_, refused)| is_tangled(refused));
-        if tangled.len() < 2 {
-            rest.extend(tangled);
-            return Ok(rest);
-        }
-        let mut own_rows = Vec::new();
-        for refused in tangled.values() {
-            let (Some(route), RefusedRow::Target(row)) = (self.routes.list.get(refused.route), &refused.what)
+            refused.into_iter().partition(|(_, refused)| self.is_tangled(refused));
+        let rows = tangled.values().filter_map(|refused| {
+            let (route, RefusedRow::Target(row)) = (self.routes.list.get(refused.route)?, &refused.what)
             else {
-                continue;
+                return None;
             };
-            let target = &route.collection.mapping.target;
-            let keys = [row.key.clone()];
-            own_rows.push(transaction.fetch(target, &keys).await?.into_iter().next());
-            transaction.delete(target, &keys).await?;
-        }
-        for ((id, refused), own) in tangled.into_iter().zip(own_rows) {
-            let Some(again) = self.retry(transaction, refused).await? else { continue };
-            // What was there stays there. If its place is taken by now, the row that took it is the newer one.
-            if let (Some(own), Some(route)) = (own, self.routes.list.get(again.route)) {
-                let target = &route.collection.mapping.target;
-                match transaction.upsert(target, &[own]).await {
-                    Err(error) if !error.kind().is_row_level() => return Err(error),
-                    _ => {}
+            Some(Tangled {
+                table: &route.collection.mapping.target,
+                is_document: route.collection.target.is_schemaless(),
+                key: &row.key,
+                row: &row.row,
+                missing: &row.missing,
+                is_new: false,
+            })
+        });
+        let is_written = untangle(transaction, &rows.collect::<Vec<_>>()).await?;
+        for ((id, refused), is_written) in tangled.into_iter().zip(is_written) {
+            match &refused.what {
+                RefusedRow::Target(row) if is_written => {
+                    self.count_retried(refused.route, Call::Upsert, 1, row.is_new);
                 }
+                _ => drop(rest.insert(id, refused)),
             }
-            rest.insert(id, again);
         }
         Ok(rest)
+    }
+
+    fn is_tangled(&self, refused: &Refused) -> bool {
+        let (Some(route), RefusedRow::Target(_)) = (self.routes.list.get(refused.route), &refused.what)
+        else {
+            return false;
+        };
+        let references =
+            self.routes.list.iter().flat_map(|route| &route.collection.mapping.target.references);
+        refused.error.kind() == ErrorKind::UniqueViolation
+            && refused.operation != RowOperation::Delete
+            && may_be_rewritten(&route.collection.target, &route.collection.mapping, references)
     }
 
     fn fail(&mut self, refused: &Refused) {

@@ -51,7 +51,7 @@ pub(super) async fn supervise(place: Place, inner: Arc<Inner>) {
     let mut told = None;
     loop {
         let Some(parties) = both_connected(&place, &inner).await else { return };
-        let pause = match round(&place, &inner, &parties).await {
+        let pause = match round(&place, &inner, &parties, told.is_some()).await {
             Ok(Round::Done) => return,
             Ok(Round::Again) => {
                 told = None;
@@ -74,14 +74,13 @@ pub(super) async fn supervise(place: Place, inner: Arc<Inner>) {
     }
 }
 
-/// Tells once why a slave is not fed.
+/// Tells once why a slave is not fed. One that was copied in part goes without reads still.
 fn give_up(place: &Place, inner: &Inner, told: &mut Option<String>, reason: String) {
     inner.set_run(None);
-    place.change(|replica| replica.is_incomplete = false);
-    if told.as_ref() != Some(&reason) {
-        place.enter(FedBy::None, Some(reason.clone()));
-        *told = Some(reason);
-    }
+    place.change(|replica| replica.standing.lag = None);
+    let is_news = told.as_ref() != Some(&reason);
+    place.enter(FedBy::None, is_news.then(|| reason.clone()));
+    *told = Some(reason);
     inner.settle();
 }
 
@@ -99,7 +98,9 @@ async fn both_connected(place: &Place, inner: &Inner) -> Option<Parties> {
     }
 }
 
-async fn round(place: &Place, inner: &Arc<Inner>, parties: &Parties) -> Result<Round> {
+/// Finds out what feeds the slave, and feeds it if nothing else does. Where it could not be fed before, nobody hears that it is
+/// until it holds everything.
+async fn round(place: &Place, inner: &Arc<Inner>, parties: &Parties, has_failed: bool) -> Result<Round> {
     let found = tokio::select! {
         found = detect(&place.project, parties) => found.map_err(in_feed(place))?,
         () = inner.stopping() => return Ok(Round::Done),
@@ -112,7 +113,9 @@ async fn round(place: &Place, inner: &Arc<Inner>, parties: &Parties) -> Result<R
         }
         Finding::Nothing(reason) => Ok(Round::Impossible(reason)),
         Finding::Managed(kind) => {
-            place.enter(FedBy::Managed, None);
+            if !has_failed {
+                place.enter(FedBy::Managed, None);
+            }
             feed(place, inner, parties, kind).await
         }
     }
@@ -286,6 +289,7 @@ async fn tend(place: &Place, inner: &Inner, run: &Run, rule: &Rule, member: Memb
         );
         tokio::time::sleep(TABLES_ASKED).await;
     }
+    place.enter(FedBy::Managed, None);
     place.change(|replica| {
         replica.is_incomplete = false;
         replica.demoted = None;

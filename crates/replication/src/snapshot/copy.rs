@@ -8,7 +8,7 @@ use data::{Error, ErrorKind, Result, Timestamp, Value};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
-use super::isolate::{Refused, Write, write_isolating};
+use super::isolate::{Refused, Write, write_again, write_isolating};
 use super::mapping::moment;
 use super::passage::Passage;
 use super::progress::Reporter;
@@ -286,14 +286,15 @@ async fn retry_refused(
     refused: Vec<Refused>,
     stats: &mut CollectionStats,
 ) -> Result<()> {
-    for Refused { row, existed, .. } in refused {
-        let key = source_key(collection, &row);
-        let write = if existed { Write::Upsert } else { Write::Insert };
-        let written = write_isolating(collection, write, vec![row]).await?;
-        match written.refused.first() {
-            Some(refused) => stats.fail_row(key, refused.error.to_string()),
-            None if existed => stats.updated += written.rows,
-            None => stats.created += written.rows,
+    let keys: Vec<_> = refused.iter().map(|refused| source_key(collection, &refused.row)).collect();
+    let existed: Vec<_> = refused.iter().map(|refused| refused.existed).collect();
+    let write = |refused: &Refused| if refused.existed { Write::Upsert } else { Write::Insert };
+    let rows = refused.into_iter().map(|refused| (write(&refused), refused.row)).collect();
+    for ((error, key), existed) in write_again(collection, rows).await?.into_iter().zip(keys).zip(existed) {
+        match error {
+            Some(error) => stats.fail_row(key, error.to_string()),
+            None if existed => stats.updated += 1,
+            None => stats.created += 1,
         }
     }
     Ok(())

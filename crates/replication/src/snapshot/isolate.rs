@@ -4,12 +4,13 @@ use data::table::{Row, RowBatch};
 use data::{Error, ErrorKind, Result};
 
 use super::{Collection, stops_the_run};
+use crate::untangle::{Tangled, untangle};
 
 /// How often a transaction that collided with another one is tried.
 const COLLISION_ATTEMPTS: u32 = 5;
 
 /// How rows are written.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Write {
     /// The table was empty.
     Insert,
@@ -70,6 +71,63 @@ pub(crate) async fn write_isolating(
         }
     }
     Ok(written)
+}
+
+/// Writes rows that were refused for the sake of others: one by one, as what stood in their way may have moved by now, and those
+/// that stand in each other's way together. For each why it was refused again, if it was.
+///
+/// # Errors
+/// What does not concern single rows.
+pub(crate) async fn write_again(
+    collection: &Collection,
+    rows: Vec<(Write, Row)>,
+) -> Result<Vec<Option<Error>>> {
+    let mut refused = Vec::with_capacity(rows.len());
+    let mut tangled = Vec::new();
+    for (index, (write, row)) in rows.into_iter().enumerate() {
+        let written = write_isolating(collection, write, vec![row]).await?;
+        let again = written.refused.into_iter().next();
+        if let Some(again) = &again
+            && again.error.kind() == ErrorKind::UniqueViolation
+        {
+            tangled.push((index, write, again.row.clone()));
+        }
+        refused.push(again.map(|again| again.error));
+    }
+    if collection.rewrites && tangled.len() > 1 {
+        for index in write_together(collection, &tangled).await? {
+            refused[index] = None;
+        }
+    }
+    Ok(refused)
+}
+
+/// Writes rows that stand in each other's way; which of them, by the indices that they were given with.
+async fn write_together(collection: &Collection, tangled: &[(usize, Write, Row)]) -> Result<Vec<usize>> {
+    let table = &collection.mapping.target;
+    let keys: Vec<_> = tangled.iter().map(|(_, _, row)| table.key_of(row)).collect();
+    let rows: Vec<_> = tangled
+        .iter()
+        .zip(&keys)
+        .map(|((_, write, row), key)| Tangled {
+            table,
+            is_document: collection.target.is_schemaless(),
+            key,
+            row,
+            missing: &[],
+            is_new: matches!(write, Write::Insert),
+        })
+        .collect();
+    let mut transaction = collection.target.tables()?.begin().await?;
+    let is_written = match untangle(transaction.as_mut(), &rows).await {
+        Ok(is_written) => is_written,
+        // Others write the same rows; these are told of as refused.
+        Err(error) if error.kind() == ErrorKind::Conflict => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    transaction.commit().await?;
+    let written = tangled.iter().zip(is_written).filter(|(_, is_written)| *is_written);
+    Ok(written.map(|((index, _, _), _)| *index).collect())
 }
 
 async fn write_once(collection: &Collection, write: Write, rows: &mut Vec<Row>) -> Result<()> {

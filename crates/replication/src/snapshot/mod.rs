@@ -14,7 +14,7 @@ mod sweep;
 
 pub(crate) use copy::{Window, copy_fetched, copy_rows};
 pub(crate) use end::End;
-pub(crate) use isolate::{Refused, Write, write_isolating};
+pub(crate) use isolate::{Refused, Write, write_again, write_isolating};
 pub(crate) use key::{canonical_key, key_text};
 pub(crate) use mapping::{Candidate, Converted, Creation, GivenUp, Mapping, moment};
 pub(crate) use order::parents_first;
@@ -32,6 +32,7 @@ use data::ErrorKind;
 use crate::error::{Error, Result};
 use crate::rule::{ConflictResolution, Rule};
 use crate::stats::CollectionStats;
+use crate::untangle::may_be_rewritten;
 
 /// A collection of a rule with everything needed to copy it; shared by the tasks that write its batches.
 pub(crate) struct Collection {
@@ -42,6 +43,8 @@ pub(crate) struct Collection {
     pub(crate) resolution: ConflictResolution,
     /// Whether the target held no row when the copy began, so that nothing needs to be compared.
     pub(crate) fresh: bool,
+    /// Whether rows of the target may be taken away and written again.
+    pub(crate) rewrites: bool,
 }
 
 /// Mirrors every collection of a rule. Orphans are deleted first, children before parents, so that a unique value
@@ -103,18 +106,24 @@ pub(crate) async fn prepare_all(
     target: &End,
     outcomes: &mut [CollectionStats],
 ) -> Result<Vec<(usize, Arc<Collection>)>> {
-    let mut collections: Vec<(usize, Arc<Collection>)> = Vec::with_capacity(plans.len());
+    let mut collections = Vec::with_capacity(plans.len());
     let mut taken = HashSet::new();
     for (position, (plan, outcome)) in plans.iter().zip(outcomes).enumerate() {
         match prepare(rule, plan, source, target).await {
             Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
                 outcome.fail(String::new(), taken_reason(plan));
             }
-            Ok(collection) => collections.push((position, Arc::new(collection))),
+            Ok(collection) => collections.push((position, collection)),
             Err(error) => count_or_stop(outcome, error)?,
         }
     }
-    Ok(parents_first(collections, |(_, collection)| &collection.mapping))
+    let targets = collections.iter().flat_map(|(_, collection)| &collection.mapping.target.references);
+    let references: Vec<String> = targets.cloned().collect();
+    let collections = collections.into_iter().map(|(position, mut collection)| {
+        collection.rewrites = may_be_rewritten(&collection.target, &collection.mapping, references.iter());
+        (position, Arc::new(collection))
+    });
+    Ok(parents_first(collections.collect(), |(_, collection)| &collection.mapping))
 }
 
 /// Why a collection is refused whose rows another one of the rule already stands for.
@@ -137,6 +146,7 @@ async fn prepare(rule: &Rule, plan: &CollectionPlan, source: &End, target: &End)
         mapping,
         resolution: rule.conflict_resolution,
         fresh,
+        rewrites: false,
     })
 }
 
@@ -159,6 +169,7 @@ pub(crate) async fn prepare_one(
         mapping,
         resolution: rule.conflict_resolution,
         fresh,
+        rewrites: false,
     })
 }
 

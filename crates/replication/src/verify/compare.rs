@@ -58,6 +58,7 @@ impl Comparison {
             // What differs is repaired towards the source, whatever the rule does with changes.
             resolution: ConflictResolution::SourceWins,
             fresh: false,
+            rewrites: false,
         };
         Ok(Self { collection, back, is_live: rule.mode == Mode::Cdc, repair })
     }
