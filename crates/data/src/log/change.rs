@@ -75,6 +75,31 @@ pub enum Operation {
     Truncate,
 }
 
+impl Operation {
+    /// About how many bytes of memory its values take.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Insert { row } | Self::Update { row, .. } => weight_of(row),
+            Self::Delete { key } => weight_of(key),
+            Self::Truncate => 0,
+        }
+    }
+}
+
+fn weight_of(values: &[Value]) -> usize {
+    let of = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Decimal(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(items) => weight_of(items),
+        Value::Object(object) => {
+            object.iter().map(|(name, value)| name.len() + weight_of(std::slice::from_ref(value))).sum()
+        }
+        _ => 0,
+    };
+    values.iter().map(|value| size_of::<Value>() + of(value)).sum()
+}
+
 /// Positions of columns that an update left as they were and whose values the log does not tell; ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unchanged(Vec<usize>);

@@ -8,10 +8,12 @@ mod change;
 pub(crate) mod change_table;
 pub(crate) mod joint;
 mod position;
+mod queue;
 pub(crate) mod task_stream;
 
 pub use change::{Change, LogEvent, LoggedTransaction, Operation, Unchanged};
 pub use position::{Position, PositionForm};
+pub use queue::{Arrived, EventReceiver, EventSender, ReceiverLeft, event_queue};
 
 use std::sync::Arc;
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::change_table::ActiveReader;
-use super::{ChangeStream, LogEvent, Position};
+use super::{ChangeStream, EventReceiver, LogEvent, Position};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the end of a stream may take.
@@ -32,7 +31,7 @@ impl Acknowledged for Vec<ActiveReader> {
 
 /// A stream as its reader has it.
 pub(crate) struct TaskStream<A: Acknowledged> {
-    events: mpsc::Receiver<Result<LogEvent>>,
+    events: EventReceiver,
     acknowledged: A,
     /// Taken once its end was looked at.
     task: Option<JoinHandle<()>>,
@@ -40,11 +39,7 @@ pub(crate) struct TaskStream<A: Acknowledged> {
 
 impl<A: Acknowledged> TaskStream<A> {
     /// The stream of what a task sends.
-    pub(crate) fn new(
-        events: mpsc::Receiver<Result<LogEvent>>,
-        task: JoinHandle<()>,
-        acknowledged: A,
-    ) -> Self {
+    pub(crate) fn new(events: EventReceiver, task: JoinHandle<()>, acknowledged: A) -> Self {
         Self { events, acknowledged, task: Some(task) }
     }
 }

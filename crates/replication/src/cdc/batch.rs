@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::apply::{Applier, Work};
 use super::checkpoint::Checkpoint;
 use super::choose::choose_all;
-use super::coalesce::{RowChanges, weight_of};
+use super::coalesce::RowChanges;
 use super::event::{CdcEvent, RowOperation};
 use super::isolate::count;
 use super::pace::Pace;
@@ -201,11 +201,7 @@ impl Session {
         let Change { table, operation } = change;
         batch.waiting += 1;
         batch.total += 1;
-        batch.weight += weight_of(match &operation {
-            Operation::Insert { row } | Operation::Update { row, .. } => row,
-            Operation::Delete { key } => key,
-            Operation::Truncate => &[],
-        });
+        batch.weight += operation.weight();
         for junction in self.routes.junctions_of(&table.name) {
             let parent = self.routes.list.get(junction.route).map(|route| route.captured.name.as_str());
             if parent.is_some_and(|parent| self.watermarks.have_copied(parent, &current.position)) {

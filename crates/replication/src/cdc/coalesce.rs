@@ -164,21 +164,6 @@ impl RowChanges {
     }
 }
 
-/// About how many bytes of memory values take.
-pub(super) fn weight_of(values: &[Value]) -> usize {
-    let of = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Decimal(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Array(items) => weight_of(items),
-        Value::Object(object) => {
-            object.iter().map(|(name, value)| name.len() + weight_of(std::slice::from_ref(value))).sum()
-        }
-        _ => 0,
-    };
-    values.iter().map(|value| size_of::<Value>() + of(value)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,6 @@ use data::table::{ColumnType, Table};
 use data::{ErrorKind, Record, Value};
 
 use super::Ends;
-use super::coalesce::weight_of;
 use super::event::RowOperation;
 use super::identity::{Purpose, reader_name};
 use super::pump::Pump;
@@ -21,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::rule::Rule;
 use crate::snapshot::{End, resolve};
 
-/// How many events of the log are read ahead of an application that may not ask for the next one for long.
-const EVENTS_AHEAD: usize = 1;
+/// Of the log one event is read ahead of an application, which may not ask for the next one for long.
+const BYTES_AHEAD: usize = 1;
 
 /// About how many bytes of changes are handed out at a time, as they leave the bounded buffers with that.
 const MOST_BYTES: usize = 1 << 20;
@@ -193,7 +192,7 @@ impl ChangeFeed {
             // The transaction that was being read comes again from its beginning.
             self.to_skip = self.to_skip.max(self.read);
             self.read = 0;
-            self.pump = Some(Pump::start(stream, EVENTS_AHEAD));
+            self.pump = Some(Pump::start(stream, BYTES_AHEAD));
         }
         match &mut self.pump {
             Some(pump) => pump.next().await,
@@ -254,11 +253,7 @@ impl ChangeFeed {
 
     fn queue(&mut self, change: Change, current: &LoggedTransaction) {
         let Some(labels) = self.labels.get(&change.table.name) else { return };
-        let weight = match &change.operation {
-            Operation::Insert { row } | Operation::Update { row, .. } => weight_of(row),
-            Operation::Delete { key } => weight_of(key),
-            Operation::Truncate => 0,
-        };
+        let weight = change.operation.weight();
         for label in labels {
             self.waiting.push_back((weight, feed_change(label, &change, current, self.positions)));
             self.queued += 1;

@@ -53,6 +53,8 @@ impl Session {
                 Err(again) => again,
             };
             let Some(stats) = work.stats.get_mut(route.stats) else { continue };
+            // A row that is refused again counts once in a run.
+            let is_counted = letter.last_at >= self.shared.since();
             match again {
                 Again::Written(call, rows) => {
                     match (call, letter.operation) {
@@ -63,7 +65,9 @@ impl Session {
                     healed.push(letter.id);
                 }
                 Again::Refused(error) => {
-                    stats.fail(letter.row_key.clone(), error.to_string());
+                    if !is_counted {
+                        stats.fail(letter.row_key.clone(), error.to_string());
+                    }
                     refused.push(DeadLetter {
                         attempts: letter.attempts + 1,
                         last_at: Timestamp::now(),
@@ -72,6 +76,7 @@ impl Session {
                         ..letter
                     });
                 }
+                Again::Unknown if is_counted => {}
                 Again::Unknown => stats.fail(letter.row_key.clone(), letter.error.clone()),
             }
         }

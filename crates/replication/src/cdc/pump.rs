@@ -1,24 +1,24 @@
 //! Reading a log in a task of its own, a few events ahead of whoever uses them.
 
-use data::log::{ChangeStream, LogEvent, Position};
+use data::log::{Arrived, ChangeStream, EventReceiver, EventSender, LogEvent, Position, event_queue};
 use data::{Error, ErrorKind, Result};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How many events are read ahead of a stream that applies them; each is bounded in size by its log.
-pub(super) const EVENTS_AHEAD: usize = 8;
+/// How many bytes are read ahead of a stream that applies them.
+pub(super) const BYTES_AHEAD: usize = 2 << 20;
 
 /// A stream that is read ahead. Dropped, it breaks the stream off.
 pub(super) struct Pump {
-    events: mpsc::Receiver<Result<LogEvent>>,
+    events: EventReceiver,
     acknowledged: Option<watch::Sender<Option<Position>>>,
     task: JoinHandle<()>,
 }
 
 impl Pump {
-    /// Starts to read, so many events ahead at the most.
+    /// Starts to read, so many bytes ahead at the most.
     pub(super) fn start(stream: Box<dyn ChangeStream>, ahead: usize) -> Self {
-        let (sender, events) = mpsc::channel(ahead);
+        let (sender, events) = event_queue(ahead);
         let (acknowledged, acknowledgements) = watch::channel(None);
         let task = tokio::spawn(read(stream, sender, acknowledgements));
         Self { events, acknowledged: Some(acknowledged), task }
@@ -32,9 +32,9 @@ impl Pump {
     /// The next event, if it has been read already.
     pub(super) fn next_ready(&mut self) -> Option<Result<LogEvent>> {
         match self.events.try_recv() {
-            Ok(event) => Some(event),
-            Err(mpsc::error::TryRecvError::Empty) => None,
-            Err(mpsc::error::TryRecvError::Disconnected) => Some(Err(ended())),
+            Arrived::Event(event) => Some(event),
+            Arrived::Nothing => None,
+            Arrived::Over => Some(Err(ended())),
         }
     }
 
@@ -66,11 +66,11 @@ fn ended() -> Error {
 
 async fn read(
     mut stream: Box<dyn ChangeStream>,
-    events: mpsc::Sender<Result<LogEvent>>,
+    events: EventSender,
     mut acknowledgements: watch::Receiver<Option<Position>>,
 ) {
-    // An event that waits for room; while there is one, no other is read.
-    let mut waiting: Option<Result<LogEvent>> = None;
+    // While there is none, nothing is read.
+    let mut has_room = true;
     let mut failed = false;
     loop {
         tokio::select! {
@@ -84,12 +84,15 @@ async fn read(
                     break;
                 }
             }
-            permit = events.reserve(), if waiting.is_some() => {
-                let (Ok(permit), Some(event)) = (permit, waiting.take()) else { break };
+            room = events.room(), if !has_room && !failed => match room {
+                Ok(()) => has_room = true,
+                Err(_) => break,
+            },
+            event = stream.next(), if has_room && !failed => {
                 failed = event.is_err();
-                permit.send(event);
+                let Ok(room) = events.push(event) else { break };
+                has_room = room;
             }
-            event = stream.next(), if waiting.is_none() && !failed => waiting = Some(event),
             () = events.closed(), if failed => break,
         }
     }

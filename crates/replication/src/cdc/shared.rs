@@ -16,6 +16,7 @@ use crate::stats::{CollectionStats, millis_now};
 /// A run of a rule, seen from outside.
 pub(crate) struct Shared {
     rule: String,
+    since: Timestamp,
     /// None once the run has ended.
     observer: Mutex<Option<Arc<dyn CdcObserver>>>,
     status: Mutex<Status>,
@@ -101,6 +102,7 @@ impl Shared {
         };
         Arc::new(Self {
             rule: rule.to_owned(),
+            since: Timestamp::now(),
             observer: Mutex::new(observer),
             status: Mutex::new(status),
             reached: watch::Sender::new(None),
@@ -113,6 +115,11 @@ impl Shared {
             replaced: AtomicBool::new(false),
             settings,
         })
+    }
+
+    /// When the run began, by the clock of this process.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
     }
 
     pub(super) fn keeps_own_rows(&self) -> bool {

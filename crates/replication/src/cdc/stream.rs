@@ -10,7 +10,7 @@ use super::batch::Batch;
 use super::event::RunState;
 use super::history::check_reaches;
 use super::monitor::Monitor;
-use super::pump::{EVENTS_AHEAD, Pump};
+use super::pump::{BYTES_AHEAD, Pump};
 use super::run::Session;
 use crate::error::{Error, Result};
 
@@ -41,7 +41,7 @@ impl Session {
             Some(_) => log.stream(&self.reader, &self.checkpoint.position).await,
             None => log.stream_jointly(&self.reader, &self.checkpoint.position).await,
         };
-        let mut pump = Pump::start(stream.map_err(self.in_rule())?, EVENTS_AHEAD);
+        let mut pump = Pump::start(stream.map_err(self.in_rule())?, BYTES_AHEAD);
         if self.kind == LogKind::Log {
             // Triggers mark their changes, so that the log itself tells.
             check_reaches(self.log()?, &self.checkpoint.position).await.map_err(self.in_rule())?;

@@ -29,7 +29,7 @@ pub(super) fn check_server(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Whether the server can keep the images of documents.
-pub(super) fn has_images(connection: &Connection) -> bool {
+pub(super) fn can_have_images(connection: &Connection) -> bool {
     connection.wire_version >= IMAGES_WIRE_VERSION
 }
 

@@ -5,8 +5,8 @@
 //! token by which reading goes on behind it.
 //!
 //! The log tells of updates by the fields that they change. Where that is a part of a value, the rest is taken from the
-//! image of the document, if the collection keeps images (`changeStreamPreAndPostImages`), else from the document as
-//! it is when the change is read: it may be newer than the change, and is what later changes come to.
+//! image of the document, if the collection keeps images (`changeStreamPreAndPostImages`) when the stream begins, else from the
+//! document as it is when the change is read: it may be newer than the change, and is what later changes come to.
 
 mod assemble;
 mod collection;

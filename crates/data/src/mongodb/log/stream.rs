@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::assemble::Assembler;
-use super::cursor::{ChangeCursor, EventBatch};
+use super::cursor::{ChangeCursor, EventBatch, has_images};
 use super::failure::check_server;
 use crate::error::Result;
 use crate::log::change_table::ActiveReader;
 use crate::log::task_stream::TaskStream;
-use crate::log::{ChangeStream, LogEvent, Position};
+use crate::log::{ChangeStream, EventSender, LogEvent, Position, event_queue};
 use crate::mongodb::connect::Connection;
 use crate::table::Table;
 
-/// Events that wait for the reader.
-const WAITING_EVENTS: usize = 3;
+/// What waits for the reader at the most.
+const WAITING_BYTES: usize = 1 << 20;
 
 /// Starts to read behind a position. A collection that is described several times is told of by each description.
 pub(super) async fn start(
@@ -26,12 +24,15 @@ pub(super) async fn start(
 ) -> Result<Box<dyn ChangeStream>> {
     check_server(connection)?;
     let assembler = Assembler::new(Arc::clone(connection), tables, from)?;
-    let cursor = ChangeCursor::open(connection, &assembler.names(), from).await?;
-    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let names = assembler.names();
+    let has_images = has_images(connection, &names).await;
+    let cursor = ChangeCursor::open(connection, &names, has_images, from).await?;
+    let (sender, events) = event_queue(WAITING_BYTES);
     let receiver = Receiver {
         connection: Arc::clone(connection),
         cursor,
-        names: assembler.names(),
+        names,
+        has_images,
         assembler,
         told: from.clone(),
         sender,
@@ -46,10 +47,11 @@ struct Receiver {
     cursor: ChangeCursor,
     /// The collections that are read.
     names: Vec<String>,
+    has_images: bool,
     assembler: Assembler,
     /// Up to where the reader was told of everything.
     told: Position,
-    sender: mpsc::Sender<Result<LogEvent>>,
+    sender: EventSender,
 }
 
 impl Receiver {
@@ -71,10 +73,12 @@ impl Receiver {
             };
             let mut events = Vec::new();
             let outcome = self.take(&batch, is_asked_again, &mut events).await;
+            let told = events.iter().rev().find_map(|event| match event {
+                LogEvent::Commit(position) | LogEvent::Idle(position) => Some(position.clone()),
+                _ => None,
+            });
+            self.told = told.unwrap_or_else(|| self.told.clone());
             for event in events {
-                if let LogEvent::Commit(position) | LogEvent::Idle(position) = &event {
-                    self.told = position.clone();
-                }
                 if self.sender.send(Ok(event)).await.is_err() {
                     return Ok(());
                 }
@@ -84,7 +88,8 @@ impl Receiver {
             if let Some(last) = self.assembler.open_session().filter(|_| self.is_to_ask(&batch)) {
                 // A batch does not tell whether a transaction ends with it. A stream that begins anew behind its last event
                 // tells at once whether there are more.
-                self.cursor = ChangeCursor::open(&self.connection, &self.names, &last).await?;
+                self.cursor =
+                    ChangeCursor::open(&self.connection, &self.names, self.has_images, &last).await?;
                 is_asked_again = true;
             }
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::BinlogStream;
 use mysql_async::binlog::events::Event;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::super::pool::Pool;
@@ -17,10 +16,10 @@ use super::snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::ActiveReader;
 use crate::log::task_stream::TaskStream;
-use crate::log::{ChangeStream, LogEvent, LogReader, Position};
+use crate::log::{ChangeStream, EventSender, LogEvent, LogReader, Position, event_queue};
 
-/// Events that wait for the reader.
-const WAITING_EVENTS: usize = 64;
+/// What waits for the reader at the most.
+const WAITING_BYTES: usize = 1 << 20;
 /// How long the server may say nothing; it says every few seconds that it is there.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often a reader is told how far the log is read while nothing in it concerns it.
@@ -55,7 +54,7 @@ pub(super) async fn start(
     };
     let mut begun = Vec::new();
     receiver.assembler.take(&first, &mut begun).await?;
-    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let (sender, events) = event_queue(WAITING_BYTES);
     let task = tokio::spawn(receiver.run(sender));
     Ok(Box::new(TaskStream::new(events, task, active)))
 }
@@ -70,7 +69,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn run(mut self, sender: mpsc::Sender<Result<LogEvent>>) {
+    async fn run(mut self, sender: EventSender) {
         if let Err(error) = self.receive(&sender).await {
             // A reader that has left does not want to know.
             drop(sender.send(Err(error)).await);
@@ -78,7 +77,7 @@ impl Receiver {
     }
 
     /// Receives until the reader has left.
-    async fn receive(&mut self, sender: &mpsc::Sender<Result<LogEvent>>) -> Result<()> {
+    async fn receive(&mut self, sender: &EventSender) -> Result<()> {
         let mut events = Vec::new();
         loop {
             let event = match self.log.next().now_or_never() {
@@ -121,7 +120,7 @@ impl Receiver {
 }
 
 /// Hands events on; whether the reader is there.
-async fn send(sender: &mpsc::Sender<Result<LogEvent>>, events: &mut Vec<LogEvent>) -> bool {
+async fn send(sender: &EventSender, events: &mut Vec<LogEvent>) -> bool {
     for event in events.drain(..) {
         if sender.send(Ok(event)).await.is_err() {
             return false;

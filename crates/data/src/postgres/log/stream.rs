@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wire::Connection;
 use wire::replication::pgoutput::{Decoder, Message};
@@ -13,15 +12,15 @@ use super::slot::SlotState;
 use super::{PostgresLog, TextReaders, failure, publication, requirement, timeline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::task_stream::{Acknowledged, TaskStream};
-use crate::log::{ChangeStream, LogEvent, LogReader, Position};
+use crate::log::{ChangeStream, EventSender, LogEvent, LogReader, Position, event_queue};
 use crate::postgres::catalog;
 use crate::postgres::encode::text_of;
 use crate::postgres::pool::Pool;
 use crate::postgres::types::has_binary_form;
 use crate::value::Value;
 
-/// Events that wait for the reader.
-const WAITING_EVENTS: usize = 3;
+/// What waits for the reader at the most.
+const WAITING_BYTES: usize = 1 << 20;
 /// How long the end of a stream may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first version that sends values in binary, and logical messages.
@@ -60,7 +59,7 @@ pub(super) async fn start(
     let stream = replication.start_replication(&start).await;
     let stream = stream.map_err(|error| failure::of_streaming(error, &lead.name))?;
     let acknowledger = stream.acknowledger();
-    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let (sender, events) = event_queue(WAITING_BYTES);
     let receiver = Receiver {
         name: lead.name.clone(),
         stream,
@@ -184,7 +183,7 @@ struct Receiver {
     is_binary: bool,
     shared: Option<Shared>,
     text_readers: TextReaders,
-    sender: mpsc::Sender<Result<LogEvent>>,
+    sender: EventSender,
 }
 
 impl Receiver {

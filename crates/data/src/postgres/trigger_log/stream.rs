@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use wire::{Connection, Param};
 
@@ -12,13 +12,13 @@ use super::objects::Objects;
 use super::{STREAM_LOCK, value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::task_stream::{Acknowledged, TaskStream};
-use crate::log::{ChangeStream, LogEvent, LogReader, LoggedTransaction, Position};
+use crate::log::{ChangeStream, EventSender, LogEvent, LogReader, LoggedTransaction, Position, event_queue};
 use crate::postgres::encode::text_of;
 use crate::postgres::pool::Pool;
 use crate::value::Timestamp;
 
-/// Events that wait for the reader.
-const WAITING_EVENTS: usize = 3;
+/// What waits for the reader at the most.
+const WAITING_BYTES: usize = 1 << 20;
 /// So many changes, or bytes of them as they are stored, are read at a time.
 const PAGE_ROWS: u32 = 1000;
 const PAGE_BYTES: u32 = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) async fn start(pool: &Pool, reader: &LogReader, from: &Position) -> R
         return Err(Error::new(ErrorKind::Conflict, message));
     }
     let tables = Tables::find(&mut connection, &reader.tables).await?;
-    let (sender, events) = mpsc::channel(WAITING_EVENTS);
+    let (sender, events) = event_queue(WAITING_BYTES);
     let (acknowledge, acknowledged) = watch::channel(0);
     let reading = Reading {
         connection,
@@ -115,7 +115,7 @@ struct Reading {
     acknowledged: watch::Receiver<u64>,
     stored: u64,
     stored_at: Instant,
-    sender: mpsc::Sender<Result<LogEvent>>,
+    sender: EventSender,
 }
 
 impl Reading {

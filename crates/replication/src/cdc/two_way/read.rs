@@ -8,7 +8,7 @@ use data::log::{LogEvent, LoggedTransaction, Operation, Position};
 use data::table::Table;
 use tokio::time::{Instant, sleep};
 
-use super::super::pump::{EVENTS_AHEAD, Pump};
+use super::super::pump::{BYTES_AHEAD, Pump};
 use super::super::schema_change::same_columns;
 use super::Exchange;
 use super::dirty::{Dirty, keys_of};
@@ -44,7 +44,7 @@ impl Flow {
         let position = side.checkpoint.position.clone();
         let stream = side.log()?.stream(&side.reader, &position).await;
         Ok(Self {
-            pump: Pump::start(stream.map_err(Error::database_in("log"))?, EVENTS_AHEAD),
+            pump: Pump::start(stream.map_err(Error::database_in("log"))?, BYTES_AHEAD),
             open: None,
             read: Vec::new(),
             seen: position.clone(),
