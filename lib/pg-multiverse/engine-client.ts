@@ -114,7 +114,8 @@ export class EngineClient implements NewsListener {
   /** Drops cached results; gives their number. Queries asked from now on do not find them. */
   async invalidateCache(criteria: NativeCriteria): Promise<number> {
     this.sendPlanned();
-    return this.#ask(() => this.#engine.invalidateCache(JSON.stringify(criteria)));
+    const text = JSON.stringify(criteria);
+    return fromEngine(() => this.#engine.invalidateCacheAtOnce(text)) ?? (await this.#ask(() => this.#engine.invalidateCache(text)));
   }
 
   /** Has results looked for, and kept, in a cache that other processes share. */

@@ -248,6 +248,14 @@ impl NativeMultiverse {
         })
     }
 
+    /// As `invalidateCache`, at once; `null` if that would take long, and nothing was dropped.
+    #[napi]
+    pub fn invalidate_cache_at_once(&self, criteria: String) -> napi::Result<Option<u32>> {
+        let what = invalidation::read_invalidation(&criteria).map_err(napi::Error::from_reason)?;
+        let count = self.engine.invalidate_at_once(&what);
+        Ok(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+
     /// The keys of all cached results.
     #[napi]
     pub fn cache_keys(&self) -> Vec<String> {

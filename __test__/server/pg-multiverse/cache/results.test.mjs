@@ -101,6 +101,22 @@ describe('a cached result', () => {
     await db.close();
   });
 
+  it('is dropped with few and with very many others that have its tag', async () => {
+    const db = await open({ cache: { maxSize: 20_000 } });
+    const ask = async (/** @type {number} */ count, /** @type {string} */ tag) => {
+      const { hits } = db.getMetrics().cache ?? {};
+      await Promise.all(Array.from({ length: count }, (_, n) => db.query('SELECT $1::int AS n', [n], { cache: true, cacheKey: `${tag} ${n}`, tags: [tag] })));
+      return (db.getMetrics().cache?.hits ?? 0) - (hits ?? 0);
+    };
+    for (const [count, tag] of /** @type {const} */ ([[10, 'few'], [6_000, 'many']])) {
+      await ask(count, tag);
+      expect(await db.invalidateCache({ tags: [tag] })).toBe(count);
+      expect(await ask(count, tag)).toBe(0);
+      expect(await ask(count, tag)).toBe(count);
+    }
+    await db.close();
+  });
+
   it('counts in the figures of its cluster, and not as executed', async () => {
     const db = await open();
     const before = db.getMetrics().clusters.main?.queries;

@@ -266,6 +266,14 @@ impl ResultCache {
         }
     }
 
+    /// How many entries are looked at to drop what an application wants to be dropped.
+    pub(crate) fn reached_by(&self, what: &Invalidation) -> usize {
+        match what.scopes() {
+            Some(scopes) => scopes.iter().map(|scope| self.store.count_of(scope)).sum(),
+            None => self.store.count(),
+        }
+    }
+
     /// Drops all of a scope; gives the number of entries.
     pub(crate) fn drop_scope(&mut self, scope: &Scope) -> usize {
         self.void_flights(|flight| flight.scopes.contains(scope));

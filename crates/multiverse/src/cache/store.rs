@@ -245,6 +245,16 @@ impl<K: Clone + Eq + Hash, V, S: Clone + Eq + Hash> Store<K, V, S> {
         before - self.entries.len()
     }
 
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many entries a scope has.
+    pub fn count_of(&self, scope: &S) -> usize {
+        self.by_scope.get(scope).map_or(0, |members| members.count)
+    }
+
     /// What was dropped since this was asked last. It takes room until it is asked.
     pub fn take_dropped(&mut self) -> Dropped<K, V, S> {
         std::mem::take(&mut self.dropped)

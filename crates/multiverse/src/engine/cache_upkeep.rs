@@ -21,9 +21,13 @@ pub(crate) struct CacheUpkeep {
 
 impl Core {
     pub(super) fn invalidate(&mut self, what: &Invalidation, reply: CountReply) {
-        let count = self.cache.as_mut().map_or(0, |cache| cache.invalidate(what));
-        reply(count);
+        reply(self.drop_results(what));
+    }
+
+    /// Drops results; gives their number.
+    pub(super) fn drop_results(&mut self, what: &Invalidation) -> usize {
         self.has_answered = true;
+        self.cache.as_mut().map_or(0, |cache| cache.invalidate(what))
     }
 
     /// Drops everything that a cluster gave from the memory of this process.

@@ -128,6 +128,12 @@ impl Engine {
         }
     }
 
+    /// As [`invalidate`](Self::invalidate) on the caller's thread, if that takes only a moment; the number of entries dropped.
+    pub fn invalidate_at_once(&self, what: &Invalidation) -> Option<usize> {
+        self.cache_epoch.end();
+        self.shared.invalidate_at_once(what)
+    }
+
     /// The epoch of the cache; see [`crate::Answer::holds`]. What was asked for before, as an invalidation, has ended it even
     /// where it has not been carried out yet.
     #[must_use]

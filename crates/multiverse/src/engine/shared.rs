@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::core::{Core, Inbox};
 use super::thread::Plan;
-use crate::cache::{DroppedResults, ResultCache};
+use crate::cache::{DroppedResults, Invalidation, ResultCache};
 use crate::request::Request;
 
 /// Requests under way beside which a caller still carries out its own. With more of them it pays to leave the writing to
@@ -16,6 +16,8 @@ use crate::request::Request;
 const MOST_BESIDE: usize = 1;
 /// The longest parameters that a caller writes by itself.
 const LONGEST_AT_ONCE: usize = 64 << 10;
+/// The entries that a caller looks at to drop them. More would keep it from everything else.
+const MOST_DROPPED: usize = 5_000;
 
 /// An engine's state, as long as it is open.
 #[derive(Clone)]
@@ -117,6 +119,21 @@ impl Shared {
             core.readiness.wake_engine();
         }
         AtOnce { left: None, has_answered }
+    }
+
+    /// Drops results on the caller's thread, where that takes only a moment; how many. What else is to be done then is left to the
+    /// engine's thread.
+    pub(super) fn invalidate_at_once(&self, what: &Invalidation) -> Option<usize> {
+        let mut shared = self.0.try_lock().ok()?;
+        let State { core, inbox, .. } = shared.as_mut()?;
+        let reached = core.cache.as_ref().map_or(0, |cache| cache.reached_by(what));
+        // What was asked before comes first.
+        if !inbox.commands.is_empty() || reached > MOST_DROPPED {
+            return None;
+        }
+        let count = core.drop_results(what);
+        core.readiness.wake_engine();
+        Some(count)
     }
 
     /// A turn that panicked has ended the thread; what it left is closed with it.
