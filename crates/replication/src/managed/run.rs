@@ -26,7 +26,7 @@ use crate::topology::FedBy;
 /// How often it is looked whether both sides are connected.
 const CONNECTED_ASKED: Duration = Duration::from_millis(100);
 /// How long is waited before what could not be fed is tried again.
-const TRIED_AGAIN: Duration = Duration::from_secs(30);
+const TRIED_AGAIN: Duration = Duration::from_secs(10);
 /// How long is waited after a lost connection, before there was anything to stream.
 const RECONNECTED: Duration = Duration::from_secs(1);
 /// How often it is looked whether the master has new tables.

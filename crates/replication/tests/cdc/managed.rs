@@ -176,6 +176,30 @@ async fn a_slave_that_cannot_be_fed_is_added_with_a_warning_and_unknown_lag() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slave_for_which_no_slot_is_free_takes_no_reads_until_it_can_be_fed() {
+    let cluster = own_cluster("max_replication_slots = 1\n");
+    let project = Project::new();
+    let master = project.add("m", "master", &Place::postgres_on(&cluster), json!({})).await;
+    run(master.as_ref(), &[TABLE, "INSERT INTO items VALUES (1, 'a')"]).await;
+    rows(master.as_ref(), "SELECT slot_name::text AS name FROM pg_create_physical_replication_slot('taken')")
+        .await;
+    let slave = project.add("s", "slave", &Place::sqlite(), json!({})).await;
+    project.until("it is not fed", |project| project.status("s").feed == Some(FedBy::None)).await;
+    assert!(project.was_told(|event| {
+        event["feed"] == "none"
+            && event["warning"].as_str().is_some_and(|it| it.contains("max_replication_slots"))
+    }));
+    project.until("its lag is unknown", |project| project.status("s").lag.is_none()).await;
+    assert_eq!(project.manager.next_read("p", None).as_deref(), Some("m"));
+    rows(master.as_ref(), "SELECT 1 AS n FROM pg_drop_replication_slot('taken')").await;
+    project.until("it is fed", |project| project.status("s").lag == Some(0)).await;
+    assert_eq!(project.status("s").feed, Some(FedBy::Managed));
+    assert_eq!(project.manager.next_read("p", None).as_deref(), Some("s"));
+    assert_eq!(rows(slave.as_ref(), ITEMS).await, json!([{"id": 1, "name": "a"}]));
+    project.manager.disconnect_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_one_feeds_and_both_know_the_lag() {
     let (at_master, at_slave) = (Place::postgres(), Place::sqlite());
     let (first, second) = (Project::new(), Project::new());
