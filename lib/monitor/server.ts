@@ -61,7 +61,11 @@ class Dashboard {
   }
 
   answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? '/', 'http://dashboard');
+    const url = targetOf(request);
+    if (url === undefined) {
+      send(response, 400, 'text/plain', 'bad request');
+      return;
+    }
     response.setHeader('cache-control', 'no-store');
     response.setHeader('referrer-policy', 'no-referrer');
     response.setHeader('x-content-type-options', 'nosniff');
@@ -162,6 +166,15 @@ class Dashboard {
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   send(response, status, 'application/json', JSON.stringify(body));
+}
+
+/** What is asked for; nothing if that is no address, as `//`: it comes from anybody, and must not end the process. */
+function targetOf({ url = '/' }: IncomingMessage): URL | undefined {
+  try {
+    return new URL(url, 'http://dashboard');
+  } catch {
+    return undefined;
+  }
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

@@ -71,6 +71,8 @@ interface Running {
   /** Results that other processes share. */
   readonly shared: SharedResults | undefined;
   clusters: ClustersConfig;
+  /** The schemas that were entered since, which other clusters keep where they do not name them. */
+  readonly registered: Map<string, { clusterId: string; options: SchemaOptions }>;
 }
 
 /** The events for which each query is watched. */
@@ -135,7 +137,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
       failover: (clusterId, newPrimary, oldPrimary) => this.#tell('failover', { clusterId, newPrimary, oldPrimary }),
     });
     const shared = this.#cache?.provider === 'redis' ? new SharedResults(engine, this.#cache, (error) => this.#tell('error', error)) : undefined;
-    this.#running = { engine, runner, monitor, shared, clusters: { ...clusters } };
+    this.#running = { engine, runner, monitor, shared, clusters: { ...clusters }, registered: new Map() };
     if (this.listenerCount('cacheEviction') > 0) this.#watchEvictions();
     if (this.#cache?.invalidate === 'wal') engine.watchLogs((clusterId, lost) => this.#toldOfLog(clusterId, lost));
     try {
@@ -157,21 +159,21 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   /** Goes over to another configuration while queries run. Servers that stay keep their connections. */
   async updateConfig(clusters: ClustersConfig): Promise<void> {
     const running = this.#require();
-    const expanded = withShards(clusters);
+    const entered = [...running.registered].filter(([schema, { clusterId }]) => clusterId in clusters && !hasSchema(clusters, schema));
+    const expanded = entered.reduce((clusters, [schema, { clusterId, options }]) => entering(clusters, schema, clusterId, options), withShards(clusters));
     await running.engine.reload(withoutIds(expanded));
     running.clusters = { ...expanded };
   }
 
-  /** Enters a schema that lives on a cluster; queries asked from now on know it. */
+  /** Enters a schema that lives on a cluster; queries asked from now on know it, also when the clusters change. */
   registerSchema(schema: string, clusterId: string, options?: SchemaOptions | null): void {
     const running = this.#require();
-    const shards = shardsOf(running.clusters, clusterId);
-    const places = shards.length > 0 ? shards : [clusterId];
-    const clusters = places.reduce((clusters, place) => withSchema(clusters, schema, place, options ?? {}), running.clusters);
+    const clusters = entering(running.clusters, schema, clusterId, options ?? {});
     // What is wrong is refused at once: entered, it would also keep every later change from being applied.
     const { errors } = checkClusters(withoutIds(clusters));
     if (errors.length > 0) throw configError(errors.join('; '));
     running.clusters = clusters;
+    running.registered.set(schema, { clusterId, options: options ?? {} });
     running.engine.reload(withoutIds(clusters)).catch((error: unknown) => this.#tell('error', error));
   }
 
@@ -348,6 +350,16 @@ async function awaitPrimaries(engine: EngineClient, clusters: ClustersConfig): P
     if (!hasReplicas || isRefused || performance.now() > deadline) throw error;
     await delay(SEARCH_PAUSE);
   }
+}
+
+/** The clusters with a schema on one of them, or on all of its shards. */
+function entering(clusters: ClustersConfig, schema: string, clusterId: string, options: SchemaOptions): ClustersConfig {
+  const shards = shardsOf(clusters, clusterId);
+  return (shards.length > 0 ? shards : [clusterId]).reduce((changed, place) => withSchema(changed, schema, place, options), clusters);
+}
+
+function hasSchema(clusters: ClustersConfig, schema: string): boolean {
+  return Object.values(clusters).some(({ schemas }) => schemas?.includes(schema) === true);
 }
 
 function completed(id: string, config: ClustersConfig[string]): ClusterConfig {

@@ -75,7 +75,7 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   readonly #manager: ClusterManager;
   #file: ClusterFile | undefined = undefined;
   #clusters: ClustersConfig | undefined = undefined;
-  #isInitializing = false;
+  #initializing: Promise<void> | undefined = undefined;
   #migrations: MigrationManager | undefined = undefined;
   #transactions: TransactionManager | undefined = undefined;
 
@@ -106,10 +106,18 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
    * out until it does.
    */
   async initialize(clusters?: ClustersConfig): Promise<void> {
-    if (this.#clusters !== undefined || this.#isInitializing) {
+    if (this.#clusters !== undefined || this.#initializing !== undefined) {
       throw new ReplicaverseError('MultiClusterPostgres already initialized', { code: 'ERR_ALREADY_INITIALIZED' });
     }
-    this.#isInitializing = true;
+    this.#initializing = this.#initialize(clusters);
+    try {
+      await this.#initializing;
+    } finally {
+      this.#initializing = undefined;
+    }
+  }
+
+  async #initialize(clusters: ClustersConfig | undefined): Promise<void> {
     try {
       const chosen = clusters ?? (await this.#loadFile());
       await this.#loadMigrations();
@@ -122,8 +130,6 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
       this.#file = undefined;
       this.#migrations = undefined;
       throw error;
-    } finally {
-      this.#isInitializing = false;
     }
     this.#tell('initialized', { clusters: Object.keys(this.#clusters), schemas: schemasOf(this.#clusters) });
   }
@@ -346,6 +352,8 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
 
   /** Closes all connections; queries on their way fail. Closing again does nothing. */
   async close(): Promise<void> {
+    // Whoever initializes hears how that ends.
+    await this.#initializing?.catch(() => undefined);
     if (this.#clusters === undefined) return;
     this.#clusters = undefined;
     this.#file?.close();

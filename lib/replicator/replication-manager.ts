@@ -232,6 +232,9 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
       error: (error) => this.#report(error),
     };
     const name = textOf('ruleName', ruleName);
+    if (rule !== undefined && rule.conflictResolution !== 'resolve' && resolve !== undefined) {
+      throw configError(`start("${ruleName}", { resolve }): the rule needs conflictResolution: 'resolve'`);
+    }
     const decide = resolve === undefined ? undefined : resolverOf(resolve);
     await fromNative(() => this.#core.start(name, (report) => passOn(report, listener), decide));
   }

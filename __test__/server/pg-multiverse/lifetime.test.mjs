@@ -97,6 +97,14 @@ describe('an instance', () => {
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'ERR_CLOSED' } });
   });
 
+  it('is closed after it has begun when that is asked for meanwhile', async () => {
+    const db = new PgMultiverse();
+    const begun = db.initialize(main());
+    await db.close();
+    await begun;
+    await expect(db.query('SELECT 1')).rejects.toThrow('not initialized');
+  });
+
   it('is closed at the end of its scope', async () => {
     const db = new PgMultiverse();
     await db.initialize(main());
@@ -128,8 +136,9 @@ it('reads of consistency session see what the instance has written, from the rep
   const [standby] = server.standbys;
   if (standby === undefined) throw new Error('no standby');
   const db = new PgMultiverse();
-  await db.initialize({ main: { schemas: ['public'], primary: addressOf(server.uri), replicas: [addressOf(standby.uri)] } });
+  await db.initialize({ main: { schemas: ['public'], primary: addressOf(server.uri), replicas: [addressOf(standby.uri)], consistencyLevel: 'session' } });
   await db.query('CREATE TABLE remembered (a int)');
+  await db.query("CREATE FUNCTION remember() RETURNS void LANGUAGE sql AS 'INSERT INTO remembered VALUES (2)'");
   const session = /** @type {const} */ ({ consistencyLevel: 'session' });
   const where = async () => (await db.query('SELECT pg_is_in_recovery() AS replica, count(*)::int AS rows FROM remembered', [], session)).rows[0];
   await eventually(async () => expect(await where()).toEqual({ replica: true, rows: 0 }));
@@ -141,6 +150,21 @@ it('reads of consistency session see what the instance has written, from the rep
     await standby.psql('SELECT pg_wal_replay_resume()');
   }
   await eventually(async () => expect(await where()).toEqual({ replica: true, rows: 1 }));
+  // A query writes too, by what it calls: on a pool, and on a pinned connection.
+  const client = await db.getConnection();
+  let rows = 1;
+  for (const remember of [() => db.query('SELECT remember()', [], session), () => client.query('SELECT remember()')]) {
+    await standby.psql('SELECT pg_wal_replay_pause()');
+    try {
+      await remember();
+      rows += 1;
+      expect(await where()).toEqual({ replica: false, rows });
+    } finally {
+      await standby.psql('SELECT pg_wal_replay_resume()');
+    }
+    await eventually(async () => expect(await where()).toEqual({ replica: true, rows }));
+  }
+  client.release();
   await db.close();
 });
 

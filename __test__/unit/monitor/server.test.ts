@@ -33,6 +33,17 @@ describe('its endpoints', () => {
     expect((await fetch(`${url}/api/nothing`)).status).toBe(404);
   });
 
+  it('are not reached by a request for no address at all, which ends nothing', async () => {
+    const { url } = await start({ authToken: TOKEN });
+    for (const path of ['//', 'http://[::bad/']) {
+      const status = await new Promise((resolve, reject) => {
+        request(url, { path }, (response) => resolve(response.resume().statusCode)).on('error', reject).end();
+      });
+      expect(status).toBe(400);
+    }
+    expect((await fetch(`${url}/api/health`, { headers: bearer })).status).toBe(200);
+  });
+
   it('give figures to Prometheus', async () => {
     const { manager, url } = await start();
     manager.replicas.push({ name: 'a"b\\c', role: 'slave', status: 'error' });

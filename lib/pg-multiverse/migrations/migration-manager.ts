@@ -232,5 +232,7 @@ export class MigrationManager extends EventEmitter<MigrationManagerEvents> {
 
 function dryRunOf(dryRun: boolean | 'execute' | undefined): string {
   if (dryRun === 'execute') return 'execute';
+  // What is meant as a dry run must not become one in earnest.
+  if (typeof (dryRun ?? false) !== 'boolean') throw configError("dryRun: expected true, false or 'execute'");
   return dryRun === true ? 'plan' : 'no';
 }

@@ -193,6 +193,10 @@ describe('migrations', () => {
     const ran = /** @type {string[]} */ ([]);
     const one = (/** @type {string} */ version) => migration(version, async () => void ran.push(version), { targetSchemas: ['billing'] });
     await run([one('1_a'), one('2_b'), one('3_c')], async (db, manager) => {
+      await expect(manager.baseline({ version: '2_nobody' })).rejects.toThrow('Migration 2_nobody not found');
+      const earnest = /** @type {any} */ ({ dryRun: 'plan' });
+      await expect(async () => db.migrate(earnest)).rejects.toThrow("dryRun: expected true, false or 'execute'");
+      expect(await manager.getStatus()).toMatchObject({ appliedMigrations: 0, pendingMigrations: 3 });
       expect(await manager.baseline({ version: '2_b' })).toMatchObject({ appliedMigrations: 2, pendingMigrations: 1 });
       await db.migrate();
       expect(ran).toEqual(['3_c']);

@@ -122,7 +122,7 @@ it('migrates clusters that have a schema in common, from the migration that a ti
     await writeFile(join(folder, 'clusters.json'), JSON.stringify({ eu: await cluster('pgm_eu'), us: await cluster('pgm_us') }));
     const run = (/** @type {string[]} */ ...args) => pgm(folder, [...args, '-c', 'clusters.json', '-m', '.']);
     expect((await run('baseline', '20260101000001', '--clusters', 'eu')).output).toContain('  Applied: 1\n');
-    expect(await run('baseline', '1999')).toMatchObject({ code: 1, errors: '❌ there is no migration up to 1999\n' });
+    expect(await run('baseline', '1999')).toMatchObject({ code: 1, errors: expect.stringContaining('Migration 1999 not found') });
     expect(await run('repair', 'nowhere', '--as', 'applied')).toMatchObject({ code: 1, errors: '❌ Migration nowhere not found\n' });
     expect((await run('migrate', '--schemas', '')).code).toBe(2);
     const { output } = await run('migrate');

@@ -7,6 +7,10 @@ use super::types::ddl_type;
 use crate::error::Result;
 use crate::table::{ColumnType, Table, TableColumn};
 
+/// What a server says to one of two who make the same at once, also with IF NOT EXISTS: a unique value in its catalogues that is
+/// taken, or an object, a table or a schema that exists.
+const MADE_BY_ANOTHER: [&str; 4] = ["23505", "42710", "42P07", "42P06"];
+
 /// Creates the table unless it exists, else adds the columns that it lacks. Both are repeatable, so that two processes
 /// may do it at once.
 pub(super) async fn create_like(connection: &mut Connection, source: &Table) -> Result<Relation> {
@@ -17,7 +21,7 @@ pub(super) async fn create_like(connection: &mut Connection, source: &Table) -> 
     let (schema, table) = split_name(&source.name);
     let name = match schema {
         Some(schema) => {
-            connection.simple_query(&format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema))).await?;
+            make(connection, &format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema))).await?;
             format!("{}.{}", quoted(schema), quoted(table))
         }
         None => quoted(table),
@@ -30,13 +34,20 @@ pub(super) async fn create_like(connection: &mut Connection, source: &Table) -> 
     let key: Vec<_> = source.key.iter().map(|position| quoted(&source.columns[*position].name)).collect();
     definitions.push(format!("PRIMARY KEY ({})", key.join(", ")));
     let statement = format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", definitions.join(",\n  "));
-    connection.simple_query(&statement).await?;
+    make(connection, &statement).await?;
     let created = catalog::find(connection, &source.name).await?;
     created.ok_or_else(|| {
         let message =
             format!("table \"{}\" was created, but the search path does not lead to it", source.name);
         crate::Error::new(crate::ErrorKind::UnknownTable, message)
     })
+}
+
+async fn make(connection: &mut Connection, statement: &str) -> Result<()> {
+    match connection.simple_query(statement).await {
+        Err(wire::Error::Server(error)) if MADE_BY_ANOTHER.contains(&error.code.as_str()) => Ok(()),
+        made => made.map(drop).map_err(Into::into),
+    }
 }
 
 async fn add_missing_columns(connection: &mut Connection, relation: &Relation, source: &Table) -> Result<()> {

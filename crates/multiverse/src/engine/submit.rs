@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::migration::leaves_transaction;
 use crate::pool::Ticket;
 use crate::request::{Request, SessionId};
-use crate::route::{RouteError, RouteOptions};
+use crate::route::{ClusterIndex, RouteError, RouteOptions};
 
 /// What the engine does with prepared transactions. Each name comes once: nothing is to be found out about it, nor kept.
 const ABOUT_PREPARED: [&str; 3] = ["PREPARE TRANSACTION ''", "COMMIT PREPARED ''", "ROLLBACK PREPARED ''"];
@@ -40,7 +40,8 @@ impl Core {
         };
         let Some((request, fill)) = self.look_up(request, &decision) else { return };
         let wants_session = self.wants_session(&request.route, decision.cluster.0);
-        let wants_position = wants_session && !decision.verdict.is_read() && !decision.on_replica;
+        // A query may write too, by a function or a view.
+        let wants_position = wants_session && !decision.reads && !decision.on_replica;
         if wants_session && request.route.written.is_some() {
             self.sample_replay(decision.cluster.0);
         }
@@ -80,7 +81,8 @@ impl Core {
         }
         let path = request.route.schema.as_ref().map_or(session_path, |schema| self.paths.number(schema));
         let text = self.texts.get(&known_as, request.parameters.types());
-        let wants_position = !verdict.is_read() && self.wants_session(&request.route, cluster);
+        let wants_position = self.wants_session(&request.route, cluster)
+            && !self.router.only_reads(ClusterIndex(cluster), &known_as);
         let has_written = verdict.surely_writes();
         // Savepoints of a transaction ask for nothing.
         let is_counted = !(request.id.is_own() || is_guarded && verdict.transaction_control);

@@ -380,14 +380,10 @@ fn sql_of(task: Task<'_>) -> Result<Option<&str>, Error> {
     match (&task.migration.source, task.direction) {
         (Source::Script, _) => Ok(None),
         (Source::Sql(file), Direction::Up) => Ok(Some(&file.up)),
-        (Source::Sql(file), Direction::Down) => match &file.down {
-            Some(down) => Ok(Some(down)),
-            None => Err(Error::Invalid(format!(
-                "Migration {} cannot be taken back: {} has no section -- down",
-                task.migration.version,
-                task.migration.label()
-            ))),
-        },
+        (Source::Sql(file), Direction::Down) => {
+            task.migration.check_reversible()?;
+            Ok(file.down.as_deref())
+        }
     }
 }
 

@@ -91,6 +91,18 @@ impl Migration {
         Err(Error::Invalid(missing.to_owned()))
     }
 
+    /// Fails if it is a file of SQL that does not say how it is taken back.
+    pub(crate) fn check_reversible(&self) -> Result<(), Error> {
+        match &self.source {
+            Source::Sql(file) if file.down.is_none() => Err(Error::Invalid(format!(
+                "Migration {} cannot be taken back: {} has no section -- down",
+                self.version,
+                self.label()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// How people find it.
     pub(crate) fn label(&self) -> &str {
         self.file.as_deref().unwrap_or("its functions")

@@ -91,6 +91,22 @@ pub(crate) struct Planner<'a> {
     pub(crate) scope: Scope<'a>,
 }
 
+/// Refuses a target that is none of the known versions, no time and not 0.
+pub(super) fn refuse_unknown<'v>(
+    target: &str,
+    mut known: impl Iterator<Item = &'v str>,
+) -> Result<(), Error> {
+    let digits = target.bytes().enumerate().filter(|(at, byte)| (*at, *byte) != (DAY_DIGITS, b'T'));
+    let is_time =
+        digits.clone().count() == TIME_DIGITS && digits.into_iter().all(|(_, byte)| byte.is_ascii_digit());
+    if target == "0" || is_time || known.any(|version| is_named(version, target)) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "Migration {target} not found: name a version, its time (YYYYMMDDHHMMSS), or 0 for before the first"
+    )))
+}
+
 impl Planner<'_> {
     /// What is to be applied.
     ///
@@ -129,17 +145,8 @@ impl Planner<'_> {
     /// a slip in it, nobody knows which migrations are meant: compared as a text it could be before or after all of them.
     fn refuse_unknown(&self, target: Option<&str>) -> Result<(), Error> {
         let Some(target) = target else { return Ok(()) };
-        let digits = target.bytes().enumerate().filter(|(at, byte)| (*at, *byte) != (DAY_DIGITS, b'T'));
-        let is_time = digits.clone().count() == TIME_DIGITS
-            && digits.into_iter().all(|(_, byte)| byte.is_ascii_digit());
         let applied = self.history.applied.values().flatten().map(|applied| applied.version.as_str());
-        let mut known = self.migrations.iter().map(|each| each.version.as_str()).chain(applied);
-        if target == "0" || is_time || known.any(|version| is_named(version, target)) {
-            return Ok(());
-        }
-        Err(Error::Invalid(format!(
-            "Migration {target} not found: name a version, its time (YYYYMMDDHHMMSS), or 0 for before the first"
-        )))
+        refuse_unknown(target, self.migrations.iter().map(|each| each.version.as_str()).chain(applied))
     }
 
     /// What is to be taken back, last first.
@@ -165,7 +172,11 @@ impl Planner<'_> {
             let limit = if target.is_some() { usize::MAX } else { steps as usize };
             for version in chosen_here.take(limit) {
                 match numbers.get(version) {
-                    Some(at) => chosen.entry(*at).or_default().push(place.clone()),
+                    Some(at) => {
+                        // Once it is marked as being taken back, nothing but a repair would lead on.
+                        self.migrations.get(*at).map_or(Ok(()), Migration::check_reversible)?;
+                        chosen.entry(*at).or_default().push(place.clone());
+                    }
                     None if force => {}
                     None => {
                         return Err(Error::Invalid(format!("Migration {version} not found for rollback")));

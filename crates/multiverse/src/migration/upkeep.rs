@@ -7,7 +7,7 @@ use super::definition::{Migration, Place};
 use super::error::Error;
 use super::host::Direction;
 use super::migrator::Migrator;
-use super::plan::{Scope, is_after, is_named, places_of};
+use super::plan::{Scope, is_after, is_named, places_of, refuse_unknown};
 use super::settings::{Resolution, UpkeepOptions};
 use super::state::StateRow;
 use super::status::Status;
@@ -59,6 +59,7 @@ impl Migrator {
         let Some(version) = options.version.as_deref() else {
             return Err(Error::Invalid("a baseline needs the version up to which all is there".to_owned()));
         };
+        refuse_unknown(version, self.migrations.iter().map(|each| each.version.as_str()))?;
         let scope = self.scope_of(options)?;
         let covered: Vec<&Migration> =
             self.migrations.iter().filter(|each| !is_after(&each.version, version)).collect();

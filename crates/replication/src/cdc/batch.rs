@@ -28,6 +28,9 @@ const MOST_BYTES: usize = 4 << 20;
 /// minute.
 const MOST_DOCUMENT_CHANGES: u64 = 20_000;
 
+/// And after how many bytes: what a transaction changes stays in the cache of such a server until its end.
+const MOST_DOCUMENT_BYTES: usize = 16 << 20;
+
 /// How many changes of rows are kept to be told of when they are committed; of a larger batch they are told before.
 const MOST_TOLD: usize = 10_000;
 
@@ -37,6 +40,8 @@ pub(super) struct Batch {
     changes: Vec<RowChanges>,
     waiting: u64,
     weight: usize,
+    /// How many bytes have been written and are not committed.
+    written: usize,
     /// How many transactions of the source have ended in the batch.
     transactions: u64,
     /// How many changes the batch has in all.
@@ -69,6 +74,7 @@ impl Batch {
             changes: no_changes(&session.routes),
             waiting: 0,
             weight: 0,
+            written: 0,
             transactions: 0,
             total: 0,
             begun: Instant::now(),
@@ -168,9 +174,9 @@ impl Session {
         }
         if batch.is_heavy() {
             self.write(batch).await?;
-            if self.target.is_schemaless()
-                && batch.ordinal.saturating_sub(batch.to_skip) >= MOST_DOCUMENT_CHANGES
-            {
+            let changes = batch.ordinal.saturating_sub(batch.to_skip);
+            let is_too_large = changes >= MOST_DOCUMENT_CHANGES || batch.written >= MOST_DOCUMENT_BYTES;
+            if self.target.is_schemaless() && is_too_large {
                 self.split(batch, current).await?;
             }
         }
@@ -231,7 +237,7 @@ impl Session {
         }
         if let Some((_, route)) = routes.peek()
             && !std::sync::Arc::ptr_eq(&route.captured, &table)
-            && self.columns_changed(&table, &route.captured).await?
+            && self.columns_changed(&table, route).await?
         {
             return Err(Error::Retry(format!("the columns of table \"{}\" have changed", table.name)));
         }
@@ -298,7 +304,7 @@ impl Session {
         batch.work = applier.work;
         outcome.map_err(self.in_rule())?;
         batch.waiting = 0;
-        batch.weight = 0;
+        batch.written += std::mem::take(&mut batch.weight);
         batch.transaction = Some(transaction);
         Ok(())
     }

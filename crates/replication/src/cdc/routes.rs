@@ -25,6 +25,8 @@ pub(super) struct Route {
     pub(super) takes_inserts: AtomicBool,
     /// Fields of documents that have no column, and that no document has any more.
     pub(super) vanished: Mutex<HashSet<String>>,
+    /// The table as the log told it last with another key, though the source has the one that was captured.
+    pub(super) told_otherwise: Mutex<Option<Arc<Table>>>,
 }
 
 /// A junction whose changes concern the rows of a collection.
@@ -87,9 +89,10 @@ impl Routes {
                 _ => Arc::clone(&collection.mapping.source),
             };
             refuse_lists(&plan, source, &collection.target)?;
-            let (collection, vanished) = (Arc::new(collection), Mutex::default());
+            let (collection, vanished, told_otherwise) =
+                (Arc::new(collection), Mutex::default(), Mutex::default());
             let takes_inserts = AtomicBool::new(true);
-            list.push(Route { plan, collection, captured, stats, takes_inserts, vanished });
+            list.push(Route { plan, collection, captured, stats, takes_inserts, vanished, told_otherwise });
         }
         refuse_shared_rows(rule, &list)?;
         let list = parents_first(list, |route| &route.collection.mapping);

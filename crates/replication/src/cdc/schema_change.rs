@@ -1,6 +1,7 @@
 //! Columns of the source that were added, dropped, renamed or given another type since a table was copied.
 
-use std::sync::PoisonError;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 
 use data::Value;
 use data::log::Operation;
@@ -24,6 +25,9 @@ pub(super) struct KnownColumn {
     /// The type, in words that only need to differ where types do.
     #[serde(rename = "type")]
     column_type: String,
+    /// Whether it is one of the primary key's; not known of what earlier versions kept.
+    #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
+    is_key: Option<bool>,
 }
 
 impl KnownColumn {
@@ -34,21 +38,43 @@ impl KnownColumn {
 
 /// The columns of a table.
 pub(super) fn columns_of(table: &Table) -> Vec<KnownColumn> {
-    let column = |column: &data::table::TableColumn| KnownColumn {
+    let column = |(position, column): (usize, &TableColumn)| KnownColumn {
         name: column.name.clone(),
         column_type: format!("{:?}", column.column_type),
+        is_key: Some(table.key.contains(&position)),
     };
-    table.columns.iter().map(column).collect()
+    table.columns.iter().enumerate().map(column).collect()
 }
 
 /// Whether two descriptions have the same columns, in whatever order.
 pub(super) fn same_columns(a: &Table, b: &Table) -> bool {
     let known = |table: &Table| {
-        let mut columns = columns_of(table);
-        columns.sort_by(|a, b| a.name.cmp(&b.name));
+        let columns = columns_of(table).into_iter();
+        let mut columns: Vec<_> = columns.map(|column| (column.name, column.column_type)).collect();
+        columns.sort_unstable();
         columns
     };
     known(a) == known(b)
+}
+
+/// Whether two descriptions have the same primary key.
+fn same_key(a: &Table, b: &Table) -> bool {
+    let names = |table: &Table| {
+        let columns = table.key.iter().filter_map(|position| table.columns.get(*position));
+        columns.map(|column| column.name.clone()).collect::<HashSet<_>>()
+    };
+    names(a) == names(b)
+}
+
+/// Whether columns that stay have come into the primary key or have left it.
+fn key_changed(known: &[KnownColumn], table: &Table) -> bool {
+    let now = columns_of(table);
+    let had_key = known.iter().any(|old| old.is_key == Some(true));
+    had_key
+        && now.iter().any(|new| {
+            let old = known.iter().find(|old| old.name == new.name).and_then(|old| old.is_key);
+            old.is_some_and(|old| Some(old) != new.is_key)
+        })
 }
 
 /// What has changed in a table since its columns were known. A rename is recognised where exactly one column went and one
@@ -119,6 +145,15 @@ pub(super) async fn follow(
     source: &Table,
     target: &End,
 ) -> Result<bool> {
+    if key_changed(known, source) && !has_key_of(source, plan, target).await? {
+        let changes = "the primary key was changed, by which rows are told apart (resync the rule then)";
+        return Err(Error::SchemaChanged {
+            rule: rule.to_owned(),
+            changes: changes.to_owned(),
+            source_table: plan.source_table.clone(),
+            target_table: plan.target_table.clone(),
+        });
+    }
     let changes = taken(changes(known, source), source, &plan.columns);
     if changes.is_empty() {
         return Ok(false);
@@ -140,6 +175,21 @@ pub(super) async fn follow(
         tables.alter(&plan.target_table, &changes).await.map_err(in_table())?;
     }
     Ok(changes.iter().any(|change| !matches!(change, ColumnChange::Drop { .. })))
+}
+
+/// Whether the rows of the target are told apart by the same columns. Documents are by what they were copied with.
+async fn has_key_of(source: &Table, plan: &CollectionPlan, target: &End) -> Result<bool> {
+    if target.is_schemaless() {
+        return Ok(false);
+    }
+    let in_table = || Error::database_in(format!("table \"{}\" at the target", plan.target_table));
+    let described = target.tables().map_err(in_table())?.describe(&plan.target_table).await;
+    let Some(mut own) = described.map_err(in_table())? else { return Ok(true) };
+    own.columns.iter_mut().for_each(|column| column.name = column.name.to_lowercase());
+    let mut wanted = source.clone();
+    let named = |name: &str| plan.columns.at_target(name).to_lowercase();
+    wanted.columns.iter_mut().for_each(|column| column.name = named(&column.name));
+    Ok(same_key(&own, &wanted))
 }
 
 /// Follows the fields of documents: forgets the tables that have been given further columns, so that they are copied again, as
@@ -250,16 +300,25 @@ impl Session {
         Ok(false)
     }
 
-    /// Whether the columns of a table that is being read have changed since the session began. A change that was logged
-    /// before an earlier change of the columns has the old ones, which is no news.
-    pub(super) async fn columns_changed(&self, table: &Table, captured: &Table) -> Result<bool> {
-        if same_columns(table, captured) {
+    /// Whether the columns or the key of a table that is being read have changed since the session began. A change that was logged
+    /// before an earlier change of the columns has the old ones, which is no news; and by another replica identity the log tells
+    /// another key.
+    pub(super) async fn columns_changed(&self, table: &Arc<Table>, route: &Route) -> Result<bool> {
+        let captured = &route.captured;
+        let is_same = |table: &Table| same_columns(table, captured) && same_key(table, captured);
+        let told_otherwise = || route.told_otherwise.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_judged = told_otherwise().as_ref().is_some_and(|judged| Arc::ptr_eq(judged, table));
+        if is_judged || is_same(table) {
             return Ok(false);
         }
         let in_table = || Error::database_in(format!("table \"{}\" at the source", table.name));
         let tables = self.source.tables().map_err(in_table())?;
         let described = tables.describe(&table.name).await.map_err(in_table())?;
-        Ok(described.is_none_or(|described| !same_columns(&described, captured)))
+        let has_changed = described.is_none_or(|described| !is_same(&described));
+        if !has_changed {
+            *told_otherwise() = Some(Arc::clone(table));
+        }
+        Ok(has_changed)
     }
 }
 

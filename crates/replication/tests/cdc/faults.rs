@@ -336,6 +336,29 @@ async fn columns_change_while_a_rule_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_key_that_changes_stops_the_rule_before_it_takes_rows_for_each_other() {
+    for (source, target) in [
+        (Place::postgres(), Place::sqlite()),
+        (Place::postgres(), Place::mongodb()),
+        (Place::mariadb(), Place::mongodb()),
+    ] {
+        let is_postgres = source.is_postgres();
+        let pair = Pair { source, target };
+        let table = "CREATE TABLE items (id BIGINT, name VARCHAR(20) NOT NULL, PRIMARY KEY (id))";
+        let world = World::new(&pair, &[table, "INSERT INTO items VALUES (1, 'a'), (2, 'b')"]).await;
+        world.sync().await;
+        let other_key = match is_postgres {
+            true => "ALTER TABLE items DROP CONSTRAINT items_pkey, ADD PRIMARY KEY (id, name)",
+            false => "ALTER TABLE items DROP PRIMARY KEY, ADD PRIMARY KEY (id, name)",
+        };
+        world.run(&[other_key, "INSERT INTO items VALUES (2, 'c')"]).await;
+        let error = world.manager.sync("r", None).await.unwrap_err();
+        assert_eq!(error.code(), "ERR_SCHEMA_CHANGED", "{error}");
+        assert!(error.to_string().contains("primary key"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_whose_target_is_not_to_change_stops_and_names_the_column() {
     let pair = Pair::postgres_to_postgres();
     let world = World::with_strategy(&pair, &[TABLE], json!({}), "validate").await;

@@ -90,6 +90,8 @@ struct Run {
     parsing: bool,
     /// The server has confirmed the parsing.
     parsed: bool,
+    /// The server has taken the parameters, and runs the statement.
+    bound: bool,
     columns: RunColumns,
 }
 

@@ -126,13 +126,16 @@ impl Pipeline {
 
     /// BindComplete: the statement runs, so its rows may be announced.
     fn bound(&mut self) -> Result<Option<PipelineEvent>> {
-        match self.exchanges.front() {
+        match self.exchanges.front_mut() {
             Some(Exchange { steps: 1.., .. }) => Ok(None),
-            Some(Exchange { protocol: Protocol::Extended(run), .. }) => match &run.columns {
-                RunColumns::Known(columns) => Ok(Some(PipelineEvent::Columns(Arc::clone(columns)))),
-                RunColumns::None => Ok(None),
-                RunColumns::Awaited => Err(self.unexpected("BindComplete")),
-            },
+            Some(Exchange { protocol: Protocol::Extended(run), .. }) => {
+                run.bound = true;
+                match &run.columns {
+                    RunColumns::Known(columns) => Ok(Some(PipelineEvent::Columns(Arc::clone(columns)))),
+                    RunColumns::None => Ok(None),
+                    RunColumns::Awaited => Err(self.unexpected("BindComplete")),
+                }
+            }
             _ => Err(self.unexpected("BindComplete")),
         }
     }
@@ -203,7 +206,9 @@ impl Pipeline {
         {
             // What was not parsed, or not described, cannot be run again by its name.
             let is_unusable = run.parsing && (!run.parsed || matches!(run.columns, RunColumns::Awaited));
-            is_stale = !run.parsing && exchange.steps == 0 && error.invalidates_statement();
+            // One that was refused before it ran may only have kept parameters of types that its columns no longer have.
+            let is_outdated = error.invalidates_statement() || (!run.bound && error.may_be_of_former_types());
+            is_stale = !run.parsing && exchange.steps == 0 && is_outdated;
             if is_unusable || is_stale {
                 self.statements.remove(key);
             }

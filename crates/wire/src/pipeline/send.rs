@@ -110,13 +110,13 @@ impl Pipeline {
                 None => (&[0, 0][..], RunColumns::Awaited),
             };
             frontend::bind_ready(&known.name, parameters, formats, outbound)?;
-            return Ok(Run { key: Some(key), parsing: false, parsed: true, columns });
+            return Ok(Run { key: Some(key), parsing: false, parsed: true, bound: false, columns });
         }
         let name = key.map(|key| self.statements.insert(key)).unwrap_or_default();
         frontend::parse(&name, sql, parameter_types, outbound)?;
         frontend::describe_statement(&name, outbound)?;
         frontend::bind_ready(&name, parameters, &[0, 0], outbound)?;
-        Ok(Run { key, parsing: true, parsed: false, columns: RunColumns::Awaited })
+        Ok(Run { key, parsing: true, parsed: false, bound: false, columns: RunColumns::Awaited })
     }
 
     /// Closes the statements that have given way. This comes before a request, not into it: the server passes over

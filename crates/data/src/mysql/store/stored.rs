@@ -117,6 +117,8 @@ impl StoredColumn<'_> {
     pub(super) fn placeholder(&self, in_comparison: bool) -> Cow<'static, str> {
         match &self.stored {
             ColumnType::Decimal(_) if self.is_bits => "CAST(? AS UNSIGNED)".into(),
+            // A FLOAT is no double that has the same digits.
+            ColumnType::Float32 if in_comparison => "CAST(? AS FLOAT)".into(),
             ColumnType::Decimal(Some((precision, scale))) if in_comparison => {
                 format!("CAST(? AS DECIMAL({precision},{scale}))").into()
             }

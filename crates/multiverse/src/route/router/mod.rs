@@ -84,9 +84,7 @@ impl Router {
     ) -> Result<Decision, RouteError> {
         let known = self.texts.get(sql, classify);
         let (cluster, wishes) = self.cluster_for(options, live)?;
-        let reads = options.operation != Some(Operation::Write)
-            && known.verdict.access == Access::Read
-            && self.is_harmless(cluster, &known);
+        let reads = options.operation != Some(Operation::Write) && self.only_reads(cluster, sql);
         let server = if reads { self.reader(cluster, &wishes, live) } else { live.primary(cluster) };
         let on_replica = server != live.primary(cluster);
         Ok(Decision { cluster, server, on_replica, reads, verdict: Arc::clone(&known.verdict) })
@@ -231,6 +229,12 @@ impl Router {
             first = first.or(Some(cluster));
         }
         first.ok_or(RouteError::NoActiveCluster)
+    }
+
+    /// Whether a text only reads in the cluster's database, with everything that it names.
+    pub fn only_reads(&mut self, cluster: ClusterIndex, sql: &Arc<str>) -> bool {
+        let known = self.texts.get(sql, classify);
+        known.verdict.access == Access::Read && self.is_harmless(cluster, &known)
     }
 
     /// Whether everything that a reading text names only reads in the cluster's database.

@@ -107,6 +107,12 @@ fn common_columns(first: &Arc<[Column]>, results: &[ShardResult]) -> Result<Arc<
             if !is_same {
                 return Err(ShardError::statement("the shards' tables have columns of different types"));
             }
+            // By `*` a shard gives its columns in the order in which they were made there.
+            if column.name != other.name {
+                return Err(ShardError::statement(
+                    "the shards' tables have columns in another order or of other names",
+                ));
+            }
             if other.format == Format::Binary {
                 column.format = Format::Binary;
             }
