@@ -4,7 +4,14 @@ import type { ClustersConfig, SchemaOptions } from './config-types.js';
 
 /** The configuration as the native core reads it: a cluster's id is its key, and not one of its settings. */
 export function withoutIds(clusters: ClustersConfig): object {
-  return Object.fromEntries(Object.entries(clusters).map(([id, { id: _, ...config }]) => [id, config]));
+  return Object.fromEntries(Object.entries(clusters).map(([key, config]) => [key, withoutId(config)]));
+}
+
+/** What is no object stays as it is, for the core to refuse by name. */
+function withoutId(config: ClustersConfig[string] | null): unknown {
+  if (typeof config !== 'object' || config === null) return config;
+  const { id: _, ...settings } = config;
+  return settings;
 }
 
 /** The configuration with a schema that lives on a cluster. */

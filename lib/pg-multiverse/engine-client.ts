@@ -14,6 +14,7 @@ import type {
   RemoteFlight,
   ServerSign,
   SessionInfo,
+  SessionNews,
   ShardSurvey,
 } from './engine-reports.js';
 import { errorOfThrown } from './failures.js';
@@ -160,6 +161,11 @@ export class EngineClient implements NewsListener {
   /** Pins a connection. */
   async openSession(route: RouteOptions): Promise<SessionInfo> {
     return JSON.parse(await this.#ask(() => this.#engine.openSession(routeText(route)))) as SessionInfo;
+  }
+
+  /** Has a function told what a pinned connection brings unasked, until it is released or lost. Keeps the process alive. */
+  listenInSession(id: number, hear: (news: SessionNews) => void): void {
+    this.#engine.listenInSession(id, (text) => hear(JSON.parse(text) as SessionNews));
   }
 
   /** The shards of a cluster, and the tables that are spread over them. */

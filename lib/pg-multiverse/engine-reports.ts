@@ -10,6 +10,11 @@ export interface SessionInfo {
   readonly processId: number;
 }
 
+/** What a pinned connection brings unasked. */
+export type SessionNews =
+  | { readonly event: 'notification'; readonly channel: string; readonly payload: string; readonly processId: number }
+  | { readonly event: 'lost'; readonly reason: string };
+
 /** What the engine tells of one server. */
 export interface ServerFigures {
   readonly id: string;

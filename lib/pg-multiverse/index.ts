@@ -15,7 +15,7 @@ export { DatabaseError } from './failures.js';
 export type { CacheMetrics, ClusterHealth, ClusterMetrics, LatencyHistogram, SystemMetrics } from './metrics.js';
 export * from './migrations/index.js';
 export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from './pg-multiverse.js';
-export { type ClientQueryOptions, PooledClient } from './pooled-client.js';
+export { type ClientQueryOptions, type Notification, PooledClient, type PooledClientEvents } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';
 export { type QueryTrace, type QueryTracer, traceQueries, type TracingSpan } from './query-tracing.js';
 export type { ShardCheck, ShardTableCheck } from './sharding/shard-check.js';

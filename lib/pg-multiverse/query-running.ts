@@ -100,6 +100,7 @@ export class QueryRunner {
   }
 
   #parts(options: QueryOptions, session: number, isStream: boolean): RequestParts {
+    if (typeof options !== 'object') throw configError('options: expected an object; the result comes by the promise, and not by a callback');
     return {
       session,
       isStream,

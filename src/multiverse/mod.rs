@@ -16,6 +16,7 @@ mod parcel;
 mod remote;
 mod report;
 mod route_text;
+mod session_news;
 mod settings;
 mod shape;
 mod submission;

@@ -228,6 +228,8 @@ it('a parameter that cannot be written fails its query alone', async () => {
 it('wrong arguments are refused', async () => {
   await expect(db.query(/** @type {never} */ (undefined))).rejects.toMatchObject({ code: 'ERR_CONFIG' });
   await expect(db.query('SELECT 1', /** @type {never} */ ('x'))).rejects.toThrow('Query values must be an array');
+  await expect(db.query('SELECT 1', [], /** @type {never} */ (() => undefined))).rejects.toThrow('options: expected an object');
+  await expect(db.query('SELECT 1', [], /** @type {never} */ ('main'))).rejects.toMatchObject({ code: 'ERR_CONFIG' });
   await expect(db.query('SELECT 1', [], { readPreference: /** @type {never} */ ('nearest') })).rejects.toThrow('readPreference: expected replica, primary, any');
   await expect(db.query('SELECT 1', [], { timeout: -1 })).rejects.toThrow('timeout');
   await expect(db.query('SELECT 1', [], { clusterId: 'missing' })).rejects.toThrow('Cluster not found: missing');

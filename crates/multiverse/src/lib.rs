@@ -40,5 +40,6 @@ pub use health::ServerHealth;
 pub use metrics::{ClusterMetrics, Histogram, Metrics, ServerMetrics};
 pub use request::{BindParameters, Request, RequestId, Retry, SessionId};
 pub use server::ServerConfig;
+pub use session::{SessionListener, SessionNews};
 pub use shard::{Answered, ShardError, ShardedTable, Shards, SurveyReply};
 pub use written::Written;

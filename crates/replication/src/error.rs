@@ -171,6 +171,19 @@ pub enum Error {
         /// The table at the target.
         target_table: String,
     },
+    /// Rows of the source are told apart by other columns than before.
+    #[error(
+        "rule \"{rule}\": the primary key of table \"{source_table}\" at the source was changed, by which rows are told apart; \
+             give table \"{target_table}\" at the target the same one, then resync the rule; nothing was lost"
+    )]
+    KeyChanged {
+        /// The rule.
+        rule: String,
+        /// The table at the source.
+        source_table: String,
+        /// The table at the target.
+        target_table: String,
+    },
     /// Another process runs the rule.
     #[error("rule \"{0}\" is run by another process now")]
     LeaseLost(String),
@@ -229,7 +242,7 @@ impl Error {
             Self::LogLost { .. } => "ERR_LOG_LOST",
             Self::LogRetention { .. } => "ERR_LOG_RETENTION",
             Self::RowRefused { .. } => "ERR_ROW_REFUSED",
-            Self::SchemaChanged { .. } => "ERR_SCHEMA_CHANGED",
+            Self::SchemaChanged { .. } | Self::KeyChanged { .. } => "ERR_SCHEMA_CHANGED",
             Self::LeaseLost(_) => "ERR_LEASE_LOST",
             Self::Retry(_) => "ERR_CONFLICT",
             Self::Config { .. } => "ERR_CONFIG",

@@ -1,4 +1,5 @@
 // Clusters whose rows are spread over shards: every shard is a cluster of its own to the native core.
+import { withoutIds } from '../cluster-changes.js';
 import type { ClustersConfig } from '../config-types.js';
 import { errorOfThrown } from '../failures.js';
 import { native } from '../../native.js';
@@ -22,9 +23,8 @@ export const NOT_JOINED = 'ERR_SHARD_NOT_JOINED';
 export function withShards(clusters: ClustersConfig): ClustersConfig {
   const hasShards = typeof clusters === 'object' && clusters !== null && Object.values(clusters).some((cluster) => cluster?.sharding != null);
   if (!hasShards) return clusters;
-  const ids = Object.fromEntries(Object.entries(clusters).map(([id, { id: _, ...config }]) => [id, config]));
   try {
-    return JSON.parse(native.expandShards(JSON.stringify(ids))) as ClustersConfig;
+    return JSON.parse(native.expandShards(JSON.stringify(withoutIds(clusters)))) as ClustersConfig;
   } catch (thrown) {
     throw errorOfThrown(thrown);
   }

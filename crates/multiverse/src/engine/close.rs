@@ -83,6 +83,7 @@ impl Core {
                 | Command::Resume(_)
                 | Command::ReleaseSession { .. }
                 | Command::CancelSession(_)
+                | Command::ListenInSession { .. }
                 | Command::SetTextTypes(_)
                 | Command::CountHits { .. } => {}
             }

@@ -15,6 +15,7 @@ use crate::health::ServerHealth;
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::RouteOptions;
+use crate::session::SessionListener;
 
 /// A pinned connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     OpenSession { id: SessionId, route: RouteOptions, haste: Haste, reply: SessionReply },
     ReleaseSession { id: SessionId, release: Release },
     CancelSession(SessionId),
+    ListenInSession { id: SessionId, listener: SessionListener },
     Reload { plan: Plan, reply: DoneReply },
     RegisterSchema { schema: RegisteredSchema, reply: SyncSender<Result<(), Error>> },
     SetTextTypes(Arc<TextTypes>),
@@ -99,6 +101,7 @@ impl Command {
             | Self::OpenSession { .. }
             | Self::ReleaseSession { .. }
             | Self::CancelSession(_)
+            | Self::ListenInSession { .. }
             | Self::CacheKeys(_)
             | Self::CountHits { .. }
             | Self::TellEvictions(_)

@@ -64,7 +64,7 @@ pub(crate) struct Core {
     pub(crate) router: Router,
     pub(super) registered: Vec<RegisteredSchema>,
     pub(crate) catalogues: Catalogues,
-    pub(super) definition_changes: Arc<DefinitionChanges>,
+    pub(crate) definition_changes: Arc<DefinitionChanges>,
     pub(super) cache_epoch: CacheEpoch,
     pub(crate) texts: Texts,
     pub(crate) paths: Paths,
@@ -247,6 +247,7 @@ impl Core {
                 let _ = reply.send(self.metrics());
             }
             Command::Health(reply) => self.check_health(Some(reply)),
+            Command::ListenInSession { id, listener } => self.listen_in_session(id, listener),
             Command::Listen(listener) => self.listen(listener),
             Command::FailOver { cluster, replica, promote, reply } => {
                 self.fail_over(&cluster, replica, promote, reply);

@@ -50,6 +50,7 @@ use crate::failover::{ClusterListener, FailoverReply};
 use crate::metrics::Metrics;
 use crate::request::{Request, RequestId, SessionId};
 use crate::route::{RouteOptions, SchemaOptions};
+use crate::session::SessionListener;
 use command::Command;
 pub(crate) use command::DatabaseId;
 pub(crate) use command::Haste;
@@ -211,6 +212,12 @@ impl Engine {
     /// [`Release::Close`] those that have not been sent end with [`Error::NoSession`].
     pub fn release_session(&self, id: SessionId, release: Release) {
         self.tell(Command::ReleaseSession { id, release });
+    }
+
+    /// Has a listener told what a pinned connection brings unasked, in place of the one before. It is let go when the
+    /// connection is given back or lost.
+    pub fn listen_in_session(&self, id: SessionId, listener: SessionListener) {
+        self.tell(Command::ListenInSession { id, listener });
     }
 
     /// Goes over to another configuration. Servers that stay keep their connections; what runs on others runs to its

@@ -41,6 +41,8 @@ pub(crate) struct PooledConnection {
     pub(crate) cancelled_since: Option<Instant>,
     /// A statement that changed definitions in the transaction that is open.
     pub(crate) definitions: Option<Arc<Verdict>>,
+    /// How often definitions had changed when its statements were last known to mean what they did.
+    known_changes: u64,
     /// What stands in the pipeline must stand alone.
     pub(crate) is_exclusive: bool,
     /// Its rows are not taken for now, so nothing is read.
@@ -134,6 +136,7 @@ impl PooledConnection {
             cancel: CancelState::None,
             cancelled_since: None,
             definitions: None,
+            known_changes: 0,
             is_exclusive: false,
             is_paused: false,
             is_idle: false,
@@ -175,6 +178,13 @@ impl PooledConnection {
     /// The place of a request in the pipeline, 0 for the oldest.
     pub(crate) fn position(&self, request: usize) -> Option<usize> {
         self.in_flight.iter().position(|entry| entry.work.request() == Some(request))
+    }
+
+    /// Has statements parsed anew that were kept before definitions changed for the `changes`th time.
+    pub(crate) fn outdate_statements(&mut self, changes: u64) {
+        if std::mem::replace(&mut self.known_changes, changes) != changes {
+            self.pipeline.outdate_statements();
+        }
     }
 
     pub(crate) fn note(&mut self, change: SessionChange) {

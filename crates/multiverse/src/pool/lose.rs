@@ -8,7 +8,8 @@ use wire::CancelToken;
 use super::{CancelState, Pool, PooledConnection, Work};
 use crate::engine::{Core, Token};
 use crate::error::Error;
-use crate::session::SessionEnd;
+use crate::route::ClusterIndex;
+use crate::session::{SessionEnd, SessionNews};
 
 /// A connection that is lost so soon after it was opened tells nothing good of the server.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -37,6 +38,7 @@ impl Core {
         if self.connection(token).is_none() {
             return;
         }
+        self.hand_on_notifications(token);
         let Some(connection) = self.take_connection(token.pool, token.slot) else { return };
         let now = self.now;
         let Some(pool) = self.pools.get_mut(token.pool) else { return };
@@ -67,6 +69,7 @@ impl Core {
             self.lose_request(token.pool, key, entry.work, sent, error);
         }
         if let Some(session) = connection.session {
+            self.tell_session(session, SessionNews::Lost(text));
             self.end_session(session, SessionEnd::Lost);
         }
         self.call_dispatch(token.pool);
@@ -101,6 +104,8 @@ impl Core {
         if !was_sent {
             return self.reroute(key);
         }
+        // Where it went did not depend on the catalogue, it may have been sent before that was read.
+        pending.reads |= self.router.only_reads(ClusterIndex(pending.cluster), &pending.sql);
         if pending.may_repeat() && pending.retry.attempts > 0 {
             return self.read_again(key);
         }

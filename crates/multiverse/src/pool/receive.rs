@@ -42,6 +42,11 @@ enum ReadOnlyState {
 impl Core {
     /// Takes in what a connection has received, until there is nothing more or its rows are not taken.
     pub(crate) fn receive(&mut self, token: Token) {
+        self.take_answers(token);
+        self.hand_on_notifications(token);
+    }
+
+    fn take_answers(&mut self, token: Token) {
         let mut reads = 0;
         loop {
             let Some(connection) = self.connection(token) else { return };
@@ -205,6 +210,10 @@ impl Core {
         let Some(connection) = connection else { return };
         if verdict.changes_definitions {
             connection.definitions = Some(Arc::clone(verdict));
+            // Within a transaction, a statement that turns out to mean something else cannot be run again.
+            if pending.failure.is_none() {
+                connection.pipeline.outdate_statements();
+            }
         }
         // What is prepared is seen by nobody until it is committed, on the same connection unless that is lost.
         let is_prepared = pending.sql.starts_with("PREPARE TRANSACTION");

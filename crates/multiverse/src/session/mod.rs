@@ -1,5 +1,6 @@
 //! Pinned connections: waited for in the queue of a pool, used by one caller, given back as they were.
 
+mod news;
 mod path;
 pub(crate) mod position;
 mod reset;
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::pool::{PooledConnection, Ticket};
 use crate::request::SessionId;
 use crate::route::{RouteError, RouteOptions};
+pub use news::{SessionListener, SessionNews};
 pub(crate) use path::{Paths, UNKNOWN};
 
 /// A session of a caller.
@@ -32,6 +34,7 @@ pub(crate) struct PinnedSession {
     /// The text of one of its statements says that it writes.
     pub(crate) has_written: bool,
     pub(crate) haste: Haste,
+    listener: Option<SessionListener>,
 }
 
 enum Hold {
@@ -83,6 +86,7 @@ impl Core {
             is_guarded: false,
             has_written: false,
             haste,
+            listener: None,
         };
         self.sessions.insert(id.0, session);
         if let Some(pool) = self.pools.get_mut(pool) {
@@ -99,6 +103,8 @@ impl Core {
         let token = connection.token;
         let Some(session) = self.sessions.get_mut(&id.0) else { return self.settle(token) };
         connection.session = Some(id);
+        // A transaction cannot run a statement again whose meaning has changed since it was kept.
+        connection.outdate_statements(self.definition_changes.of_all());
         let cluster =
             self.clusters.get(session.cluster).map(|cluster| cluster.id.clone()).unwrap_or_default();
         let opened =

@@ -88,6 +88,45 @@ fn in_a_transaction_a_stale_statement_fails_as_the_server_says() {
 }
 
 #[test]
+fn a_transaction_follows_the_definitions_that_it_changes() {
+    let client = Client::with_pool(1);
+    client.query("CREATE TABLE altered (a int)").unwrap();
+    let session = client.session().unwrap();
+    let call = |sql: &str| client.run(Call::new(sql).in_session(session.id)).unwrap();
+    let columns = || call("SELECT * FROM altered").results[0].columns.len();
+    call("BEGIN");
+    assert_eq!((columns(), columns()), (1, 1));
+    call("ALTER TABLE altered ADD COLUMN b int");
+    assert_eq!((columns(), columns()), (2, 2));
+    call("ROLLBACK");
+    assert_eq!(columns(), 1);
+    client.release(&session);
+}
+
+#[test]
+fn a_transaction_follows_the_definitions_that_were_changed_before_it_by_the_same_engine() {
+    let client = Client::with_pool(2);
+    client.query("CREATE TABLE altered_before (a int)").unwrap();
+    let keeping = client.session().unwrap();
+    let other = client.session().unwrap();
+    let select = "SELECT * FROM altered_before";
+    for session in [&keeping, &other] {
+        client.run(Call::new(select).in_session(session.id)).unwrap();
+        client.run(Call::new(select).in_session(session.id)).unwrap();
+    }
+    client.release(&keeping);
+    client.run(Call::new("ALTER TABLE altered_before ADD COLUMN b int").in_session(other.id)).unwrap();
+    // This is the connection that has kept the statement, as the other one is still in use.
+    let later = client.session().unwrap();
+    client.run(Call::new("BEGIN").in_session(later.id)).unwrap();
+    let outcome = client.run(Call::new(select).in_session(later.id)).unwrap();
+    assert_eq!(outcome.results[0].columns.len(), 2);
+    client.run(Call::new("COMMIT").in_session(later.id)).unwrap();
+    client.release(&later);
+    client.release(&other);
+}
+
+#[test]
 fn statements_deallocated_behind_our_back_are_prepared_anew() {
     let client = Client::with_pool(1);
     for command in ["DEALLOCATE ALL", "DISCARD ALL", "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"] {

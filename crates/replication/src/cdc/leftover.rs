@@ -84,7 +84,8 @@ impl Session {
                 None => self.checkpoint.own_rows.shift_remove(table),
             };
         }
-        if self.shared.takes_replacement() && kept > 0 {
+        let was_replaced = self.shared.takes_replacement() | std::mem::take(&mut self.has_replaced_tables);
+        if was_replaced && kept > 0 {
             self.shared.tell_of_kept_rows(kept);
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 mod apply;
 mod batch;
+mod begin;
 mod checkpoint;
 mod choose;
 mod chunk;

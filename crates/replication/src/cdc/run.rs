@@ -8,7 +8,7 @@ use data::log::{ChangeLog, LogKind, LogReader, LogSnapshot, LogStatus, OpenedLog
 use data::table::ScanOptions;
 
 use super::checkpoint::{Checkpoint, Phase};
-use super::chunk::{Chunk, load_chunks, remove_chunks, store_chunks};
+use super::chunk::{Chunk, load_chunks, remove_chunks};
 use super::control_tables::ControlTables;
 use super::dead_letter::Letters;
 use super::event::RunState;
@@ -43,8 +43,10 @@ pub(super) struct Session {
     pub(super) checkpoint: Checkpoint,
     pub(super) chunks: Vec<Chunk>,
     pub(super) watermarks: Watermarks,
-    /// The keys that the source held when its log was lost, where that was kept.
+    /// The keys that the source held when its log was lost, or a table of it replaced, where that was kept.
     pub(super) own_rows_before: OwnRows,
+    /// Whether a table stands in the place of another one of its name, of which rows may be left at the target.
+    pub(super) has_replaced_tables: bool,
     pub(super) shared: Arc<Shared>,
     /// How long batches are added to.
     pub(super) pace: Pace,
@@ -172,6 +174,7 @@ impl Session {
             chunks: Vec::new(),
             watermarks: Watermarks::default(),
             own_rows_before,
+            has_replaced_tables: false,
             shared,
             pace: Pace::default(),
             known_tables,
@@ -192,98 +195,6 @@ impl Session {
 
     pub(super) fn in_rule(&self) -> impl FnOnce(data::Error) -> Error + use<> {
         Error::database_in(format!("rule \"{}\"", self.rule.name))
-    }
-
-    /// Enters this holder of the lease into the checkpoint, and the chunks that are to be copied.
-    async fn begin(
-        &mut self,
-        opened: OpenedLog,
-        usable: Option<Checkpoint>,
-        stored: Option<Checkpoint>,
-        planned: Vec<Chunk>,
-    ) -> Result<Option<LogSnapshot>> {
-        let chunks = load_chunks(&self.target, &self.control.chunk, &self.reader.name).await;
-        let old_chunks = chunks.map_err(self.in_rule())?;
-        let (view, kept, forgotten) = match (opened, usable) {
-            (OpenedLog::Existing { added }, Some(usable)) => {
-                self.checkpoint = Checkpoint { epoch: self.lease.epoch(), ..usable };
-                // One of that name that the log has not told of stands in the place of another, and is copied.
-                self.checkpoint.tables.retain(|table, _| !added.contains(table));
-                let known = |chunk: &Chunk| self.checkpoint.tables.contains_key(&chunk.table);
-                let (kept, forgotten): (Vec<_>, Vec<_>) = old_chunks.into_iter().partition(known);
-                (None, kept, forgotten)
-            }
-            (OpenedLog::Created(view), _) => {
-                self.checkpoint.position = view.position.clone();
-                (Some(view), Vec::new(), old_chunks)
-            }
-            (OpenedLog::Existing { .. }, None) => {
-                return Err(Error::Task(format!("the log of \"{}\" was not made anew", self.reader.name)));
-            }
-        };
-        let planned = self.with_all_tables(&kept, planned);
-        let copied_anew: HashSet<String> = planned.iter().map(|chunk| chunk.table.clone()).collect();
-        self.chunks = kept;
-        self.chunks.retain(|chunk| !copied_anew.contains(&chunk.table));
-        self.chunks.extend(planned);
-        for chunk in self.chunks.iter_mut().filter(|chunk| !chunk.is_copied) {
-            chunk.epoch = self.lease.epoch();
-        }
-        self.chunks.sort_by(|a, b| (&a.table, a.number).cmp(&(&b.table, b.number)));
-        self.checkpoint.tables = self.routes.list.iter().map(known_table).collect();
-        let keeps = self.keeps_own_rows();
-        self.checkpoint.own_rows.retain(|table, _| keeps && !copied_anew.contains(table));
-        if self.checkpoint.phase == Phase::Copy {
-            // Until the copy is done, for whoever goes on with it.
-            self.checkpoint.own_rows.clone_from(&self.own_rows_before);
-        }
-        self.store_beginning(stored.as_ref(), &forgotten, &copied_anew).await?;
-        if view.is_some() || self.chunks.iter().all(|chunk| chunk.is_copied) {
-            return Ok(view);
-        }
-        let view = self.log()?.snapshot(&self.reader).await;
-        view.map(Some).map_err(self.in_rule())
-    }
-
-    /// Every table that no chunk and no checkpoint stands for is planned as one part.
-    fn with_all_tables(&self, kept: &[Chunk], mut planned: Vec<Chunk>) -> Vec<Chunk> {
-        let mut seen: HashSet<String> = self.checkpoint.tables.keys().cloned().collect();
-        seen.extend(kept.iter().chain(&planned).map(|chunk| chunk.table.clone()));
-        for route in &self.routes.list {
-            let table = &route.captured.name;
-            if seen.insert(table.clone()) {
-                planned.extend(Chunk::plan(table, Vec::new(), self.lease.epoch()));
-            }
-        }
-        planned
-    }
-
-    async fn store_beginning(
-        &mut self,
-        stored: Option<&Checkpoint>,
-        forgotten: &[Chunk],
-        copied_anew: &HashSet<String>,
-    ) -> Result<()> {
-        let in_rule = || Error::database_in(format!("rule \"{}\"", self.rule.name));
-        let mut transaction = self.lease.begin().await.map_err(in_rule())?;
-        let (control, reader) = (&self.control, &self.reader.name);
-        let found = Checkpoint::load(transaction.as_mut(), &control.checkpoint, reader).await;
-        if found.map_err(in_rule())?.as_ref() != stored {
-            // The holder before has applied something since it was read.
-            return Err(Error::LeaseLost(self.rule.name.clone()));
-        }
-        let written = async {
-            self.checkpoint.store(transaction.as_mut(), &control.checkpoint).await?;
-            remove_chunks(transaction.as_mut(), &control.chunk, reader, forgotten).await?;
-            store_chunks(transaction.as_mut(), &control.chunk, reader, &self.chunks).await?;
-            for route in self.routes.list.iter().filter(|route| copied_anew.contains(&route.captured.name)) {
-                self.letters.remove_all(transaction.as_mut(), &control.dead_letter, route.label()).await?;
-            }
-            transaction.commit().await
-        };
-        written.await.map_err(in_rule())?;
-        self.letters.committed();
-        Ok(())
     }
 
     /// Copies what is still to be copied; the changes are streamed afterwards.
@@ -436,7 +347,7 @@ async fn follow_schema(
     Ok(())
 }
 
-fn known_table(route: &super::routes::Route) -> (String, Vec<super::schema_change::KnownColumn>) {
+pub(super) fn known_table(route: &super::routes::Route) -> (String, Vec<super::schema_change::KnownColumn>) {
     (route.captured.name.clone(), columns_of(&route.captured))
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use data::Value;
 use data::log::Operation;
-use data::table::{ColumnChange, ColumnType, Table, TableColumn};
+use data::table::{ColumnChange, ColumnType, Table, TableColumn, TableStore};
+use data::{ErrorKind, Value};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +137,8 @@ fn taken(changes: Vec<ColumnChange>, source: &Table, columns: &ColumnRule) -> Ve
 /// what the change did to those that were there.
 ///
 /// # Errors
-/// [`Error::SchemaChanged`] where the target's columns are not to be touched and do not follow already.
+/// [`Error::SchemaChanged`] where the target's columns are not to be touched and do not follow already,
+/// [`Error::KeyChanged`] where its key is not that of the source any more.
 pub(super) async fn follow(
     rule: &str,
     plan: &CollectionPlan,
@@ -146,10 +147,8 @@ pub(super) async fn follow(
     target: &End,
 ) -> Result<bool> {
     if key_changed(known, source) && !has_key_of(source, plan, target).await? {
-        let changes = "the primary key was changed, by which rows are told apart (resync the rule then)";
-        return Err(Error::SchemaChanged {
+        return Err(Error::KeyChanged {
             rule: rule.to_owned(),
-            changes: changes.to_owned(),
             source_table: plan.source_table.clone(),
             target_table: plan.target_table.clone(),
         });
@@ -169,12 +168,38 @@ pub(super) async fn follow(
             return Err(refused(rule, plan, &missing));
         }
         if !missing.is_empty() {
-            tables.alter(&plan.target_table, &missing).await.map_err(in_table())?;
+            alter(tables, &own, &missing).await.map_err(in_table())?;
         }
     } else if target.follows_schema() {
         tables.alter(&plan.target_table, &changes).await.map_err(in_table())?;
     }
     Ok(changes.iter().any(|change| !matches!(change, ColumnChange::Drop { .. })))
+}
+
+/// Changes the columns of a table of the target. Where values do not become those of another type by themselves, the column is
+/// made anew: what the source made of them comes when the rows are copied again, as they are after every change of a type.
+async fn alter(tables: &dyn TableStore, own: &Table, changes: &[ColumnChange]) -> data::Result<()> {
+    let refused = match tables.alter(&own.name, changes).await {
+        Err(error) if error.kind() == ErrorKind::Value => error,
+        altered => return altered.map(drop),
+    };
+    let is_key = |name: &str| {
+        let key = own.key.iter().filter_map(|position| own.columns.get(*position));
+        key.into_iter().any(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    let anew = |change: &ColumnChange| match change {
+        ColumnChange::Retype { name, column_type } if !is_key(name) => vec![
+            ColumnChange::Drop { name: name.clone() },
+            ColumnChange::Add { name: name.clone(), column_type: column_type.clone() },
+        ],
+        change => vec![change.clone()],
+    };
+    let anew: Vec<_> = changes.iter().flat_map(anew).collect();
+    if anew == changes {
+        return Err(refused);
+    }
+    tracing::warn!(table = own.name, reason = %refused, "columns of another type are made anew, and their rows copied again");
+    tables.alter(&own.name, &anew).await.map(drop)
 }
 
 /// Whether the rows of the target are told apart by the same columns. Documents are by what they were copied with.

@@ -164,12 +164,12 @@ impl Shared {
         self.replaced.load(Ordering::Relaxed)
     }
 
-    /// Tells of rows that only the target has, since the master of an end was replaced.
+    /// Tells of rows that only the target has, since the master of an end, or a table, was replaced.
     pub(super) fn tell_of_kept_rows(&self, count: u64) {
         let rule = &self.rule;
         let message = format!(
-            "rule \"{rule}\": since a master was replaced, {count} rows of the target are not at the source. If they were deleted there \
-             unseen, verify(\"{rule}\", {{repair: 'rows-and-extras'}}) deletes them"
+            "rule \"{rule}\": since a master or a table was replaced, {count} rows of the target are not at the source. If they were deleted \
+             there unseen, verify(\"{rule}\", {{repair: 'rows-and-extras'}}) deletes them"
         );
         let code = "ERR_ROWS_KEPT".to_owned();
         self.tell(CdcEvent::Error { rule: rule.clone(), code, message, retryable: true });

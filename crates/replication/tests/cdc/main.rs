@@ -16,6 +16,7 @@ mod mariadbsource;
 mod mongodb;
 mod mongosource;
 mod recovery;
+mod retyping;
 mod shapes;
 mod streaming;
 mod two_way;

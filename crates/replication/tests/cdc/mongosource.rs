@@ -7,7 +7,7 @@ use data::EntitySchema;
 use replication::{Manager, Repair, Rule};
 use serde_json::{Value as Json, json};
 
-use crate::world::{Dice, PATIENCE, Pair, Place, Witness, World, rows, run, totals};
+use crate::world::{Dice, PATIENCE, Pair, Place, Witness, World, rows, run, totals, until_rows};
 
 const FILL: &str = r#"{"insert": "items", "documents": [
     {"_id": 1, "name": "a", "price": 1.5, "sub": {"x": 1}},
@@ -386,4 +386,17 @@ async fn a_large_collection_is_copied_in_parts_while_it_changes() {
     world.sync().await;
     world.assert_verified().await;
     assert_eq!(world.at_target("SELECT count(*) AS n FROM items").await[0]["n"], 119_950);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_of_fixed_size_is_taken_along() {
+    let pair = to_sqlite();
+    let fill = insert(&json!([{"_id": 1, "name": "kept"}]));
+    let world = World::new(&pair, &[r#"{"create": "items", "capped": true, "size": 65536}"#, &fill]).await;
+    world.manager.start("r", Arc::new(Witness::default())).await.unwrap();
+    until_rows(world.target.as_ref(), "SELECT id, name FROM items", json!([{"id": 1, "name": "kept"}])).await;
+    change(&world, &[insert(&json!([{"_id": 2, "name": "later"}]))]).await;
+    let both = json!([{"id": 1, "name": "kept"}, {"id": 2, "name": "later"}]);
+    until_rows(world.target.as_ref(), "SELECT id, name FROM items ORDER BY id", both).await;
+    world.manager.disconnect_all().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use replication::{Error, Manager, RunState};
+use replication::{Error, Manager, Repair, RunState};
 use serde_json::{Value as Json, json};
 
 use crate::between_databases;
@@ -173,4 +173,26 @@ async fn a_table_that_takes_the_place_of_another_one_is_read_from_then_on() {
     world.until_same(ITEMS).await;
     world.run(&["INSERT INTO items VALUES (3, 'and after')"]).await;
     world.until_same(ITEMS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_left_of_a_table_that_was_dropped_and_made_anew_are_told_of() {
+    let pair = Pair { source: Place::postgres(), target: Place::sqlite() };
+    let world = World::with(&pair, &[TABLE], json!({ "collections": ["items"] })).await;
+    let witness = Arc::new(Witness::default());
+    world.manager.start("r", Arc::clone(&witness) as _).await.unwrap();
+    world.run(&["INSERT INTO items VALUES (1, 'old'), (2, 'old'), (3, 'old')"]).await;
+    world.until_same(ITEMS).await;
+    world
+        .run(&["DO $$ BEGIN DROP TABLE items; CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT); \
+             INSERT INTO items VALUES (1, 'new'); END $$"])
+        .await;
+    let are_told = |event: &Json| {
+        event["code"] == "ERR_ROWS_KEPT"
+            && event["message"].as_str().unwrap().contains("2 rows of the target")
+    };
+    witness.until("what only the target has is told of", are_told).await;
+    world.manager.verify("r", Repair::RowsAndExtras).await.unwrap();
+    world.assert_same(ITEMS).await;
+    world.manager.disconnect_all().await;
 }

@@ -8,7 +8,7 @@ use mongodb::options::IndexOptions;
 use serde_json::json;
 
 use crate::two_way::{begun, conflicts, names, opened, start, until_equal, write};
-use crate::world::{Pair, Place, Server, Witness, rows, run};
+use crate::world::{Pair, Place, Server, Witness, rows, run, until_rows};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_side_that_was_restored_is_not_taken_for_one_that_has_deleted_rows() {
@@ -196,6 +196,29 @@ async fn a_key_that_the_other_side_cannot_hold_is_set_aside_until_its_row_is_gon
     assert!(letters.count == 2 && keys.contains(&"at first") && keys.contains(&"later"), "{letters:?}");
     assert_eq!(world.at_target("SELECT name FROM items").await, json!([{"name": "y"}]));
     world.run(&["DELETE FROM items WHERE id <> 'abc'"]).await;
+    world.sync().await;
+    assert_eq!(world.manager.dead_letters("r", 10).await.unwrap().count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_other_server_cannot_read_is_set_aside_and_the_others_are_exchanged() {
+    let pair = Pair { source: Place::logging_mariadb(), target: Place::postgres() };
+    let world = opened(&pair, json!({})).await;
+    let names = "SELECT name FROM items ORDER BY name";
+    world
+        .run(&[
+            "CREATE TABLE items (id TIME PRIMARY KEY, name TEXT)",
+            "INSERT INTO items VALUES ('23:00:00', 'a'), ('25:00:00', 'at first'), ('22:00:00', 'b')",
+        ])
+        .await;
+    start(&world, Arc::new(Witness::default())).await;
+    until_rows(world.target.as_ref(), names, json!([{"name": "a"}, {"name": "b"}])).await;
+    world.run(&["INSERT INTO items VALUES ('26:00:00', 'later'), ('21:00:00', 'c')"]).await;
+    let all = json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]);
+    until_rows(world.target.as_ref(), names, all).await;
+    world.manager.stop("r").await.unwrap();
+    assert_eq!(world.manager.dead_letters("r", 10).await.unwrap().count, 2);
+    world.run(&["DELETE FROM items WHERE id > '24:00:00'"]).await;
     world.sync().await;
     assert_eq!(world.manager.dead_letters("r", 10).await.unwrap().count, 0);
 }

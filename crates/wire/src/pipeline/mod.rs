@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::connection::{CancelToken, Connection};
 use crate::error::{Error, Result, ServerError};
+use crate::notice::Notification;
 use crate::protocol::row::{Column, RowBatch};
 use crate::protocol::state::{ProtocolState, TransactionStatus};
 use crate::socket::Socket;
@@ -186,6 +187,16 @@ impl Pipeline {
     /// Forgets the statements kept on the connection, because the server has deallocated them.
     pub fn forget_statements(&mut self) {
         self.statements.clear();
+    }
+
+    /// Closes the statements kept on the connection, as what they mean may have changed. Runs of them are parsed anew.
+    pub fn outdate_statements(&mut self) {
+        self.statements.outdate();
+    }
+
+    /// Takes the notifications that have come on channels that the session listens to: at most the last 10,000.
+    pub fn take_notifications(&mut self) -> Vec<Notification> {
+        if self.state.has_notifications() { self.state.take_notifications().0 } else { Vec::new() }
     }
 
     /// Sets the types that are asked for as text from the next request on.

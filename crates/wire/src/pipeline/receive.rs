@@ -182,12 +182,9 @@ impl Pipeline {
     }
 
     fn ready(&mut self, status: TransactionStatus) -> Result<PipelineEvent> {
-        // Nobody asks for what the server says besides its answers; it must not pile up.
+        // Nobody asks for the notices that come with answers; they must not pile up.
         if self.state.has_notices() {
             self.state.take_notices();
-        }
-        if self.state.has_notifications() {
-            self.state.take_notifications();
         }
         match self.exchanges.pop_front() {
             Some(Exchange { is_answered: true, .. }) => Ok(PipelineEvent::Ready(status)),

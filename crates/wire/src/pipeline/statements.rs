@@ -173,6 +173,11 @@ impl PreparedStatements {
         self.closing.clear();
     }
 
+    /// Forgets all and has them closed. Requests on their way have what they need of them, and closing comes after them.
+    pub(super) fn outdate(&mut self) {
+        self.closing.extend(self.entries.drain().map(|(_, statement)| statement.name));
+    }
+
     pub(super) fn take_closing(&mut self) -> Vec<String> {
         std::mem::take(&mut self.closing)
     }

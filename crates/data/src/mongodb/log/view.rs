@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use mongodb::bson::{Bson, Document, Timestamp as ClusterTime, doc};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use tokio::sync::Mutex;
@@ -45,7 +46,15 @@ impl ReadSnapshot for ViewAt {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let decoder =
             Decoder::new(&table, if options.keys_only { Unknown::Ignore } else { Unknown::Refuse })?;
-        let cursor = open(&self.connection, &table.name, &options, Some(self.at)).await?;
+        let (name, connection) = (&table.name, &self.connection);
+        let cursor = match open(connection, name, &options, Some(self.at)).await {
+            // The server keeps no states of before of such a collection. Read as it is, it has some of what the log will tell
+            // again, which changes nothing.
+            Err(error) if error.kind() == ErrorKind::Timeout && is_capped(connection, name).await? => {
+                open(connection, name, &options, None).await?
+            }
+            opened => opened?,
+        };
         let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
         Ok(spawn_scan(BATCHES_AHEAD, move |sender| {
             feed(cursor, decoder, options.keys_only, most_rows, sender, turn, of_viewing)
@@ -91,6 +100,13 @@ pub(super) async fn open(
     command.insert("readConcern", concern);
     let cursor = connection.database.run_cursor_command(command).batch_size(size).batch().await;
     cursor.map_err(|error| of_viewing(&error).in_context(name))
+}
+
+async fn is_capped(connection: &Connection, name: &str) -> Result<bool> {
+    connection.trace("listCollections", name);
+    let capped = doc! {"name": name, "options.capped": true};
+    let found = connection.database.list_collections().filter(capped).await;
+    Ok(found.map_err(|error| driver_error(&error))?.next().await.is_some())
 }
 
 /// The conditions of a range of keys. Expressions compare values of any types, where queries would leave out those of

@@ -48,6 +48,14 @@ impl Assembler {
         Self { pool, tables, maps: HashMap::new(), place, open: None, changes: Vec::new(), bytes: 0 }
     }
 
+    /// Notes the columns that the tables have now.
+    pub(super) async fn look_ahead(&mut self) -> Result<()> {
+        for table in self.tables.values_mut() {
+            table.look_ahead(&self.pool).await?;
+        }
+        Ok(())
+    }
+
     /// The position behind the last whole transaction, if none is open.
     pub(super) fn idle(&self) -> Option<Position> {
         self.open.is_none().then(|| self.place.position())

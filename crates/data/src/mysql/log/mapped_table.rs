@@ -43,6 +43,14 @@ impl ReadTable {
         Arc::clone(self.layout.as_ref().map_or(&self.known, |layout| &layout.table))
     }
 
+    /// Notes the columns that the table has before the log is read, so that a change of them is known for one even where no
+    /// row comes before it. What cannot be told of them is an error only when there are rows to read.
+    pub(super) async fn look_ahead(&mut self, pool: &Pool) -> Result<()> {
+        let live = Layout::live(&mut *pool.get().await?, &self.known, None).await;
+        self.layout = live.ok().flatten().map(Arc::new);
+        Ok(())
+    }
+
     /// The layout of rows of this form: the one of before, as long as nothing says otherwise, else the one of the catalogue.
     pub(super) async fn layout_of(&mut self, pool: &Pool, map: &TableMap) -> Result<Arc<Layout>> {
         let before = self.layout.clone().filter(|layout| layout.fits(map));

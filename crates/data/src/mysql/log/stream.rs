@@ -52,6 +52,7 @@ pub(super) async fn start(
         told: from.order,
         told_at: Instant::now(),
     };
+    receiver.assembler.look_ahead().await?;
     let mut begun = Vec::new();
     receiver.assembler.take(&first, &mut begun).await?;
     let (sender, events) = event_queue(WAITING_BYTES);

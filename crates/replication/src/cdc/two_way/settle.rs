@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use data::Value;
 use data::table::Row;
+use data::{ErrorKind, Value};
 use indexmap::IndexMap;
 
 use super::Exchange;
@@ -51,11 +51,19 @@ impl Exchange {
             let Some(label) = self.pairs.get(index).map(|pair| pair.to_target.label.clone()) else {
                 continue;
             };
-            let met = self.meet(index, keys).await;
-            for (touched, met) in met.map_err(Error::database_in(format!("collection \"{label}\"")))? {
-                self.sort(index, touched, met, is_last, &mut round);
+            let in_collection = Error::database_in(format!("collection \"{label}\""));
+            let met = match self.meet(index, &keys).await {
+                // It may be one of them that a server cannot read.
+                Err(error) if error.kind() == ErrorKind::Value => self.meet_singly(index, &keys).await?,
+                met => met.map_err(in_collection)?,
+            };
+            for (touched, met) in keys.into_values().zip(met) {
+                if let Some(met) = met {
+                    self.sort(index, touched, met, is_last, &mut round);
+                }
             }
         }
+        self.set_aside_unheld().await?;
         for (index, touched, met) in std::mem::take(&mut round.asked) {
             self.ask_for(index, touched, met, &mut round).await;
         }
@@ -71,8 +79,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads what both sides hold under keys, and the versions.
-    async fn meet(&self, index: usize, keys: IndexMap<String, Touched>) -> data::Result<Vec<(Touched, Met)>> {
+    /// Reads what both sides hold under keys, and the versions; `None` for a key of another entity.
+    pub(super) async fn meet(
+        &self,
+        index: usize,
+        keys: &IndexMap<String, Touched>,
+    ) -> data::Result<Vec<Option<Met>>> {
         let Some(pair) = self.pairs.get(index) else { return Ok(Vec::new()) };
         let label = &pair.to_target.label;
         let former = self.former.get(index).and_then(Option::as_ref);
@@ -95,22 +107,22 @@ impl Exchange {
         let [mut at_source, mut at_target] = rows;
         let [mut source_versions, mut target_versions] = versions;
         let mut met = Vec::with_capacity(keys.len());
-        for touched in keys.into_values() {
+        for touched in keys.values() {
             let id = id_of(&self.name, label, &touched.key);
             let source = at_source.remove(&canonical_key(&touched.key));
             let target = at_target.remove(&canonical_key(&touched.target_key));
             if is_of_another_entity(pair, source.as_ref(), target.as_ref()) {
+                met.push(None);
                 continue;
             }
-            let found = Met {
+            met.push(Some(Met {
                 key: touched.key.clone(),
                 source: Held::of(pair, Which::Source, source, former),
                 target: Held::of(pair, Which::Target, target, former),
                 at_source: source_versions.remove(&id),
                 at_target: target_versions.remove(&id),
                 deleted_at: touched.deleted_at,
-            };
-            met.push((touched, found));
+            }));
         }
         Ok(met)
     }

@@ -1,8 +1,12 @@
 //! Keys that the other side cannot hold: they are set aside there for as long as they have a row.
 
 use data::{ErrorKind, Timestamp, Value};
+use indexmap::IndexMap;
 
 use super::Exchange;
+use super::decide::Met;
+use super::dirty::Touched;
+use super::settle::key_at;
 use super::side::Which;
 use crate::cdc::dead_letter::{Content, DeadLetter, Letters};
 use crate::cdc::event::RowOperation;
@@ -61,6 +65,47 @@ impl Exchange {
         }
         self.unheld.push(Unheld { which, collection, key, is_gone });
         Ok(())
+    }
+
+    /// As [`Exchange::meet`], key by key: one that a server cannot read is noted as one that it cannot hold.
+    pub(super) async fn meet_singly(
+        &mut self,
+        index: usize,
+        keys: &IndexMap<String, Touched>,
+    ) -> Result<Vec<Option<Met>>> {
+        let mut all = Vec::with_capacity(keys.len());
+        for (id, touched) in keys {
+            let one = IndexMap::from([(id.clone(), touched.clone())]);
+            all.push(match self.meet(index, &one).await {
+                Err(error) if error.kind() == ErrorKind::Value => {
+                    self.note_unreadable(index, touched, error).await?;
+                    None
+                }
+                met => met.map_err(self.in_rule())?.pop().flatten(),
+            });
+        }
+        Ok(all)
+    }
+
+    /// Finds the side that cannot read a key.
+    async fn note_unreadable(&mut self, index: usize, touched: &Touched, error: data::Error) -> Result<()> {
+        let mut held = Vec::with_capacity(Which::BOTH.len());
+        for which in Which::BOTH {
+            let Some(pair) = self.pairs.get(index) else { return Ok(()) };
+            let tables = which.end(pair).tables().map_err(self.in_rule())?;
+            held.push(tables.fetch(which.read_table(pair), &[key_at(which, touched).clone()]).await);
+        }
+        match held.as_slice() {
+            [Ok(rows), Err(_)] => {
+                let key = key_at(Which::Source, touched).clone();
+                self.cannot_be_held(index, Which::Source, key, rows.is_empty())
+            }
+            [Err(_), Ok(rows)] => {
+                let key = key_at(Which::Target, touched).clone();
+                self.cannot_be_held(index, Which::Target, key, rows.is_empty())
+            }
+            _ => Err(self.in_rule()(error)),
+        }
     }
 
     /// Sets the keys aside that were noted, and removes those that have no row any more.
