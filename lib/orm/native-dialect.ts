@@ -27,9 +27,9 @@ abstract class TransactionalSession extends NativeSession implements IDialect {
   protected abstract surroundings(): { database: NativeBackedDialect; enclosing: TransactionScope | undefined };
 
   /**
-   * Runs `work` in a transaction, which it is given as a dialect: commits when it resolves, rolls back and rethrows
-   * when it rejects. Within a transaction this is a savepoint; those that are begun at once run one after the other. What `work` does through the dialect of the database, and
-   * through repositories on it, belongs to the transaction as well.
+   * Runs `work` in a transaction, which it is given as a dialect: commits when it resolves, rolls back and rethrows when it rejects.
+   * Within a transaction this is a savepoint; those that are begun at once run one after the other. What `work` does through the
+   * dialect of the database, and through repositories on it, belongs to the transaction as well.
    */
   async $transaction<T>(work: (tx: IDialect) => T | Promise<T>, options?: TransactionOptions): Promise<T> {
     const scope = this.#newScope();
@@ -182,8 +182,7 @@ export class NativeBackedDialect extends TransactionalSession {
   }
 
   /**
-   * Closes every connection; calling it again does nothing. A transaction that the caller is in is rolled back; those of others
-   * are waited for.
+   * Closes every connection; calling it again does nothing. A transaction that the caller is in is rolled back.
    */
   async disconnect(): Promise<void> {
     const session = this.#session;

@@ -9,7 +9,7 @@ import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
 import { jsonOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
-import { resolverOf } from './conflict-resolving.js';
+import { resolverFor } from './conflict-resolving.js';
 import { ForeignReplica } from './foreign-replica.js';
 import { ReplicaService } from './replica-service.js';
 import { readCursor, readDeadLetters, readStats } from './reports.js';
@@ -217,10 +217,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * @throws when the rule is unknown, disabled, of mode `snapshot` or already started, or its changes cannot be captured.
    */
   async start(ruleName: string, { resolve }: StartOptions = {}): Promise<void> {
-    const rule = this.listRules().find(({ name }) => name === ruleName);
-    if (rule?.conflictResolution === 'resolve' && resolve === undefined) {
-      throw configError(`rule "${ruleName}".conflictResolution: resolve needs start("${ruleName}", { resolve })`);
-    }
+    const name = textOf('ruleName', ruleName);
+    const decide = resolverFor(name, this.listRules().find((rule) => rule.name === name), resolve);
     // One event for each change costs too much to be made when nobody listens.
     this.#core.tellChanges(this.listenerCount('change') > 0);
     const listener: StreamListener = {
@@ -231,11 +229,6 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
       conflict: (notice) => this.#tell('conflict', notice),
       error: (error) => this.#report(error),
     };
-    const name = textOf('ruleName', ruleName);
-    if (rule !== undefined && rule.conflictResolution !== 'resolve' && resolve !== undefined) {
-      throw configError(`start("${ruleName}", { resolve }): the rule needs conflictResolution: 'resolve'`);
-    }
-    const decide = resolve === undefined ? undefined : resolverOf(resolve);
     await fromNative(() => this.#core.start(name, (report) => passOn(report, listener), decide));
   }
 

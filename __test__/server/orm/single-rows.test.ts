@@ -122,7 +122,7 @@ describe('on sqlite', () => {
     let refused = 0;
     let created = 0;
     // Where another connection is in the way, rows are created one by one in any order, and the later one may be the first.
-    for (let round = 0; round < 20 && refused < 2; round += 1) {
+    for (let round = 0; round < 1000 && refused < 2; round += 1) {
       const outcomes = await Promise.allSettled([
         db.create(node, { id: `${round} 1` }),
         db.create(node, { id: `${round} 2`, above: `${round} 3` }),

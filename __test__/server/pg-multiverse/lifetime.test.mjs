@@ -76,6 +76,18 @@ describe('an instance', () => {
     await db.close();
   });
 
+  it('knows a schema that was registered also when its configuration changes', async () => {
+    const manager = new ClusterManager();
+    await manager.initialize(main());
+    manager.registerSchema('shop', 'main');
+    await manager.updateConfig({ main: { ...main().main, schemas: ['public', 'more'] } });
+    for (const schema of ['shop', 'more']) expect((await manager.executeQuery('SELECT 1 AS a', [], { schema })).rows).toEqual([{ a: 1 }]);
+    // What the new configuration says of it counts.
+    await manager.updateConfig({ other: { ...main().main, schemas: ['shop'] } });
+    expect((await manager.executeQuery('SELECT 1 AS a', [], { schema: 'shop' })).rows).toEqual([{ a: 1 }]);
+    await manager.close();
+  });
+
   it('needs clusters that can be reached', async () => {
     await expect(new PgMultiverse().initialize()).rejects.toThrow('No cluster configuration provided');
     await expect(new PgMultiverse().initialize({})).rejects.toThrow('No cluster configuration provided');

@@ -62,6 +62,17 @@ describe('another process', () => {
   });
 });
 
+it('shards whose columns stand in another order do not mix them up', async () => {
+  const [first, ...others] = ['a int, b int, user_id int', ...Array.from({ length: 3 }, () => 'b int, a int, user_id int')];
+  await shop.ask(0, `CREATE TABLE turned (${first})`);
+  await Promise.all(others.map((columns, at) => shop.ask(at + 1, `CREATE TABLE turned (${columns})`)));
+  const users = Array.from({ length: 20 }, (_, at) => at + 1);
+  await Promise.all(users.map((user) => db.query('INSERT INTO turned (a, b, user_id) VALUES (1, 2, $1)', [user])));
+  const { rows } = await db.query('SELECT a, b FROM turned');
+  expect(rows).toEqual(users.map(() => ({ a: 1, b: 2 })));
+  await expect(db.query('SELECT * FROM turned')).rejects.toThrow('columns in another order or of other names');
+});
+
 describe('this process', () => {
   const swap = ['ALTER TABLE own RENAME user_id TO c', 'ALTER TABLE own RENAME a TO user_id', 'ALTER TABLE own RENAME c TO a'];
 

@@ -72,6 +72,20 @@ fn a_statement_whose_result_has_changed_is_prepared_anew() {
 }
 
 #[test]
+fn a_statement_whose_parameter_is_compared_with_a_column_of_another_type_by_now_is_prepared_anew() {
+    let client = Client::with_pool(1);
+    client.query("CREATE TABLE retyped (code int, label text)").unwrap();
+    client.query("INSERT INTO retyped VALUES (7, 'seven')").unwrap();
+    let label = |code: &str| {
+        let call = Call::new("SELECT label FROM retyped WHERE code = $1").with(&[code]);
+        client.run(call).unwrap().results[0].rows.len()
+    };
+    assert_eq!((label("7"), label("8")), (1, 0));
+    cluster().psql("ALTER TABLE retyped ALTER COLUMN code TYPE text USING 'no. ' || code");
+    assert_eq!((label("no. 7"), label("7")), (1, 0));
+}
+
+#[test]
 fn in_a_transaction_a_stale_statement_fails_as_the_server_says() {
     let client = Client::with_pool(1);
     client.query("CREATE TABLE stale (a int)").unwrap();

@@ -119,13 +119,17 @@ async fn write_together(collection: &Collection, tangled: &[(usize, Write, Row)]
         })
         .collect();
     let mut transaction = collection.target.tables()?.begin().await?;
-    let is_written = match untangle(transaction.as_mut(), &rows).await {
+    let outcome = async {
+        let is_written = untangle(transaction.as_mut(), &rows).await?;
+        transaction.commit().await?;
+        Ok::<_, data::Error>(is_written)
+    };
+    let is_written = match outcome.await {
         Ok(is_written) => is_written,
         // Others write the same rows; these are told of as refused.
         Err(error) if error.kind() == ErrorKind::Conflict => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    transaction.commit().await?;
     let written = tangled.iter().zip(is_written).filter(|(_, is_written)| *is_written);
     Ok(written.map(|((index, _, _), _)| *index).collect())
 }
