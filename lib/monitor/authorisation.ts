@@ -20,14 +20,14 @@ export function checkBinding(host: string, token: string | undefined): void {
 
 /** Whether a request brings the token, by header or in its address; the comparison takes the same time for every text. */
 export function bringsToken(request: IncomingMessage, url: URL, token: string): boolean {
-  const [scheme, given] = (request.headers.authorization ?? '').split(' ', 2);
-  const bearer = scheme?.toLowerCase() === 'bearer' ? given : undefined;
-  return isEqual(bearer ?? url.searchParams.get('token') ?? '', token);
+  return bringsTokenByHeader(request, token) || isEqual(url.searchParams.get('token') ?? '', token);
 }
 
 /** Whether a request brings the token by header, which a page of somebody else cannot make a browser do. */
 export function bringsTokenByHeader(request: IncomingMessage, token: string): boolean {
-  return isEqual((request.headers.authorization ?? '').replace(/^bearer /i, ''), token);
+  const given = (request.headers.authorization ?? '').replace(/^bearer /i, '');
+  // Node.js reads headers as Latin-1, and most programs write them in UTF-8.
+  return isEqual(given, token) || isEqual(Buffer.from(given, 'latin1').toString(), token);
 }
 
 /** Whether a request was addressed to this machine, and not to a name that somebody has made to lead here. */

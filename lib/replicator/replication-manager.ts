@@ -119,7 +119,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * null. With `after`, a slave that is known to have what was written before that token, else the master.
    */
   resolveReadService(project: string, { after }: ReadServiceOptions = {}): ReplicaService | null {
-    const service = this.#service(project, fromNativeSync(() => this.#core.nextRead(project, after)));
+    const service = this.#service(project, fromNativeSync(() => this.#core.nextRead(project, after === undefined ? undefined : textOf('after', after))));
     return after === undefined ? service : (service?.readingAfter(after) ?? null);
   }
 

@@ -119,6 +119,15 @@ describe('who may use it', () => {
     expect((await fetch(`${url}/api/health`, { headers: bearer })).status).toBe(200);
   });
 
+  it.each(['latin1', 'utf8'] as const)('may have a token with letters beyond ASCII, sent as %s', async (encoding) => {
+    const token = 'schlüssel-ñ';
+    const { url } = await start({ authToken: token });
+    // `fetch` sends every character as a byte.
+    const sent = Buffer.from(token, encoding).toString('latin1');
+    expect((await fetch(`${url}/api/health`, { headers: { authorization: `Bearer ${sent}` } })).status).toBe(200);
+    expect((await fetch(`${url}/api/health`, { headers: { authorization: 'Bearer schlussel-n' } })).status).toBe(401);
+  });
+
   it('are without a token those on this machine, and not those who come by a name of somebody else', async () => {
     await expect(startMonitor({ manager: new StubManager(), port: 0, host: '0.0.0.0' })).rejects.toMatchObject({ code: 'ERR_CONFIG' });
     const { url } = await start();

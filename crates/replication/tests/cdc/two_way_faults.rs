@@ -1,14 +1,17 @@
 //! Bidirectional rules whose sides are restored, replaced, or left behind by a removal that was cut off.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
+use replication::{CdcEvent, CdcObserver, Resolution, RowVersions};
 use serde_json::json;
 
 use crate::two_way::{begun, conflicts, names, opened, start, until_equal, write};
-use crate::world::{Pair, Place, Server, Witness, rows, run, until_rows};
+use crate::world::{PATIENCE, Pair, Place, Server, Witness, rows, run, until_rows};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_side_that_was_restored_is_not_taken_for_one_that_has_deleted_rows() {
@@ -307,5 +310,44 @@ async fn documents_that_exchange_unique_values_keep_the_fields_that_the_rule_doe
     let kept = items.count_documents(doc! {"extra": {"deep": 7}}).await.unwrap();
     assert_eq!(kept, 5, "fields that the rule does not know");
     assert_eq!(conflicts(&world).await, []);
+    world.manager.disconnect_all().await;
+}
+
+/// Gives every row that is asked for another primary key.
+struct Moving;
+
+#[async_trait]
+impl CdcObserver for Moving {
+    fn on(&self, _event: CdcEvent) {}
+
+    async fn resolve(&self, _conflict: RowVersions) -> Result<Resolution, String> {
+        let row = json!({"id": 99, "name": "moved"});
+        Ok(Resolution::Row(row.as_object().unwrap().clone()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_that_moves_a_row_to_another_key_is_refused_and_both_sides_keep_theirs() {
+    let pair = Pair::sqlite_to_sqlite();
+    let world = begun(&pair, json!({"conflictResolution": "resolve"})).await;
+    write(world.source.as_ref(), 1, Some("first")).await;
+    start(&world, Arc::new(Moving)).await;
+    until_equal(&world).await;
+    world.manager.stop("r").await.unwrap();
+    write(world.source.as_ref(), 1, Some("a")).await;
+    write(world.target.as_ref(), 1, Some("b")).await;
+    start(&world, Arc::new(Moving)).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let letters = world.manager.dead_letters("r", 10).await.unwrap();
+        if letters.count == 1 {
+            assert!(letters.rows[0].error.contains("\"id\" is of the primary key"), "{letters:?}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{letters:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(names(world.source.as_ref()).await.get(&1).unwrap(), "a");
+    assert_eq!(names(world.target.as_ref()).await.get(&1).unwrap(), "b");
     world.manager.disconnect_all().await;
 }

@@ -84,7 +84,15 @@ impl<'a> Versions<'a> {
             let of = |row: Option<&Row>| row.and_then(|row| row.get(position)).cloned();
             let given = fields.remove(&column.name);
             if let Some(part) = table.key.iter().position(|at| *at == position) {
-                row.push(key.get(part).cloned().unwrap_or_default());
+                let own = key.get(part).cloned().unwrap_or_default();
+                if given.is_some_and(|given| !is_as_given(&own, &given)) {
+                    let message = format!(
+                        "not resolved: \"{}\" is of the primary key, which stays as it is; leave it out",
+                        column.name
+                    );
+                    return Err(Error::new(ErrorKind::Value, message));
+                }
+                row.push(own);
                 continue;
             }
             let Some(given) = given else {
