@@ -1,19 +1,24 @@
-// How many tests passed and failed: read from the summaries of Cargo, and from the JSON reports of Vitest and Jest.
+// How many tests passed, and which failed: read from what Cargo prints, and from the JSON reports of Vitest and Jest.
 
 /**
  * @typedef {object} Counts
  * @property {number} passed
  * @property {number} failed
+ * @property {string[]} failures what failed, by name: tests, and programs and files that ended before their tests did
  */
 
 /**
- * Sums the `test result:` lines of a `cargo test` run. An ignored test counts as failed: every test is to run.
+ * Sums the `test result:` lines of a `cargo test` run. An ignored test counts as failed: every test is to run. So does a
+ * program that ended without such a line.
  *
  * @param {string} output
  * @returns {Counts}
  */
 export function countCargoTests(output) {
-  const counts = { passed: 0, failed: 0 };
+  const tests = [...output.matchAll(/^test (.+) \.\.\. FAILED$/gm)].map(([, name]) => `${name}`);
+  // What test-program.mjs says of a program that was ended, or ended itself, before its tests did.
+  const programs = [...output.matchAll(/^(\S+ ended without a result, .+)$/gm)].map(([, what]) => `${what}`);
+  const counts = { passed: 0, failed: programs.length, failures: [...tests, ...programs] };
   const summary = /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm;
   for (const [, passed, failed, ignored] of output.matchAll(summary)) {
     counts.passed += Number(passed);
@@ -30,14 +35,16 @@ export function countCargoTests(output) {
  * @returns {Counts}
  */
 export function countReportedTests(report) {
-  /** @type {{ testResults: { status: string, assertionResults: { status: string }[] }[] }} */
+  /** @type {{ testResults: { name: string, status: string, assertionResults: { fullName: string, status: string }[] }[] }} */
   const { testResults } = JSON.parse(report);
-  const counts = { passed: 0, failed: 0 };
-  for (const { status, assertionResults } of testResults) {
-    const passed = assertionResults.filter((test) => test.status === 'passed').length;
-    const failed = assertionResults.length - passed;
-    counts.passed += passed;
-    counts.failed += status === 'failed' ? Math.max(failed, 1) : failed;
+  /** @type {Counts} */
+  const counts = { passed: 0, failed: 0, failures: [] };
+  for (const { name, status, assertionResults } of testResults) {
+    const failed = assertionResults.filter((test) => test.status !== 'passed');
+    counts.passed += assertionResults.length - failed.length;
+    counts.failed += status === 'failed' ? Math.max(failed.length, 1) : failed.length;
+    if (failed.length > 0) counts.failures.push(...failed.map(({ fullName }) => `${name}: ${fullName}`));
+    else if (status === 'failed') counts.failures.push(name);
   }
   return counts;
 }

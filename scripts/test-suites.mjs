@@ -95,6 +95,6 @@ function readReport(report) {
     return countReportedTests(readFileSync(report, 'utf8'));
   } catch {
     // A runner that fails before the first test writes no report; its exit status and the missing tests tell.
-    return { passed: 0, failed: 0 };
+    return { passed: 0, failed: 0, failures: [] };
   }
 }

@@ -62,7 +62,8 @@ async function runAll(suites, { debug, built }) {
     const found = await findServers();
     env = serverEnvironment(found);
     for (const missing of found.missing) {
-      results.push({ name: `server ${missing.server}`, passed: 0, failed: 1, remark: `missing: ${missing.reason}` });
+      const remark = `missing: ${missing.reason}`;
+      results.push({ name: `server ${missing.server}`, passed: 0, failed: 1, failures: [], remark });
     }
   }
   for (const suite of suites) {
@@ -89,8 +90,10 @@ async function findServers() {
 function report(results) {
   const width = Math.max(...results.map(({ name }) => name.length));
   console.log('\n=== summary');
-  for (const { name, passed, failed, remark } of results) {
+  for (const { name, passed, failed, failures, remark } of results) {
     console.log(`${name.padEnd(width)}  ${passed} passed, ${failed} failed${remark === undefined ? '' : ` (${remark})`}`);
+    // The end of a long output is what people see.
+    for (const failure of failures) console.log(`  failed: ${failure}`);
   }
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
