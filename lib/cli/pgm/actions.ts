@@ -135,24 +135,29 @@ function printStatus(output: Output, found: MigrationStatus, states: readonly Mi
     const rows = shown.map(({ version, schema, cluster, state, executedAt, message }) => [version, schema, cluster, state, executedAt?.toISOString() ?? '', message ?? '']);
     output.table(['VERSION', 'SCHEMA', 'CLUSTER', 'STATE', 'APPLIED', 'MESSAGE'], rows);
   }
-  if (found.pendingMigrations > 0) {
+  if (found.pendingMigrations > 0 || states.some(({ direction }) => direction !== null)) {
     output.line();
-    const isHalfDone = states.some(({ state }) => state === 'broken' || state === 'running');
-    output.line(isHalfDone ? '💡 Run "pgm migrate --resume" to continue what stopped half-way' : '💡 Run "pgm migrate" to apply pending migrations');
+    const halfDone = states.find(({ direction }) => direction !== null);
+    const command = halfDone?.direction === 'down' ? 'rollback' : 'migrate';
+    output.line(halfDone === undefined ? '💡 Run "pgm migrate" to apply pending migrations' : `💡 Run "pgm ${command} --resume" to continue what stopped half-way`);
   }
   output.json({ ...found, migrations: states });
 }
 
-/** Whether it was interrupted. */
+/** Whether it was interrupted, or nobody reads any more what is printed. */
 function pause(milliseconds: number, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), milliseconds);
-    const stop = () => {
+    const end = (isOver: boolean) => {
       clearTimeout(timer);
-      resolve(true);
+      signal.removeEventListener('abort', stop);
+      process.stdout.off('error', stop);
+      resolve(isOver);
     };
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
+    const stop = () => end(true);
+    const timer = setTimeout(() => end(false), milliseconds);
+    signal.addEventListener('abort', stop);
+    process.stdout.on('error', stop);
+    if (signal.aborted || !process.stdout.writable) stop();
   });
 }
 

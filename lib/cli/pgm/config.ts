@@ -32,6 +32,7 @@ export async function readConfig(named: string | undefined, migrationsPath: stri
 async function readFrom(path: string): Promise<PgmConfig> {
   const read = (await contentOf(path)) as Partial<PgmConfig> & ClustersConfig;
   if (typeof read !== 'object' || read === null) throw configError(`${path}: expected an object of clusters`);
+  if (read.clusters === null) throw configError(`${path}: clusters: expected an object of clusters`);
   const isWrapped = typeof read.clusters === 'object' && !('primary' in read.clusters);
   const migrations = { ...(isWrapped ? (withVariables(read.migrations, path) as MigrationConfig | undefined) : undefined) };
   if (migrations.migrationsPath !== undefined) migrations.migrationsPath = resolve(dirname(path), migrations.migrationsPath);
@@ -48,6 +49,8 @@ async function readFrom(path: string): Promise<PgmConfig> {
 function clustersIn(read: unknown, path: string): ClustersConfig {
   const wrong = Object.entries(read as object).find(([, cluster]) => typeof cluster !== 'object' || cluster === null);
   if (wrong !== undefined) throw configError(`${path}: cluster ${wrong[0]}: expected an object with schemas and primary`);
+  const homeless = Object.entries(read as ClustersConfig).find(([, { schemas }]) => !Array.isArray(schemas));
+  if (homeless !== undefined) throw configError(`${path}: cluster ${homeless[0]}: expected schemas, an array of the names of schemas that it holds`);
   return read as ClustersConfig;
 }
 

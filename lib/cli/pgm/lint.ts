@@ -1,4 +1,5 @@
 // `pgm lint`: what in migrations stops applications or loses rows, before they run; measured on a scratch copy if asked.
+import { resolve } from 'node:path';
 import { configError } from '../../errors.js';
 import { lintMigrations, lintRules } from '../../pg-multiverse/migrations/lint/linting.js';
 import type { LintFinding, LintReport, LintSeverity } from '../../pg-multiverse/migrations/lint/types.js';
@@ -36,11 +37,11 @@ export async function lint(parts: PgmParts, files: readonly string[], options: L
 }
 
 async function load({ config, output }: PgmParts, files: readonly string[]): Promise<FoundMigration[]> {
-  if (files.length === 0) return loadFolder(config.migrations.migrationsPath ?? 'migrations', loggerOf(output));
+  if (files.length === 0) return loadFolder(resolve(config.migrations.migrationsPath ?? 'migrations'), loggerOf(output));
   const loader = await moduleLoader();
   const found: FoundMigration[] = [];
   for (const file of files) {
-    const migration = await loadMigration(file, loader);
+    const migration = await loadMigration(resolve(file), loader);
     if (migration === undefined) throw configError(`${file} does not export a migration`);
     found.push(migration);
   }

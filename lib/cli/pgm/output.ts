@@ -1,4 +1,5 @@
 // What pgm prints: lines for people, coloured on a terminal, or one JSON document for programs.
+import { Console } from 'node:console';
 import type { MigrationStatus, MigrationStep } from '../../pg-multiverse/migrations/types.js';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
@@ -12,6 +13,8 @@ export class Output {
   constructor({ json = false, verbose = false }: { json?: boolean; verbose?: boolean }) {
     this.isJson = json;
     this.isVerbose = verbose;
+    // What migrations print is not part of the document.
+    if (json) globalThis.console = new Console(process.stderr);
     const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
     const isForced = FORCE_COLOR !== undefined && FORCE_COLOR !== '0';
     this.#hasColours = isForced || (process.stdout.isTTY && TERM !== 'dumb' && (NO_COLOR === undefined || NO_COLOR === ''));

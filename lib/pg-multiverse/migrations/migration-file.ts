@@ -28,18 +28,17 @@ export interface FoundMigration {
   readonly sql?: SqlFile;
 }
 
+/** By these a migration is known. */
+const FIELDS = ['version', 'up', 'down'] as const;
+
 /** Loads modules, whatever they are written in. */
 export type ModuleLoader = (path: string) => Promise<unknown>;
-
-/** An import of any of these names gets this very package, so that types and classes are the same. */
-const OWN_NAMES = ['pg-multiverse', 'replicaverse/pg-multiverse'];
 
 /** Makes a loader. TypeScript is transpiled, and imports that are only types are dropped. */
 export async function moduleLoader(): Promise<ModuleLoader> {
   const { createJiti } = await import('jiti');
-  const own = join(__dirname, '..', '..', 'pg-multiverse.js');
   const jiti = createJiti(__filename, {
-    alias: Object.fromEntries(OWN_NAMES.map((name) => [name, own])),
+    alias: await ownNames(),
     // A file may have been changed since it was loaded last.
     moduleCache: false,
     fsCache: false,
@@ -49,8 +48,22 @@ export async function moduleLoader(): Promise<ModuleLoader> {
   return (path) => jiti.import(path);
 }
 
+/** Names of which an import gets this very package, so that types and classes are the same, with the files behind them. */
+async function ownNames(): Promise<Record<string, string>> {
+  const root = join(__dirname, '..', '..', '..');
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: Record<string, string | { require: { default: string } }> };
+  const names: Record<string, string> = {};
+  for (const [path, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'string') continue;
+    const file = join(root, target.require.default);
+    for (const name of ['pg-multiverse', 'replicaverse']) names[`${name}${path.slice(1)}`] = file;
+    if (path === './pg-multiverse') names['pg-multiverse'] = file;
+  }
+  return names;
+}
+
 /**
- * Loads a migration. `undefined` if the module exports no object.
+ * Loads a migration. `undefined` if the module exports nothing.
  *
  * @throws {ReplicaverseError} `Failed to load migration FILE:LINE: …`
  */
@@ -58,8 +71,8 @@ export async function loadMigration(path: string, load: ModuleLoader): Promise<F
   const file = basename(path);
   try {
     const text = await readFile(path, 'utf8');
-    if (extname(path) === '.sql') return migrationOfSql(file, text);
-    const migration = exported(await load(path));
+    if (extname(path).toLowerCase() === '.sql') return migrationOfSql(file, text);
+    const migration = await exported(await load(path));
     if (migration === undefined) return undefined;
     checkMigration(migration);
     return { migration, file, text };
@@ -79,11 +92,14 @@ export function checkMigration(migration: Partial<Migration>): asserts migration
 }
 
 /** The default export, `module.exports`, or the module itself where it is the migration. */
-function exported(module: unknown): Partial<Migration> | undefined {
-  const outer = (module as { default?: unknown } | null)?.default ?? module;
-  const inner = (outer as { default?: unknown } | null)?.default ?? outer;
-  if (typeof inner !== 'object' || inner === null || Object.keys(inner).length === 0) return undefined;
-  return inner;
+async function exported(module: unknown): Promise<Partial<Migration> | undefined> {
+  const outer = (await (module as { default?: unknown } | null)?.default) ?? module;
+  const inner = (await (outer as { default?: unknown } | null)?.default) ?? outer;
+  const isObject = typeof inner === 'object' && inner !== null;
+  // An instance or a class may have them from its prototype.
+  if ((isObject || typeof inner === 'function') && FIELDS.some((field) => field in inner)) return inner;
+  if (isObject && Object.keys(inner).length === 0) return undefined;
+  throw configError(`what it exports has none of the fields ${FIELDS.join(', ')}: export the migration as default`);
 }
 
 /** The version is the name of the file. */

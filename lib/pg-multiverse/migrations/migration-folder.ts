@@ -45,9 +45,15 @@ export function migrationFiles(names: readonly string[]): string[] {
   const stem = (name: string) => name.slice(0, -extname(name).length);
   const typed = new Set(names.filter((name) => TYPE_SCRIPT.has(extname(name))).map(stem));
   return names
-    .filter((name) => EXTENSIONS.includes(extname(name)) && !/^[._]|\.d\.[mc]?ts$|\.(test|spec)\.[^.]+$/.test(name))
-    .filter((name) => TYPE_SCRIPT.has(extname(name)) || extname(name) === '.sql' || !typed.has(stem(name)))
+    .filter((name) => EXTENSIONS.includes(extensionOf(name)) && !/^[._]|\.d\.[mc]?ts$|\.(test|spec)\.[^.]+$/.test(name))
+    .filter((name) => TYPE_SCRIPT.has(extname(name)) || extensionOf(name) === '.sql' || !typed.has(stem(name)))
     .sort();
+}
+
+/** Files of SQL are often written `.SQL` elsewhere. */
+function extensionOf(name: string): string {
+  const extension = extname(name);
+  return extension.toLowerCase() === '.sql' ? '.sql' : extension;
 }
 
 function refuseTwins(found: readonly FoundMigration[]): void {

@@ -111,7 +111,7 @@ export class MigrationManager extends EventEmitter<MigrationManagerEvents> {
   /** Tells of each migration at each place. Changes nothing. */
   async getStates(scope: MigrationScope = {}): Promise<MigrationState[]> {
     const states = await this.#run<(Omit<MigrationState, 'executedAt'> & { executedAt: string | null })[]>('reports', scope);
-    return states.map((state) => ({ ...state, executedAt: state.executedAt === null ? null : new Date(`${state.executedAt.replace(' ', 'T')}Z`) }));
+    return states.map((state) => ({ ...state, executedAt: state.executedAt === null ? null : new Date(state.executedAt) }));
   }
 
   /** Settles migrations that stopped half-way: what they are, must be said. With `checksums`, recorded ones become those of now. */

@@ -57,6 +57,8 @@ export interface MigrationRecord {
   /** Milliseconds. */
   executionTime: number | null;
   batch: number | null;
+  /** Whether one that runs or stopped half-way is being applied or taken back. */
+  direction: 'up' | 'down' | null;
 }
 
 /** Where a migration stands at one place; `missing` if it was applied and its file is gone. */

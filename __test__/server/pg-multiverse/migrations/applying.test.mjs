@@ -173,6 +173,53 @@ describe('migrations', () => {
     });
   });
 
+  it('are applied together on clusters that are databases of one server', async () => {
+    const third = { uri: await server.createDatabase(`third_${number}`), schemas: ['app'] };
+    clusters = { ...clusters, third };
+    await run([migration('1_a', 'CREATE TABLE t ()', { atomic: true })], async (db) => {
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 3, failedMigrations: 0 });
+    });
+  });
+
+  it('are tried again for a lock that was in their way, also where they are atomic', async () => {
+    for (const atomic of [false, true]) {
+      const tries = { eu: 0, us: 0 };
+      const locked = migration(`1_${atomic}`, async ({ cluster, query }) => {
+        tries[/** @type {'eu' | 'us'} */ (cluster)] += 1;
+        if (tries.us === 1 && cluster === 'us') await query("DO $$ BEGIN RAISE 'locked' USING ERRCODE = 'lock_not_available'; END $$");
+      }, { atomic });
+      await run([locked], async (db) => expect(await db.migrate()).toMatchObject({ failedMigrations: 0, pendingMigrations: 0 }), { ddlLockTimeout: 500, allowOutOfOrder: true });
+      expect(tries).toEqual({ eu: atomic ? 2 : 1, us: 2 });
+    }
+  });
+
+  it('may become somebody who has no right to the history, and are recorded all the same', async () => {
+    const role = `clerk_${number}`;
+    const become = (/** @type {string} */ how) => async (/** @type {any} */ { query }) => {
+      await query(`${how} ROLE ${role}`);
+      await query('CREATE TABLE of_clerk ()');
+      await query('DROP TABLE of_clerk');
+    };
+    await run([], async (db) => rows(db, 'eu', `CREATE ROLE ${role}; CREATE SCHEMA billing AUTHORIZATION ${role}`));
+    const options = { targetSchemas: ['billing'] };
+    await run([migration('1_a', become('SET LOCAL'), options), migration('2_b', become('SET'), options), migration('3_c', become('SET'), { ...options, transaction: false })], async (db) => {
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 3, failedMigrations: 0 });
+    });
+  });
+
+  it('whose connection is lost are known to have failed, so that the next run applies them', async () => {
+    let dies = true;
+    const dying = migration('1_a', async ({ query }) => {
+      if (dies) await query('SELECT pg_terminate_backend(pg_backend_pid())');
+    }, { targetSchemas: ['billing'] });
+    await run([dying, migration('2_b', 'SELECT 1', { targetSchemas: ['billing'] })], async (db, manager) => {
+      expect(await db.migrate({ continueOnError: true })).toMatchObject({ appliedMigrations: 1, failedMigrations: 1 });
+      expect(await manager.getStates()).toMatchObject([{ version: '1_a', state: 'failed', message: expect.stringContaining('terminat') }, { version: '2_b', state: 'applied' }]);
+      dies = false;
+      expect(await db.migrate()).toMatchObject({ appliedMigrations: 2, failedMigrations: 0 });
+    });
+  });
+
   it('that a runner had prepared when it died are settled as the deciding cluster says', async () => {
     const atomic = migration('1_a', 'CREATE TABLE t ()', { atomic: true });
     const later = migration('2_b', async ({ query, cluster }) => void (await query(cluster === 'us' ? 'CREATE TABLE u ()' : 'SELECT 1')), { atomic: true });
@@ -180,12 +227,22 @@ describe('migrations', () => {
     await run([atomic, later], async (db) => {
       // The second cluster prepared and the first never committed: the transaction must be rolled back.
       const hash = async (/** @type {string} */ text) => (await rows(db, 'us', "SELECT left(encode(sha256($1::bytea), 'hex'), 16) AS hash", [Buffer.from(text)]))[0].hash;
-      const [table, decider, version] = [await hash('pg_multiverse_migrations'), await hash('eu'), await hash('2_b')];
-      const client = await db.getConnection({ clusterId: 'us' });
-      await client.query(`BEGIN; CREATE TABLE app.u (); PREPARE TRANSACTION 'replicaverse-migration:${table}:${decider}:up:${version}:1'`);
-      client.release();
+      const [table, decider, step] = [await hash('pg_multiverse_migrations'), await hash('eu'), await hash('2_b\napp')];
+      const prepare = async () => {
+        const client = await db.getConnection({ clusterId: 'us' });
+        await client.query(`BEGIN; CREATE TABLE app.u (); PREPARE TRANSACTION 'replicaverse-migration:${table}:${decider}:up:${step}:1:${await hash('us')}'`);
+        client.release();
+      };
+      const left = () => rows(db, 'us', 'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');
+      await prepare();
       expect(await db.migrate()).toMatchObject({ appliedMigrations: 4 });
-      expect(await rows(db, 'us', 'SELECT gid FROM pg_prepared_xacts WHERE database = current_database()')).toEqual([]);
+      expect(await left()).toEqual([]);
+      // Once the first has committed, the second must: whatever migrations are known by then.
+      await rows(db, 'us', 'DROP TABLE app.u');
+      await prepare();
+      await run([], (later) => later.migrate());
+      expect(await left()).toEqual([]);
+      expect(await rows(db, 'us', "SELECT to_regclass('app.u')::text AS found")).toEqual([{ found: 'app.u' }]);
     });
   });
 

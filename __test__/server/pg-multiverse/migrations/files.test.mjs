@@ -39,12 +39,29 @@ export default migration;`,
   expect(found[1]).toMatchObject({ name: 'f', targetSchemas: ['a', 'b'], dependencies: ['1_a'], description: 'of tables', createdAt: new Date('2026-01-31T12:00:00Z') });
 });
 
+it('may be a class, made by a promise, and import any part of the package', async () => {
+  const found = await loaded({
+    '1_a.ts': `import type { Migration } from 'pg-multiverse/types';
+import { ClusterManager } from 'pg-multiverse/cluster';
+import { lintRules } from 'replicaverse';
+class First { version = '1_a'; targetSchemas = ['a']; createdAt = new Date(0); get name() { return ClusterManager.name + typeof lintRules; } async up() {} async down() {} }
+export default new First() satisfies Migration;`,
+    '2_b.mjs': `export default Promise.resolve(${body('2_b')});`,
+    '3_c.mjs': `export default class { static version = '3_c'; static targetSchemas = ['a']; static async up() {} static async down() {} }`,
+    '4_d.SQL': '-- schemas: a\nSELECT 1;\n',
+    '5_e.mjs': '',
+  });
+  expect(found.map(({ version, name }) => [version, name])).toEqual([['1_a', 'ClusterManagerfunction'], ['2_b', 'n'], ['3_c', expect.any(String)], ['4_d', 'd']]);
+});
+
 it('that cannot be loaded stop everything, named with their line', async () => {
   const problem = (/** @type {string} */ name, /** @type {string} */ text) => loaded({ [name]: text }).then(() => 'none', (error) => error.message);
   expect(await problem('1_a.ts', 'const a: number = 1;\nconst = 2;\n')).toMatch(/^Failed to load migration 1_a\.ts:2: /);
   expect(await problem('1_a.mjs', '\n\nthrow new Error("at once");\n')).toBe('Failed to load migration 1_a.mjs:3: at once');
   expect(await problem('1_a.cjs', 'module.exports = { version: "1_a" };')).toBe('Failed to load migration 1_a.cjs: Migration name is required');
   expect(await problem('1_a.sql', '-- schemas: a\nSELECT 1;\n-- up\n')).toBe('Failed to load migration 1_a.sql:2: line 2: SQL stands before the line -- up');
+  expect(await problem('1_a.mjs', 'export default () => {};')).toContain('1_a.mjs: what it exports has none of the fields version, up, down');
+  expect(await problem('1_a.sql', '')).toContain('write -- schemas: NAME');
   expect(await problem('1_a.sql', 'SELECT 1;')).toContain('write -- schemas: NAME');
   expect(await problem('1_a.js', `import './nowhere.js';\nexport default {};`)).toContain('nowhere');
   await expect(loaded({ '1_a.cjs': `module.exports = ${body('1')}`, '1_b.cjs': `module.exports = ${body('1')}` })).rejects.toThrow('1_a.cjs has the version 1 too');

@@ -42,6 +42,19 @@ it('a history of pg-multiverse is gone on with', async () => {
   });
 });
 
+it('times of the history are told in UTC, whatever the zone and the style of the server', async () => {
+  await withMigrations(clusters, {}, (db) => db.query(`ALTER DATABASE history_${number} SET timezone = 'Asia/Tokyo'; ALTER DATABASE history_${number} SET datestyle = 'German, DMY'`));
+  await withMigrations(clusters, {}, async (db, manager) => {
+    db.addMigration(one('1_a'));
+    const before = Date.now();
+    await db.migrate();
+    const [state] = await manager.getStates();
+    // The server's clock is this machine's.
+    expect(state?.executedAt?.getTime()).toBeGreaterThanOrEqual(before - 1000);
+    expect(state?.executedAt?.getTime()).toBeLessThanOrEqual(Date.now() + 1000);
+  });
+});
+
 it('a migration that was changed after it was applied stops everything, naming both sums', async () => {
   const before = one('1_a', async () => {});
   const after = one('1_a', async () => void 0);

@@ -77,6 +77,37 @@ ${third}
   });
 });
 
+it('SQL of which statements that have run were changed is not continued', async () => {
+  const file = (/** @type {string} */ first) => `-- schemas: public\n-- no-transaction\n-- up\n${first}\nINSERT INTO t1 SELECT 1 / (SELECT count(*) FROM t2);\n`;
+  const migrate = (/** @type {string} */ first, options = {}) => withFolder({ '1_a.sql': file(first) }, (migrationsPath) => withMigrations(clusters, { migrationsPath }, (db) => db.migrate(options)));
+  await withMigrations(clusters, {}, async (db) => void (await db.query('CREATE TABLE t2 ()')));
+  await expect(migrate('CREATE TABLE t1 (a int);')).rejects.toThrow('division by zero');
+  for (const other of ['CREATE TABLE t1 (a bigint);', 'CREATE TABLE t3 (); CREATE TABLE t1 (a int);', '']) {
+    await expect(migrate(other, { resume: true })).rejects.toThrow('the 1 statement(s) that have run are not those with which it begins now');
+  }
+  await withMigrations(clusters, {}, async (db) => {
+    expect(await tables(db)).toEqual(['t1', 't2']);
+    await db.query('INSERT INTO t2 DEFAULT VALUES');
+  });
+  expect(await migrate('CREATE TABLE t1 (a int); -- as before', { resume: true })).toMatchObject({ appliedMigrations: 1 });
+});
+
+it('one that stopped while it was taken back names the command that continues that', async () => {
+  let isBroken = true;
+  const down = async () => {
+    if (isBroken) throw new Error('half-way');
+  };
+  await withMigrations(clusters, {}, async (db, manager) => {
+    db.addMigration(one('SELECT 1', { down, transaction: false }));
+    await db.migrate();
+    await expect(db.rollback()).rejects.toThrow('half-way');
+    expect(await manager.getStates()).toMatchObject([{ state: 'broken', direction: 'down' }]);
+    await expect(db.migrate()).rejects.toThrow('pgm rollback --resume');
+    isBroken = false;
+    expect(await db.rollback({ resume: true })).toMatchObject({ pendingMigrations: 1, failedMigrations: 0 });
+  });
+});
+
 it('SQL without a transaction may commit in blocks of code and in procedures', async () => {
   const file = `-- schemas: public
 -- no-transaction

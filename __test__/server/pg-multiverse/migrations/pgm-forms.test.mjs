@@ -82,7 +82,7 @@ it('prints one JSON document on the standard output, whatever the command', asyn
       },
     });
     const { document } = await json('status');
-    expect(document.migrations.map((/** @type {any} */ each) => Object.keys(each).sort())).toEqual(Array(2).fill(['batch', 'cluster', 'executedAt', 'executionTime', 'message', 'name', 'schema', 'state', 'version']));
+    expect(document.migrations.map((/** @type {any} */ each) => Object.keys(each).sort())).toEqual(Array(2).fill(['batch', 'cluster', 'direction', 'executedAt', 'executionTime', 'message', 'name', 'schema', 'state', 'version']));
     expect((await json('list')).document.migrations).toMatchObject([{ version: '1_first', name: 'first', targetSchemas: ['public'] }, { version: '2_second' }]);
     expect((await json('doctor')).document.findings[0]).toEqual({ cluster: 'main', check: 'connection', ok: true, detail: expect.stringContaining('PostgreSQL') });
     expect(await json('rollback', '--steps', '2')).toMatchObject({ code: 0, document: { ...counts, appliedMigrations: 0 } });

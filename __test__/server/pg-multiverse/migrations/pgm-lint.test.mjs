@@ -37,6 +37,8 @@ it('prints findings with their line, reason and safe way, and fails from the sev
 ⚠️  2 migrations: 1 errors, 2 warnings, 0 notices, 1 ignored, 0 not seen
 `);
     expect(await pgm(folder, ['lint', join(folder, '2_ignored.sql')])).toMatchObject({ code: 0 });
+    await writeFile(join(folder, '3_script.mjs'), "export default { version: '3_script', name: 'n', targetSchemas: ['public'], async up() {}, async down() {} };");
+    for (const args of [['lint', '-m', '.', '--fail-on', 'never'], ['lint', '3_script.mjs'], ['lint', './3_script.mjs']]) expect(await pgm(folder, args)).toMatchObject({ code: 0, errors: '' });
     expect(await pgm(folder, ['lint', join(folder, '2_ignored.sql'), '--fail-on', 'warning'])).toMatchObject({ code: 1 });
     expect(await pgm(folder, ['lint', '-m', '.', '--ignore', 'index-not-concurrent'])).toMatchObject({ code: 0 });
     expect(await pgm(folder, ['lint', '-m', '.', '--fail-on', 'never'])).toMatchObject({ code: 0 });

@@ -17,6 +17,19 @@ export function pgm(cwd, args, env = {}) {
 }
 
 /**
+ * Runs the command, whose reader goes away after the first output. Gives its exit code.
+ *
+ * @param {string} cwd
+ * @param {readonly string[]} args
+ * @returns {Promise<number | null>}
+ */
+export async function pgmReadOnce(cwd, args) {
+  const child = spawn(process.execPath, [PGM, ...args], { cwd, env: plain({}), stdio: ['ignore', 'pipe', 'ignore'] });
+  child.stdout.once('data', () => child.stdout.destroy());
+  return (await outcomeOf(child)).code;
+}
+
+/**
  * Runs the command to its end in a terminal, which `script` of util-linux makes, and types `input`.
  *
  * @param {string} cwd

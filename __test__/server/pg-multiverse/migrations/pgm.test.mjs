@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startPostgres } from '../../../support/index.mjs';
 import { addressOf } from '../clients.mjs';
 import { withFolder } from './folder.mjs';
-import { pgm } from './pgm-process.mjs';
+import { pgm, pgmReadOnce } from './pgm-process.mjs';
 
 /** @type {Awaited<ReturnType<typeof startPostgres>>} */
 let server;
@@ -143,5 +143,21 @@ it('looks up variables of clusters only where clusters are needed, and shows not
     const uris = await pgm(folder, ['doctor', '-c', 'uris.json']);
     expect(uris).toMatchObject({ code: 1, errors: expect.stringContaining('cluster main: expected an object') });
     expect(uris.errors).not.toContain('s3cret');
+    await writeFile(join(folder, 'slip.json'), '{"clusters": {"main": {"schema": "public", "primary": {}}}}');
+    expect(await pgm(folder, ['status', '-c', 'slip.json'])).toMatchObject({ code: 1, errors: expect.stringContaining('cluster main: expected schemas') });
+    await writeFile(join(folder, 'empty.json'), '{"clusters": null}');
+    expect(await pgm(folder, ['status', '-c', 'empty.json'])).toMatchObject({ code: 1, errors: expect.stringContaining('clusters: expected an object') });
+  });
+});
+
+it('a JSON document stays one where migrations print, and a watch ends with its reader', async () => {
+  const talking = "console.log('loaded'); export default { version: '1_a', name: 'a', targetSchemas: ['public'], async up() { console.log('working'); }, async down() {} };";
+  await withFolder({ '1_a.mjs': talking }, async (folder) => {
+    const config = { main: { schemas: ['public'], primary: addressOf(await server.createDatabase('pgm_talking')) } };
+    await writeFile(join(folder, 'clusters.json'), JSON.stringify(config));
+    const { output, errors } = await pgm(folder, ['migrate', '-c', 'clusters.json', '-m', '.', '--json']);
+    expect(JSON.parse(output)).toMatchObject({ appliedMigrations: 1 });
+    expect(errors).toBe('loaded\nworking\n');
+    expect(await pgmReadOnce(folder, ['status', '-c', 'clusters.json', '-m', '.', '--watch', '--interval', '1'])).toBe(0);
   });
 });

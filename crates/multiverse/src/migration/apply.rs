@@ -1,4 +1,4 @@
-//! Applying one migration at one place, or taking it back: in one transaction with its record, or outside of any.
+//! Applying one migration at one place, or taking it back, in one transaction with its record.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,26 +8,25 @@ use futures_util::future::{join, join3};
 
 use super::checksum;
 use super::control::Control;
-use super::database::{Database, failed, first, quoted, text};
-use super::definition::{Migration, Place, Source};
+use super::database::{Database, failed, first, quoted, text, time_in_utc};
+use super::definition::{Migration, Place};
 use super::error::Error;
-use super::host::{Direction, Event, Host, ScriptCall};
+use super::host::{Direction, Host, ScriptCall};
 use super::script_session::{Limits, ScriptSession, arrange};
 use super::settings::Settings;
 use super::state::{Standing, StateRow};
-use super::statements::{
-    Control as TransactionControl, Statement, may_commit, split, stands_alone, transaction_control,
-};
+use super::statements::{Statement, split};
 use crate::engine::Engine;
 
-/// Failures after which a transaction may succeed when it is tried again: lock not available, deadlock, serialization.
-const OF_LOCKS: [&str; 3] = ["55P03", "40P01", "40001"];
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The pause before another attempt.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Back to what the connection was, but that a statement ends soon after its runner has died.
 /// (servers before 14 do not know that setting).
-const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ALL; \
+pub(crate) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ALL; \
     SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false) \
     WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'";
+/// A migration may have become somebody else, who need not have any right to the control tables.
+const OWN_ROLE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE";
 /// Our locks in the table of pg-multiverse begin so. One that is left behind is no obstacle: our own runners exclude each
 /// other by other means.
 const OWN_LOCKS: &str = "replicaverse ";
@@ -55,58 +54,14 @@ pub(crate) struct Task<'a> {
     pub(crate) resumed: Option<&'a StateRow>,
 }
 
+impl<'a> Task<'a> {
+    /// What is to run; `None` if it is a function.
+    pub(crate) fn sql(&self) -> Result<Option<&'a str>, Error> {
+        self.migration.sql(self.direction)
+    }
+}
+
 impl<'a> Workshop<'a> {
-    /// Carries out a task, again if a lock was in its way.
-    pub(crate) async fn carry_out(&self, task: Task<'_>) -> Result<(), Error> {
-        let mut attempt = 1;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let error = match self.attempt(task).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let is_over = attempt > self.settings.retries() || !task.migration.transaction;
-            if is_over || !OF_LOCKS.contains(&error.code()) || self.is_half_done(task).await {
-                return Err(error);
-            }
-            attempt += 1;
-            let (version, place) = (task.migration.version.clone(), task.place.clone());
-            self.host.tell(Event::Retried { version, place, attempt, message: error.to_string() });
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-    }
-
-    /// Whether a function left its transaction before it failed.
-    async fn is_half_done(&self, task: Task<'_>) -> bool {
-        let Ok((database, control)) = self.take(&task.place.cluster).await else { return true };
-        let states = StateRow::read_all(&database, control, &self.settings.migrations_table).await;
-        self.give_back(database);
-        states.is_ok_and(|states| {
-            states.iter().any(|state| {
-                state.standing.is_half_done()
-                    && state.version == task.migration.version
-                    && state.place == *task.place
-            })
-        })
-    }
-
-    async fn attempt(&self, task: Task<'_>) -> Result<(), Error> {
-        let (database, control) = self.take(&task.place.cluster).await?;
-        let session = self.script_session(&database, control, task, true);
-        let outcome = if task.migration.transaction && task.resumed.is_none() {
-            self.in_transaction(&session, task).await
-        } else {
-            self.outside(&session, task).await
-        };
-        match outcome {
-            Ok(()) => self.give_back(database),
-            // The connection is not used again: who knows what was done to it.
-            Err(ref error) => self.note_failure(&session, task, error).await,
-        }
-        outcome
-    }
-
     /// A free connection, or a new one.
     pub(crate) async fn take(&self, cluster: &Arc<str>) -> Result<(Arc<Database>, &'a Control), Error> {
         let control = self.controls.get(cluster);
@@ -145,7 +100,11 @@ impl<'a> Workshop<'a> {
     }
 
     /// Everything in one transaction, unless a function leaves it.
-    async fn in_transaction(&self, session: &Arc<ScriptSession>, task: Task<'_>) -> Result<(), Error> {
+    pub(super) async fn in_transaction(
+        &self,
+        session: &Arc<ScriptSession>,
+        task: Task<'_>,
+    ) -> Result<(), Error> {
         let start = Instant::now();
         self.begin(session, task).await?;
         self.run_body(session, task).await?;
@@ -184,6 +143,15 @@ impl<'a> Workshop<'a> {
         arranged.map_err(|source| failed(&context("preparing the session", task), source))
     }
 
+    /// Makes the transaction of one task ready for the next, as if it had just begun.
+    pub(crate) async fn go_on(&self, session: &ScriptSession, task: Task<'_>) -> Result<(), Error> {
+        const WHAT: &str = "preparing the session";
+        self.run(session, WHAT, OWN_ROLE).await?;
+        self.run(session, WHAT, "SET LOCAL search_path TO DEFAULT").await?;
+        let arranged = arrange(&session.database, task.place, session.limits, true).await;
+        arranged.map_err(|source| failed(&context(WHAT, task), source))
+    }
+
     async fn prepare_schema(&self, session: &ScriptSession, task: Task<'_>) -> Result<(), Error> {
         if !self.settings.create_schemas || task.direction == Direction::Down {
             return Ok(());
@@ -218,7 +186,8 @@ impl<'a> Workshop<'a> {
     /// Who has left a lock in the table of pg-multiverse, and since when.
     async fn other_runner(&self, session: &ScriptSession, task: Task<'_>) -> Result<String, Error> {
         let sql = format!(
-            "SELECT locked_by, locked_at::text FROM {} WHERE lock_key = pg_catalog.left($1::text, 255)",
+            "SELECT locked_by, {} FROM {} WHERE lock_key = pg_catalog.left($1::text, 255)",
+            time_in_utc("locked_at"),
             session.control.locks
         );
         let rows = session.database.query(LOCKING_OUT, &sql, &[Some(&lock_key(task))]).await?;
@@ -228,7 +197,7 @@ impl<'a> Workshop<'a> {
 
     /// Runs the function or the SQL of the migration in the transaction that is open.
     pub(crate) async fn run_body(&self, session: &Arc<ScriptSession>, task: Task<'_>) -> Result<(), Error> {
-        match sql_of(task)? {
+        match task.sql()? {
             None => self.call(session, task).await,
             Some(sql) => {
                 for statement in split(sql) {
@@ -240,7 +209,7 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    async fn call(&self, session: &Arc<ScriptSession>, task: Task<'_>) -> Result<(), Error> {
+    pub(super) async fn call(&self, session: &Arc<ScriptSession>, task: Task<'_>) -> Result<(), Error> {
         let call = ScriptCall {
             version: task.migration.version.clone(),
             direction: task.direction,
@@ -288,7 +257,11 @@ impl<'a> Workshop<'a> {
                 )
             }
         };
-        session.database.query("recording the migration", &sql, &values).await?;
+        const WHAT: &str = "recording the migration";
+        // Both are sent at once, in this order.
+        let (regained, recorded) =
+            join(self.run(session, WHAT, OWN_ROLE), session.database.query(WHAT, &sql, &values)).await;
+        regained.and(recorded.map(drop))?;
         if session.has_left() {
             // The function may have left a transaction of its own open. Without one this does nothing.
             self.run(session, "committing", "COMMIT").await?;
@@ -296,99 +269,13 @@ impl<'a> Workshop<'a> {
         Ok(())
     }
 
-    /// Without a transaction around it: that it runs is noted before, statement by statement where it is SQL.
-    async fn outside(&self, session: &Arc<ScriptSession>, task: Task<'_>) -> Result<(), Error> {
-        let start = Instant::now();
-        self.begin(session, task).await?;
-        session.leave_transaction().await?;
-        match sql_of(task)? {
-            None => self.call(session, task).await?,
-            Some(sql) => self.run_statements(session, task, sql).await?,
-        }
-        self.record(session, task, start).await
-    }
-
-    /// Runs statements each with the note that it has run in one transaction, where the server allows that.
-    async fn run_statements(&self, session: &ScriptSession, task: Task<'_>, sql: &str) -> Result<(), Error> {
-        let database = &session.database;
-        let mut state = session.running.clone();
-        let mut in_own_transaction = false;
-        for (number, statement) in split(sql).iter().enumerate().skip(state.statement) {
-            let control = transaction_control(&statement.text);
-            let stands_alone = || stands_alone(&statement.text) || may_commit(&statement.text);
-            let is_alone = control.is_some() || in_own_transaction || stands_alone();
-            let noted = |source| failed(&at_line(task, statement, &source), source);
-            if !is_alone {
-                database.run("BEGIN", &[]).await.map_err(noted)?;
-            } else if task.resumed.is_some() && number == session.running.statement {
-                drop_invalid_index(database, &statement.text).await.map_err(noted)?;
-            }
-            database.run(&statement.text, &[]).await.map_err(noted)?;
-            in_own_transaction = match control {
-                Some(TransactionControl::Begins) => true,
-                Some(TransactionControl::Ends) => false,
-                None => in_own_transaction,
-            };
-            if in_own_transaction {
-                continue;
-            }
-            state.statement = number + 1;
-            let written = state.write(database, &session.control, &session.history, &session.runner).await;
-            written.map_err(noted)?;
-            if !is_alone {
-                database.run("COMMIT", &[]).await.map_err(noted)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Rolls back what is open, and notes what is known of the failure. If the server cannot be reached any more, what was
-    /// noted before stays.
-    pub(crate) async fn note_failure(&self, session: &ScriptSession, task: Task<'_>, error: &Error) {
-        let _ = session.database.run("ROLLBACK", &[]).await;
-        let _ = session.database.run(RESET, &[]).await;
-        let history = &self.settings.migrations_table;
-        let states =
-            StateRow::read_all(&session.database, &session.control, history).await.unwrap_or_default();
-        let known = states
-            .into_iter()
-            .find(|state| state.version == task.migration.version && state.place == *task.place);
-        let mut state = match known {
-            Some(known) if known.standing.is_half_done() => StateRow { standing: Standing::Broken, ..known },
-            Some(known) if known.standing == Standing::Adopted => return,
-            _ if task.direction == Direction::Down => return,
-            _ => StateRow::new(&task.migration.version, task.place, Standing::Failed, task.direction),
-        };
-        state.message = Some(error.to_string());
-        let _ = state.write(&session.database, &session.control, history, &self.settings.runner).await;
-    }
-
-    async fn run(&self, session: &ScriptSession, what: &str, sql: &str) -> Result<(), Error> {
+    pub(crate) async fn run(&self, session: &ScriptSession, what: &str, sql: &str) -> Result<(), Error> {
         session.database.query(what, sql, &[]).await.map(drop)
     }
 }
 
-/// A concurrent build that was interrupted leaves an index that is not valid; it must be gone before the next attempt. One
-/// that was completed is dropped as well, which only costs time.
-async fn drop_invalid_index(database: &Database, statement: &str) -> Result<(), crate::Error> {
-    let Some(index) = super::statements::concurrent_index(statement) else { return Ok(()) };
-    database.run(&format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"), &[]).await.map(drop)
-}
-
-/// The SQL of a task; `None` if it is a function.
-fn sql_of(task: Task<'_>) -> Result<Option<&str>, Error> {
-    match (&task.migration.source, task.direction) {
-        (Source::Script, _) => Ok(None),
-        (Source::Sql(file), Direction::Up) => Ok(Some(&file.up)),
-        (Source::Sql(file), Direction::Down) => {
-            task.migration.check_reversible()?;
-            Ok(file.down.as_deref())
-        }
-    }
-}
-
 /// The file and the line of a failure: where in the statement the server says it is, else where the statement begins.
-fn at_line(task: Task<'_>, statement: &Statement, error: &crate::Error) -> String {
+pub(crate) fn at_line(task: Task<'_>, statement: &Statement, error: &crate::Error) -> String {
     let position = error.server_error().and_then(|error| error.position).unwrap_or(1);
     let before = statement.text.chars().take(usize::try_from(position).unwrap_or(1).saturating_sub(1));
     let line = statement.line + before.filter(|each| *each == '\n').count();

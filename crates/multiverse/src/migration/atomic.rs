@@ -11,7 +11,7 @@ use super::apply::{Task, Workshop};
 use super::database::{Database, failed, text};
 use super::error::Error;
 use super::host::Direction;
-use super::script_session::{ScriptSession, arrange};
+use super::script_session::ScriptSession;
 use super::settings::Settings;
 use crate::transaction::prepared::{self, Fate};
 use crate::transaction::settle;
@@ -25,9 +25,16 @@ struct Branch<'t> {
     tasks: Vec<(Task<'t>, Arc<ScriptSession>)>,
 }
 
+impl Branch<'_> {
+    /// Its name within a transaction: clusters may be databases of one server, where names are unique.
+    fn name_in(&self, transaction: &str) -> String {
+        format!("{transaction}:{}", short_hash(self.database.cluster()))
+    }
+}
+
 impl Workshop<'_> {
-    /// Carries out tasks of one migration together.
-    pub(crate) async fn carry_out_together(&self, tasks: &[Task<'_>]) -> Result<(), Error> {
+    /// Tries tasks of one migration together.
+    pub(super) async fn attempt_together(&self, tasks: &[Task<'_>]) -> Result<(), Error> {
         let mut branches = Vec::new();
         let outcome = match self.run_branches(tasks, &mut branches).await {
             Ok(()) => self.commit_branches(&branches, tasks).await,
@@ -72,12 +79,7 @@ impl Workshop<'_> {
             if is_first {
                 self.begin(&session, *task).await?;
             } else {
-                session
-                    .database
-                    .query("preparing the session", "SET LOCAL search_path TO DEFAULT", &[])
-                    .await?;
-                let arranged = arrange(&session.database, task.place, session.limits, true).await;
-                arranged.map_err(|source| failed("preparing the session", source))?;
+                self.go_on(&session, *task).await?;
             }
             self.run_body(&session, *task).await?;
             self.record(&session, *task, start).await?;
@@ -90,8 +92,8 @@ impl Workshop<'_> {
             return Ok(());
         };
         let name = transaction_name(self.settings, *task, &decider.database);
-        let (prepare, _) = prepared::prepare(&name);
         for (number, branch) in others.iter().enumerate() {
+            let (prepare, _) = prepared::prepare(&branch.name_in(&name));
             if let Err(error) = branch.database.query("preparing to commit", &prepare, &[]).await {
                 let prepared = others.get(..number).unwrap_or_default();
                 end_prepared(prepared, Fate::RollBack, &name).await.ok();
@@ -108,23 +110,18 @@ impl Workshop<'_> {
         end_prepared(others, Fate::Commit, &name).await
     }
 
-    /// Ends the transactions that a runner prepared on a cluster before it died, as the deciding cluster's history says.
-    pub(crate) async fn settle_prepared(&self, cluster: &Arc<str>) -> Result<(), Error> {
+    /// Ends a transaction that a runner prepared on a cluster before it died, as the deciding cluster's history says.
+    pub(crate) async fn settle_prepared(&self, cluster: &Arc<str>, name: &str) -> Result<(), Error> {
         let (database, _) = self.take(cluster).await?;
-        let prefix = format!("{PREFIX}:{}:", short_hash(&self.settings.migrations_table));
-        let found = prepared::list(database.client(), &prefix).await;
-        let context = format!("looking for prepared transactions on cluster {cluster}");
-        for found in found.map_err(|source| failed(&context, source))? {
-            let fate = if self.was_committed(&found.name).await? { Fate::Commit } else { Fate::RollBack };
-            end_one(&database, fate, &found.name).await?;
-        }
+        let fate = if self.was_committed(name).await? { Fate::Commit } else { Fate::RollBack };
+        end_one(&database, fate, name).await?;
         self.give_back(database);
         Ok(())
     }
 
     async fn was_committed(&self, name: &str) -> Result<bool, Error> {
         let parts: Vec<&str> = name.split(':').collect();
-        let [_, _, decider, direction, version, _] = *parts.as_slice() else { return Ok(false) };
+        let [_, _, decider, direction, step, ..] = *parts.as_slice() else { return Ok(false) };
         let known = self.settings.clusters.iter().find(|cluster| short_hash(&cluster.id) == decider);
         let Some(known) = known else {
             return Err(Error::Invalid(format!(
@@ -132,17 +129,26 @@ impl Workshop<'_> {
             )));
         };
         let (database, control) = self.take(&Arc::from(known.id.as_str())).await?;
-        let sql = format!("SELECT DISTINCT version FROM {} WHERE cluster_id = $1", control.history);
+        let sql = format!("SELECT version, schema_name FROM {} WHERE cluster_id = $1", control.history);
         let rows = database.query("reading the history", &sql, &[Some(&known.id)]).await?;
         self.give_back(database);
-        let applied: HashSet<String> = rows.iter().map(|row| short_hash(text(row, 0))).collect();
-        Ok(applied.contains(version) == (direction == "up"))
+        let applied: HashSet<String> = rows.iter().map(|row| step_hash(text(row, 0), text(row, 1))).collect();
+        Ok(applied.contains(step) == (direction == "up"))
     }
+}
+
+/// The transactions of migrations that somebody prepared on a cluster and has not ended.
+pub(crate) async fn prepared_on(database: &Database, settings: &Settings) -> Result<Vec<String>, Error> {
+    let prefix = format!("{PREFIX}:{}:", short_hash(&settings.migrations_table));
+    let found = prepared::list(database.client(), &prefix).await;
+    let context = || format!("looking for prepared transactions on cluster {}", database.cluster());
+    let found = found.map_err(|source| failed(&context(), source))?;
+    Ok(found.into_iter().map(|found| found.name).collect())
 }
 
 async fn end_prepared(branches: &[Branch<'_>], fate: Fate, name: &str) -> Result<(), Error> {
     for branch in branches {
-        end_one(&branch.database, fate, name).await?;
+        end_one(&branch.database, fate, &branch.name_in(name)).await?;
     }
     Ok(())
 }
@@ -155,9 +161,14 @@ async fn end_one(database: &Database, fate: Fate, name: &str) -> Result<(), Erro
 /// The name of a prepared transaction, from which can be read where and what was decided.
 fn transaction_name(settings: &Settings, task: Task<'_>, decider: &Database) -> String {
     let direction = if task.direction == Direction::Up { "up" } else { "down" };
-    let [table, cluster, version] =
-        [&settings.migrations_table, &**decider.cluster(), &task.migration.version].map(short_hash);
-    format!("{PREFIX}:{table}:{cluster}:{direction}:{version}:{}", decider.session().process_id)
+    let [table, cluster] = [&settings.migrations_table, &**decider.cluster()].map(short_hash);
+    let step = step_hash(&task.migration.version, &task.place.schema);
+    format!("{PREFIX}:{table}:{cluster}:{direction}:{step}:{}", decider.session().process_id)
+}
+
+/// What the deciding cluster's history tells of a migration: it may have been applied to another schema long before.
+fn step_hash(version: &str, schema: &str) -> String {
+    short_hash(&format!("{version}\n{schema}"))
 }
 
 /// Names may be longer than the name of a transaction, and hold any sign.

@@ -1,11 +1,15 @@
 //! Checksums of migrations, by which it shows that one was changed after it was applied.
 
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, Digest, SHA256, digest};
 
 use super::definition::{Migration, Source};
+use super::state::StateRow;
+use super::statements::{Statement, split};
 
 /// Stands before a checksum that was made of a file's text. The others are made of the texts of both functions.
 const OF_FILE: &str = "file:";
+/// Stands before a checksum of the statements that have run of a migration that stopped half-way.
+const OF_STATEMENTS: &str = "statements:";
 
 /// The checksum that the history records. Functions of JavaScript have a text that anybody can read again; a transpiler
 /// may put TypeScript in other words one day, so there the file counts, as it does for SQL.
@@ -41,8 +45,43 @@ fn of_file(text: &str) -> String {
     format!("{OF_FILE}{}", hex(&text.replace("\r\n", "\n")))
 }
 
+/// The checksum of statements as one after the other has run.
+#[derive(Clone)]
+pub(crate) struct StatementSum(Context);
+
+impl StatementSum {
+    pub(crate) fn of(statements: &[Statement]) -> Self {
+        let mut sum = Self(Context::new(&SHA256));
+        statements.iter().for_each(|statement| sum.add(statement));
+        sum
+    }
+
+    pub(crate) fn add(&mut self, statement: &Statement) {
+        self.0.update(statement.text.replace("\r\n", "\n").as_bytes());
+        // No statement holds this character.
+        self.0.update(&[0]);
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{OF_STATEMENTS}{}", in_hex(&self.0.clone().finish()))
+    }
+}
+
+/// Whether the statements that have run of a migration which stopped half-way are not those with which it begins now, so
+/// that nobody can tell where it is to be continued.
+pub(crate) fn has_other_beginning(state: &StateRow, sql: &str) -> bool {
+    let recorded = state.checksum.as_deref().filter(|sum| sum.starts_with(OF_STATEMENTS));
+    let statements = split(sql);
+    let ran = statements.get(..state.statement);
+    recorded.is_some_and(|recorded| ran.is_none_or(|ran| StatementSum::of(ran).text() != recorded))
+}
+
 fn hex(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    in_hex(&digest(&SHA256, text.as_bytes()))
+}
+
+fn in_hex(digest: &Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -62,3 +62,11 @@ pub(crate) fn first(rows: &Rows) -> Option<&str> {
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+/// The SQL of a time without a zone, as pg-multiverse keeps them, in ISO 8601: it was written in the zone of the session.
+pub(crate) fn time_in_utc(column: &str) -> String {
+    format!(
+        "pg_catalog.to_char({column}::pg_catalog.timestamptz AT TIME ZONE 'UTC', \
+         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    )
+}

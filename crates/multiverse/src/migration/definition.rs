@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::Error;
+use super::host::Direction;
 use super::sql_file::SqlFile;
 
 /// A schema on a cluster.
@@ -100,6 +101,18 @@ impl Migration {
                 self.label()
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// The SQL that applies it or takes it back; `None` if a function does.
+    pub(crate) fn sql(&self, direction: Direction) -> Result<Option<&str>, Error> {
+        match (&self.source, direction) {
+            (Source::Script, _) => Ok(None),
+            (Source::Sql(file), Direction::Up) => Ok(Some(&file.up)),
+            (Source::Sql(file), Direction::Down) => {
+                self.check_reversible()?;
+                Ok(file.down.as_deref())
+            }
         }
     }
 

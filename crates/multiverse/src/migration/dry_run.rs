@@ -8,7 +8,6 @@ use super::definition::{Migration, Source};
 use super::error::{Error, Failure};
 use super::host::Direction;
 use super::migrator::Migrator;
-use super::script_session::arrange;
 use super::status::PlanStep;
 use super::unit::Unit;
 
@@ -61,11 +60,7 @@ impl Migrator {
                 let session = workshop.script_session(&database, control, task, false);
                 let outcome = async {
                     if has_begun {
-                        let sql = "SET LOCAL search_path TO DEFAULT";
-                        database.query("preparing the session", sql, &[]).await?;
-                        let arranged = arrange(&database, place, session.limits, true).await;
-                        arranged
-                            .map_err(|source| super::database::failed("preparing the session", source))?;
+                        workshop.go_on(&session, task).await?;
                     } else {
                         workshop.begin(&session, task).await?;
                     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::definition::Place;
+use super::host::Direction;
 
 /// A failure of a plan or of the migrations in it. No message holds a password.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,13 +62,15 @@ pub enum Error {
     },
     /// A migration stopped half-way in an earlier run, outside of a transaction.
     #[error(
-        "Migration {version} stopped half-way on {place}: {what}. Continue it with resume (pgm migrate --resume), or settle it with repair (pgm repair)"
+        "Migration {version} stopped half-way on {place}: {what}. Continue it with resume (pgm {} --resume), or settle it with repair (pgm repair)", direction.command()
     )]
     HalfDone {
         /// The migration.
         version: String,
         /// Where.
         place: Place,
+        /// Whether it was being applied or taken back.
+        direction: Direction,
         /// What is known of it.
         what: String,
     },

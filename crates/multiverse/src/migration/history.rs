@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::checksum;
 use super::control::Control;
-use super::database::{Database, text};
+use super::database::{Database, text, time_in_utc};
 use super::definition::{Migration, Place};
 use super::error::Error;
 use super::host::Direction;
@@ -18,7 +18,7 @@ pub(crate) struct Applied {
     pub(crate) version: String,
     pub(crate) name: String,
     pub(crate) checksum: String,
-    /// When, in the server's words.
+    /// When, in UTC, as ISO 8601 writes it.
     pub(crate) executed_at: String,
     /// Milliseconds.
     pub(crate) execution_time: i64,
@@ -44,8 +44,9 @@ impl History {
     ) -> Result<(), Error> {
         let cluster = database.cluster();
         let sql = format!(
-            "SELECT version, name, schema_name, checksum, executed_at::text, execution_time::text, batch::text \
+            "SELECT version, name, schema_name, checksum, {}, execution_time::text, batch::text \
              FROM {} WHERE cluster_id = $1 ORDER BY version, schema_name",
+            time_in_utc("executed_at"),
             control.history
         );
         let rows = database.query("reading the history", &sql, &[Some(cluster)]).await?;

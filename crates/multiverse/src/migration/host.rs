@@ -19,6 +19,16 @@ pub enum Direction {
     Down,
 }
 
+impl Direction {
+    /// The command of `pgm` that goes that way.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Up => "migrate",
+            Self::Down => "rollback",
+        }
+    }
+}
+
 /// A function of a migration that is to be run.
 pub struct ScriptCall {
     /// The migration's version.

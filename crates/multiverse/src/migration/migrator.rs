@@ -63,8 +63,7 @@ impl Migrator {
         };
         let locks = self.lock(&scope()?, options.dry_run != DryRun::No).await?;
         let known = self.look(&scope()?, true).await?;
-        self.settle_prepared(&known, options.dry_run).await?;
-        let known = if self.has_atomic() { self.look(&scope()?, true).await? } else { known };
+        let known = self.settled(known, &scope()?, options.dry_run).await?;
         self.check_sums(&known, options.dry_run).await?;
         self.warn_of_homeless();
         let planner = self.planner(&known.history, scope()?);
@@ -96,8 +95,7 @@ impl Migrator {
         };
         let locks = self.lock(&scope()?, options.dry_run != DryRun::No).await?;
         let known = self.look(&scope()?, true).await?;
-        self.settle_prepared(&known, options.dry_run).await?;
-        let known = if self.has_atomic() { self.look(&scope()?, true).await? } else { known };
+        let known = self.settled(known, &scope()?, options.dry_run).await?;
         self.check_sums(&known, options.dry_run).await?;
         let planner = self.planner(&known.history, scope()?);
         let target = options.target_version.as_deref();

@@ -5,6 +5,7 @@
 
 mod apply;
 mod atomic;
+mod attempts;
 mod checksum;
 mod control;
 mod database;
@@ -17,6 +18,7 @@ mod host;
 pub mod lint;
 mod lock;
 mod migrator;
+mod outside;
 mod pending_lint;
 mod plan;
 mod run;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::checksum;
 use super::definition::{Migration, Place, compare_versions};
 use super::error::Error;
 use super::history::History;
@@ -225,14 +226,23 @@ impl Planner<'_> {
         let mut found: Vec<_> =
             self.history.half_done().filter(|state| self.scope.has(&state.place)).collect();
         found.sort_by(|one, other| (&one.place, &one.version).cmp(&(&other.place, &other.version)));
-        match found.into_iter().find(|state| Some(state.direction) != resumed) {
-            Some(state) => Err(Error::HalfDone {
-                version: state.version.clone(),
-                place: state.place.clone(),
-                what: state.description(),
-            }),
-            None => Ok(()),
+        for state in found {
+            let (version, place) = (state.version.clone(), state.place.clone());
+            if Some(state.direction) != resumed {
+                let (direction, what) = (state.direction, state.description());
+                return Err(Error::HalfDone { version, place, direction, what });
+            }
+            let migration = self.migrations.iter().find(|each| each.version == version);
+            let sql = migration.map(|migration| migration.sql(state.direction)).transpose()?.flatten();
+            if sql.is_some_and(|sql| checksum::has_other_beginning(state, sql)) {
+                return Err(Error::Invalid(format!(
+                    "Migration {version} cannot be continued on {place}: the {} statement(s) that have run are not those with \
+                     which it begins now. Put them back as they were, or settle it with repair (pgm repair)",
+                    state.statement
+                )));
+            }
         }
+        Ok(())
     }
 
     /// One that failed while others went on is no surprise.

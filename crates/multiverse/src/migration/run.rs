@@ -127,10 +127,7 @@ impl Migrator {
                 resumed: known.history.half_done_at(place, version, direction),
             })
             .collect();
-        let outcome = match tasks.as_slice() {
-            [task] => workshop.carry_out(*task).await,
-            tasks => workshop.carry_out_together(tasks).await,
-        };
+        let outcome = workshop.carry_out(&tasks).await;
         let duration = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         for place in &unit.places {
             let (version, name, place) = (version.clone(), name.clone(), place.clone());

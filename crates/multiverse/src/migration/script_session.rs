@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join;
+
 use super::control::Control;
 use super::database::Database;
 use super::definition::Place;
@@ -16,6 +18,9 @@ const ARRANGE: &str = "SELECT pg_catalog.set_config('search_path', pg_catalog.co
     pg_catalog.set_config('lock_timeout', COALESCE($2::text, pg_catalog.current_setting('lock_timeout')), $4::bool), \
     pg_catalog.set_config('statement_timeout', \
     COALESCE($3::text, pg_catalog.current_setting('statement_timeout')), $4::bool)";
+
+/// Until the transaction ends, whoever the migration has become.
+const OWN_ROLE: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT";
 
 /// Time limits of statements, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +87,18 @@ impl ScriptSession {
         self.has_left.load(Ordering::SeqCst)
     }
 
+    /// Writes how far the migration has come, in the transaction that is open. The migration may have become somebody who has
+    /// no right to the control tables, and stays that afterwards.
+    pub(crate) async fn note(&self, state: &StateRow) -> Result<(), Error> {
+        // Both are sent at once, in this order.
+        let (regained, written) = join(self.database.run(OWN_ROLE, &[]), self.write(state)).await;
+        regained.and(written)
+    }
+
+    async fn write(&self, state: &StateRow) -> Result<(), Error> {
+        state.write(&self.database, &self.control, &self.history, &self.runner).await
+    }
+
     /// Ends the transaction around the function, because a statement comes that is none to run in it. What has run before
     /// is committed together with the note that the migration is not complete. Doing it again does nothing.
     ///
@@ -103,13 +120,12 @@ impl ScriptSession {
 
     async fn leave(&self) -> Result<(), Error> {
         let database = &self.database;
-        let marked = self.running.write(database, &self.control, &self.history, &self.runner).await;
-        match marked {
+        match self.note(&self.running).await {
             Ok(()) => database.run("COMMIT", &[]).await?,
             // The transaction has failed, and the function is about to roll it back.
             Err(Error::Server(error)) if error.code == "25P02" => {
                 database.run("ROLLBACK", &[]).await?;
-                self.running.write(database, &self.control, &self.history, &self.runner).await?;
+                self.write(&self.running).await?;
                 Vec::new()
             }
             Err(error) => return Err(error),

@@ -100,6 +100,10 @@ pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
 /// The lines that begin with a comment to the end of the line: the body of a function may hold lines that only look like
 /// one. `None` for a text of which nobody can tell.
 fn comment_lines(text: &str) -> Option<HashSet<usize>> {
+    if text.trim().is_empty() {
+        // The scanner ends the process over a text without any token.
+        return Some(HashSet::new());
+    }
     let tokens = pg_query::scan_tokens(text).ok()?;
     let (mut lines, mut number, mut counted) = (HashSet::new(), 1, 0);
     for token in tokens {
@@ -174,6 +178,13 @@ mod tests {
     fn a_file_without_sections_only_goes_up() {
         let file = read_sql_file("-- no-transaction\nVACUUM;\n").unwrap();
         assert!(file.no_transaction && file.down.is_none() && file.up.contains("VACUUM"));
+    }
+
+    #[test]
+    fn an_empty_file_is_read() {
+        for text in ["", "\u{feff}", "\n \r\n"] {
+            assert!(read_sql_file(text).unwrap().schemas.is_empty(), "{text:?}");
+        }
     }
 
     #[test]

@@ -59,12 +59,14 @@ pub struct Report {
     /// `applied`, `pending`, `failed`, `running` or `broken`; `missing` if it was applied and its file is gone, `changed` if
     /// that is not what was applied.
     pub state: &'static str,
-    /// When it was applied, in the server's words.
+    /// When it was applied, in UTC, as ISO 8601 writes it.
     pub executed_at: Option<String>,
     /// How long that took, in milliseconds.
     pub execution_time: Option<i64>,
     /// The number of its batch.
     pub batch: Option<i64>,
+    /// Whether one that runs or stopped half-way is being applied or taken back.
+    pub direction: Option<Direction>,
     /// What is known of one that did not end well.
     pub message: Option<String>,
 }
@@ -193,6 +195,7 @@ fn report(migration: &Migration, place: Place, settings: &Settings, history: &Hi
         executed_at: applied.map(|applied| applied.executed_at.clone()),
         execution_time: applied.map(|applied| applied.execution_time),
         batch: applied.and_then(|applied| applied.batch),
+        direction: state.filter(|state| state.standing.is_half_done()).map(|state| state.direction),
         message: state.and_then(|state| state.message.clone()).or(change.map(|change| change.to_string())),
     }
 }
@@ -209,6 +212,7 @@ fn gone(migrations: &[Migration], history: &History, scope: &Scope<'_>) -> Vec<R
             executed_at: Some(each.executed_at.clone()),
             execution_time: Some(each.execution_time),
             batch: each.batch,
+            direction: None,
             message: None,
         }));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::atomic::prepared_on;
 use super::control::Control;
 use super::database::Database;
 use super::error::Error;
@@ -20,6 +21,8 @@ use super::unit::Unit;
 pub(super) struct Known {
     pub(super) controls: HashMap<Arc<str>, Control>,
     pub(super) history: History,
+    /// Transactions that were prepared and not ended, with their clusters.
+    prepared: Vec<(Arc<str>, String)>,
 }
 
 impl Migrator {
@@ -46,7 +49,7 @@ impl Migrator {
 
     /// Reads the history of all clusters: dependencies may lie outside of a scope.
     pub(super) async fn look(&self, scope: &Scope<'_>, creates: bool) -> Result<Known, Error> {
-        let mut known = Known { controls: HashMap::new(), history: History::default() };
+        let mut known = Known { controls: HashMap::new(), history: History::default(), prepared: Vec::new() };
         for cluster in &self.settings.clusters {
             let database = Database::open(&self.engine, &cluster.id).await?;
             let may_create =
@@ -54,25 +57,31 @@ impl Migrator {
             let control = Control::locate(&database, &self.settings, may_create).await?;
             if let Some(control) = control {
                 known.history.read(&database, &control, &self.settings).await?;
+                let prepared = prepared_on(&database, &self.settings).await?;
+                known
+                    .prepared
+                    .extend(prepared.into_iter().map(|name| (Arc::clone(database.cluster()), name)));
                 known.controls.insert(Arc::clone(database.cluster()), control);
             }
         }
         Ok(known)
     }
 
-    pub(super) fn has_atomic(&self) -> bool {
-        self.migrations.iter().any(|migration| migration.atomic)
-    }
-
-    pub(super) async fn settle_prepared(&self, known: &Known, dry_run: DryRun) -> Result<(), Error> {
-        if dry_run != DryRun::No || !self.has_atomic() {
-            return Ok(());
+    /// What is known once the transactions of runners that have died are ended: they hold locks on what migrations change.
+    pub(super) async fn settled(
+        &self,
+        known: Known,
+        scope: &Scope<'_>,
+        dry_run: DryRun,
+    ) -> Result<Known, Error> {
+        if dry_run != DryRun::No || known.prepared.is_empty() {
+            return Ok(known);
         }
-        let workshop = self.workshop(known);
-        for cluster in known.controls.keys() {
-            workshop.settle_prepared(cluster).await?;
+        let workshop = self.workshop(&known);
+        for (cluster, name) in &known.prepared {
+            workshop.settle_prepared(cluster, name).await?;
         }
-        Ok(())
+        self.look(scope, true).await
     }
 
     /// Refuses migrations that were changed, and adopts those of which nobody can tell.

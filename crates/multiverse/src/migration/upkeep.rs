@@ -38,6 +38,7 @@ impl Migrator {
                 return Err(Error::HalfDone {
                     version: state.version.clone(),
                     place: state.place.clone(),
+                    direction: state.direction,
                     what: format!("{}; say what it is by --as applied or --as pending", state.description()),
                 });
             };
@@ -166,7 +167,8 @@ impl Migrator {
         let Some(control) = known.controls.get(&place.cluster) else { return Ok(()) };
         let database = Database::open(&self.engine, &place.cluster).await?;
         let sql = format!(
-            "DELETE FROM {} WHERE history = $1 AND version = $2 AND schema_name = $3 AND cluster_id = $4",
+            "DELETE FROM {} WHERE history = $1 AND version = $2 AND schema_name = $3 AND cluster_id = $4 \
+             AND state <> 'adopted'",
             control.state
         );
         let values = [
