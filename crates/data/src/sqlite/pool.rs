@@ -1,6 +1,7 @@
 //! The connections to one SQLite database: one that writes, several that read.
 
 use std::ffi::c_int;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use libsqlite3_sys as ffi;
@@ -26,6 +27,10 @@ const WRITE_CACHE: &str = "-16000";
 /// Pages that the write-ahead log may hold before they are copied into the database: 16 MiB of the usual 4 KiB pages.
 /// A page that is changed again meanwhile is copied once.
 const WRITE_AHEAD: &str = "4096";
+/// Snapshots at one time at the most.
+const MOST_SNAPSHOTS: u32 = 1_000;
+/// How long the connections of snapshots that somebody still reads are waited for at the end.
+const SNAPSHOT_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows on their way from a connection's thread.
 const ROW_BUFFER: usize = 512;
 
@@ -34,13 +39,41 @@ const ROW_BUFFER: usize = 512;
 pub(super) struct SqlitePools {
     read: SqlitePool,
     write: SqlitePool,
-    /// How to open a further connection that reads; `None` for a database in memory, which has one connection.
-    reader: Option<SqliteConnectOptions>,
+    /// Connections that each see the database at one moment; `None` for a database in memory, which has one connection.
+    snapshots: Option<SqlitePool>,
     /// What answers at once, where there is a file that may be written.
     immediate: Option<ImmediateConnection>,
     /// How long an operation waits for a connection. A statement that writes outside an open transaction of the same
     /// dialect waits as long for its end, since only one connection writes.
     acquire_timeout: Duration,
+}
+
+/// A connection that sees the database at one moment.
+pub(super) enum SnapshotConnection {
+    /// To the database itself; closed when it is given back.
+    Pooled(PoolConnection<Sqlite>),
+    /// To a copy of a database in memory.
+    Copied(SqliteConnection),
+}
+
+impl Deref for SnapshotConnection {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Copied(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for SnapshotConnection {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Copied(connection) => connection,
+        }
+    }
 }
 
 impl SqlitePools {
@@ -74,7 +107,10 @@ impl SqlitePools {
                 let write = pool(1, acquire_timeout).connect_with(options).await.map_err(place)?;
                 let at_once = *mode != Mode::ReadOnly && !immutable;
                 let immediate = at_once.then(|| ImmediateConnection::new(path));
-                Ok(Self { read, write, reader: Some(reader), immediate, acquire_timeout })
+                let snapshots = pool(MOST_SNAPSHOTS, acquire_timeout)
+                    .after_release(|_, _| Box::pin(async { Ok(false) }))
+                    .connect_lazy_with(reader);
+                Ok(Self { read, write, snapshots: Some(snapshots), immediate, acquire_timeout })
             }
         }
     }
@@ -84,7 +120,7 @@ impl SqlitePools {
         let options = plain_options().in_memory(true).foreign_keys(true);
         let pool =
             pool(1, acquire_timeout).min_connections(1).connect_with(options).await.map_err(sqlite_error)?;
-        Ok(Self { read: pool.clone(), write: pool, reader: None, immediate: None, acquire_timeout })
+        Ok(Self { read: pool.clone(), write: pool, snapshots: None, immediate: None, acquire_timeout })
     }
 
     /// What answers statements of one row at once.
@@ -94,7 +130,7 @@ impl SqlitePools {
 
     pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
         self.read.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut if self.reader.is_some() => {
+            sqlx::Error::PoolTimedOut if self.snapshots.is_some() => {
                 pool_exhausted(self.read.size() as usize, self.acquire_timeout)
             }
             error => self.writer_error(error),
@@ -124,13 +160,12 @@ impl SqlitePools {
 
     /// A connection of its own, outside the pool, that sees the database as it is now. Of a database in memory it
     /// is given a copy.
-    pub(super) async fn snapshot(&self) -> Result<SqliteConnection> {
-        if let Some(options) = &self.reader {
-            let mut connection = options.connect().await.map_err(sqlite_error)?;
-            take_quoted_names_as_names(&mut connection).await.map_err(sqlite_error)?;
+    pub(super) async fn snapshot(&self) -> Result<SnapshotConnection> {
+        if let Some(snapshots) = &self.snapshots {
+            let mut connection = snapshots.acquire().await.map_err(sqlite_error)?;
             // The snapshot is taken by the first read.
             connection.execute("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").await.map_err(sqlite_error)?;
-            return Ok(connection);
+            return Ok(SnapshotConnection::Pooled(connection));
         }
         if self.write.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the connection is closed"));
@@ -146,10 +181,15 @@ impl SqlitePools {
             let bytes = original.serialize(None).await.map_err(sqlite_error)?;
             copy.deserialize(None, bytes, true).await.map_err(sqlite_error)?;
         }
-        Ok(copy)
+        Ok(SnapshotConnection::Copied(copy))
     }
 
+    /// Nothing of ours has the file open afterwards, so that it may be put back from a copy: a connection that was closed
+    /// later would write into that what it still knows of the old one.
     pub(super) async fn close(&self) {
+        if let Some(snapshots) = &self.snapshots {
+            let _ = tokio::time::timeout(SNAPSHOT_CLOSE_TIMEOUT, snapshots.close()).await;
+        }
         if let Some(immediate) = &self.immediate {
             immediate.close();
         }

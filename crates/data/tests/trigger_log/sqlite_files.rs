@@ -50,6 +50,32 @@ fn restore(from: &Path, to: &str) {
     std::fs::copy(from, to).unwrap();
 }
 
+/// The files that this process has open at a path.
+#[cfg(target_os = "linux")]
+fn open_files(path: &str) -> Vec<std::path::PathBuf> {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with(path)).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_stays_open_once_the_dialect_is_disconnected() {
+    let db = Database::sqlite();
+    let dialect = db.open().await;
+    run(&dialect, &[T]).await;
+    let reader = reader(&dialect, "r", &["t"]).await;
+    log(&dialect).open(&reader).await.unwrap();
+    let mut snapshots = Vec::new();
+    for _ in 0..100 {
+        snapshots.push(log(&dialect).snapshot(&reader).await.unwrap());
+    }
+    assert!(open_files(&db.uri).len() > 100);
+    drop(snapshots);
+    dialect.disconnect().await.unwrap();
+    assert_eq!(open_files(&db.uri), Vec::<std::path::PathBuf>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_put_back_from_an_older_copy_is_noticed() {
     for rows_after in [0, 1, 50] {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::AssertSqlSafe;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::super::error::sqlite_error;
+use super::super::pool::SnapshotConnection;
 use super::super::value::{arguments, as_declared, by_storage_class};
 use super::columns::selected;
 use crate::error::Result;
@@ -27,12 +28,12 @@ const BATCHES_AHEAD: usize = 2;
 
 /// A connection in a read transaction.
 pub(in crate::sqlite) struct SqliteSnapshot {
-    connection: Arc<Mutex<SqliteConnection>>,
+    connection: Arc<Mutex<SnapshotConnection>>,
 }
 
 impl SqliteSnapshot {
     /// The view that a connection of its own has.
-    pub(in crate::sqlite) fn new(connection: SqliteConnection) -> Self {
+    pub(in crate::sqlite) fn new(connection: SnapshotConnection) -> Self {
         Self { connection: Arc::new(Mutex::new(connection)) }
     }
 }
@@ -50,7 +51,7 @@ impl ReadSnapshot for SqliteSnapshot {
 }
 
 async fn run(
-    mut connection: OwnedMutexGuard<SqliteConnection>,
+    mut connection: OwnedMutexGuard<SnapshotConnection>,
     table: &Table,
     options: &ScanOptions,
     sender: &BatchSender,
@@ -65,7 +66,7 @@ async fn run(
     let (condition, params) = conditions(options);
     sql.push_str(&condition);
     let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&params)?);
-    let mut rows = query.fetch(&mut *connection);
+    let mut rows = query.fetch(&mut **connection);
     let most_rows = options.batch_rows.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
     let mut batch = Vec::new();
     let mut bytes = 0;
