@@ -76,7 +76,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * Adds a replica to a project, connects it and brings the tables of its entities into being. Its dialect is one that was
    * registered by `registerDialect`, or else a built-in one.
    *
-   * @param schemas the entities; if there are none those of the project, and if it has none every registered one
+   * @param schemas the entities, `[]` for none; without it those of the project, and if that has none every registered one
    * @throws when the project is unknown, the name is taken, or there is a master already. When the connection fails, the
    *   replica stays listed with status `error` until it is removed.
    */
@@ -84,8 +84,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     if (this.#projects && !this.#projects.hasProject(project)) {
       throw new ReplicaverseError(`Projet "${project}" introuvable dans ProjectManager`, { code: 'ERR_UNKNOWN_PROJECT' });
     }
-    const given = [schemas, this.#projects?.getProject(project)?.schemas].find((list) => list !== undefined && list.length > 0);
-    const entities = given ?? getAllSchemas();
+    const ofProject = this.#projects?.getProject(project)?.schemas ?? [];
+    const entities = schemas ?? (ofProject.length > 0 ? ofProject : getAllSchemas());
     const service = new ReplicaService(await this.#connect(project, config, entities), entities, {
       replace: (lost, error, after) => this.#replace(project, lost, error, after),
       writeToken: () => fromNative(() => this.#core.writeToken(project)),

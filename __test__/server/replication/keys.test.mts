@@ -61,6 +61,42 @@ describe('two keys that the target cannot tell apart', () => {
   });
 });
 
+describe('keys', () => {
+  it('that are lists or JSON are looked up like others', async () => {
+    await ends('postgres', 'postgres', 'CREATE TABLE lists (id int[] PRIMARY KEY, v int)', "INSERT INTO lists VALUES ('{1,2}', 1), ('{3}', 1)",
+      'CREATE TABLE documents (id jsonb PRIMARY KEY, v int)', `INSERT INTO documents VALUES ('1', 1), ('"a"', 1), ('{"k": [1]}', 1)`);
+    await sql('to').executeRun('CREATE TABLE documents (id jsonb PRIMARY KEY, v int)');
+    await manager.sync('r');
+    await sql('from').executeRun("UPDATE lists SET v = 2 WHERE id = '{1,2}'");
+    await sql('from').executeRun("DELETE FROM lists WHERE id = '{3}'");
+    await sql('from').executeRun(`UPDATE documents SET v = 2 WHERE id = '"a"'`);
+    await sql('from').executeRun("DELETE FROM documents WHERE id = '1'");
+    expect((await manager.sync('r')).details).toMatchObject([
+      { collection: 'documents', updated: 1, deleted: 1, skipped: 1, errors: 0 },
+      { collection: 'lists', updated: 1, deleted: 1, errors: 0 },
+    ]);
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
+  });
+
+  it('that the target cannot read keep no other rows from it', async () => {
+    await ends('postgres', 'mongodb', 'CREATE TABLE t (id jsonb PRIMARY KEY, v int)', "INSERT INTO t VALUES ('1', 1), ('null', 1), ('3', 1)");
+    await manager.sync('r');
+    await sql('from').executeRun("UPDATE t SET v = 2 WHERE id = '3'");
+    expect(detail(await manager.sync('r'))).toMatchObject({ updated: 1, skipped: 1, errors: 1, failures: [{ key: 'null' }] });
+    expect(await manager.verify('r')).toMatchObject({ equal: false, collections: [{ rows: 3, equal: 2, missing: 1 }] });
+  });
+
+  it('that SQLite would read back as others are refused, and their rows are not written anew by each run', async () => {
+    const { from } = await ends('mongodb', 'sqlite');
+    const client = await MongoClient.connect(from);
+    await client.db().collection<{ _id: unknown; v: number }>('t').insertMany([{ _id: 'text', v: 1 }, { _id: 5, v: 1 }, { _id: true, v: 1 }, { _id: new Date(0), v: 1 }]);
+    await client.close();
+    const refused = { errors: 2, failures: [{ reason: expect.stringContaining('cannot hold this primary key') as string }, { reason: expect.stringContaining('cannot hold this primary key') as string }] };
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 2, ...refused });
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, deleted: 0, skipped: 2, ...refused });
+  });
+});
+
 describe('a source', () => {
   it('whose rows are hidden by row-level security does not empty the target', async () => {
     const uris = await ends('postgres', 'sqlite', 'CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
@@ -100,6 +136,19 @@ describe('a target', () => {
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 2, errors: 0 });
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, updated: 0, skipped: 2 });
     expect(await manager.verify('r')).toMatchObject({ equal: true });
+  });
+
+  it('whose names for two collections are the same keeps the rows of the first, also when extras are repaired', async () => {
+    const { from } = await ends('mongodb', 'postgres');
+    const [long, client] = ['x'.repeat(63), await MongoClient.connect(from)];
+    for (const [end, count] of [['a', 2], ['b', 1]] as const) {
+      await client.db().collection<{ _id: string }>(long + end).insertMany(Array.from({ length: count }, (_, n) => ({ _id: `${end}${String(n)}` })));
+    }
+    await client.close();
+    const taken = { failures: [{ key: '', reason: expect.stringContaining('another collection of the rule') as string }] };
+    expect(await manager.sync('r')).toMatchObject({ details: [{ created: 2, errors: 0 }, { errors: 1, ...taken }] });
+    expect(await manager.verify('r', { repair: 'rows-and-extras' })).toMatchObject({ equal: false, collections: [{ rows: 2, equal: 2 }, { extra: 0, ...taken }] });
+    expect(await sql('to').executeQuery(`SELECT id FROM ${long} ORDER BY id`)).toEqual([{ id: 'a0' }, { id: 'a1' }]);
   });
 
   it('keeps the row of another entity under the same id', async () => {

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ReplicationManager } from 'replicaverse';
+import { clearRegistry, registerSchema, ReplicationManager } from 'replicaverse';
 import type { ReplicaConfig, ReplicationRule } from 'replicaverse';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -50,6 +50,20 @@ describe('replicas', () => {
     expect(manager.resolveReadService('x')).toBeNull();
     expect(manager.resolveWriteService('x')).toBeNull();
     expect(manager.getReplicaStatus('x')).toEqual([]);
+  });
+
+  it('have every registered schema where none are named, and none where that is said', async () => {
+    const schema = { name: 'Registered', collection: 'registered', fields: { a: { type: 'string' as const } }, relations: {}, indexes: [], timestamps: false };
+    registerSchema(schema);
+    try {
+      await manager.addReplica('p', replica('m', 'master'));
+      await manager.resolveWriteService('p')?.create('Registered', { a: 'x' });
+      await manager.addReplica('other', replica('m', 'master', { schemaStrategy: 'create' }), []);
+      expect(manager.getReplicaStatus('other')).toMatchObject([{ schemasCount: 0 }]);
+      expect(await manager.resolveWriteService('p')?.count('Registered')).toBe(1);
+    } finally {
+      clearRegistry();
+    }
   });
 
   it('are refused under a name that is taken, and as a second master', async () => {

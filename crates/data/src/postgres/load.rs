@@ -10,7 +10,7 @@ use super::decode::decode;
 use super::encode::{push_copy_row, text_of};
 use super::stored::StoredTypes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{Row, RowBatch, Table, TableColumn};
+use crate::table::{ColumnType, Row, RowBatch, Table, TableColumn};
 use crate::value::Value;
 
 /// The text of a COPY is sent in pieces of this size.
@@ -173,15 +173,20 @@ struct Lookup {
     is_repeated: bool,
 }
 
+/// Whether a list of such values would be taken for one list of more dimensions, or is written in a syntax within a syntax.
+fn is_list_or_json(column_type: &ColumnType) -> bool {
+    matches!(column_type, ColumnType::Array(_) | ColumnType::Json)
+}
+
 impl Lookup {
-    /// One list for a key of one column; for longer keys, tuples as far as the parameters reach.
+    /// One list for a key of one plain column; for other keys, tuples as far as the parameters reach.
     fn of(table: &Table, keys: &[Vec<Value>]) -> Vec<Self> {
         let columns: Vec<_> = table.key.iter().map(|position| &table.columns[*position]).collect();
         match columns.as_slice() {
             _ if keys.is_empty() => Vec::new(),
-            [column] => {
+            [column] if !is_list_or_json(&column.column_type) => {
                 let list = Value::Array(keys.iter().filter_map(|key| key.first().cloned()).collect());
-                let element = crate::table::ColumnType::Array(Box::new(column.column_type.clone()));
+                let element = ColumnType::Array(Box::new(column.column_type.clone()));
                 let parameters = vec![text_of(&list, Some(&element)).into()];
                 vec![Self {
                     condition: format!("{} = ANY($1)", quoted(&column.name)),

@@ -1,6 +1,6 @@
 //! Copying the rows of one collection: read, convert, compare where the target had rows, write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use data::table::{ChangedSince, ReadSnapshot, Row, RowBatch, ScanOptions};
@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::isolate::{Refused, Write, write_again, write_isolating};
+use super::lookup::held_by;
 use super::mapping::moment;
 use super::passage::Passage;
 use super::progress::Reporter;
@@ -237,9 +238,7 @@ async fn insert_fresh(collection: &Collection, batch: RowBatch, outcome: &mut Ba
 async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutcome) -> Result<()> {
     let mapping = &collection.mapping;
     let keys: Vec<_> = rows.iter().map(|row| mapping.target.key_of(row)).collect();
-    let existing = collection.target.tables()?.fetch(&mapping.target, &keys).await?;
-    let existing: HashMap<String, Row> =
-        existing.into_iter().map(|row| (canonical_key(&mapping.target.key_of(&row)), row)).collect();
+    let existing = held_by(&collection.target, mapping, &keys).await?;
     let mut missing = Vec::new();
     let mut changed = Vec::new();
     let mut seen = HashSet::with_capacity(keys.len());
@@ -250,7 +249,11 @@ async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutco
             outcome.stats.fail_row(source_key(collection, &row), reason);
             continue;
         }
-        match existing.get(&canonical) {
+        if let Some(problem) = existing.problem(&canonical) {
+            outcome.stats.fail_row(source_key(collection, &row), problem.to_owned());
+            continue;
+        }
+        match existing.row(&canonical) {
             None => missing.push(row),
             Some(own) if !collection.mapping.is_of_entity(own) => {
                 let reason = "a row of another entity has this primary key at the target".to_owned();

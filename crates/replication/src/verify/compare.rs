@@ -1,6 +1,5 @@
 //! One collection compared: its rows as the source has them, and those that only the target has.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use data::table::{Row, ScanOptions};
@@ -9,7 +8,9 @@ use data::{Result, Value};
 use super::settle::Suspects;
 use super::{CollectionVerdict, Repair};
 use crate::rule::{ConflictResolution, Mode, Rule};
-use crate::snapshot::{Collection, CollectionPlan, End, Mapping, canonical_key, key_text, orphans_among};
+use crate::snapshot::{
+    Collection, CollectionPlan, End, Mapping, canonical_key, held_by, key_text, orphans_among,
+};
 
 /// How many rows that seem to differ are held at a time.
 const HELD_SUSPECTS: usize = 5_000;
@@ -81,9 +82,9 @@ impl Comparison {
             verdict.rows += u64::try_from(rows.len()).unwrap_or(u64::MAX);
             let rows = self.convert(rows, verdict);
             let keys: Vec<_> = rows.iter().map(|(_, as_target)| mapping.target.key_of(as_target)).collect();
-            let existing = rows_by_key(target, mapping, &keys).await?;
+            let existing = held_by(target, mapping, &keys).await?;
             for ((row, as_target), key) in rows.iter().zip(keys) {
-                match self.finding(row, as_target, existing.get(&canonical_key(&key))) {
+                match self.finding(row, as_target, existing.row(&canonical_key(&key))) {
                     None => verdict.equal += 1,
                     Some(finding) => suspects.add(key, finding),
                 }
@@ -169,14 +170,4 @@ impl Comparison {
                 .is_ok_and(|back_value| back.same_value(into, &back_value.value, held))
         })
     }
-}
-
-/// The rows of the target with these keys, by their canonical keys.
-pub(super) async fn rows_by_key(
-    target: &End,
-    mapping: &Mapping,
-    keys: &[Vec<Value>],
-) -> Result<HashMap<String, Row>> {
-    let rows = target.tables()?.fetch(&mapping.target, keys).await?;
-    Ok(rows.into_iter().map(|row| (canonical_key(&mapping.target.key_of(&row)), row)).collect())
 }

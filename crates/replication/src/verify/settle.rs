@@ -8,9 +8,9 @@ use std::time::Duration;
 use data::table::Row;
 use data::{Result, Value};
 
-use super::compare::{Comparison, Finding, rows_by_key};
+use super::compare::{Comparison, Finding};
 use super::{CollectionVerdict, MISSING, Repair};
-use crate::snapshot::{Candidate, canonical_key, copy_fetched, delete_rows, key_text};
+use crate::snapshot::{Candidate, canonical_key, copy_fetched, delete_rows, held_by, key_text};
 use crate::stats::CollectionStats;
 
 /// How long it is waited before each further look, in ms. A row that differs at all of them, without having changed at the
@@ -141,10 +141,10 @@ impl Comparison {
         let mapping = &self.collection.mapping;
         let keys: Vec<_> = suspects.iter().map(|suspect| suspect.key.clone()).collect();
         let mut at_source = self.rows_of_source(&keys).await?;
-        let at_target = rows_by_key(&self.collection.target, mapping, &keys).await?;
+        let at_target = held_by(&self.collection.target, mapping, &keys).await?;
         let mut look = |key: &Vec<Value>| {
             let canonical = canonical_key(key);
-            let own = at_target.get(&canonical);
+            let own = at_target.row(&canonical);
             let Some((row, as_target)) = at_source.remove(&canonical) else {
                 return (own.map(|_| Finding::Extra), None);
             };

@@ -65,13 +65,32 @@ impl Mapping {
         if key.iter().any(Value::is_null) {
             return Err(Error::new(ErrorKind::NotNullViolation, "the primary key holds NULL"));
         }
-        let target_key = self.target.key_of(&row);
+        let target_key = self.key_as_stored(&row);
         let is_whole = target_key == key
             || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key));
         if is_whole {
             return Ok((row, losses));
         }
         Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
+    }
+
+    /// The key of a row of the target as it will be read back: a column of SQLite without a type knows neither truth values nor
+    /// moments.
+    fn key_as_stored(&self, row: &[Value]) -> Vec<Value> {
+        let stored = |position: &usize| {
+            let value = row.get(*position).cloned().unwrap_or_default();
+            let column_type = self.target.columns.get(*position).map(|column| &column.column_type);
+            match value {
+                Value::Bool(truth) if self.is_untyped(column_type) => Value::Int64(i64::from(truth)),
+                Value::Timestamp(moment) if self.is_untyped(column_type) => Value::Text(moment.to_iso()),
+                value => value,
+            }
+        };
+        self.target.key.iter().map(stored).collect()
+    }
+
+    fn is_untyped(&self, column_type: Option<&ColumnType>) -> bool {
+        !self.target_is_schemaless && column_type == Some(&ColumnType::Any)
     }
 
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
