@@ -142,8 +142,9 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    *   unless `force` gives that up; `ERR_PROMOTION` when its database cannot be made a primary. All is as before then.
    */
   async promoteToMaster(project: string, name: string, { force = false }: PromotionOptions = {}): Promise<void> {
-    await fromNative(() => this.#core.promoteToMaster(textOf('project', project), textOf('name', name), force));
-    this.#tell('replica.promoted', { project, name });
+    const promoted = await fromNative(() => this.#core.promoteToMaster(textOf('project', project), textOf('name', name), force));
+    // Nothing has happened to one that was the master already.
+    if (promoted !== null) this.#tell('replica.promoted', { project, name });
   }
 
   /**

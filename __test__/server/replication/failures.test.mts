@@ -71,6 +71,27 @@ describe('rows that the target refuses', () => {
   });
 });
 
+describe.each(['postgres', 'sqlite'] as const)('rows that refer to each other in a circle in %s', (dialect) => {
+  it('are deleted together, unless others refer to them', async () => {
+    await master('from', 'postgres');
+    await master('to', dialect);
+    for (const table of ['a', 'b']) await sql('from').executeRun(`CREATE TABLE ${table} (id int PRIMARY KEY, other int)`);
+    await sql('to').executeRun(`CREATE TABLE a (id integer PRIMARY KEY, other integer${dialect === 'sqlite' ? ' REFERENCES b' : ''})`);
+    await sql('to').executeRun('CREATE TABLE b (id integer PRIMARY KEY, other integer REFERENCES a)');
+    if (dialect === 'postgres') await sql('to').executeRun('ALTER TABLE a ADD FOREIGN KEY (other) REFERENCES b');
+    for (const table of ['a', 'b']) await sql('from').executeRun(`INSERT INTO ${table} VALUES (1, 1), (2, 2), (3, 3)`);
+    rule(['a', 'b']);
+    await manager.sync('r');
+    for (const table of ['a', 'b']) await sql('from').executeRun(`DELETE FROM ${table} WHERE id = 1`);
+    expect((await manager.sync('r')).details).toMatchObject(Array(2).fill({ deleted: 1, skipped: 2, errors: 0 }));
+    await sql('to').executeRun('CREATE TABLE mine (a integer REFERENCES a)');
+    await sql('to').executeRun('INSERT INTO mine VALUES (2)');
+    for (const table of ['a', 'b']) await sql('from').executeRun(`DELETE FROM ${table} WHERE id = 2`);
+    expect((await manager.sync('r')).details).toMatchObject(Array(2).fill({ deleted: 0, skipped: 1, errors: 1, failures: [{ key: '2' }] }));
+    expect(await sql('to').executeQuery('SELECT id, other FROM a ORDER BY id')).toEqual([{ id: 2, other: 2 }, { id: 3, other: 3 }]);
+  });
+});
+
 describe('collections that cannot be copied', () => {
   it('are counted when they do not exist, or have no primary key, and the others go on', async () => {
     await master('from', 'postgres');

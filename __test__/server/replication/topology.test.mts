@@ -106,10 +106,13 @@ describe('replicas', () => {
     await manager.addReplica('p', replica('m', 'master'), []);
     await manager.addReplica('p', replica('s', 'slave'), []);
     const slave = manager.resolveReadService('p');
+    const promoted: string[] = [];
+    manager.on('replica.promoted', ({ name }) => void promoted.push(name));
     await manager.promoteToMaster('p', 's');
     expect(manager.getReplicaStatus('p').map(({ name, role }) => [name, role])).toEqual([['m', 'slave'], ['s', 'master']]);
     expect(manager.resolveWriteService('p')).toBe(slave);
     await manager.promoteToMaster('p', 's');
+    expect(promoted).toEqual(['s']);
     await expect(manager.promoteToMaster('p', 'x')).rejects.toThrow('introuvable');
     await expect(manager.promoteToMaster('x', 's')).rejects.toThrow("n'a pas de replicas");
   });

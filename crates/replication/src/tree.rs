@@ -169,6 +169,7 @@ impl LoadedTree {
         let object: serde_json::Map<_, _> = serde_json::from_str(&text).map_err(not_a_tree)?;
         let raw: RawTree = serde_json::from_value(object.into()).map_err(not_a_tree)?;
         let invalid = |error: Error| tree_error(path, error.to_string());
+        check_roles(&raw.replicas).map_err(invalid)?;
         let rules = raw.rules.into_iter().map(|(name, mut rule)| {
             if let Some(fields) = rule.as_object_mut() {
                 fields.entry("name").or_insert_with(|| name.into());
@@ -184,6 +185,20 @@ impl LoadedTree {
             replicas: raw.replicas,
         })
     }
+}
+
+/// What else replicas say is looked at once they are connected.
+fn check_roles(replicas: &KeptReplicas) -> Result<()> {
+    for (project, replicas) in replicas {
+        for (name, replica) in replicas {
+            let role = replica.get("role").and_then(serde_json::Value::as_str);
+            if !matches!(role, Some("master" | "slave")) {
+                let problem = "expected \"master\" or \"slave\"";
+                return Err(Error::config(format!("replicas.{project}.{name}.role"), problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Replaces the password of a URI by `***`. It ends at the last `@` before the path, because a password that was
@@ -283,9 +298,13 @@ mod tests {
     fn a_corrupt_file_is_refused_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tree.json");
-        for text in
-            ["{", "[]", r#"{"rules": {"r": {"mode": "snapshot"}}}"#, r#"{"routing": {"p": "nearest"}}"#]
-        {
+        for text in [
+            "{",
+            "[]",
+            r#"{"rules": {"r": {"mode": "snapshot"}}}"#,
+            r#"{"routing": {"p": "nearest"}}"#,
+            r#"{"replicas": {"p": {"m": {"role": "boss"}}}}"#,
+        ] {
             std::fs::write(&path, text).unwrap();
             let error = LoadedTree::read(&path).unwrap_err();
             assert!(

@@ -165,6 +165,34 @@ pub(super) async fn delete(
     Ok(deleted)
 }
 
+/// Deletes rows of several tables by one statement, at whose end foreign keys are looked at. How many there were in each.
+pub(super) async fn delete_together(
+    connection: &mut Connection,
+    parts: &[(Relation, &Table, &[Vec<Value>])],
+) -> Result<Vec<u64>> {
+    let (mut deletions, mut counted, mut parameters) = (Vec::new(), Vec::new(), Vec::new());
+    for (part, (relation, table, keys)) in parts.iter().enumerate() {
+        for chunk in Lookup::chunks(table, keys) {
+            let lookup = Lookup::behind(parameters.len(), table, chunk);
+            let (name, rows) = (format!("d{}", deletions.len()), relation.own_rows());
+            deletions.push(format!("{name} AS (DELETE FROM {rows} WHERE {} RETURNING 1)", lookup.condition));
+            counted.push(part);
+            parameters.extend(lookup.parameters);
+        }
+    }
+    let counts: Vec<_> = (0..deletions.len()).map(|at| format!("(SELECT count(*) FROM d{at})")).collect();
+    let statement = format!("WITH {} SELECT {}", deletions.join(", "), counts.join(", "));
+    let result = connection.query(&statement, &parameters).await?;
+    let mut deleted = vec![0; parts.len()];
+    for (at, part) in counted.into_iter().enumerate() {
+        let count = result.rows.get(0).map(|row| row.get_str(at)).transpose()?.flatten();
+        if let Some(total) = deleted.get_mut(part) {
+            *total += count.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
+        }
+    }
+    Ok(deleted)
+}
+
 /// A condition that finds rows by their keys.
 struct Lookup {
     condition: String,
@@ -173,50 +201,55 @@ struct Lookup {
     is_repeated: bool,
 }
 
-/// Whether a list of such values would be taken for one list of more dimensions, or is written in a syntax within a syntax.
-fn is_list_or_json(column_type: &ColumnType) -> bool {
-    matches!(column_type, ColumnType::Array(_) | ColumnType::Json)
+/// The only column of a key whose values may stand in a list. A list of lists would be taken for one of more dimensions, and JSON
+/// in it is written in a syntax within a syntax.
+fn list_column(table: &Table) -> Option<&TableColumn> {
+    let [position] = *table.key.as_slice() else { return None };
+    let column = table.columns.get(position)?;
+    (!matches!(column.column_type, ColumnType::Array(_) | ColumnType::Json)).then_some(column)
 }
 
 impl Lookup {
-    /// One list for a key of one plain column; for other keys, tuples as far as the parameters reach.
+    /// The conditions for keys, each with parameters from the first on.
     fn of(table: &Table, keys: &[Vec<Value>]) -> Vec<Self> {
+        Self::chunks(table, keys).map(|chunk| Self::behind(0, table, chunk)).collect()
+    }
+
+    /// The keys in parts that each fit one condition.
+    fn chunks<'k>(table: &Table, keys: &'k [Vec<Value>]) -> std::slice::Chunks<'k, Vec<Value>> {
+        let width = table.key.len().max(1);
+        let tuples = (MOST_PARAMETERS / width).min(UPSERT_ROWS);
+        keys.chunks(if list_column(table).is_some() { keys.len() } else { tuples }.max(1))
+    }
+
+    /// The condition for some keys, in a statement that has some parameters already: one list for a key of one plain column,
+    /// tuples for others.
+    fn behind(earlier: usize, table: &Table, keys: &[Vec<Value>]) -> Self {
+        if let Some(column) = list_column(table) {
+            let list = Value::Array(keys.iter().filter_map(|key| key.first().cloned()).collect());
+            let element = ColumnType::Array(Box::new(column.column_type.clone()));
+            return Self {
+                condition: format!("{} = ANY(${})", quoted(&column.name), earlier + 1),
+                parameters: vec![text_of(&list, Some(&element)).into()],
+                is_repeated: true,
+            };
+        }
         let columns: Vec<_> = table.key.iter().map(|position| &table.columns[*position]).collect();
-        match columns.as_slice() {
-            _ if keys.is_empty() => Vec::new(),
-            [column] if !is_list_or_json(&column.column_type) => {
-                let list = Value::Array(keys.iter().filter_map(|key| key.first().cloned()).collect());
-                let element = ColumnType::Array(Box::new(column.column_type.clone()));
-                let parameters = vec![text_of(&list, Some(&element)).into()];
-                vec![Self {
-                    condition: format!("{} = ANY($1)", quoted(&column.name)),
-                    parameters,
-                    is_repeated: true,
-                }]
-            }
-            columns => {
-                let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
-                let width = columns.len().max(1);
-                let lookup = |chunk: &[Vec<Value>]| {
-                    let tuple = |row: usize| {
-                        let places: Vec<_> =
-                            (1..=width).map(|column| format!("${}", row * width + column)).collect();
-                        format!("({})", places.join(", "))
-                    };
-                    let tuples: Vec<_> = (0..chunk.len()).map(tuple).collect();
-                    let parameters = chunk.iter().flat_map(|key| {
-                        key.iter()
-                            .zip(columns)
-                            .map(|(value, column)| text_of(value, Some(&column.column_type)).into())
-                    });
-                    Self {
-                        condition: format!("({}) IN ({})", names.join(", "), tuples.join(", ")),
-                        parameters: parameters.collect(),
-                        is_repeated: false,
-                    }
-                };
-                keys.chunks((MOST_PARAMETERS / width).min(UPSERT_ROWS)).map(lookup).collect()
-            }
+        let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
+        let width = columns.len().max(1);
+        let tuple = |row: usize| {
+            let places: Vec<_> =
+                (1..=width).map(|column| format!("${}", earlier + row * width + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let tuples: Vec<_> = (0..keys.len()).map(tuple).collect();
+        let parameters = keys.iter().flat_map(|key| {
+            key.iter().zip(&columns).map(|(value, column)| text_of(value, Some(&column.column_type)).into())
+        });
+        Self {
+            condition: format!("({}) IN ({})", names.join(", "), tuples.join(", ")),
+            parameters: parameters.collect(),
+            is_repeated: false,
         }
     }
 }

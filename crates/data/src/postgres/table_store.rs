@@ -289,6 +289,20 @@ impl TableStore for PostgresTables {
         end(&mut connection, deleted).await
     }
 
+    async fn delete_together(&self, rows: &[(Arc<Table>, Vec<Vec<Value>>)]) -> Result<Vec<u64>> {
+        let mut connection = self.pool.get().await?;
+        let mut parts = Vec::with_capacity(rows.len());
+        for (table, keys) in rows {
+            let relation = catalog::find(&mut connection, &table.name).await?;
+            parts.push((
+                relation.ok_or_else(|| unknown_table(&table.name))?,
+                table.as_ref(),
+                keys.as_slice(),
+            ));
+        }
+        load::delete_together(&mut connection, &parts).await
+    }
+
     fn change_log(&self, kind: LogKind) -> Option<&dyn ChangeLog> {
         match kind {
             LogKind::Log => self.log.as_ref().map(|log| log as &dyn ChangeLog),

@@ -198,6 +198,15 @@ pub trait TableStore: Send + Sync {
     /// Deletes the rows with these keys; all of them or, on an error, none. How many there were.
     async fn delete(&self, table: &Table, keys: &[Vec<Value>]) -> Result<u64>;
 
+    /// Deletes rows of several tables, which may refer to each other in a circle; all of them or, on an error, none. How many
+    /// there were in each.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the database looks at each row by itself.
+    async fn delete_together(&self, _rows: &[(Arc<Table>, Vec<Vec<Value>>)]) -> Result<Vec<u64>> {
+        Err(Error::new(ErrorKind::Unsupported, "rows that refer to each other in a circle cannot be deleted"))
+    }
+
     /// What tells this database from every other one, whatever address it is reached by. It holds no password.
     async fn identity(&self) -> Result<String> {
         Err(no_changes("told apart from other databases"))

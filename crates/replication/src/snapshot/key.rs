@@ -28,6 +28,8 @@ pub(crate) fn canonical_key(key: &[Value]) -> String {
 pub(crate) fn key_text(key: &[Value]) -> String {
     let part = |value: &Value| match value {
         Value::Text(text) => text.clone(),
+        // JSON has no words for them.
+        Value::Float(number) if !number.is_finite() => number.to_string(),
         other => json_text(other).trim_matches('"').to_owned(),
     };
     key.iter().map(part).collect::<Vec<_>>().join(",")

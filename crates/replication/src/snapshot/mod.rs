@@ -71,11 +71,12 @@ pub(crate) async fn mirror(
     for (position, collection) in collections.iter().rev().filter(|(_, collection)| !collection.fresh) {
         match sweep::delete_orphans(collection).await {
             // A row that is still referred to may be free once its children have been rewritten.
-            Ok(stats) if stats.errors > 0 => {
-                outcomes[*position].deleted += stats.deleted;
-                sweep_again.push((*position, Arc::clone(collection)));
+            Ok(sweep) => {
+                outcomes[*position].deleted += sweep.stats.deleted;
+                if !sweep.is_complete() {
+                    sweep_again.push((*position, Arc::clone(collection)));
+                }
             }
-            Ok(stats) => outcomes[*position].add(stats),
             Err(error) => count_or_stop(&mut outcomes[*position], error)?,
         }
     }
@@ -88,14 +89,28 @@ pub(crate) async fn mirror(
         }
         reporter.finish();
     }
-    for (position, collection) in sweep_again {
+    sweep_once_more(sweep_again, outcomes).await?;
+    // Only a run that polls changes tries its failed rows again.
+    outcomes.iter_mut().for_each(|outcome| drop(outcome.take_failed_keys()));
+    Ok(())
+}
+
+/// Deletes orphans that others referred to before, which may be gone by now, or may have to go together with them.
+async fn sweep_once_more(
+    collections: Vec<(usize, Arc<Collection>)>,
+    outcomes: &mut [CollectionStats],
+) -> Result<()> {
+    let mut sweeps = Vec::new();
+    for (position, collection) in collections {
         match sweep::delete_orphans(&collection).await {
-            Ok(stats) => outcomes[position].add(stats),
+            Ok(sweep) => sweeps.push((position, collection, sweep)),
             Err(error) => count_or_stop(&mut outcomes[position], error)?,
         }
     }
-    // Only a run that polls changes tries its failed rows again.
-    outcomes.iter_mut().for_each(|outcome| drop(outcome.take_failed_keys()));
+    let are_gone = sweep::delete_entangled(&sweeps).await.map_err(Error::database_in("deleting orphans"))?;
+    for (position, _, sweep) in sweeps {
+        outcomes[position].add(sweep.settle(are_gone));
+    }
     Ok(())
 }
 

@@ -58,6 +58,18 @@ impl SqliteStore {
     }
 }
 
+/// Deletes the rows with these keys.
+async fn delete_on(connection: &mut SqliteConnection, table: &Table, keys: &[Vec<Value>]) -> Result<u64> {
+    let mut deleted = 0;
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        let condition = columns::key_condition(table, keys.len());
+        let sql = format!("DELETE FROM {} WHERE {condition}", quote(&table.name));
+        let params: Vec<Value> = keys.iter().flatten().cloned().collect();
+        deleted += execute_on(connection, &sql, &params).await?;
+    }
+    Ok(deleted)
+}
+
 #[async_trait]
 impl TableStore for SqliteStore {
     fn limits(&self) -> Limits {
@@ -147,12 +159,19 @@ impl TableStore for SqliteStore {
         table.require_key()?;
         // A row that another table still refers to must not vanish beneath it.
         let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Enforced).await?;
-        let mut deleted = 0;
-        for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            let condition = columns::key_condition(table, keys.len());
-            let sql = format!("DELETE FROM {} WHERE {condition}", quote(&table.name));
-            let params: Vec<Value> = keys.iter().flatten().cloned().collect();
-            deleted += execute_on(transaction.connection()?, &sql, &params).await?;
+        let deleted = delete_on(transaction.connection()?, table, keys).await?;
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+
+    async fn delete_together(&self, rows: &[(Arc<Table>, Vec<Vec<Value>>)]) -> Result<Vec<u64>> {
+        let mut transaction = WriteTransaction::begin(&self.pools, ForeignKeys::Enforced).await?;
+        let mut deleted = Vec::with_capacity(rows.len());
+        // Until the end of this transaction, which looks at all of them.
+        execute_on(transaction.connection()?, "PRAGMA defer_foreign_keys = ON", &[]).await?;
+        for (table, keys) in rows {
+            table.require_key()?;
+            deleted.push(delete_on(transaction.connection()?, table, keys).await?);
         }
         transaction.commit().await?;
         Ok(deleted)
