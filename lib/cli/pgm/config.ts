@@ -34,6 +34,8 @@ async function readFrom(path: string): Promise<PgmConfig> {
   if (typeof read !== 'object' || read === null) throw configError(`${path}: expected an object of clusters`);
   if (read.clusters === null) throw configError(`${path}: clusters: expected an object of clusters`);
   const isWrapped = typeof read.clusters === 'object' && !('primary' in read.clusters);
+  const unknown = isWrapped ? Object.keys(read).find((key) => !['clusters', 'migrations', '$schema'].includes(key)) : undefined;
+  if (unknown !== undefined) throw configError(`${path}: ${unknown}: there is no such key; known are clusters and migrations`);
   const migrations = { ...(isWrapped ? (withVariables(read.migrations, path) as MigrationConfig | undefined) : undefined) };
   if (migrations.migrationsPath !== undefined) migrations.migrationsPath = resolve(dirname(path), migrations.migrationsPath);
   let clusters: ClustersConfig | undefined;

@@ -100,7 +100,7 @@ async function measurePending(parts: PgmParts, found: readonly FoundMigration[],
     const states = await manager.getStates({ ...(targetSchemas === undefined ? {} : { targetSchemas }), ...(targetClusters === undefined ? {} : { targetClusters }) });
     return states.filter(({ state }) => state === 'pending' || state === 'failed');
   });
-  const all = await loadFolder(config.migrations.migrationsPath ?? 'migrations', loggerOf(parts.output));
+  const all = await loadFolder(resolve(config.migrations.migrationsPath ?? 'migrations'), loggerOf(parts.output));
   const last = [...wanted].sort().at(-1) ?? '';
   // Earlier ones that are pending too run before, as they would.
   const needed = pending.filter(({ version }) => version <= last).sort((one, other) => (one.version < other.version ? -1 : 1));

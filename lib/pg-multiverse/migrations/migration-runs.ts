@@ -169,7 +169,8 @@ class ScriptContext {
 
   async #query<T>(sql: string, params?: readonly unknown[]): Promise<QueryResult<T>> {
     if (this.#hasEnded) throw closedError(`Migration ${this.#call.version} has ended: await every query in its functions`);
-    if (typeof sql === 'string' && MAY_LEAVE.test(sql) && native.leavesTransaction(sql)) await this.#leaveTransaction();
+    const text = typeof sql === 'string' ? sql : String((sql as { text?: unknown } | undefined)?.text);
+    if (MAY_LEAVE.test(text) && native.leavesTransaction(text)) await this.#leaveTransaction();
     return this.#parts.target.runner.query<T>(sql, params, undefined, this.#call.session);
   }
 }

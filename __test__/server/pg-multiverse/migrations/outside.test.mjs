@@ -92,6 +92,35 @@ it('SQL of which statements that have run were changed is not continued', async 
   expect(await migrate('CREATE TABLE t1 (a int); -- as before', { resume: true })).toMatchObject({ appliedMigrations: 1 });
 });
 
+it('SQL that goes on has what it had set before, in chained transactions too, and not without its file', async () => {
+  const file = '-- schemas: public\n-- no-transaction\nSET search_path TO other;\nBEGIN;\nCREATE TABLE t1 ();\nCOMMIT AND CHAIN;\nCREATE TABLE t3 ();\nROLLBACK;\nSELECT 1 / (SELECT count(*) FROM public.t2);\nCREATE TABLE t4 ();\n';
+  await withMigrations(clusters, {}, (db) => db.query('CREATE SCHEMA other; CREATE TABLE t2 ()'));
+  await withFolder({ '1_a.sql': file }, (migrationsPath) =>
+    withMigrations(clusters, { migrationsPath }, async (db) => {
+      await expect(db.migrate()).rejects.toThrow('division by zero');
+      await withMigrations(clusters, {}, (other) => expect(other.migrate({ resume: true })).rejects.toMatchObject({ code: 'ERR_MIGRATION_HALF_DONE' }));
+      await db.query('INSERT INTO t2 DEFAULT VALUES');
+      expect(await db.migrate({ resume: true })).toMatchObject({ appliedMigrations: 1 });
+      const made = await db.query("SELECT schemaname || '.' || tablename AS name FROM pg_tables WHERE tablename LIKE 't_' ORDER BY 1", [], { operation: 'write' });
+      expect(made.rows.map((/** @type {any} */ row) => row.name)).toEqual(['other.t1', 'other.t4', 'public.t2']);
+    }),
+  );
+});
+
+it('a function that leaves its transaction keeps what it has set', async () => {
+  const own = one(async (/** @type {any} */ { query }) => {
+    await query('SET search_path TO other');
+    await query('COMMIT');
+    await query('CREATE TABLE t1 ()');
+  });
+  await withMigrations(clusters, {}, async (db) => {
+    await db.query('CREATE SCHEMA other');
+    db.addMigration(own);
+    await db.migrate();
+    expect((await db.query("SELECT schemaname FROM pg_tables WHERE tablename = 't1'", [], { operation: 'write' })).rows).toEqual([{ schemaname: 'other' }]);
+  });
+});
+
 it('one that stopped while it was taken back names the command that continues that', async () => {
   let isBroken = true;
   const down = async () => {

@@ -17,8 +17,11 @@ impl Value {
             }
             (a, b) => match (a.as_integer(), b.as_integer()) {
                 (Some(a), Some(b)) => a == b,
-                _ if a.is_number() && b.is_number() => a.as_f64() == b.as_f64(),
-                _ => a == b,
+                _ => match (a.exact_text(), b.exact_text()) {
+                    (Some(a), Some(b)) => a == b,
+                    _ if a.is_number() && b.is_number() => a.as_f64() == b.as_f64(),
+                    _ => a == b,
+                },
             },
         }
     }
@@ -28,6 +31,17 @@ impl Value {
         match self {
             Self::Int32(number) => Some(i64::from(*number)),
             Self::Int64(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// All digits of a finite number; of a double the fewest that tell it from every other one.
+    fn exact_text(&self) -> Option<String> {
+        match self {
+            Self::Int32(number) => Some(number.to_string()),
+            Self::Int64(number) => Some(number.to_string()),
+            Self::Float(number) if number.is_finite() => Some(normal_decimal(&number.to_string())),
+            Self::Decimal(text) => Some(normal_decimal(text)),
             _ => None,
         }
     }
@@ -53,6 +67,19 @@ mod tests {
     #[test]
     fn integers_beyond_a_double_are_told_apart() {
         assert!(!Value::Int64(i64::MAX).same_as(&Value::Int64(i64::MAX - 1)));
+        let (beyond, decimal) = (9_007_199_254_740_993, |text: &str| Value::Decimal(text.into()));
+        assert!(!Value::Int64(beyond).same_as(&Value::Float(9_007_199_254_740_992.0)));
+        assert!(!Value::Int64(beyond).same_as(&decimal("9007199254740992.0001")));
+        assert!(Value::Int64(beyond).same_as(&decimal("9007199254740993.0")));
+    }
+
+    #[test]
+    fn digits_that_a_double_does_not_hold_count() {
+        let decimal = |text: &str| Value::Decimal(text.into());
+        assert!(!Value::Float(0.1).same_as(&decimal("0.1000000000000000055511151231257827")));
+        assert!(Value::Float(0.1).same_as(&decimal("0.10")) && Value::Float(-0.0).same_as(&decimal("0")));
+        assert!(Value::Float(1e22).same_as(&decimal("10000000000000000000000")));
+        assert!(Value::Float(f64::INFINITY).same_as(&decimal("Infinity")));
     }
 
     #[test]

@@ -25,8 +25,13 @@ pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ALL; \
     SELECT pg_catalog.set_config('client_connection_check_interval', '1000', false) \
     WHERE pg_catalog.current_setting('client_connection_check_interval', true) = '0'";
-/// A migration may have become somebody else, who need not have any right to the control tables.
-const OWN_ROLE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE";
+/// A migration may have become somebody else, who need not have any right to the control tables, and have set in which zone and
+/// encoding times and names are written.
+const OWN_ROLE: &str =
+    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET timezone; SET client_encoding TO 'UTF8'";
+/// What belongs to a session does not outlive a migration.
+pub(crate) const LEAVE_NOTHING: &str =
+    "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; DISCARD TEMP";
 /// Our locks in the table of pg-multiverse begin so. One that is left behind is no obstacle: our own runners exclude each
 /// other by other means.
 const OWN_LOCKS: &str = "replicaverse ";
@@ -92,7 +97,10 @@ impl<'a> Workshop<'a> {
         let mut running =
             StateRow::new(&task.migration.version, task.place, Standing::Running, task.direction);
         running.statement = task.resumed.map_or(0, |state| state.statement);
-        let Settings { ddl_lock_timeout: lock, statement_timeout: statement, .. } = *self.settings;
+        let Settings { ddl_lock_timeout: lock, statement_timeout: statement, lock_timeout, .. } =
+            *self.settings;
+        // Transactions that belong together may wait for each other, of which no server knows.
+        let lock = lock.or((task.migration.atomic && !can_leave).then_some(lock_timeout));
         let names = (self.settings.migrations_table.as_str(), self.settings.runner.as_str());
         let limits = Limits { lock, statement };
         let (database, control) = (Arc::clone(database), control.clone());
@@ -108,9 +116,13 @@ impl<'a> Workshop<'a> {
         let start = Instant::now();
         self.begin(session, task).await?;
         self.run_body(session, task).await?;
-        // Both are sent at once, in this order: a COMMIT after a failure undoes everything.
-        let (recorded, committed) =
-            join(self.record(session, task, start), self.run(session, "committing", "COMMIT")).await;
+        // They are sent at once, in this order: a COMMIT after a failure undoes everything.
+        let (recorded, committed, _) = join3(
+            self.record(session, task, start),
+            self.run(session, "committing", "COMMIT"),
+            self.run(session, "leaving nothing behind", LEAVE_NOTHING),
+        )
+        .await;
         recorded.and(committed)
     }
 
@@ -147,7 +159,8 @@ impl<'a> Workshop<'a> {
     pub(crate) async fn go_on(&self, session: &ScriptSession, task: Task<'_>) -> Result<(), Error> {
         const WHAT: &str = "preparing the session";
         self.run(session, WHAT, OWN_ROLE).await?;
-        self.run(session, WHAT, "SET LOCAL search_path TO DEFAULT").await?;
+        self.run(session, WHAT, "DISCARD TEMP; SET LOCAL search_path TO DEFAULT").await?;
+        self.prepare_schema(session, task).await?;
         let arranged = arrange(&session.database, task.place, session.limits, true).await;
         arranged.map_err(|source| failed(&context(WHAT, task), source))
     }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{Task, Workshop};
+use super::apply::{LEAVE_NOTHING, Task, Workshop};
 use super::database::{Database, failed, text};
 use super::error::Error;
 use super::host::Direction;
@@ -18,6 +18,10 @@ use crate::transaction::settle;
 
 /// Transactions of ours begin so.
 const PREFIX: &str = "replicaverse-migration";
+
+/// The lock that the deciding transaction holds until it has ended.
+const DECIDE: &str = "SELECT pg_catalog.pg_advisory_xact_lock($1::int8)::text";
+const AWAITING: &str = "waiting for a decision";
 
 /// The transaction of one cluster.
 struct Branch<'t> {
@@ -40,14 +44,23 @@ impl Workshop<'_> {
             Ok(()) => self.commit_branches(&branches, tasks).await,
             Err(error) => Err(error),
         };
+        let begun: usize = branches.iter().map(|branch| branch.tasks.len()).sum();
         for branch in branches {
             match &outcome {
-                Ok(()) => self.give_back(branch.database),
+                Ok(()) => {
+                    branch.database.run(LEAVE_NOTHING, &[]).await.ok();
+                    self.give_back(branch.database);
+                }
                 Err(error) => {
                     for (task, session) in &branch.tasks {
                         self.note_failure(session, *task, error).await;
                     }
                 }
+            }
+        }
+        if let Err(error) = &outcome {
+            for task in tasks.get(begun..).unwrap_or_default() {
+                self.note_unrun(*task, error).await;
             }
         }
         outcome
@@ -92,22 +105,37 @@ impl Workshop<'_> {
             return Ok(());
         };
         let name = transaction_name(self.settings, *task, &decider.database);
+        let decided = deciding_lock(&name);
+        decider.database.query("preparing to commit", DECIDE, &[Some(&decided)]).await?;
         for (number, branch) in others.iter().enumerate() {
             let (prepare, _) = prepared::prepare(&branch.name_in(&name));
             if let Err(error) = branch.database.query("preparing to commit", &prepare, &[]).await {
                 let prepared = others.get(..number).unwrap_or_default();
-                end_prepared(prepared, Fate::RollBack, &name).await.ok();
+                self.end_prepared(prepared, Fate::RollBack, &name).await.ok();
                 return Err(error);
             }
         }
         if let Err(error) = decider.database.query("committing", "COMMIT", &[]).await {
             // Only a refusal is certain to have rolled back; else the next run looks.
             if error.server_error().is_some() {
-                end_prepared(others, Fate::RollBack, &name).await.ok();
+                self.end_prepared(others, Fate::RollBack, &name).await.ok();
             }
             return Err(error);
         }
-        end_prepared(others, Fate::Commit, &name).await
+        self.end_prepared(others, Fate::Commit, &name).await
+    }
+
+    async fn end_prepared(&self, branches: &[Branch<'_>], fate: Fate, name: &str) -> Result<(), Error> {
+        for branch in branches {
+            let name = branch.name_in(name);
+            if end_one(&branch.database, fate, &name).await.is_err() {
+                // The transaction outlives its connection.
+                let (database, _) = self.take(branch.database.cluster()).await?;
+                end_one(&database, fate, &name).await?;
+                self.give_back(database);
+            }
+        }
+        Ok(())
     }
 
     /// Ends a transaction that a runner prepared on a cluster before it died, as the deciding cluster's history says.
@@ -129,8 +157,14 @@ impl Workshop<'_> {
             )));
         };
         let (database, control) = self.take(&Arc::from(known.id.as_str())).await?;
+        // A runner that is alive, or whose commit is still under way on the server, has yet to decide.
+        let wait = format!("BEGIN; SET LOCAL lock_timeout = {}", self.settings.lock_timeout);
+        database.query(AWAITING, &wait, &[]).await?;
+        let transaction = name.rsplit_once(':').map_or(name, |(transaction, _)| transaction);
+        database.query(AWAITING, DECIDE, &[Some(&deciding_lock(transaction))]).await?;
         let sql = format!("SELECT version, schema_name FROM {} WHERE cluster_id = $1", control.history);
         let rows = database.query("reading the history", &sql, &[Some(&known.id)]).await?;
+        database.query(AWAITING, "COMMIT", &[]).await?;
         self.give_back(database);
         let applied: HashSet<String> = rows.iter().map(|row| step_hash(text(row, 0), text(row, 1))).collect();
         Ok(applied.contains(step) == (direction == "up"))
@@ -146,13 +180,6 @@ pub(crate) async fn prepared_on(database: &Database, settings: &Settings) -> Res
     Ok(found.into_iter().map(|found| found.name).collect())
 }
 
-async fn end_prepared(branches: &[Branch<'_>], fate: Fate, name: &str) -> Result<(), Error> {
-    for branch in branches {
-        end_one(&branch.database, fate, &branch.name_in(name)).await?;
-    }
-    Ok(())
-}
-
 async fn end_one(database: &Database, fate: Fate, name: &str) -> Result<(), Error> {
     let context = || format!("ending a prepared transaction on cluster {}", database.cluster());
     settle::end(database.client(), name, fate).await.map_err(|source| failed(&context(), source))
@@ -164,6 +191,13 @@ fn transaction_name(settings: &Settings, task: Task<'_>, decider: &Database) -> 
     let [table, cluster] = [&settings.migrations_table, &**decider.cluster()].map(short_hash);
     let step = step_hash(&task.migration.version, &task.place.schema);
     format!("{PREFIX}:{table}:{cluster}:{direction}:{step}:{}", decider.session().process_id)
+}
+
+/// The key of the lock under which a transaction is decided.
+fn deciding_lock(transaction: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, transaction.as_bytes());
+    let first = digest.as_ref().iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
+    first.to_string()
 }
 
 /// What the deciding cluster's history tells of a migration: it may have been applied to another schema long before.

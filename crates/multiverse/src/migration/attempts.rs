@@ -100,6 +100,15 @@ impl Workshop<'_> {
         written.map_err(|source| super::database::failed("noting the failure", source))
     }
 
+    /// Notes that a migration was not run because of another failure, so that it may be applied after later ones.
+    pub(crate) async fn note_unrun(&self, task: Task<'_>, error: &Error) {
+        let Ok((database, control)) = self.take(&task.place.cluster).await else { return };
+        let session = self.script_session(&database, control, task, false);
+        let _ = self.note_on(&database, &session, task, error).await;
+        drop(session);
+        self.give_back(database);
+    }
+
     /// A connection may be lost between the commit and the answer to it.
     async fn is_recorded(
         &self,

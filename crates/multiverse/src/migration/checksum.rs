@@ -45,6 +45,11 @@ fn of_file(text: &str) -> String {
     format!("{OF_FILE}{}", hex(&text.replace("\r\n", "\n")))
 }
 
+/// Whether a sum in the state table is that of a file which was adopted, and not of statements that have run.
+pub(crate) fn is_adopted(sum: &str) -> bool {
+    sum.starts_with(OF_FILE)
+}
+
 /// The checksum of statements as one after the other has run.
 #[derive(Clone)]
 pub(crate) struct StatementSum(Context);

@@ -139,10 +139,11 @@ impl History {
         if checksum::fits(migration, &applied.checksum) {
             return Likeness::Same;
         }
+        // One that stopped while it was taken back keeps the sum that was adopted before.
         let adopted = self
             .state(place, &applied.version)
-            .filter(|state| state.standing == Standing::Adopted)
-            .and_then(|state| state.checksum.as_deref());
+            .and_then(|state| state.checksum.as_deref())
+            .filter(|sum| checksum::is_adopted(sum));
         match adopted {
             Some(adopted) if checksum::fits(migration, adopted) => Likeness::Same,
             None if checksum::is_unknowable(migration, &applied.checksum) => Likeness::Unknowable,

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::apply::{Task, Workshop, at_line};
+use super::apply::{LEAVE_NOTHING, Task, Workshop, at_line};
 use super::checksum::StatementSum;
 use super::database::{Database, failed};
 use super::error::Error;
 use super::script_session::ScriptSession;
-use super::statements::{Control, may_commit, split, stands_alone, transaction_control};
+use super::statements::{Control, may_commit, sets_session, split, stands_alone, transaction_control};
+
+/// What a server says of a statement that cannot run in a transaction.
+const ACTIVE_TRANSACTION: &str = "25001";
 
 impl Workshop<'_> {
     /// Without a transaction around it: that it runs is noted before, statement by statement where it is SQL.
@@ -20,7 +23,8 @@ impl Workshop<'_> {
             None => self.call(session, task).await?,
             Some(sql) => self.run_statements(session, task, sql).await?,
         }
-        self.record(session, task, start).await
+        self.record(session, task, start).await?;
+        self.run(session, "leaving nothing behind", LEAVE_NOTHING).await
     }
 
     /// Runs statements each with the note that it has run in one transaction, where the server allows that.
@@ -29,19 +33,35 @@ impl Workshop<'_> {
         let mut state = session.running.clone();
         let mut in_own_transaction = false;
         let statements = split(sql);
-        let mut ran = StatementSum::of(statements.get(..state.statement).unwrap_or_default());
+        let before = statements.get(..state.statement).unwrap_or_default();
+        let mut ran = StatementSum::of(before);
+        // What they set went with the connection on which they ran.
+        for statement in before.iter().filter(|statement| sets_session(&statement.text)) {
+            database
+                .run(&statement.text, &[])
+                .await
+                .map_err(|source| failed(&at_line(task, statement, &source), source))?;
+        }
         for (number, statement) in statements.iter().enumerate().skip(state.statement) {
             ran.add(statement);
             let control = transaction_control(&statement.text);
             let stands_alone = || stands_alone(&statement.text) || may_commit(&statement.text);
-            let is_alone = control.is_some() || in_own_transaction || stands_alone();
+            let mut is_alone = control.is_some() || in_own_transaction || stands_alone();
             let noted = |source| failed(&at_line(task, statement, &source), source);
             if !is_alone {
                 database.run("BEGIN", &[]).await.map_err(noted)?;
             } else if task.resumed.is_some() && number == session.running.statement {
                 drop_invalid_index(database, &statement.text).await.map_err(noted)?;
             }
-            database.run(&statement.text, &[]).await.map_err(noted)?;
+            match database.run(&statement.text, &[]).await {
+                // It is none that a transaction may hold after all.
+                Err(crate::Error::Server(error)) if !is_alone && error.code == ACTIVE_TRANSACTION => {
+                    database.run("ROLLBACK", &[]).await.map_err(noted)?;
+                    is_alone = true;
+                    database.run(&statement.text, &[]).await.map_err(noted)?;
+                }
+                ran => drop(ran.map_err(noted)?),
+            }
             in_own_transaction = match control {
                 Some(Control::Begins) => true,
                 Some(Control::Ends) => false,

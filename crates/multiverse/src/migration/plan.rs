@@ -70,7 +70,10 @@ pub(crate) fn places_of(migration: &Migration, settings: &Settings) -> Vec<Place
         for schema in &migration.target_schemas {
             if cluster.schemas.contains(schema) || (has_named && is_homeless(schema)) {
                 let (schema, cluster) = (Arc::from(schema.as_str()), Arc::from(cluster.id.as_str()));
-                places.push(Place { schema, cluster });
+                let place = Place { schema, cluster };
+                if !places.contains(&place) {
+                    places.push(place);
+                }
             }
         }
     }
@@ -228,12 +231,12 @@ impl Planner<'_> {
         found.sort_by(|one, other| (&one.place, &one.version).cmp(&(&other.place, &other.version)));
         for state in found {
             let (version, place) = (state.version.clone(), state.place.clone());
-            if Some(state.direction) != resumed {
+            let migration = self.migrations.iter().find(|each| each.version == version);
+            let Some(migration) = migration.filter(|_| Some(state.direction) == resumed) else {
                 let (direction, what) = (state.direction, state.description());
                 return Err(Error::HalfDone { version, place, direction, what });
-            }
-            let migration = self.migrations.iter().find(|each| each.version == version);
-            let sql = migration.map(|migration| migration.sql(state.direction)).transpose()?.flatten();
+            };
+            let sql = migration.sql(state.direction)?;
             if sql.is_some_and(|sql| checksum::has_other_beginning(state, sql)) {
                 return Err(Error::Invalid(format!(
                     "Migration {version} cannot be continued on {place}: the {} statement(s) that have run are not those with \

@@ -83,7 +83,29 @@ impl Migrator {
                 failures.extend(self.failures_of(units.get(at), &error));
             }
         }
+        drop(running);
+        if !is_stopped {
+            self.note_barred(&workshop, &schedule, units, run.direction).await;
+        }
         Ok(failures)
+    }
+
+    /// Notes what was not run because of a failure: others have passed it, and it may come after them.
+    async fn note_barred(
+        &self,
+        workshop: &Workshop<'_>,
+        schedule: &Schedule<'_>,
+        units: &[Unit],
+        direction: Direction,
+    ) {
+        let reason = Error::Invalid("it was not run, because one that it depends on has failed".to_owned());
+        for unit in schedule.barred().filter_map(|at| units.get(at)) {
+            let Some(migration) = self.migrations.get(unit.migration) else { continue };
+            for place in &unit.places {
+                let task = Task { migration, place, direction, batch: 0, resumed: None };
+                workshop.note_unrun(task, &reason).await;
+            }
+        }
     }
 
     /// How many steps may use connections to each cluster at one time: one connection holds the lock.

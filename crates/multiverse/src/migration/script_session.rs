@@ -19,8 +19,13 @@ const ARRANGE: &str = "SELECT pg_catalog.set_config('search_path', pg_catalog.co
     pg_catalog.set_config('statement_timeout', \
     COALESCE($3::text, pg_catalog.current_setting('statement_timeout')), $4::bool)";
 
+/// What the function has set for the session, of that which is arranged for it.
+const OWN_SETTINGS: &str = "SELECT name::text, pg_catalog.current_setting(name) FROM pg_catalog.pg_settings \
+    WHERE source = 'session' AND name IN ('search_path', 'lock_timeout', 'statement_timeout')";
+
 /// Until the transaction ends, whoever the migration has become.
-const OWN_ROLE: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT";
+const OWN_ROLE: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT; \
+    SET LOCAL timezone TO DEFAULT; SET LOCAL client_encoding TO 'UTF8'";
 
 /// Time limits of statements, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +136,13 @@ impl ScriptSession {
             Err(error) => return Err(error),
         };
         self.has_left.store(true, Ordering::SeqCst);
-        arrange(database, &self.running.place, self.limits, false).await
+        let own = database.run(OWN_SETTINGS, &[]).await?;
+        arrange(database, &self.running.place, self.limits, false).await?;
+        for setting in &own {
+            let values =
+                [setting.first().and_then(Option::as_deref), setting.get(1).and_then(Option::as_deref)];
+            database.run("SELECT pg_catalog.set_config($1, $2, false)", &values).await?;
+        }
+        Ok(())
     }
 }

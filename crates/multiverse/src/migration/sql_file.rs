@@ -61,7 +61,7 @@ pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
     let mut section = Section::Head;
     let mut has_sql = false;
     for (number, line) in (1..).zip(text.lines()) {
-        let is_comment = comments.as_ref().is_none_or(|comments| comments.contains(&number));
+        let is_comment = comments.as_ref().is_none_or(|comments| comments.lines.contains(&number));
         let comment = if is_comment { line.trim().strip_prefix("--") } else { None };
         match comment.and_then(word_of).as_deref() {
             Some("up") => section = open(&mut up, Section::Up, number)?,
@@ -74,7 +74,8 @@ pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
                     .map_err(|problem| Error::Invalid(format!("line {number}: {problem}")))?;
             }
         }
-        has_sql |= comment.is_none() && !line.trim().is_empty();
+        let is_block = comments.as_ref().is_some_and(|comments| comments.blocks.contains(&number));
+        has_sql |= comment.is_none() && !line.trim().is_empty() && !is_block;
         // Each section keeps the line numbers of the file, so that errors can name them.
         let text = match section {
             Section::Head => &mut head,
@@ -97,24 +98,34 @@ pub fn read_sql_file(text: &str) -> Result<SqlFile, Error> {
     Ok(SqlFile { up, down, ..file })
 }
 
-/// The lines that begin with a comment to the end of the line: the body of a function may hold lines that only look like
-/// one. `None` for a text of which nobody can tell.
-fn comment_lines(text: &str) -> Option<HashSet<usize>> {
+/// Where comments stand: the body of a function may hold lines that only look like one.
+#[derive(Default)]
+struct Comments {
+    /// The lines that begin with a comment to the end of the line.
+    lines: HashSet<usize>,
+    /// The lines over which comments in `/* */` go.
+    blocks: HashSet<usize>,
+}
+
+/// The comments of a text; `None` if nobody can tell.
+fn comment_lines(text: &str) -> Option<Comments> {
+    let mut comments = Comments::default();
     if text.trim().is_empty() {
         // The scanner ends the process over a text without any token.
-        return Some(HashSet::new());
+        return Some(comments);
     }
-    let tokens = pg_query::scan_tokens(text).ok()?;
-    let (mut lines, mut number, mut counted) = (HashSet::new(), 1, 0);
-    for token in tokens {
-        let start = usize::try_from(token.start).ok()?;
+    let (mut number, mut counted) = (1, 0);
+    for token in pg_query::scan_tokens(text).ok()? {
+        let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
         number += text.get(counted..start)?.matches('\n').count();
         counted = start;
         if token.token == Token::SqlComment as i32 {
-            lines.insert(number);
+            comments.lines.insert(number);
+        } else if token.token == Token::CComment as i32 {
+            comments.blocks.extend(number..=number + text.get(start..end)?.matches('\n').count());
         }
     }
-    Some(lines)
+    Some(comments)
 }
 
 #[derive(Clone, Copy)]
@@ -133,12 +144,13 @@ fn open(text: &mut Option<String>, section: Section, line: usize) -> Result<Sect
     Ok(section)
 }
 
-/// The only word of a comment.
+/// The only word of a comment, also as other tools write it: `migrate:up`, `+goose Up`, `Up Migration`, `up:`.
 fn word_of(comment: &str) -> Option<String> {
-    let comment = comment.trim();
-    let word =
-        comment.strip_prefix("migrate:").or_else(|| comment.strip_prefix("+migrate ")).unwrap_or(comment);
-    (!word.contains(char::is_whitespace)).then(|| word.to_ascii_lowercase())
+    let comment = comment.trim().to_ascii_lowercase();
+    let prefixes = ["migrate:", "+migrate ", "+goose "];
+    let word = prefixes.iter().find_map(|prefix| comment.strip_prefix(prefix)).unwrap_or(&comment);
+    let word = word.strip_suffix(" migration").or_else(|| word.strip_suffix(':')).unwrap_or(word).trim();
+    (!word.contains(char::is_whitespace)).then(|| word.to_owned())
 }
 
 /// Takes what a comment says of the migration, which it may only do at the top.
@@ -181,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn sections_may_be_called_as_other_tools_call_them() {
+        for [up, down] in [
+            ["-- up:", "-- Down:"],
+            ["-- Up Migration", "-- Down Migration"],
+            ["-- +goose Up", "-- +goose Down"],
+        ] {
+            let file =
+                read_sql_file(&format!("-- schemas: a\n{up}\nSELECT 1;\n{down}\nSELECT 2;\n")).unwrap();
+            assert!(file.down.is_some_and(|down| down.contains("SELECT 2")), "{down}");
+            assert!(!file.up.contains("SELECT 2"), "{up}");
+        }
+    }
+
+    #[test]
     fn an_empty_file_is_read() {
         for text in ["", "\u{feff}", "\n \r\n"] {
             assert!(read_sql_file(text).unwrap().schemas.is_empty(), "{text:?}");
@@ -204,6 +230,8 @@ mod tests {
         let refused = |text: &str| read_sql_file(text).unwrap_err().to_string();
         assert!(refused("-- up\n-- clusters: eu\nSELECT 1;\n").starts_with("line 2: -- clusters:"));
         assert!(refused("SELECT 1;\n-- depends: 1_a\n").starts_with("line 2: -- depends:"));
+        let licensed = read_sql_file("/* a\n licence */\n-- schemas: a\nSELECT 1;\n").unwrap();
+        assert_eq!(licensed.schemas, ["a"]);
     }
 
     #[test]

@@ -30,23 +30,18 @@ impl Statement {
     }
 }
 
-/// The statements of a text, without comments before them. A text that is not SQL is one statement, which the server will
-/// refuse.
+/// The statements of a text, without comments before them. Where one is not SQL, or SQL that only a newer server knows, the others are
+/// still statements of their own.
 pub(crate) fn split(sql: &str) -> Vec<Statement> {
-    statements(sql, pg_query::split_with_parser(sql).unwrap_or_else(|_| vec![sql]))
+    let scanned = || pg_query::split_with_scanner(sql).map(|parts| with_gaps(sql, &parts));
+    let parts = pg_query::split_with_parser(sql).or_else(|_| scanned());
+    statements(sql, parts.unwrap_or_else(|_| vec![sql]))
 }
 
 /// The statements of a text, as they are run one after the other.
 #[must_use]
 pub fn split_statements(sql: &str) -> Vec<Statement> {
     split(sql)
-}
-
-/// As [`split`]; where one statement is not SQL, the others are still statements of their own.
-pub(crate) fn split_leniently(sql: &str) -> Vec<Statement> {
-    let scanned = || pg_query::split_with_scanner(sql).map(|parts| with_gaps(sql, &parts));
-    let parts = pg_query::split_with_parser(sql).or_else(|_| scanned());
-    statements(sql, parts.unwrap_or_else(|_| vec![sql]))
 }
 
 /// The parts of a text with what lies between them: the scanner passes over statements without any word of SQL.
@@ -92,10 +87,22 @@ pub(crate) fn transaction_control(statement: &str) -> Option<Control> {
     let words: Vec<String> = words(statement).take(4).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match *words.as_slice() {
+        ["COMMIT" | "END" | "ROLLBACK" | "ABORT", .., "AND", "CHAIN"] => Some(Control::Begins),
         ["BEGIN", ..] | ["START", "TRANSACTION", ..] => Some(Control::Begins),
         ["ROLLBACK", "TO", ..] | ["ROLLBACK", "WORK" | "TRANSACTION", "TO", ..] => None,
         ["COMMIT" | "END" | "ROLLBACK" | "ABORT", ..] | ["PREPARE", "TRANSACTION", ..] => Some(Control::Ends),
         _ => None,
+    }
+}
+
+/// Whether a statement sets something for the session: a search path, a role, a limit.
+pub(crate) fn sets_session(statement: &str) -> bool {
+    let words: Vec<String> = words(statement).take(2).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["SET", second] => !matches!(second, "LOCAL" | "CONSTRAINTS" | "TRANSACTION"),
+        ["RESET", _] => true,
+        _ => false,
     }
 }
 
@@ -235,6 +242,28 @@ mod tests {
         ] {
             assert!(!leaves_transaction(sql), "{sql}");
         }
+    }
+
+    #[test]
+    fn what_a_session_keeps_is_told_from_what_a_transaction_does() {
+        for sql in ["SET search_path TO a", "set role = x", "RESET ALL", "-- so\nSET SESSION AUTHORIZATION y"]
+        {
+            assert!(sets_session(sql), "{sql}");
+        }
+        for sql in
+            ["SET LOCAL role TO x", "SET CONSTRAINTS ALL DEFERRED", "SET TRANSACTION READ ONLY", "SELECT 1"]
+        {
+            assert!(!sets_session(sql), "{sql}");
+        }
+        assert_eq!(transaction_control("COMMIT AND CHAIN"), Some(Control::Begins));
+        assert_eq!(transaction_control("ROLLBACK AND NO CHAIN"), Some(Control::Ends));
+    }
+
+    #[test]
+    fn statements_that_only_another_server_knows_keep_the_others_apart() {
+        let found = split("CREATE TABLE a (system_user text);\nCOMMIT;\nSELECT 1;\n");
+        assert_eq!(found.iter().map(|each| each.line).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(found.iter().any(|each| each.stands_alone));
     }
 
     #[test]

@@ -196,7 +196,10 @@ fn report(migration: &Migration, place: Place, settings: &Settings, history: &Hi
         execution_time: applied.map(|applied| applied.execution_time),
         batch: applied.and_then(|applied| applied.batch),
         direction: state.filter(|state| state.standing.is_half_done()).map(|state| state.direction),
-        message: state.and_then(|state| state.message.clone()).or(change.map(|change| change.to_string())),
+        message: state
+            .filter(|state| applied.is_none() || state.standing.is_half_done())
+            .and_then(|state| state.message.clone())
+            .or(change.map(|change| change.to_string())),
     }
 }
 

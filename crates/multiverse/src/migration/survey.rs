@@ -74,11 +74,18 @@ impl Migrator {
         scope: &Scope<'_>,
         dry_run: DryRun,
     ) -> Result<Known, Error> {
-        if dry_run != DryRun::No || known.prepared.is_empty() {
-            return Ok(known);
+        // Elsewhere others may be at work, whose locks are not looked at.
+        let is_ours = |found: &&(Arc<str>, String)| scope.has_cluster(&found.0);
+        let found: Vec<_> = known.prepared.iter().filter(is_ours).cloned().collect();
+        let Some((cluster, _)) = found.first().filter(|_| dry_run != DryRun::Plan) else { return Ok(known) };
+        if dry_run == DryRun::Execute {
+            return Err(Error::Invalid(format!(
+                "cluster {cluster} holds a transaction that a runner had prepared when it died, and with it locks: end it by \
+                 migrating, before anything is tried out"
+            )));
         }
         let workshop = self.workshop(&known);
-        for (cluster, name) in &known.prepared {
+        for (cluster, name) in &found {
             workshop.settle_prepared(cluster, name).await?;
         }
         self.look(scope, true).await
@@ -97,7 +104,12 @@ impl Migrator {
                 migration.label()
             );
             self.host.tell(Event::Warning { message });
-            let Some(control) = known.controls.get(&place.cluster).filter(|_| dry_run == DryRun::No) else {
+            let is_half_done = known
+                .history
+                .state(place, &migration.version)
+                .is_some_and(|state| state.standing.is_half_done());
+            let may_write = dry_run == DryRun::No && !is_half_done;
+            let Some(control) = known.controls.get(&place.cluster).filter(|_| may_write) else {
                 continue;
             };
             let mut row = StateRow::new(&migration.version, place, Standing::Adopted, Direction::Up);

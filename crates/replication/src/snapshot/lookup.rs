@@ -28,7 +28,7 @@ impl Held {
 }
 
 fn is_of_a_key(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Value | ErrorKind::NotNullViolation)
+    matches!(error.kind(), ErrorKind::Value | ErrorKind::NotNullViolation | ErrorKind::Statement)
 }
 
 /// Looks up keys in the form of the target; those that it cannot read are found by halving.

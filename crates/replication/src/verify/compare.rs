@@ -1,5 +1,6 @@
 //! One collection compared: its rows as the source has them, and those that only the target has.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use data::table::{Row, ScanOptions};
@@ -83,7 +84,14 @@ impl Comparison {
             let rows = self.convert(rows, verdict);
             let keys: Vec<_> = rows.iter().map(|(_, as_target)| mapping.target.key_of(as_target)).collect();
             let existing = held_by(target, mapping, &keys).await?;
+            let mut seen = HashSet::with_capacity(keys.len());
             for ((row, as_target), key) in rows.iter().zip(keys) {
+                if !seen.insert(canonical_key(&key)) {
+                    verdict.different += 1;
+                    let own_key = key_text(&mapping.source.key_of(row));
+                    verdict.name(own_key, "another row has the same primary key at the target");
+                    continue;
+                }
                 match self.finding(row, as_target, existing.row(&canonical_key(&key))) {
                     None => verdict.equal += 1,
                     Some(finding) => suspects.add(key, finding),

@@ -21,7 +21,7 @@ use self::locks::locks_of;
 use self::report::Candidate;
 use self::rules::{FOREIGN_KEY_WITHOUT_INDEX, ForeignKey, NO_ROLLBACK, SYNTAX_ERROR, UNKNOWN_RULE};
 use self::scope::{Knowledge, Scope};
-use super::statements::{Statement, split_leniently};
+use super::statements::{Statement, split};
 use crate::route::with_syntax_tree;
 
 pub use locks::LockMode;
@@ -76,7 +76,7 @@ impl Linter<'_> {
         let mut scope = Scope::new(knowledge, &target.schemas, target.transaction, self.options.lock_timeout);
         let mut after = 0;
         for text in &target.texts {
-            for statement in split_leniently(&text.sql) {
+            for statement in split(&text.sql) {
                 let first = text.line.max(1) + statement.line - 1;
                 let lines = (first, first + statement.text.matches('\n').count());
                 let position = Position { target, statement: &statement, lines, after };
