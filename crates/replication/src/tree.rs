@@ -191,8 +191,8 @@ impl LoadedTree {
 fn check_roles(replicas: &KeptReplicas) -> Result<()> {
     for (project, replicas) in replicas {
         for (name, replica) in replicas {
-            let role = replica.get("role").and_then(serde_json::Value::as_str);
-            if !matches!(role, Some("master" | "slave")) {
+            let is_known = |role: &serde_json::Value| matches!(role.as_str(), Some("master" | "slave"));
+            if replica.get("role").is_some_and(|role| !is_known(role)) {
                 let problem = "expected \"master\" or \"slave\"";
                 return Err(Error::config(format!("replicas.{project}.{name}.role"), problem));
             }

@@ -91,8 +91,8 @@ fn each_migration_runs_on_every_cluster_that_has_its_schema() {
 #[test]
 fn the_name_of_a_sharded_cluster_stands_for_its_shards() {
     let mut case = case(vec![migration("1", &["users"], &[])], &[]);
-    for cluster in &mut case.settings.clusters {
-        cluster.id = format!("eu/{}", cluster.id.len());
+    for (number, cluster) in case.settings.clusters.iter_mut().enumerate() {
+        cluster.id = format!("eu/{number}");
     }
     case.migrations[0].target_clusters = Some(vec!["eu".to_owned()]);
     assert_eq!(case.pending().unwrap().len(), 2);
