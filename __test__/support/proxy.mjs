@@ -9,6 +9,10 @@ export class Proxy {
   /** @type {Set<import('node:net').Socket>} */
   #sockets = new Set();
   #isCut = false;
+  /** @type {string | undefined} */
+  #refused;
+  /** How many connections have been ended for the sake of what was said on them. */
+  refusals = 0;
 
   /**
    * @param {number} port of the server
@@ -22,6 +26,11 @@ export class Proxy {
         return;
       }
       const server = this.#keep(connect({ port, host }));
+      client.on('data', (bytes) => {
+        if (this.#refused === undefined || !bytes.includes(this.#refused)) return;
+        this.refusals += 1;
+        client.destroy();
+      });
       client.pipe(server);
       server.pipe(client);
       client.once('close', () => server.destroy());
@@ -64,9 +73,18 @@ export class Proxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Lets connections through again. */
+  /**
+   * From now on, ends each connection on which a client says these words.
+   * @param {string} words
+   */
+  cutAt(words) {
+    this.#refused = words;
+  }
+
+  /** Lets connections, and all that is said on them, through again. */
   heal() {
     this.#isCut = false;
+    this.#refused = undefined;
   }
 
   /** @returns {Promise<void>} */

@@ -1,7 +1,7 @@
 // Caches in Redis: values of one's own, shared by processes, and what happens while Redis is gone.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import PgMultiverse, { CacheFactory, FallbackCache, RedisCache } from 'replicaverse/pg-multiverse';
-import { eventually, startPostgres, startRedis } from '../../../support/index.mjs';
+import { Proxy, eventually, startPostgres, startRedis } from '../../../support/index.mjs';
 import { addressOf } from '../clients.mjs';
 
 /** @type {Awaited<ReturnType<typeof startPostgres>>} */
@@ -245,6 +245,31 @@ describe('results of queries in Redis', () => {
       await load;
     } finally {
       await own.remove();
+    }
+  });
+
+  it('go on when the connection for the news is lost as it is made again, with no rejection that nobody hears', async () => {
+    /** @type {unknown[]} */
+    const unheard = [];
+    const hear = (/** @type {unknown} */ reason) => void unheard.push(reason);
+    process.on('unhandledRejection', hear);
+    const way = await Proxy.start(redis.port);
+    try {
+      const db = await openDatabase({ redis: { ...address(), port: way.port } });
+      const hits = () => db.getMetrics().cache?.hits ?? 0;
+      way.cutAt('subscribe');
+      await redis.command('CLIENT KILL TYPE pubsub');
+      await eventually(() => way.refusals > 1);
+      way.heal();
+      await eventually(async () => {
+        const before = hits();
+        await db.query('SELECT 1 AS warm', [], { cache: true, tags: ['warm'] });
+        return hits() > before;
+      });
+      expect(unheard).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', hear);
+      await way.stop();
     }
   });
 });

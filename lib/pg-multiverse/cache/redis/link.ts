@@ -151,7 +151,9 @@ export class RedisLink extends EventEmitter<RedisLinkEvents> {
     }
     for (const [name, master] of wanted) {
       if (this.#trackers.has(name)) continue;
-      const tracker = new Tracker(master.duplicate({ protocol: 2, lazyConnect: false, retryStrategy: pauseBefore }), this.prefix, (keys) => this.emit('changed', keys));
+      // The tracker subscribes by itself. Where ioredis does, nobody hears that it failed, which ends the process.
+      const connection = master.duplicate({ protocol: 2, lazyConnect: false, retryStrategy: pauseBefore, autoResubscribe: false });
+      const tracker = new Tracker(connection, this.prefix, (keys) => this.emit('changed', keys));
       this.#trackers.set(name, tracker);
     }
     await Promise.all([...this.#trackers.values()].map((tracker) => tracker.started));
