@@ -94,7 +94,55 @@ describe('a column of the target that exists already', () => {
   });
 });
 
+/** Runs a rule of everything twice, each into what the last one left; the second run has nothing to do. */
+async function settles(): Promise<SyncStats['details'][number]> {
+  manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['t'], mode: 'snapshot' });
+  const first = detail(await manager.sync('r'));
+  expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, updated: 0, deleted: 0, skipped: first.created, errors: first.errors });
+  expect(await manager.verify('r')).toMatchObject({ collections: [{ equal: first.created, different: first.errors, extra: 0 }] });
+  return first;
+}
+
+describe('a column that gives back other values than it takes', () => {
+  it('of SQLite, declared DECIMAL, takes the digits of a double and refuses more', async () => {
+    await ends('postgres', 'sqlite', 'CREATE TABLE t (id numeric PRIMARY KEY, price numeric, code text)', "INSERT INTO t VALUES (1, 12.50, 'a1'), (2.50, 9007199254740993, '7'), (3, 0.12345678901234567890, 'c'), (4, 1, '007')");
+    await sql('to').executeRun('CREATE TABLE t (id NUMERIC PRIMARY KEY, price DECIMAL(10,2), code NUMERIC)');
+    const { created, failures } = await settles();
+    expect({ created, failures }).toMatchObject({ created: 2, failures: [{ key: '3', reason: expect.stringContaining('column "price"') as string }, { key: '4', reason: expect.stringContaining('column "code"') as string }] });
+    expect(await sql('to').executeQuery('SELECT id, price FROM t ORDER BY id')).toEqual([{ id: 1, price: 12.5 }, { id: 2.5, price: 9007199254740993n }]);
+  });
+
+  it('of SQLite, without a type, keeps what MongoDB has of several types', async () => {
+    await ends('mongodb', 'sqlite');
+    const documents = [{ _id: 1, v: true }, { _id: 2, v: { $date: { $numberLong: '0' } } }, { _id: 3, v: { $numberDecimal: '1.50' } }, { _id: 4, v: { $oid: '65a1f0c2d4e5b6a798897766' } }, { _id: 5, v: 'text' }, { _id: 6, v: 1.5 }];
+    await sql('from').executeRun(JSON.stringify({ insert: 't', documents }));
+    expect(await settles()).toMatchObject({ created: 6, errors: 0 });
+  });
+
+  it('of PostgreSQL, with fewer digits of a second or of fixed length, is told of what it drops', async () => {
+    await ends('postgres', 'postgres', 'CREATE TABLE t (id text PRIMARY KEY, at timestamptz, day_time time, code text)', "INSERT INTO t VALUES ('a', '2024-01-01 00:00:00.7Z', '12:00:00.7', 'x'), ('b', '2024-01-01 00:00:00Z', '12:00:00', 'xyz')");
+    await sql('to').executeRun('CREATE TABLE t (id char(4) PRIMARY KEY, at timestamptz(0), day_time time(0), code char(3))');
+    const first = await settles();
+    expect(first).toMatchObject({ created: 2, errors: 0 });
+    expect(sorted(first.conversions)).toEqual(['at 1', 'day_time 1']);
+    expect(await sql('to').executeQuery(`SELECT at = '2024-01-01 00:00:00Z' AS is_cut, code FROM t ORDER BY id`)).toEqual([{ is_cut: true, code: 'x  ' }, { is_cut: true, code: 'xyz' }]);
+  });
+
+  it('of MariaDB and of fixed length is found equal to that of PostgreSQL, and is told of spaces that were not filled in', async () => {
+    await ends('postgres', 'mariadb', 'CREATE TABLE t (id char(4) PRIMARY KEY, code char(3), free text)', "INSERT INTO t VALUES ('a', 'x', 'y  '), ('b', 'xyz', 'z')");
+    await sql('to').executeRun('CREATE TABLE t (id CHAR(4) PRIMARY KEY, code CHAR(3), free CHAR(5))');
+    const first = await settles();
+    expect(first).toMatchObject({ created: 2, errors: 0 });
+    expect(sorted(first.conversions)).toEqual(['free 1']);
+  });
+});
+
 describe('JSON', () => {
+  it.each(['mongodb', 'mariadb', 'sqlite', 'postgres'] as const)('null within a list arrives on %s once', async (to) => {
+    await ends('postgres', to, 'CREATE TABLE t (id int PRIMARY KEY, v jsonb[])', `INSERT INTO t VALUES (1, ARRAY['null', '1', NULL]::jsonb[])`);
+    expect(await settles()).toMatchObject({ created: 1, errors: 0 });
+  });
+
   it.each([
     ['postgres', 'sqlite', 'SELECT id, v IS NULL AS missing FROM t ORDER BY id', 'jsonb'],
     ['postgres', 'mariadb', 'SELECT id, v IS NULL AS missing FROM t ORDER BY id', 'jsonb'],

@@ -97,6 +97,32 @@ describe('keys', () => {
   });
 });
 
+describe('documents that a MongoDB target has of others', () => {
+  it('are deleted although their text reads like the number of a row', async () => {
+    const { to } = await ends('postgres', 'mongodb', 'CREATE TABLE t (id int PRIMARY KEY, v int)', 'INSERT INTO t VALUES (1, 1), (2, 2)');
+    await manager.sync('r');
+    const client = await MongoClient.connect(to);
+    await client.db().collection<{ _id: unknown; v: number }>('t').insertOne({ _id: '1', v: 5 });
+    expect(await manager.verify('r')).toMatchObject({ equal: false, collections: [{ rows: 2, equal: 2, extra: 1 }] });
+    expect(detail(await manager.sync('r'))).toMatchObject({ deleted: 1, skipped: 2 });
+    expect(await client.db().collection('t').countDocuments()).toBe(2);
+    await client.close();
+  });
+
+  it('are deleted where the key has several columns, whatever their _id is', async () => {
+    const { to } = await ends('postgres', 'mongodb', 'CREATE TABLE t (a int, b text, v int, PRIMARY KEY (a, b))', "INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2)");
+    await manager.sync('r');
+    const client = await MongoClient.connect(to);
+    const foreign = () => client.db().collection<{ _id?: unknown }>('t').insertMany([{ v: 7 } as object, { _id: 'other', a: 1, b: 'x', v: 5 } as object, { _id: { b: 'x', a: 1 } }, { _id: { a: 1 } }]);
+    await foreign();
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, updated: 0, deleted: 4, skipped: 2 });
+    await foreign();
+    expect(await manager.verify('r', { repair: 'rows-and-extras' })).toMatchObject({ equal: false, collections: [{ equal: 2, extra: 4, repaired: 4 }] });
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
+    await client.close();
+  });
+});
+
 describe('a source', () => {
   it('whose rows are hidden by row-level security does not empty the target', async () => {
     const uris = await ends('postgres', 'sqlite', 'CREATE TABLE t (id int PRIMARY KEY)', 'INSERT INTO t VALUES (1)');
@@ -149,6 +175,23 @@ describe('a target', () => {
     expect(await manager.sync('r')).toMatchObject({ details: [{ created: 2, errors: 0 }, { errors: 1, ...taken }] });
     expect(await manager.verify('r', { repair: 'rows-and-extras' })).toMatchObject({ equal: false, collections: [{ rows: 2, equal: 2 }, { extra: 0, ...taken }] });
     expect(await sql('to').executeQuery(`SELECT id FROM ${long} ORDER BY id`)).toEqual([{ id: 'a0' }, { id: 'a1' }]);
+  });
+
+  it('whose first collection of a name cannot be read for once does not give its table to the second', async () => {
+    await ends('postgres', 'sqlite', 'CREATE TABLE "T" (id int PRIMARY KEY, v int)', 'INSERT INTO "T" VALUES (1, 1), (2, 1)', 'CREATE TABLE t (id int PRIMARY KEY, v int)', 'INSERT INTO t VALUES (9, 9)');
+    expect((await manager.sync('r')).details).toMatchObject([{ created: 2 }, { errors: 1 }]);
+    await sql('from').executeRun('ALTER TABLE "T" DROP CONSTRAINT "T_pkey"');
+    expect((await manager.sync('r')).details).toMatchObject([{ errors: 1 }, { created: 0, deleted: 0, errors: 1 }]);
+    expect(await manager.verify('r', { repair: 'rows-and-extras' })).toMatchObject({ equal: false, collections: [{ repaired: 0 }, { extra: 0, repaired: 0 }] });
+    expect(await sql('to').executeQuery('SELECT id FROM T ORDER BY id')).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
+  it.each(['postgres', 'mongodb', 'sqlite'] as const)('in %s takes the rows of two first runs at once, and tells of none as refused', async (dialect) => {
+    await ends('postgres', dialect, "CREATE TABLE t AS SELECT n AS id, 'x' || n AS v FROM generate_series(1, 12000) n", 'ALTER TABLE t ADD PRIMARY KEY (id)');
+    manager.addReplicationRule({ name: 'again', source: 'from', target: 'to', mode: 'snapshot', collections: ['t'] });
+    const [a, b] = (await Promise.all([manager.sync('r'), manager.sync('again')])).map(detail);
+    expect([a, b]).toMatchObject([{ errors: 0 }, { errors: 0 }]);
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
   });
 
   it('keeps the row of another entity under the same id', async () => {

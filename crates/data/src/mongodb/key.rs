@@ -2,6 +2,7 @@
 //!
 //! A key of the single column `id` (or `_id`) is the document's `_id` and nothing else. Any other single key column
 //! is the `_id` and a field as well; several are an `_id` document of those columns in order, and fields as well. A
+//! A document with another `_id` is none of the table's rows; its `_id` is then the first part of its key, and the others are NULL. A
 //! single key of 24 lower-case hexadecimal digits came from MongoDB and goes back as that object id, unless a document
 //! with the text itself as its `_id` exists; looking it up finds either.
 
@@ -94,6 +95,9 @@ impl<'a> Layout<'a> {
         text_key: bool,
     ) -> Result<()> {
         match key {
+            [foreign, others @ ..] if !others.is_empty() && others.iter().all(Value::is_null) => {
+                writer.element(name, foreign)
+            }
             [single] => self.write_single_key(writer, name, single, text_key),
             several => self.write_composite_key(writer, name, several.iter()),
         }

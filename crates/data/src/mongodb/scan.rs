@@ -294,13 +294,37 @@ impl Decoder {
                 Ok(())
             };
         }
-        let Some(parts) = id.as_document() else { return Ok(()) };
+        let parts = match id.as_document() {
+            Some(parts) if self.is_composite_key(parts)? => parts,
+            _ => return self.put_foreign_key(row, id),
+        };
         for position in &self.key {
             let name = self.names.get(*position).map_or("", String::as_str);
-            if let Some(part) = parts.get(name).map_err(malformed)?
-                && row.get(*position).is_none_or(Value::is_null)
-            {
+            if let Some(part) = parts.get(name).map_err(malformed)? {
                 self.put(row, *position, part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an `_id` is one that rows of this table have: the columns of the key in their order, and nothing else.
+    fn is_composite_key(&self, parts: &RawDocument) -> Result<bool> {
+        let mut names = self.key.iter().map(|position| self.names.get(*position).map(String::as_str));
+        for part in parts {
+            let (name, value) = part.map_err(malformed)?;
+            if names.next().flatten() != Some(name.as_str()) || value == RawBsonRef::Null {
+                return Ok(false);
+            }
+        }
+        Ok(names.next().is_none())
+    }
+
+    /// The `_id` of a document that came from elsewhere stands for the whole key, so that the document can be found and deleted.
+    fn put_foreign_key(&self, row: &mut Row, id: RawBsonRef<'_>) -> Result<()> {
+        let mut parts = std::iter::once(value_of(id)?);
+        for position in &self.key {
+            if let Some(slot) = row.get_mut(*position) {
+                *slot = parts.next().unwrap_or_default();
             }
         }
         Ok(())

@@ -19,6 +19,8 @@ pub(super) struct CataloguedColumn {
     pub(super) column: TableColumn,
     /// How many digits of a second it keeps; `None` where it holds no time.
     pub(super) second_digits: Option<u32>,
+    /// Whether it is a `CHAR`, which drops the spaces at the end of a text.
+    pub(super) is_char: bool,
     /// Whether it is a string of bits, into which text would go as its bytes.
     pub(super) is_bits: bool,
     /// Whether it holds text that it compares otherwise than character by character.
@@ -132,6 +134,7 @@ fn catalogued(row: Vec<Value>, json: &HashSet<String>, server: ServerKind) -> Ca
     let is_text = matches!(column_type, ColumnType::Text(_) | ColumnType::Native(_));
     CataloguedColumn {
         is_lax: is_text && collation.is_some_and(|collation| collation != server.exact_collation()),
+        is_char: declared.data_type.eq_ignore_ascii_case("char"),
         is_bits: declared.data_type.eq_ignore_ascii_case("bit"),
         second_digits,
         column: TableColumn {

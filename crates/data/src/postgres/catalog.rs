@@ -2,9 +2,9 @@
 
 use wire::{Connection, Param};
 
-use super::types::column_type;
+use super::types::{column_type, stored_form};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::{ColumnType, OWN_TABLE_PREFIX, Table, TableColumn};
+use crate::table::{ColumnType, OWN_TABLE_PREFIX, StoredForm, Table, TableColumn};
 
 /// The oid of `json`.
 const JSON_OID: u32 = 114;
@@ -112,6 +112,8 @@ pub(super) async fn require_all_rows(connection: &mut Connection, relation: &Rel
 #[derive(Debug)]
 pub(super) struct Described {
     pub(super) table: Table,
+    /// In which form each of its columns keeps its values.
+    pub(super) forms: Vec<StoredForm>,
     /// Whether it holds `json`, which is read as `jsonb` but has another binary form.
     pub(super) has_plain_json: bool,
 }
@@ -119,7 +121,8 @@ pub(super) struct Described {
 /// The description of a table.
 pub(super) async fn describe(connection: &mut Connection, relation: &Relation) -> Result<Described> {
     let oid = relation.oid.to_string();
-    let Columns { columns, attribute_numbers, has_plain_json } = describe_columns(connection, &oid).await?;
+    let Columns { columns, forms, attribute_numbers, has_plain_json } =
+        describe_columns(connection, &oid).await?;
     let key_numbers = numbers(
         connection,
         "SELECT k.attnum FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, place)
@@ -132,12 +135,14 @@ pub(super) async fn describe(connection: &mut Connection, relation: &Relation) -
         .filter_map(|number| attribute_numbers.iter().position(|own| own == number))
         .collect();
     let references = references(connection, &oid).await?;
-    Ok(Described { table: Table { name: relation.name.clone(), columns, key, references }, has_plain_json })
+    let table = Table { name: relation.name.clone(), columns, key, references };
+    Ok(Described { table, forms, has_plain_json })
 }
 
 /// The columns of a table, and their attribute numbers.
 struct Columns {
     columns: Vec<TableColumn>,
+    forms: Vec<StoredForm>,
     attribute_numbers: Vec<i64>,
     has_plain_json: bool,
 }
@@ -155,6 +160,7 @@ async fn describe_columns(connection: &mut Connection, oid: &str) -> Result<Colu
         JOIN pg_type b ON b.oid = a.base ORDER BY a.attnum";
     let result = connection.query(sql, &[Param::text(oid)]).await?;
     let mut columns = Vec::with_capacity(result.rows.len());
+    let mut forms = Vec::with_capacity(result.rows.len());
     let mut attribute_numbers = Vec::with_capacity(result.rows.len());
     let mut has_plain_json = false;
     for row in result.rows.iter() {
@@ -172,9 +178,10 @@ async fn describe_columns(connection: &mut Connection, oid: &str) -> Result<Colu
             nullable: text(4)? != "t",
             generated: text(5)? == "t",
         });
+        forms.push(stored_form(type_oid, modifier));
         attribute_numbers.push(text(6)?.parse().unwrap_or_default());
     }
-    Ok(Columns { columns, attribute_numbers, has_plain_json })
+    Ok(Columns { columns, forms, attribute_numbers, has_plain_json })
 }
 
 async fn numbers(connection: &mut Connection, sql: &str, oid: &str) -> Result<Vec<i64>> {

@@ -23,7 +23,9 @@ use crate::dialect::DialectKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
-use crate::table::{ColumnChange, Limits, ReadSnapshot, Row, RowBatch, Table, TableStore, TableTransaction};
+use crate::table::{
+    ColumnChange, Limits, ReadSnapshot, Row, RowBatch, StoredForm, Table, TableStore, TableTransaction,
+};
 use crate::value::{Timestamp, Value};
 
 /// Up to this size a table is counted; above, only the planner's estimate is used.
@@ -151,6 +153,15 @@ impl TableStore for PostgresTables {
         Limits { nan: true, infinity: true, microseconds: true, infinite_timestamp: true }
     }
 
+    fn stored_forms(&self, table: &Table) -> Vec<StoredForm> {
+        let known = self.known(table);
+        let form = |name: &str| {
+            let known = known.as_ref()?;
+            known.forms.get(known.table.position(name)?).copied()
+        };
+        table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
+    }
+
     async fn list_tables(&self) -> Result<Vec<String>> {
         catalog::list_tables(&mut *self.pool.get().await?).await
     }
@@ -262,7 +273,10 @@ impl TableStore for PostgresTables {
         let is_stored_so = self.known(target).is_some_and(|described| {
             !described.has_plain_json && StoredTypes::of(&described.table, target).are_declared()
         });
+        let cuts_seconds =
+            self.stored_forms(target).iter().any(|form| matches!(form, StoredForm::Seconds(_)));
         is_stored_so
+            && !cuts_seconds
             && source.columns.len() == target.columns.len()
             && source.columns.iter().zip(&target.columns).all(same)
     }

@@ -1,6 +1,6 @@
 //! PostgreSQL's types and the column types of this crate.
 
-use crate::table::ColumnType;
+use crate::table::{ColumnType, StoredForm};
 
 /// The column type of one of PostgreSQL's own types, by its oid in `pg_type.dat`.
 ///
@@ -25,6 +25,15 @@ pub(super) fn column_type(oid: u32, modifier: i32, name: &str) -> ColumnType {
         1700 => ColumnType::Decimal(precision_and_scale(modifier)),
         2950 => ColumnType::Uuid,
         _ => ColumnType::Native(name.to_owned()),
+    }
+}
+
+/// In which form a column of such a type and `atttypmod` keeps its values. A moment or time has its digits of a second as modifier.
+pub(super) fn stored_form(oid: u32, modifier: i32) -> StoredForm {
+    match (oid, u32::try_from(modifier)) {
+        (1083 | 1114 | 1184, Ok(digits)) if digits < 6 => StoredForm::Seconds(digits),
+        (1042, Ok(length)) => StoredForm::Padded(length.saturating_sub(4)),
+        _ => StoredForm::Same,
     }
 }
 

@@ -6,7 +6,7 @@ use super::session::fetch_on;
 use crate::error::Result;
 use crate::schema::FieldType;
 use crate::sql::{Fetched, LiveColumns};
-use crate::table::{ColumnType, OWN_TABLE_PREFIX, Table, TableColumn};
+use crate::table::{ColumnType, OWN_TABLE_PREFIX, StoredForm, Table, TableColumn};
 use crate::value::Value;
 
 /// The columns of a table with the field types nearest to them.
@@ -32,15 +32,30 @@ pub(super) async fn list_tables(connection: &mut SqliteConnection) -> Result<Vec
     Ok(names)
 }
 
+/// A table as the catalogue has it.
+pub(super) struct Described {
+    pub(super) table: Table,
+    /// In which form each of its columns keeps its values.
+    pub(super) forms: Vec<StoredForm>,
+}
+
 /// The description of a table.
 pub(super) async fn describe(connection: &mut SqliteConnection, name: &str) -> Result<Option<Table>> {
+    Ok(describe_whole(connection, name).await?.map(|described| described.table))
+}
+
+/// The description of a table, with what [`Table`] does not say.
+pub(super) async fn describe_whole(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<Option<Described>> {
     let sql = "SELECT name, '' FROM pragma_table_list \
                WHERE schema = 'main' AND type IN ('table', 'virtual') AND name = ? COLLATE NOCASE";
     let Some([name, _]) = texts(fetch_on(connection, sql, &[name.into()]).await?).next() else {
         return Ok(None);
     };
     let sql = "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid";
-    let mut columns = Vec::new();
+    let (mut columns, mut forms) = (Vec::new(), Vec::new());
     let mut key: Vec<(i64, usize)> = Vec::new();
     for row in fetch_on(connection, sql, &[name.as_str().into()]).await?.rows {
         let [Value::Text(column), declared, not_null, place, hidden] = row.as_slice() else { continue };
@@ -48,9 +63,11 @@ pub(super) async fn describe(connection: &mut SqliteConnection, name: &str) -> R
         if place > 0 {
             key.push((place, columns.len()));
         }
+        let declared = declared.as_text().unwrap_or("");
+        forms.push(stored_form(declared));
         columns.push(TableColumn {
             name: column.clone(),
-            column_type: column_type(declared.as_text().unwrap_or("")),
+            column_type: column_type(declared),
             nullable: not_null.as_integer() == Some(0) && place == 0,
             generated: hidden.as_integer() != Some(0),
         });
@@ -62,12 +79,8 @@ pub(super) async fn describe(connection: &mut SqliteConnection, name: &str) -> R
         .filter(|table| !table.eq_ignore_ascii_case(&name))
         .collect();
     references.sort();
-    Ok(Some(Table {
-        name,
-        columns,
-        key: key.into_iter().map(|(_, position)| position).collect(),
-        references,
-    }))
+    let key = key.into_iter().map(|(_, position)| position).collect();
+    Ok(Some(Described { table: Table { name, columns, key, references }, forms }))
 }
 
 fn texts(fetched: Fetched) -> impl Iterator<Item = [String; 2]> {
@@ -103,6 +116,16 @@ pub(super) fn column_type(declared: &str) -> ColumnType {
         ColumnType::Time
     } else {
         ColumnType::Any
+    }
+}
+
+/// The form in which a column of this declared type keeps values. Without a type it takes them as they are; a word of which
+/// SQLite makes nothing else, such as DECIMAL, gives it numeric affinity.
+fn stored_form(declared: &str) -> StoredForm {
+    match column_type(declared) {
+        ColumnType::Any if declared.is_empty() => StoredForm::StorageClasses,
+        ColumnType::Any => StoredForm::NumericAffinity,
+        _ => StoredForm::Same,
     }
 }
 

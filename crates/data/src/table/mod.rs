@@ -7,10 +7,11 @@ mod overlay;
 mod packed;
 mod packing;
 mod store;
+mod stored_form;
 mod stream;
 mod transaction;
 
-pub use coerce::{Coerced, Limits, Loss, coerce, cut_second, json_loss};
+pub use coerce::{Coerced, Limits, Loss, coerce, json_loss};
 pub use column_change::ColumnChange;
 pub use column_type::ColumnType;
 pub use overlay::overlay_schema;
@@ -19,6 +20,7 @@ pub(crate) use packed::{Cell, PackedValue, Place};
 pub use packing::Packing;
 pub(crate) use packing::{Field, Form, MomentForm};
 pub use store::{ChangedSince, KeyRange, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
+pub use stored_form::StoredForm;
 pub use stream::{BatchSender, BatchStream, spawn_scan};
 pub use transaction::{RowPatch, TableTransaction};
 

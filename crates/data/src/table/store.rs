@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{BatchStream, ColumnChange, Limits, PackedRows, Packing, Table, TableTransaction};
+use super::{BatchStream, ColumnChange, Limits, PackedRows, Packing, StoredForm, Table, TableTransaction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
@@ -130,10 +130,9 @@ pub trait TableStore: Send + Sync {
         true
     }
 
-    /// How many digits of a second each column of a table keeps, where those are fewer than six and the database would
-    /// drop further ones in silence. The table was described before.
-    fn second_digits(&self, table: &Table) -> Vec<Option<u32>> {
-        vec![None; table.columns.len()]
+    /// In which form each column of a table keeps the values of its type. The table was described before.
+    fn stored_forms(&self, table: &Table) -> Vec<StoredForm> {
+        vec![StoredForm::Same; table.columns.len()]
     }
 
     /// Every table of the application, sorted by name, without system tables and the library's own.

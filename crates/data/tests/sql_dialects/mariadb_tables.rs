@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use data::table::{ChangedSince, ColumnType, RowBatch, ScanOptions, Table, TableColumn, TableStore};
+use data::table::{
+    ChangedSince, ColumnType, RowBatch, ScanOptions, StoredForm, Table, TableColumn, TableStore,
+};
 use data::{ErrorKind, Timestamp, Value};
 
 use crate::database::Database;
@@ -139,13 +141,16 @@ async fn keys_that_a_table_of_others_takes_for_the_same_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_column_tells_how_many_digits_of_a_second_it_keeps() {
+async fn a_column_tells_in_which_form_it_keeps_values() {
     let dialect = Database::mariadb().open().await;
-    let sql = "CREATE TABLE t (id INT PRIMARY KEY, a DATETIME, b DATETIME(3), c DATETIME(6), d TIME)";
+    let sql =
+        "CREATE TABLE t (id INT PRIMARY KEY, a DATETIME, b DATETIME(3), c DATETIME(6), d TIME, e CHAR(3))";
     dialect.execute_run(sql, Vec::new()).await.unwrap();
     let store = dialect.tables().unwrap();
     let table = store.describe("t").await.unwrap().unwrap();
-    assert_eq!(store.second_digits(&table), [None, Some(0), Some(3), None, Some(0)]);
+    let (same, seconds) = (StoredForm::Same, StoredForm::Seconds);
+    let forms = [same, seconds(0), seconds(3), same, seconds(0), StoredForm::Trimmed];
+    assert_eq!(store.stored_forms(&table), forms);
 }
 
 /// The keys of the rows that changed since a moment by one or two columns.

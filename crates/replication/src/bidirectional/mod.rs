@@ -17,8 +17,8 @@ use data::{Result as DataResult, Value};
 use crate::error::{Error, Result};
 use crate::rule::Rule;
 use crate::snapshot::{
-    CollectionPlan, End, ProgressListener, Reporter, canonical_key, count_or_stop, open_snapshot,
-    orphans_among, parents_first, resolve_both, taken_reason,
+    CollectionPlan, End, ProgressListener, Reporter, TakenTables, canonical_key, count_or_stop,
+    open_snapshot, orphans_among, parents_first, resolve_both, taken_reason,
 };
 use crate::stats::{CollectionStats, Conflict, Winner};
 use crate::untangle::may_be_rewritten;
@@ -63,14 +63,17 @@ async fn prepare_all(
     outcomes: &mut [CollectionStats],
 ) -> Result<Vec<(usize, Pair)>> {
     let mut pairs = Vec::with_capacity(plans.len());
-    let mut taken = std::collections::HashSet::new();
+    let mut taken = TakenTables::default();
     for (position, (plan, outcome)) in plans.iter().zip(outcomes).enumerate() {
         match Pair::prepare(rule, plan, source, target).await {
-            Ok(pair) if !taken.insert(pair.to_target.mapping.target_identity()) => {
+            Ok(pair) if !taken.take(&pair.to_target.mapping) => {
                 outcome.fail(String::new(), taken_reason(plan));
             }
             Ok(pair) => pairs.push((position, pair)),
-            Err(error) => count_or_stop(outcome, error)?,
+            Err(error) => {
+                count_or_stop(outcome, error)?;
+                taken.reserve(plan, target).await;
+            }
         }
     }
     for side in [Side::Source, Side::Target] {

@@ -1,6 +1,5 @@
 //! A copy from its beginning to its end: one destination after the other, all from one view of the source.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use super::watch::{Stop, Watched};
 use crate::error::{Error, Result};
 use crate::rule::Rule;
 use crate::snapshot::{
-    Collection, Progress, ProgressListener, Reporter, parents_first, resolve, stops_the_run,
+    Collection, Progress, ProgressListener, Reporter, TakenTables, parents_first, resolve, stops_the_run,
 };
 use crate::stats::CollectionStats;
 
@@ -141,7 +140,7 @@ impl Run<'_> {
             files.expect_tables(plans.len())?;
         }
         let mut collections: Vec<(usize, Collection)> = Vec::with_capacity(plans.len());
-        let mut taken = HashSet::new();
+        let mut taken = TakenTables::default();
         for (position, plan) in plans.iter().enumerate() {
             self.stop_if_asked()?;
             self.outcomes.push(Outcome {
@@ -150,11 +149,14 @@ impl Run<'_> {
                 duration: Duration::ZERO,
             });
             match prepare(plan, &self.source.end, &target, self.options).await {
-                Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
+                Ok(collection) if !taken.take(&collection.mapping) => {
                     self.count_or_stop(position, already_filled(&plan.target_table))?;
                 }
                 Ok(collection) => collections.push((position, collection)),
-                Err(error) => self.count_or_stop(position, error)?,
+                Err(error) => {
+                    self.count_or_stop(position, error)?;
+                    taken.reserve(plan, &target.end).await;
+                }
             }
         }
         let collections = parents_first(collections, |(_, collection)| &collection.mapping);

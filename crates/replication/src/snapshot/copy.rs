@@ -21,6 +21,9 @@ use crate::stats::CollectionStats;
 /// How many refused rows are kept to be tried again at the end of the collection.
 const RETRIED_ROWS: usize = 1000;
 
+/// How often rows are compared with those of the target, if others write the same ones meanwhile.
+const LOOKS: u32 = 3;
+
 /// What one batch came to.
 #[derive(Default)]
 struct BatchOutcome {
@@ -228,14 +231,58 @@ async fn insert_fresh(collection: &Collection, batch: RowBatch, outcome: &mut Ba
             Err(error) => return Err(error),
         },
     };
+    let crossed = insert_missing(collection, rows, true, outcome).await?;
+    merge(collection, crossed, outcome).await
+}
+
+/// Inserts rows that the target did not have a moment ago. If another one has written such a key since, all of them are handed
+/// back where they `may_cross`, to be looked at again; else the rows at fault are found.
+async fn insert_missing(
+    collection: &Collection,
+    rows: Vec<Row>,
+    may_cross: bool,
+    outcome: &mut BatchOutcome,
+) -> Result<Vec<Row>> {
+    let batch = RowBatch::Rows(rows);
+    let rows = match batch.len() {
+        0 => return Ok(Vec::new()),
+        count if may_cross => {
+            match collection.target.tables()?.insert(&collection.mapping.target, &batch).await {
+                Ok(()) => {
+                    outcome.stats.created += u64::try_from(count).unwrap_or(u64::MAX);
+                    return Ok(Vec::new());
+                }
+                Err(error) if error.kind() == ErrorKind::UniqueViolation => return batch.into_rows(),
+                // Whatever else it is, it is found with the rows at fault.
+                Err(_) => batch.into_rows()?,
+            }
+        }
+        _ => batch.into_rows()?,
+    };
     let written = write_isolating(collection, Write::Insert, rows).await?;
     outcome.stats.created += written.rows;
     outcome.refuse(collection, written.refused);
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Compares a batch with what the target holds under the same keys, and writes what differs.
-async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutcome) -> Result<()> {
+async fn merge(collection: &Collection, mut rows: Vec<Row>, outcome: &mut BatchOutcome) -> Result<()> {
+    for look in 1..=LOOKS {
+        if rows.is_empty() {
+            break;
+        }
+        rows = merge_once(collection, rows, look < LOOKS, outcome).await?;
+    }
+    Ok(())
+}
+
+/// The rows that are handed back are to be looked at again, which only happens where they `may_cross` those of others.
+async fn merge_once(
+    collection: &Collection,
+    rows: Vec<Row>,
+    may_cross: bool,
+    outcome: &mut BatchOutcome,
+) -> Result<Vec<Row>> {
     let mapping = &collection.mapping;
     let keys: Vec<_> = rows.iter().map(|row| mapping.target.key_of(row)).collect();
     let existing = held_by(&collection.target, mapping, &keys).await?;
@@ -265,14 +312,12 @@ async fn merge(collection: &Collection, rows: Vec<Row>, outcome: &mut BatchOutco
         }
     }
     // The target has no such rows, and another one under the same key must not be overwritten.
-    let written = write_isolating(collection, Write::Insert, missing).await?;
-    outcome.stats.created += written.rows;
-    outcome.refuse(collection, written.refused);
+    let crossed = insert_missing(collection, missing, may_cross, outcome).await?;
     let written = write_isolating(collection, Write::Upsert, changed).await?;
     outcome.stats.updated += written.rows;
     let refused = written.refused.into_iter().map(|refused| Refused { existed: true, ..refused }).collect();
     outcome.refuse(collection, refused);
-    Ok(())
+    Ok(crossed)
 }
 
 fn wins(collection: &Collection, row: &Row, own: &Row) -> bool {

@@ -12,6 +12,7 @@ mod passage;
 mod plan;
 mod progress;
 mod sweep;
+mod taken;
 
 pub(crate) use copy::{Window, copy_fetched, copy_rows};
 pub(crate) use end::End;
@@ -25,8 +26,8 @@ pub(crate) use plan::{CollectionPlan, RestOfDocuments, names_everything, resolve
 pub(crate) use progress::Reporter;
 pub use progress::{Progress, ProgressListener};
 pub(crate) use sweep::{delete_rows, key_columns, orphans_among};
+pub(crate) use taken::{TakenTables, taken_reason};
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use data::ErrorKind;
@@ -124,14 +125,17 @@ pub(crate) async fn prepare_all(
     outcomes: &mut [CollectionStats],
 ) -> Result<Vec<(usize, Arc<Collection>)>> {
     let mut collections = Vec::with_capacity(plans.len());
-    let mut taken = HashSet::new();
+    let mut taken = TakenTables::default();
     for (position, (plan, outcome)) in plans.iter().zip(outcomes).enumerate() {
         match prepare(rule, plan, source, target).await {
-            Ok(collection) if !taken.insert(collection.mapping.target_identity()) => {
+            Ok(collection) if !taken.take(&collection.mapping) => {
                 outcome.fail(String::new(), taken_reason(plan));
             }
             Ok(collection) => collections.push((position, collection)),
-            Err(error) => count_or_stop(outcome, error)?,
+            Err(error) => {
+                count_or_stop(outcome, error)?;
+                taken.reserve(plan, target).await;
+            }
         }
     }
     let targets = collections.iter().flat_map(|(_, collection)| &collection.mapping.target.references);
@@ -141,11 +145,6 @@ pub(crate) async fn prepare_all(
         (position, Arc::new(collection))
     });
     Ok(parents_first(collections.collect(), |(_, collection)| &collection.mapping))
-}
-
-/// Why a collection is refused whose rows another one of the rule already stands for.
-pub(crate) fn taken_reason(plan: &CollectionPlan) -> String {
-    format!("another collection of the rule is already \"{}\" at the target", plan.target_table)
 }
 
 pub(crate) async fn open_snapshot(source: &End) -> data::Result<Box<dyn data::table::ReadSnapshot>> {

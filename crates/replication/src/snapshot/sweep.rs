@@ -99,8 +99,8 @@ pub(crate) async fn orphans_among(
     let (mut orphans, mut candidates) = (Vec::new(), Vec::with_capacity(keys.len()));
     for key in keys.into_iter().filter(|key| mapping.is_own_key(key)) {
         match mapping.source_key(&key) {
-            Some(source_key) => candidates.push((key, source_key)),
-            None => orphans.push(key),
+            Some(source_key) if mapping.stands_for(&key, &source_key) => candidates.push((key, source_key)),
+            _ => orphans.push(key),
         }
     }
     let source_keys: Vec<_> = candidates.iter().map(|(_, source_key)| source_key.clone()).collect();

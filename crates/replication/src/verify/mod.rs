@@ -3,14 +3,12 @@
 mod compare;
 mod settle;
 
-use std::collections::HashSet;
-
 use data::Result;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::rule::{Mode, Rule};
-use crate::snapshot::{End, resolve, resolve_both, stops_the_run, taken_reason};
+use crate::snapshot::{End, TakenTables, resolve, resolve_both, stops_the_run, taken_reason};
 use crate::stats::Failure;
 use compare::Comparison;
 
@@ -106,17 +104,20 @@ pub(crate) async fn verify(rule: &Rule, source: &End, target: &End, repair: Repa
     } else {
         resolve(rule, source, target).await?
     };
-    let mut taken = HashSet::new();
+    let mut taken = TakenTables::default();
     for plan in plans {
         let mut verdict = CollectionVerdict { collection: plan.label.clone(), ..Default::default() };
         let compared = match Comparison::prepare(rule, &plan, source, target, repair).await {
             // The rows of the other one would be extras here.
-            Ok(comparison) if !taken.insert(comparison.collection.mapping.target_identity()) => {
+            Ok(comparison) if !taken.take(&comparison.collection.mapping) => {
                 verdict.name(String::new(), taken_reason(&plan));
                 Ok(())
             }
             Ok(comparison) => comparison.run(&mut verdict).await,
-            Err(error) => Err(error),
+            Err(error) => {
+                taken.reserve(&plan, target).await;
+                Err(error)
+            }
         };
         match compared {
             Err(error) if stops_the_run(error.kind()) => return Err(error),

@@ -25,7 +25,7 @@ use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::{Access, Fetched};
 use crate::table::{
-    ColumnChange, ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, Table, TableStore,
+    ColumnChange, ColumnType, Limits, Packing, ReadSnapshot, Row, RowBatch, StoredForm, Table, TableStore,
     TableTransaction,
 };
 use crate::value::{Timestamp, Value};
@@ -71,13 +71,16 @@ impl TableStore for MysqlStore {
         Limits { nan: false, infinity: false, microseconds: true, infinite_timestamp: false }
     }
 
-    fn second_digits(&self, table: &Table) -> Vec<Option<u32>> {
+    fn stored_forms(&self, table: &Table) -> Vec<StoredForm> {
         let known = self.described.known(&table.name);
-        let digits = |name: &str| {
+        let form = |name: &str| {
             let column = known.as_ref()?.columns.iter().find(|own| own.column.name == name)?;
-            column.second_digits.filter(|digits| *digits < 6)
+            match column.second_digits {
+                Some(digits) if digits < 6 => Some(StoredForm::Seconds(digits)),
+                _ => column.is_char.then_some(StoredForm::Trimmed),
+            }
         };
-        table.columns.iter().map(|column| digits(&column.name)).collect()
+        table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
     }
 
     async fn list_tables(&self) -> Result<Vec<String>> {
@@ -159,10 +162,10 @@ impl TableStore for MysqlStore {
 
     fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
         let known = self.described.known(&target.name)?;
-        let cuts_seconds = self.second_digits(target).iter().any(Option::is_some);
+        let has_forms = self.stored_forms(target).iter().any(|form| *form != StoredForm::Same);
         let stored = StoredTable::new(target, &known);
         let form = |column: usize, own: &ColumnType| stored.columns.get(column)?.form_of(own);
-        Packing::between(source, target, positions, form).filter(|_| !cuts_seconds)
+        Packing::between(source, target, positions, form).filter(|_| !has_forms)
     }
 
     async fn insert(&self, table: &Table, batch: &RowBatch) -> Result<()> {

@@ -9,12 +9,13 @@ mod scan;
 mod transaction;
 mod write;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 
-use super::catalog;
+use super::catalog::{self, Described};
 use super::log::SqliteLog;
 use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
@@ -24,8 +25,8 @@ use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
 use crate::sql::double_quoted as quote;
 use crate::table::{
-    ColumnChange, ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, Table,
-    TableStore, TableTransaction,
+    ColumnChange, ColumnType, Form, Limits, MomentForm, Packing, ReadSnapshot, Row, RowBatch, StoredForm,
+    Table, TableStore, TableTransaction,
 };
 use crate::value::Value;
 use columns::{declared_type, selected};
@@ -44,11 +45,18 @@ pub(super) struct SqliteStore {
     /// The name of a database in memory, which has no other.
     name: uuid::Uuid,
     log: SqliteLog,
+    /// The tables described so far, by name.
+    described: Mutex<HashMap<String, Arc<Described>>>,
 }
 
 impl SqliteStore {
     pub(super) fn new(pools: Arc<SqlitePools>) -> Self {
-        Self { log: SqliteLog::new(Arc::clone(&pools)), pools, name: uuid::Uuid::new_v4() }
+        Self {
+            log: SqliteLog::new(Arc::clone(&pools)),
+            pools,
+            name: uuid::Uuid::new_v4(),
+            described: Mutex::default(),
+        }
     }
 
     async fn describe_existing(&self, name: &str) -> Result<Table> {
@@ -76,12 +84,25 @@ impl TableStore for SqliteStore {
         Limits { nan: false, infinity: true, microseconds: true, infinite_timestamp: true }
     }
 
+    fn stored_forms(&self, table: &Table) -> Vec<StoredForm> {
+        let known = self.described.lock().unwrap_or_else(PoisonError::into_inner).get(&table.name).cloned();
+        let form = |name: &str| {
+            let known = known.as_ref()?;
+            known.forms.get(known.table.position(name)?).copied()
+        };
+        table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
+    }
+
     async fn list_tables(&self) -> Result<Vec<String>> {
         catalog::list_tables(&mut *self.pools.read().await?).await
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Table>> {
-        catalog::describe(&mut *self.pools.read().await?, name).await
+        let described = catalog::describe_whole(&mut *self.pools.read().await?, name).await?;
+        let Some(described) = described.map(Arc::new) else { return Ok(None) };
+        let mut known = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(described.table.name.clone(), Arc::clone(&described));
+        Ok(Some(described.table.clone()))
     }
 
     async fn create_like(&self, source: &Table) -> Result<Table> {
@@ -139,7 +160,8 @@ impl TableStore for SqliteStore {
         let form = |column: usize, own: &ColumnType| {
             Form::between(own, &target.columns.get(column)?.column_type, MomentForm::Iso)
         };
-        Packing::between(source, target, positions, form)
+        let makes_numbers = self.stored_forms(target).contains(&StoredForm::NumericAffinity);
+        Packing::between(source, target, positions, form).filter(|_| !makes_numbers)
     }
 
     fn batch_rows(&self) -> Option<usize> {

@@ -6,7 +6,7 @@ mod number;
 mod text;
 
 pub use document::json_loss;
-pub use moment::cut_second;
+pub(super) use moment::cut_second;
 
 use super::ColumnType;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,6 +47,8 @@ pub enum Loss {
     SubSecond,
     /// NaN or an infinity, stored as NULL.
     NotFinite,
+    /// Spaces at the end of a text, which its column does not keep.
+    TrailingSpaces,
     /// Bytes within a document, written as text.
     BytesAsText,
 }
@@ -58,6 +60,7 @@ impl Loss {
             Self::SubMillisecond => "digits beyond milliseconds were dropped",
             Self::SubSecond => "digits of a second that the column does not keep were dropped",
             Self::NotFinite => "NaN or Infinity was stored as NULL",
+            Self::TrailingSpaces => "spaces at the end that the column does not keep were dropped",
             Self::BytesAsText => "bytes within JSON were written as base64 text",
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn timestamp(value: Value, limits: &Limits) -> Result<Coerced> {
 }
 
 /// Drops the digits of a second that a column does not keep, which its database would drop or round in silence.
-pub fn cut_second(coerced: Coerced, digits: u32) -> Coerced {
+pub(in crate::table) fn cut_second(coerced: Coerced, digits: u32) -> Coerced {
     let Coerced { value, loss } = coerced;
     match value {
         Value::Timestamp(moment) if !moment.is_infinite() => {

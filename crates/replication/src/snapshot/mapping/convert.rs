@@ -1,6 +1,6 @@
 //! Rows of a source in the types of its target.
 
-use data::table::{Coerced, ColumnType, Loss, Row, coerce, cut_second, json_loss};
+use data::table::{Coerced, ColumnType, Loss, Row, StoredForm, coerce, json_loss};
 use data::{Error, ErrorKind, Result, Value, json_text, plain_value};
 
 use super::Mapping;
@@ -65,32 +65,13 @@ impl Mapping {
         if key.iter().any(Value::is_null) {
             return Err(Error::new(ErrorKind::NotNullViolation, "the primary key holds NULL"));
         }
-        let target_key = self.key_as_stored(&row);
+        let target_key = self.target.key_of(&row);
         let is_whole = target_key == key
             || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key));
         if is_whole {
             return Ok((row, losses));
         }
         Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
-    }
-
-    /// The key of a row of the target as it will be read back: a column of SQLite without a type knows neither truth values nor
-    /// moments.
-    fn key_as_stored(&self, row: &[Value]) -> Vec<Value> {
-        let stored = |position: &usize| {
-            let value = row.get(*position).cloned().unwrap_or_default();
-            let column_type = self.target.columns.get(*position).map(|column| &column.column_type);
-            match value {
-                Value::Bool(truth) if self.is_untyped(column_type) => Value::Int64(i64::from(truth)),
-                Value::Timestamp(moment) if self.is_untyped(column_type) => Value::Text(moment.to_iso()),
-                value => value,
-            }
-        };
-        self.target.key.iter().map(stored).collect()
-    }
-
-    fn is_untyped(&self, column_type: Option<&ColumnType>) -> bool {
-        !self.target_is_schemaless && column_type == Some(&ColumnType::Any)
     }
 
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
@@ -132,16 +113,28 @@ impl Mapping {
         }
         // What a transform adds has whatever type it is given.
         let source_column = self.source.columns.get(self.positions[column]);
+        let keeps_json_null =
+            !self.target_is_schemaless && matches!(target.column_type, ColumnType::Array(_));
+        let value = if keeps_json_null { value } else { null_within(value) };
         let source_type = source_column.map_or(&ColumnType::Any, |column| &column.column_type);
         let coerced = match self.json_for(source_type, &target.column_type, value) {
-            Ok(json) => json,
-            Err(value) => coerce(value, &target.column_type, &self.limits)
-                .map_err(|error| error.in_context(format!("column \"{}\"", target.name)))?,
+            Ok(json) => Ok(json),
+            Err(value) => coerce(value, &target.column_type, &self.limits),
         };
-        Ok(match self.second_digits.get(column).copied().flatten() {
-            Some(digits) => cut_second(coerced, digits),
-            None => coerced,
-        })
+        let stored = coerced.and_then(|coerced| self.store(column, coerced));
+        stored.map_err(|error| error.in_context(format!("column \"{}\"", target.name)))
+    }
+
+    /// Brings a value that has the type of a column of `target` into the form in which the column keeps it.
+    pub(super) fn store(&self, column: usize, coerced: Coerced) -> Result<Coerced> {
+        let form = self.forms.get(column).copied().unwrap_or_default();
+        let stored = form.store(coerced, &self.limits)?;
+        let is_padded = self.positions.get(column).and_then(|position| self.source_forms.get(*position));
+        match (stored.loss, is_padded) {
+            // The database of the source has put the spaces there.
+            (Some(Loss::TrailingSpaces), Some(StoredForm::Padded(_))) => Ok(stored.value.into()),
+            _ => Ok(stored),
+        }
     }
 
     /// JSON in the form in which the target keeps it, so that it compares equal with what the target gives back: the text
@@ -163,4 +156,16 @@ impl Mapping {
         };
         Ok(Coerced { value, loss })
     }
+}
+
+/// A list in which a JSON null is what it is within any document. Only a list of a database's own tells it from a missing value.
+fn null_within(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(null_of).collect()),
+        value => value,
+    }
+}
+
+fn null_of(item: Value) -> Value {
+    if item == Value::JsonNull { Value::Null } else { null_within(item) }
 }

@@ -1,7 +1,7 @@
 //! Primary keys of one end as the other one holds them.
 
 use data::Value;
-use data::table::coerce;
+use data::table::{StoredForm, coerce};
 
 use super::Mapping;
 use crate::snapshot::canonical_key;
@@ -10,16 +10,18 @@ impl Mapping {
     /// The key of a source row as the target would hold it; `None` if the target cannot hold it whole.
     pub(crate) fn target_key(&self, source_key: &[Value]) -> Option<Vec<Value>> {
         let own = self.target.key.iter().filter(|position| self.mark_position != Some(**position));
-        let columns = own.map(|position| &self.target.columns[*position]);
+        let columns = own.map(|position| (*position, &self.target.columns[*position]));
         let first = self.key_prefix.as_ref().map(|prefix| prefix.position);
-        let coerced = source_key.iter().zip(columns).enumerate().map(|(part, (value, column))| {
-            let value = match first.filter(|_| part == 0) {
-                Some(position) => self.prefixed(position, value.clone()).ok()?,
-                None => value.clone(),
-            };
-            let whole = coerce(value, &column.column_type, &self.limits).ok()?;
-            (whole.loss.is_none() && !whole.value.is_null()).then_some(whole.value)
-        });
+        let coerced =
+            source_key.iter().zip(columns).enumerate().map(|(part, (value, (position, column)))| {
+                let value = match first.filter(|_| part == 0) {
+                    Some(position) => self.prefixed(position, value.clone()).ok()?,
+                    None => value.clone(),
+                };
+                let coerced = coerce(value, &column.column_type, &self.limits).ok()?;
+                let whole = self.store(position, coerced).ok()?;
+                (whole.loss.is_none() && !whole.value.is_null()).then_some(whole.value)
+            });
         let mut key: Vec<Value> = coerced.collect::<Option<_>>()?;
         if let (Some(mark), Some(at)) = (&self.source_mark, self.mark_in_key()) {
             key.insert(at.min(key.len()), Value::from(mark.value.as_str()));
@@ -48,13 +50,38 @@ impl Mapping {
             }
             _ => target_key,
         };
-        let columns = self.source.key.iter().map(|position| &self.source.columns[*position]);
-        let coerced = target_key.iter().zip(columns).enumerate().map(|(part, (value, column))| {
+        let coerced = target_key.iter().zip(&self.source.key).enumerate().map(|(part, (value, position))| {
             let value = if part == 0 { self.without_prefix(value)? } else { value.clone() };
-            coerce(value, &column.column_type, &self.source_limits)
-                .ok()
-                .filter(|coerced| coerced.loss.is_none())
+            let value = if self.pads_key(part) { without_padding(value) } else { value };
+            let column = self.source.columns.get(*position)?;
+            let coerced = coerce(value, &column.column_type, &self.source_limits).ok()?;
+            let form = self.source_forms.get(*position).copied().unwrap_or_default();
+            let whole = form.store(coerced, &self.source_limits).ok()?;
+            whole.loss.is_none().then_some(whole.value)
         });
-        coerced.map(|coerced| coerced.map(|coerced| coerced.value)).collect()
+        coerced.collect()
+    }
+
+    /// Whether a key of the target is the one that a key of the source has there. Text that reads like the number of another row
+    /// is none.
+    pub(crate) fn stands_for(&self, target_key: &[Value], source_key: &[Value]) -> bool {
+        self.target_key(source_key).is_none_or(|own| {
+            let is_same = |(own, key): (&Value, &Value)| own.same_as(key);
+            canonical_key(&own) == canonical_key(target_key) || own.iter().zip(target_key).all(is_same)
+        })
+    }
+
+    /// Whether the target fills this part of a source's key with spaces, so that those at its end are not the key's own.
+    fn pads_key(&self, part: usize) -> bool {
+        let own = self.target.key.iter().filter(|position| self.mark_position != Some(**position));
+        let form = own.copied().nth(part).and_then(|position| self.forms.get(position));
+        matches!(form, Some(StoredForm::Padded(_)))
+    }
+}
+
+fn without_padding(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::from(text.trim_end_matches(' ')),
+        value => value,
     }
 }

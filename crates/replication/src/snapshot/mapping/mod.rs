@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data::schema::Discriminator;
-use data::table::{Limits, Packing, Table, TableStore};
+use data::table::{Limits, Packing, StoredForm, Table, TableStore};
 use data::{RowFilter, Value};
 
 use crate::column_rule::ColumnRule;
@@ -45,8 +45,10 @@ pub(crate) struct Mapping {
     source_limits: Limits,
     /// Whether the target table has columns that the source lacks.
     pub(crate) target_has_own_columns: bool,
-    /// For each column of `target`, how many digits of a second it keeps.
-    second_digits: Vec<Option<u32>>,
+    /// In which form each column of `target` keeps its values.
+    forms: Vec<StoredForm>,
+    /// The same of the columns of `source`.
+    source_forms: Vec<StoredForm>,
     /// Position in `source` of the fields that are left out, because no column of `target` holds them.
     left_out: Option<usize>,
     /// Which columns are replicated, and under which names.

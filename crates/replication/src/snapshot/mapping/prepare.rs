@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
-use data::table::{ColumnType, Table, TableColumn, overlay_schema};
+use data::table::{ColumnType, StoredForm, Table, TableColumn, overlay_schema};
 use data::{Error, ErrorKind, Filter, Result, RowFilter};
 
 use super::{KeyPrefix, Mapping, rest};
@@ -131,7 +131,8 @@ impl Mapping {
             updated_at: target_table.position(UPDATED_AT),
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
-            second_digits: target.tables()?.second_digits(&target_table),
+            forms: stored_forms(target, &target_table)?,
+            source_forms: stored_forms(source, &source_table)?,
             left_out: match &plan.shape.transform {
                 // What a transform returns besides stands behind what it adds.
                 Some(_) if source_table.rest().is_none() => Some(further),
@@ -158,6 +159,18 @@ impl Mapping {
             source_limits: source.tables()?.limits(),
         })
     }
+}
+
+/// In which form the columns of a table keep their values, unless its entity has given them another type.
+fn stored_forms(end: &End, table: &Table) -> Result<Vec<StoredForm>> {
+    let forms = end.tables()?.stored_forms(table);
+    let own = |(form, column): (StoredForm, &TableColumn)| match form {
+        StoredForm::StorageClasses | StoredForm::NumericAffinity if column.column_type != ColumnType::Any => {
+            StoredForm::Same
+        }
+        form => form,
+    };
+    Ok(forms.into_iter().zip(&table.columns).map(own).collect())
 }
 
 /// Gives the columns of a source whose types are only found from its values those of an existing target, and its key.
