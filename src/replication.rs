@@ -57,9 +57,10 @@ impl NativeReplicationManager {
         let config = ReplicaConfig::from_json(parse("replica", &config)?)
             .map_err(|error| replication_error(&error))?;
         let schemas = schemas.into_iter().map(|native| Arc::clone(&native.schema)).collect();
-        self.run(env, |manager| async move {
-            let dialect = manager.add_replica(&project, config, schemas).await?;
-            Ok(NativeDialect::of_database(dialect))
+        self.run(env, |manager| {
+            // At once, so that whatever is called next counts for it.
+            let reserved = manager.reserve_replica(&project, config, schemas);
+            async move { manager.connect_replica(reserved?).await.map(NativeDialect::of_database) }
         })
     }
 
@@ -78,9 +79,12 @@ impl NativeReplicationManager {
         let config = ReplicaConfig::from_json(parse("replica", &config)?)
             .map_err(|error| replication_error(&error))?;
         let schemas: Vec<_> = schemas.into_iter().map(|native| Arc::clone(&native.schema)).collect();
-        self.run(env, |manager| async move {
-            let connecting = ForeignDialect::connect(carry_out, schemas.clone());
-            manager.add_replica_by(&project, config, schemas, connecting).await.map(drop)
+        self.run(env, |manager| {
+            let reserved = manager.reserve_replica(&project, config, schemas.clone());
+            async move {
+                let connecting = ForeignDialect::connect(carry_out, schemas);
+                manager.connect_replica_by(reserved?, connecting).await.map(drop)
+            }
         })
     }
 

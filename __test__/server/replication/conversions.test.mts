@@ -137,6 +137,17 @@ describe('a column that gives back other values than it takes', () => {
   });
 });
 
+it('addresses arrive as PostgreSQL shows them, by a copy as by its log', async () => {
+  await ends('postgres', 'sqlite', 'CREATE TABLE t (id int PRIMARY KEY, a inet, list inet[], net cidr)', "INSERT INTO t VALUES (1, '10.0.0.1', '{10.0.0.1,NULL,10.1.0.0/16}', '10.0.0.0/8'), (2, '::1', NULL, NULL)");
+  manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['t'], mode: 'cdc' });
+  await manager.sync('r');
+  await sql('from').executeRun("INSERT INTO t SELECT id + 10, a, list, net FROM t");
+  await manager.sync('r');
+  const row = { a: '10.0.0.1', list: '["10.0.0.1",null,"10.1.0.0/16"]', net: '10.0.0.0/8' };
+  expect(await sql('to').executeQuery('SELECT a, list, net FROM t WHERE id IN (1, 11)')).toEqual([row, row]);
+  expect(await manager.verify('r')).toMatchObject({ equal: true });
+});
+
 describe('JSON', () => {
   it.each(['mongodb', 'mariadb', 'sqlite', 'postgres'] as const)('null within a list arrives on %s once', async (to) => {
     await ends('postgres', to, 'CREATE TABLE t (id int PRIMARY KEY, v jsonb[])', `INSERT INTO t VALUES (1, ARRAY['null', '1', NULL]::jsonb[])`);

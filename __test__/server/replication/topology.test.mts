@@ -91,6 +91,16 @@ describe('replicas', () => {
     await manager.addReplica('p', replica('n', 'master'), []);
   });
 
+  it('that are being connected when everything is disconnected stay so', async () => {
+    const adding = [manager.addReplica('p', replica('m', 'master'), []), manager.addReplica('p', replica('s', 'slave'), [])];
+    const outcomes = Promise.allSettled(adding);
+    await manager.disconnectAll();
+    for (const outcome of await outcomes) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'ERR_REPLICA_REMOVED' });
+    }
+    expect(manager.getReplicaStatus('p')).toMatchObject([{ name: 'm', status: 'disconnected' }, { name: 's', status: 'disconnected' }]);
+  });
+
   it('name an unknown dialect', async () => {
     await expect(manager.addReplica('p', replica('m', 'master', { dialect: 'dbase' as never }), [])).rejects.toThrow(/unknown dialect "dbase"/);
   });

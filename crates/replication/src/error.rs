@@ -65,7 +65,9 @@ pub enum Error {
         problem: String,
     },
     /// The replica went away while it was being connected.
-    #[error("replica \"{replica}\" of project \"{project}\" was removed while it was connecting")]
+    #[error(
+        "replica \"{replica}\" of project \"{project}\" was removed or disconnected while it was connecting"
+    )]
     Removed {
         /// The project.
         project: String,

@@ -33,7 +33,7 @@ pub use cdc::{
 pub use column_rule::ColumnRule;
 pub use error::{Error, Result};
 pub use managed::{RewindRequest, Rewinder};
-pub use manager::Manager;
+pub use manager::{Manager, ReservedReplica};
 pub use row_shape::{RowToTransform, RowTransform, TransformOutcome};
 pub use rule::{Capture, ConflictResolution, DEFAULT_POLL_OVERLAP_MS, ExtraFields, Mode, OnRowError, Rule};
 pub use rule_shape::{DEFAULT_TRANSFORM_TIMEOUT_MS, RuleShape};

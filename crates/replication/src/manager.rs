@@ -25,6 +25,7 @@ use crate::stats::{SyncCursor, SyncStats};
 use crate::topology::{Topology, TopologyListener};
 use crate::tree::KeptReplicas;
 pub(crate) use feeds::begin_feeds;
+pub use replicas::ReservedReplica;
 use replicas::close;
 use streams::Stream;
 

@@ -68,10 +68,6 @@ pub(super) fn decode_column_text(column_type: &ColumnType, text: &str) -> Result
             }
             array.read(&|item| decode_column_text(element, item).ok())
         }
-        // As a cast to text writes it, which always tells the length of the network.
-        ColumnType::Native(name) if name == "inet" && !text.contains('/') => {
-            Some(Value::Text(format!("{text}/{}", if text.contains(':') { 128 } else { 32 })))
-        }
         ColumnType::Uuid
         | ColumnType::Text(_)
         | ColumnType::Date

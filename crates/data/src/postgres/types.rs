@@ -88,6 +88,11 @@ pub(super) fn selected(quoted_name: &str, column_type: &ColumnType) -> String {
     match column_type {
         ColumnType::Json => format!("{quoted_name}::jsonb"),
         ColumnType::Array(element) if **element == ColumnType::Json => format!("{quoted_name}::jsonb[]"),
+        // A cast adds the mask of a single address, which neither the server's output nor its log has.
+        ColumnType::Native(name) if name == "inet" => format!("abbrev({quoted_name})"),
+        ColumnType::Array(element) if **element == ColumnType::Native("inet".to_owned()) => {
+            format!("{quoted_name}::text::text[]")
+        }
         ColumnType::Array(_) if !has_binary_form(column_type) => format!("{quoted_name}::text[]"),
         _ if !has_binary_form(column_type) => format!("{quoted_name}::text"),
         _ => quoted_name.to_owned(),

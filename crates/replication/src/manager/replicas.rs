@@ -10,39 +10,67 @@ use crate::error::{Error, Result};
 use crate::stats::SyncStats;
 use crate::topology::{Fenced, ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Watch};
 
+/// A place in the topology for a replica that is yet to be connected.
+#[must_use]
+pub struct ReservedReplica {
+    project: String,
+    config: ReplicaConfig,
+    schemas: Vec<Arc<EntitySchema>>,
+}
+
 impl Manager {
     /// Enters a replica, connects it and brings the tables of its entities into being.
     ///
     /// # Errors
-    /// [`Error::DuplicateReplica`], [`Error::SecondMaster`]; or [`Error::Database`] if it cannot be connected, and then
-    /// it stays listed with [`State::Error`] until it is removed.
+    /// Those of [`reserve_replica`](Self::reserve_replica) and [`connect_replica`](Self::connect_replica).
     pub async fn add_replica(
         &self,
         project: &str,
         config: ReplicaConfig,
         schemas: Vec<Arc<EntitySchema>>,
     ) -> Result<Arc<dyn Dialect>> {
-        let connecting = connect(config.clone(), schemas.clone());
-        self.add_replica_by(project, config, schemas, connecting).await
+        self.connect_replica(self.reserve_replica(project, config, schemas)?).await
     }
 
-    /// As [`add_replica`](Self::add_replica), for a database that the caller knows how to connect and to prepare.
+    /// Enters a replica that is about to be connected. From now on its name and, if it is a master, its part are taken, and
+    /// [`disconnect_all`](Self::disconnect_all) counts for it.
     ///
     /// # Errors
-    /// As [`add_replica`](Self::add_replica).
-    pub async fn add_replica_by(
+    /// [`Error::DuplicateReplica`] or [`Error::SecondMaster`].
+    pub fn reserve_replica(
         &self,
         project: &str,
         config: ReplicaConfig,
         schemas: Vec<Arc<EntitySchema>>,
+    ) -> Result<ReservedReplica> {
+        self.state().topology.reserve(project, Replica::connecting(config.clone(), schemas.clone()))?;
+        Ok(ReservedReplica { project: project.to_owned(), config, schemas })
+    }
+
+    /// Connects a replica that was entered, and brings the tables of its entities into being.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if it cannot be connected, and then it stays listed with [`State::Error`] until it is removed;
+    /// [`Error::Removed`] if it was removed or disconnected meanwhile.
+    pub async fn connect_replica(&self, reserved: ReservedReplica) -> Result<Arc<dyn Dialect>> {
+        let connecting = connect(reserved.config.clone(), reserved.schemas.clone());
+        self.connect_replica_by(reserved, connecting).await
+    }
+
+    /// As [`connect_replica`](Self::connect_replica), for a database that the caller knows how to connect and to prepare.
+    ///
+    /// # Errors
+    /// As [`connect_replica`](Self::connect_replica).
+    pub async fn connect_replica_by(
+        &self,
+        reserved: ReservedReplica,
         connecting: impl Future<Output = data::Result<Arc<dyn Dialect>>> + Send,
     ) -> Result<Arc<dyn Dialect>> {
-        let name = config.name.clone();
-        self.state().topology.reserve(project, Replica::connecting(config, schemas))?;
+        let ReservedReplica { project, config, .. } = reserved;
         let connected = connecting.await;
-        let outcome = self.settle(project, &name, connected).await;
+        let outcome = self.settle(&project, &config.name, connected).await;
         if outcome.is_ok() {
-            self.begin_feeds(project, FED_AT_FIRST).await;
+            self.begin_feeds(&project, FED_AT_FIRST).await;
         }
         self.persist()?;
         outcome
@@ -58,6 +86,7 @@ impl Manager {
         let outcome = {
             let mut state = self.state();
             let replica = state.topology.replica_mut(project, name).ok();
+            let replica = replica.filter(|replica| replica.awaits_connection);
             match (connected, replica) {
                 (Ok(dialect), Some(replica)) => {
                     replica.connected(Arc::clone(&dialect));

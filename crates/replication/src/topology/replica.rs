@@ -294,6 +294,8 @@ pub(crate) struct Replica {
     pub(crate) became_primary: bool,
     /// Whether its first copy of the master is not whole yet.
     pub(crate) is_incomplete: bool,
+    /// Whether somebody is connecting it and nobody has disconnected it since.
+    pub(crate) awaits_connection: bool,
 }
 
 impl Replica {
@@ -312,6 +314,7 @@ impl Replica {
             fed_by: None,
             became_primary: false,
             is_incomplete: false,
+            awaits_connection: true,
         }
     }
 
@@ -319,6 +322,7 @@ impl Replica {
     pub(crate) fn connected(&mut self, dialect: Arc<dyn Dialect>) {
         self.state = State::Connected;
         self.connection = Some(dialect);
+        self.awaits_connection = false;
         if self.config.role == Role::Slave {
             self.standing = Standing::fresh();
         }
@@ -348,6 +352,7 @@ impl Replica {
 
     pub(crate) fn take_connection(&mut self) -> Option<Arc<dyn Dialect>> {
         self.state = State::Disconnected;
+        self.awaits_connection = false;
         self.connection.take()
     }
 
