@@ -82,6 +82,8 @@ describe('a column of the target that exists already', () => {
     ['an integer out of range', 'v bigint', '40000', 'v smallint'],
     ['a double that single precision would change', 'v float8', '0.1234567891', 'v real'],
     ['text that is no number', 'v text', "'007'", 'v int'],
+    ['text that may be another day', 'v text', "'01/02/2020'", 'v date'],
+    ['a time whose zone it would drop', 'v timetz', "'12:00+02'", 'v time'],
   ])('refuses %s, naming itself', async (_, source, value, target) => {
     await ends('postgres', 'postgres', `CREATE TABLE t (id int PRIMARY KEY, ${source})`, `INSERT INTO t VALUES (1, ${value})`);
     await sql('to').executeRun(`CREATE TABLE t (id int PRIMARY KEY, ${target})`);
@@ -112,11 +114,11 @@ describe('a column that gives back other values than it takes', () => {
     expect(await sql('to').executeQuery('SELECT id, price FROM t ORDER BY id')).toEqual([{ id: 1, price: 12.5 }, { id: 2.5, price: 9007199254740993n }]);
   });
 
-  it('of SQLite, without a type, keeps what MongoDB has of several types', async () => {
-    await ends('mongodb', 'sqlite');
-    const documents = [{ _id: 1, v: true }, { _id: 2, v: { $date: { $numberLong: '0' } } }, { _id: 3, v: { $numberDecimal: '1.50' } }, { _id: 4, v: { $oid: '65a1f0c2d4e5b6a798897766' } }, { _id: 5, v: 'text' }, { _id: 6, v: 1.5 }];
+  it.each(['sqlite', 'postgres', 'mariadb'] as const)('of %s, of any type, keeps what MongoDB has of several types', async (to) => {
+    await ends('mongodb', to);
+    const documents = [{ _id: 1, v: true }, { _id: 2, v: { $date: { $numberLong: '0' } } }, { _id: 3, v: { $numberDecimal: '1.50' } }, { _id: 4, v: { $oid: '65a1f0c2d4e5b6a798897766' } }, { _id: 5, v: 'text' }, { _id: 6, v: 1.5 }, { _id: 7, v: { $numberDouble: 'NaN' } }];
     await sql('from').executeRun(JSON.stringify({ insert: 't', documents }));
-    expect(await settles()).toMatchObject({ created: 6, errors: 0 });
+    expect(await settles()).toMatchObject({ created: 7, errors: 0 });
   });
 
   it('of PostgreSQL, with fewer digits of a second or of fixed length, is told of what it drops', async () => {

@@ -78,12 +78,22 @@ describe('keys', () => {
     expect(await manager.verify('r')).toMatchObject({ equal: true });
   });
 
+  it('of a composite type are looked up like others', async () => {
+    await ends('postgres', 'postgres', 'CREATE TYPE place AS (x int, name text)', 'CREATE TABLE t (id place PRIMARY KEY, v int)', `INSERT INTO t VALUES ('(1,"a b")', 1), ('(2,b)', 1)`,
+      'CREATE TABLE two (id place, n int, v int, PRIMARY KEY (id, n))', "INSERT INTO two VALUES ('(1,a)', 1, 1), ('(2,b)', 1, 1)");
+    await manager.sync('r');
+    await sql('from').executeRun(`UPDATE t SET v = 2 WHERE id = '(1,"a b")'::place`);
+    for (const table of ['t', 'two']) await sql('from').executeRun(`DELETE FROM ${table} WHERE id = '(2,b)'::place`);
+    expect((await manager.sync('r')).details).toMatchObject([{ collection: 't', updated: 1, deleted: 1, errors: 0 }, { collection: 'two', skipped: 1, deleted: 1, errors: 0 }]);
+    expect(await manager.verify('r')).toMatchObject({ equal: true });
+  });
+
   it('that the target cannot read keep no other rows from it', async () => {
     await ends('postgres', 'mongodb', 'CREATE TABLE t (id jsonb PRIMARY KEY, v int)', "INSERT INTO t VALUES ('1', 1), ('null', 1), ('3', 1)");
     await manager.sync('r');
     await sql('from').executeRun("UPDATE t SET v = 2 WHERE id = '3'");
     expect(detail(await manager.sync('r'))).toMatchObject({ updated: 1, skipped: 1, errors: 1, failures: [{ key: 'null' }] });
-    expect(await manager.verify('r')).toMatchObject({ equal: false, collections: [{ rows: 3, equal: 2, missing: 1 }] });
+    expect(await manager.verify('r')).toMatchObject({ equal: false, collections: [{ rows: 3, equal: 2, different: 1 }] });
   });
 
   it('that SQLite would read back as others are refused, and their rows are not written anew by each run', async () => {
@@ -94,6 +104,17 @@ describe('keys', () => {
     const refused = { errors: 2, failures: [{ reason: expect.stringContaining('cannot hold this primary key') as string }, { reason: expect.stringContaining('cannot hold this primary key') as string }] };
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 2, ...refused });
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, deleted: 0, skipped: 2, ...refused });
+  });
+});
+
+describe('keys that no row of the target could have as they are', () => {
+  it.each([
+    ['lists that hold NaN', 'sqlite', 'CREATE TABLE t (id float8[] PRIMARY KEY)', "INSERT INTO t VALUES ('{1.5,NaN}'), ('{1}')"],
+    ['JSON null in a part of them', 'mongodb', 'CREATE TABLE t (a int, id jsonb, PRIMARY KEY (a, id))', "INSERT INTO t VALUES (1, 'null'), (1, '2')"],
+  ] as const)('are refused: %s', async (_, to, table, rows) => {
+    await ends('postgres', to, table, rows);
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 1, errors: 1 });
+    expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, deleted: 0, skipped: 1, errors: 1 });
   });
 });
 

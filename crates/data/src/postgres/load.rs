@@ -201,6 +201,20 @@ struct Lookup {
     is_repeated: bool,
 }
 
+/// What makes a value of the column's own type of a parameter. The server cannot find out that a parameter is a composite type; one
+/// with a length, which would cut it, is left to it.
+fn cast(column: &TableColumn) -> String {
+    match &column.column_type {
+        ColumnType::Native(name) if !name.contains('(') => format!("::{name}"),
+        _ => String::new(),
+    }
+}
+
+fn list_cast(column: &TableColumn) -> String {
+    let element = cast(column);
+    if element.is_empty() { element } else { element + "[]" }
+}
+
 /// The only column of a key whose values may stand in a list. A list of lists would be taken for one of more dimensions, and JSON
 /// in it is written in a syntax within a syntax.
 fn list_column(table: &Table) -> Option<&TableColumn> {
@@ -229,7 +243,7 @@ impl Lookup {
             let list = Value::Array(keys.iter().filter_map(|key| key.first().cloned()).collect());
             let element = ColumnType::Array(Box::new(column.column_type.clone()));
             return Self {
-                condition: format!("{} = ANY(${})", quoted(&column.name), earlier + 1),
+                condition: format!("{} = ANY(${}{})", quoted(&column.name), earlier + 1, list_cast(column)),
                 parameters: vec![text_of(&list, Some(&element)).into()],
                 is_repeated: true,
             };
@@ -238,8 +252,10 @@ impl Lookup {
         let names: Vec<_> = columns.iter().map(|column| quoted(&column.name)).collect();
         let width = columns.len().max(1);
         let tuple = |row: usize| {
-            let places: Vec<_> =
-                (1..=width).map(|column| format!("${}", earlier + row * width + column)).collect();
+            let place = |(at, column): (usize, &&TableColumn)| {
+                format!("${}{}", earlier + row * width + at + 1, cast(column))
+            };
+            let places: Vec<_> = columns.iter().enumerate().map(place).collect();
             format!("({})", places.join(", "))
         };
         let tuples: Vec<_> = (0..keys.len()).map(tuple).collect();

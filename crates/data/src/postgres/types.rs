@@ -12,7 +12,9 @@ pub(super) fn column_type(oid: u32, modifier: i32, name: &str) -> ColumnType {
         20 => ColumnType::Int64,
         21 => ColumnType::Int16,
         23 => ColumnType::Int32,
-        19 | 25 => ColumnType::Text(None),
+        // The name of an object, which would be cut.
+        19 => ColumnType::Text(Some(63)),
+        25 => ColumnType::Text(None),
         1042 | 1043 => ColumnType::Text(u32::try_from(modifier - 4).ok()),
         114 | 3802 => ColumnType::Json,
         700 => ColumnType::Float32,
@@ -32,6 +34,8 @@ pub(super) fn column_type(oid: u32, modifier: i32, name: &str) -> ColumnType {
 pub(super) fn stored_form(oid: u32, modifier: i32) -> StoredForm {
     match (oid, u32::try_from(modifier)) {
         (1083 | 1114 | 1184, Ok(digits)) if digits < 6 => StoredForm::Seconds(digits),
+        (1082, _) => StoredForm::Date,
+        (1083, _) => StoredForm::Time,
         (1042, Ok(length)) => StoredForm::Padded(length.saturating_sub(4)),
         _ => StoredForm::Same,
     }

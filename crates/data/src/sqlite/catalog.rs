@@ -124,7 +124,7 @@ pub(super) fn column_type(declared: &str) -> ColumnType {
 fn stored_form(declared: &str) -> StoredForm {
     match column_type(declared) {
         ColumnType::Any if declared.is_empty() => StoredForm::StorageClasses,
-        ColumnType::Any => StoredForm::NumericAffinity,
+        ColumnType::Any | ColumnType::Date | ColumnType::Time => StoredForm::NumericAffinity,
         _ => StoredForm::Same,
     }
 }

@@ -14,6 +14,10 @@ pub enum StoredForm {
     Same,
     /// Moments and times of day with so many digits of a second; the database would drop or round further ones in silence.
     Seconds(u32),
+    /// Days, as ISO 8601 writes them. Of other text the database would make the day that it takes it for.
+    Date,
+    /// Times of day, as ISO 8601 writes them, without a zone, which the database would drop in silence.
+    Time,
     /// Texts filled with spaces up to so many characters: `char(n)` of PostgreSQL.
     Padded(u32),
     /// Texts without the spaces at their end: `CHAR(n)` of MySQL and MariaDB.
@@ -21,7 +25,7 @@ pub enum StoredForm {
     /// A column of SQLite without a type, which knows numbers, text and bytes alone.
     StorageClasses,
     /// A column of SQLite that makes a number, with the digits of a double, of every text that reads like one, such as one that
-    /// was declared DECIMAL: <https://www.sqlite.org/datatype3.html#type_affinity>.
+    /// was declared DECIMAL or DATE: <https://www.sqlite.org/datatype3.html#type_affinity>.
     NumericAffinity,
 }
 
@@ -35,6 +39,13 @@ impl StoredForm {
         let value = match (self, value) {
             (Self::Same, value) => value,
             (Self::Seconds(digits), value) => return Ok(cut_second(Coerced { value, loss }, digits)),
+            (Self::Date, Value::Text(text)) if !is_day(&text) => {
+                return Err(misfit(&text, "a day as YYYY-MM-DD"));
+            }
+            (Self::Time, Value::Text(text)) if !is_time(&text) => {
+                return Err(misfit(&text, "a time as HH:MM:SS, without a zone"));
+            }
+            (Self::Date | Self::Time, value) => value,
             (Self::Padded(length), Value::Text(text)) => Value::Text(padded(text, length)),
             (Self::Trimmed, Value::Text(text)) if text.ends_with(' ') => {
                 let value = Value::from(text.trim_end_matches(' '));
@@ -47,6 +58,32 @@ impl StoredForm {
         };
         Ok(Coerced { value, loss })
     }
+}
+
+fn misfit(text: &str, wanted: &str) -> Error {
+    Error::new(ErrorKind::Value, format!("\"{text}\" is not {wanted}, which the column holds"))
+}
+
+/// A day of any year, those before Christ with that mark, or one of PostgreSQL's infinities.
+fn is_day(text: &str) -> bool {
+    let day = text.strip_suffix(" BC").unwrap_or(text);
+    let parts: Vec<_> = day.split('-').collect();
+    let is_number = |part: &&str, digits: std::ops::RangeInclusive<usize>| {
+        digits.contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    match parts.as_slice() {
+        [year, month, day] => is_number(year, 4..=7) && is_number(month, 2..=2) && is_number(day, 2..=2),
+        _ => matches!(text, "infinity" | "-infinity"),
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    let parts: Vec<_> = clock.split(':').collect();
+    (2..=3).contains(&parts.len())
+        && parts.iter().all(|part| part.len() == 2 && is_number(part))
+        && is_number(fraction)
 }
 
 fn padded(text: String, length: u32) -> String {
@@ -128,6 +165,22 @@ mod tests {
             stored(any, Value::Timestamp(Timestamp(0))),
             Some(Value::from("1970-01-01T00:00:00.000Z"))
         );
+    }
+
+    #[test]
+    fn days_and_times_are_those_that_are_meant() {
+        for text in ["2020-01-31", "0044-03-15 BC", "294276-12-31", "infinity"] {
+            assert_eq!(stored(StoredForm::Date, text), Some(Value::from(text)));
+        }
+        for text in ["01/02/2020", "today", "20200131", "2020-01-31 10:00"] {
+            assert_eq!(stored(StoredForm::Date, text), None, "{text}");
+        }
+        for text in ["12:00", "12:00:00", "24:00:00", "12:00:00.123456"] {
+            assert_eq!(stored(StoredForm::Time, text), Some(Value::from(text)));
+        }
+        for text in ["12:00:00+02", "noon", "now", "1:00 PM"] {
+            assert_eq!(stored(StoredForm::Time, text), None, "{text}");
+        }
     }
 
     #[test]

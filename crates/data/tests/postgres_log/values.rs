@@ -302,10 +302,7 @@ async fn a_column_that_is_read_as_text_is_added_while_the_stream_is_binary() {
     .await;
     let mut again = source.stream(&reader, &first.end).await;
     let transaction = again.transaction().await;
-    assert_eq!(
-        transaction.operations(),
-        [crate::source::insert([2.into(), "b".into(), "10.0.0.1".into()])]
-    );
+    assert_eq!(transaction.operations(), [crate::source::insert([2.into(), "b".into(), "10.0.0.1".into()])]);
     assert!(!Arc::ptr_eq(&transaction.changes[0].table, &first.changes[0].table));
 }
 

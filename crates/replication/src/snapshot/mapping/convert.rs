@@ -66,9 +66,15 @@ impl Mapping {
             return Err(Error::new(ErrorKind::NotNullViolation, "the primary key holds NULL"));
         }
         let target_key = self.target.key_of(&row);
-        let is_whole = target_key == key
-            || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key));
-        if is_whole {
+        let gives_up = losses.iter().any(|loss| match loss {
+            GivenUp::Value(column, _) => self.target.key.contains(column),
+            GivenUp::Field(_) => false,
+        });
+        let comes_back = || {
+            target_key == key
+                || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key))
+        };
+        if !gives_up && !target_key.iter().any(Value::is_null) && comes_back() {
             return Ok((row, losses));
         }
         Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
@@ -149,13 +155,18 @@ impl Mapping {
             _ if self.target_is_schemaless => return Err(value),
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
             (ColumnType::Json, ColumnType::Json) => plain_value(value),
-            (_, ColumnType::Json) if is_document => plain_value(value),
+            // What only BSON knows, in a field of several types.
+            (_, ColumnType::Json) if is_document || is_rare(&value) => plain_value(value),
             // A column of any type has no place for a document but as text.
             (_, ColumnType::Any | ColumnType::Text(_)) if is_document => Value::Text(json_text(&value)),
             _ => return Err(value),
         };
         Ok(Coerced { value, loss })
     }
+}
+
+fn is_rare(value: &Value) -> bool {
+    matches!(value, Value::Timestamp(_) | Value::ObjectId(_) | Value::Float(_))
 }
 
 /// A list in which a JSON null is what it is within any document. Only a list of a database's own tells it from a missing value.

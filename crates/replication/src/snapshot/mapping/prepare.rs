@@ -164,11 +164,12 @@ impl Mapping {
 /// In which form the columns of a table keep their values, unless its entity has given them another type.
 fn stored_forms(end: &End, table: &Table) -> Result<Vec<StoredForm>> {
     let forms = end.tables()?.stored_forms(table);
-    let own = |(form, column): (StoredForm, &TableColumn)| match form {
-        StoredForm::StorageClasses | StoredForm::NumericAffinity if column.column_type != ColumnType::Any => {
-            StoredForm::Same
+    let own = |(form, column): (StoredForm, &TableColumn)| {
+        let is_free = matches!(column.column_type, ColumnType::Any | ColumnType::Date | ColumnType::Time);
+        match form {
+            StoredForm::StorageClasses | StoredForm::NumericAffinity if !is_free => StoredForm::Same,
+            form => form,
         }
-        form => form,
     };
     Ok(forms.into_iter().zip(&table.columns).map(own).collect())
 }
