@@ -1,5 +1,5 @@
 // Primary keys across databases: two rows never become one, and rows of others are never touched.
-import { MongoClient } from 'mongodb';
+import { Binary, Decimal128, Double, MongoClient } from 'mongodb';
 import { ReplicationManager } from 'replicaverse';
 import type { IDialect, SyncStats } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -116,6 +116,20 @@ describe('keys that no row of the target could have as they are', () => {
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 1, errors: 1 });
     expect(detail(await manager.sync('r'))).toMatchObject({ created: 0, deleted: 0, skipped: 1, errors: 1 });
   });
+});
+
+it('MongoDB gives MongoDB bytes of every kind, and whole numbers as keys beside others', async () => {
+  const uris = await ends('mongodb', 'mongodb');
+  const [from, to] = await Promise.all([MongoClient.connect(uris.from), MongoClient.connect(uris.to)]);
+  const bytes = [5, 128, 0, 4].map((subType, at) => ({ _id: at, v: new Binary(Buffer.alloc(16, at), subType) }));
+  const numbers = [{ _id: 1 }, { _id: new Double(2.5) }, { _id: new Double(3) }, { _id: Decimal128.fromString('4') }];
+  await from.db().collection<{ _id: unknown }>('bytes').insertMany(bytes);
+  await from.db().collection<{ _id: unknown }>('numbers').insertMany(numbers);
+  expect((await manager.sync('r')).details).toMatchObject([{ created: 4, errors: 0 }, { created: 4, errors: 0 }]);
+  expect((await manager.sync('r')).details).toMatchObject([{ deleted: 0, skipped: 4 }, { deleted: 0, skipped: 4 }]);
+  expect(await manager.verify('r')).toMatchObject({ equal: true });
+  expect(await to.db().collection('bytes').find().sort({ _id: 1 }).toArray()).toEqual(bytes);
+  await Promise.all([from.close(), to.close()]);
 });
 
 describe('documents that a MongoDB target has of others', () => {

@@ -12,9 +12,14 @@ pub(crate) fn canonical_key(key: &[Value]) -> String {
             Value::Int64(number) => ('i', number.to_string()),
             Value::ObjectId(id) => ('t', id.to_string()),
             Value::Text(part) => ('t', part.clone()),
-            Value::Decimal(number) => ('d', normal_decimal(number)),
-            // Also NaN and the infinities, which JSON lacks; the two zeros are one key.
-            Value::Float(number) => ('f', format!("{:?}", if *number == 0.0 { 0.0 } else { *number })),
+            // MongoDB and SQLite, which have them in one column, take whole numbers of all types for the same key.
+            Value::Decimal(number) => match normal_decimal(number) {
+                whole if is_whole(&whole) => ('i', whole),
+                fraction => ('d', fraction),
+            },
+            Value::Float(number) if number.fract() == 0.0 => ('i', normal_decimal(&number.to_string())),
+            // Also NaN and the infinities, which JSON lacks.
+            Value::Float(number) => ('f', format!("{number:?}")),
             Value::Timestamp(moment) => ('m', moment.0.to_string()),
             other => ('v', json_text(other)),
         };
@@ -22,6 +27,10 @@ pub(crate) fn canonical_key(key: &[Value]) -> String {
         text.push_str(&format!("{kind}{}:{part}", part.len()));
     }
     text
+}
+
+fn is_whole(decimal: &str) -> bool {
+    decimal.trim_start_matches('-').bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// The key for a person: its values joined by commas.
@@ -49,6 +58,10 @@ mod tests {
             canonical_key(&[Value::Decimal("1.50".into())]),
             canonical_key(&[Value::Decimal("1.5".into())])
         );
+        for number in [Value::Float(7.0), Value::Decimal("7.0".into())] {
+            assert_eq!(canonical_key(&[number]), canonical_key(&[Value::Int32(7)]));
+        }
+        assert_eq!(canonical_key(&[Value::Float(-0.0)]), canonical_key(&[Value::Int32(0)]));
         let id = Value::ObjectId(ObjectId::parse(hex).unwrap());
         assert_eq!(canonical_key(&[id]), canonical_key(&[Value::from(hex)]));
     }

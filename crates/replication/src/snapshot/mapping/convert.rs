@@ -152,6 +152,8 @@ impl Mapping {
             _ if value.is_null() => return Err(value),
             _ if value == Value::JsonNull && !self.target_holds_json_null => return Err(Value::Null),
             (ColumnType::Json, ColumnType::Json) if self.target_is_schemaless => value,
+            // Bytes of another kind, which MongoDB keeps as what they are.
+            (_, ColumnType::Bytes) if self.target_is_schemaless && matches!(value, Value::Object(_)) => value,
             _ if self.target_is_schemaless => return Err(value),
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
             (ColumnType::Json, ColumnType::Json) => plain_value(value),
