@@ -93,8 +93,35 @@ impl PinnedClient {
         sql: &str,
         values: &[Option<&str>],
     ) -> Result<Reply, Error> {
+        let (request, ended) = self.request(limit, sql, values);
+        self.engine.submit(vec![request]);
+        ended.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Runs statements without values one after the other, which are handed over together; gives the reply to the last one, or the
+    /// first error. Each has the time allowed.
+    pub(crate) async fn run_in_turn(&self, limit: Duration, statements: &[&str]) -> Result<Reply, Error> {
+        let requests = statements.iter().map(|sql| self.request(Some(limit), sql, &[]));
+        let (requests, endings): (Vec<_>, Vec<_>) = requests.unzip();
+        self.engine.submit(requests);
+        let mut outcome = Ok(Reply::default());
+        for ended in endings {
+            let reply = ended.await.unwrap_or(Err(Error::Closed));
+            if outcome.is_ok() {
+                outcome = reply;
+            }
+        }
+        outcome
+    }
+
+    fn request(
+        &self,
+        limit: Option<Duration>,
+        sql: &str,
+        values: &[Option<&str>],
+    ) -> (Request, oneshot::Receiver<Result<Reply, Error>>) {
         let (end, ended) = oneshot::channel();
-        self.engine.submit(vec![Request {
+        let request = Request {
             id: RequestId::next_own(),
             sql: Arc::from(sql),
             parameters: BindParameters::from_texts(values),
@@ -105,8 +132,8 @@ impl PinnedClient {
             streamed: false,
             cache: None,
             answer: Box::new(Collector { reply: Reply::default(), end }),
-        }]);
-        ended.await.unwrap_or(Err(Error::Closed))
+        };
+        (request, ended)
     }
 
     /// Gives the connection back to its pool, once what it was asked has ended.

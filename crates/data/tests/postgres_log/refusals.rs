@@ -25,6 +25,7 @@ fn assert_says(error: &Error, parts: &[&str]) {
 async fn tables_whose_rows_cannot_be_told_apart_or_are_not_logged() {
     let source = Source::new(
         "CREATE TABLE no_key (id int);
+         CREATE TABLE waiting (id int PRIMARY KEY DEFERRABLE);
          CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
          CREATE TABLE other (id int PRIMARY KEY, code text NOT NULL UNIQUE);
          ALTER TABLE other REPLICA IDENTITY USING INDEX other_code_key;
@@ -36,7 +37,8 @@ async fn tables_whose_rows_cannot_be_told_apart_or_are_not_logged() {
          CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (a + 1) STORED PRIMARY KEY)",
     )
     .await;
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 8] = [
+        ("waiting", &["deferrable", "ALTER TABLE waiting REPLICA IDENTITY FULL"]),
         ("no_key", &["no primary key", "ALTER TABLE no_key REPLICA IDENTITY FULL"]),
         ("nothing", &["ALTER TABLE nothing REPLICA IDENTITY DEFAULT"]),
         ("other", &["ALTER TABLE other REPLICA IDENTITY DEFAULT"]),

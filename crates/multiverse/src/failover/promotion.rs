@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::{ConnectConfig, Connection};
 
-use super::lineage::Lineage;
+use super::lineage::{Finding, Lineage, judge};
 use super::scout::{role_of, within};
 use super::{FailoverReply, Role};
 use crate::engine::{Core, Event, Routine, Timer};
@@ -57,13 +57,12 @@ impl Core {
             let server = self.pools.get(target).map(|pool| Arc::clone(&pool.id)).unwrap_or_default();
             return reply(Err(Error::Promotion { server, problem: "another promotion is under way".into() }));
         }
-        if !promote {
-            cluster.watch.lineage = None;
-            self.succeed(index, position);
-            return reply(Ok(()));
-        }
         let until = self.now + self.settings.patience;
-        cluster.watch.order = Some(Order { target, until, is_sent: false, reply });
+        cluster.watch.order = Some(Order { target, until, is_sent: !promote, reply });
+        if !promote {
+            let Some(new) = self.pools.get(target).map(|pool| Arc::clone(&pool.connect)) else { return };
+            return self.carry_out_order(index, target, async move { role_at(&new).await });
+        }
         if let Some(primary) = cluster.pools.get(cluster.primary).copied() {
             self.hold(primary);
         }
@@ -90,12 +89,29 @@ impl Core {
             self.timers.add(self.now + PAUSE, Timer::Routine(Routine::Promotion { pool: target }));
             return;
         }
-        let (old, new, events) = (Arc::clone(&old.connect), Arc::clone(&new.connect), self.events.clone());
+        let (old, new) = (Arc::clone(&old.connect), Arc::clone(&new.connect));
         if let Some(order) = self.clusters.get_mut(index).and_then(|cluster| cluster.watch.order.as_mut()) {
             order.is_sent = true;
         }
+        self.carry_out_order(index, target, async move { promote(&old, &new).await });
+    }
+
+    /// Tells what a server is that is to take the writes, unless its history has ended: what it would take is lost.
+    fn carry_out_order(
+        &self,
+        index: usize,
+        target: usize,
+        asked: impl Future<Output = Result<Role, String>> + Send + 'static,
+    ) {
+        let known = self.clusters.get(index).and_then(|cluster| cluster.watch.lineage);
+        let events = self.events.clone();
         self.runtime.spawn(async move {
-            let result = promote(&old, &new).await;
+            let result = asked.await.and_then(|role| match judge(known, false, true, role) {
+                Finding::Outdated => {
+                    Err("another server was promoted meanwhile, and has gone on without it".to_owned())
+                }
+                _ => Ok(role),
+            });
             // When the engine has ended nobody asks any more.
             let _ = events.send(Event::Promoted(Promoted { pool: target, result }));
         });
@@ -149,6 +165,17 @@ impl Core {
             self.search(index);
             self.look_anew(index);
         }
+    }
+}
+
+/// The role of a server that is to take the writes as it is.
+async fn role_at(server: &ConnectConfig) -> Result<Role, String> {
+    let text = |error: wire::Error| error.to_string();
+    let mut connection = within(Connection::connect(server)).await.map_err(text)?;
+    let role = within(role_of(&mut connection)).await.map_err(text)?;
+    match role.in_recovery {
+        true => Err("it is a standby; promote it first, or ask for that with { promote: true }".to_owned()),
+        false => Ok(role),
     }
 }
 

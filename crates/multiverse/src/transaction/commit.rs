@@ -21,6 +21,9 @@ use crate::route::ReplayPosition;
 const LONGEST_PREPARE: Duration = Duration::from_secs(20);
 /// How long the deciding server is asked again for a decision whose answer was lost.
 const ASKING: Duration = Duration::from_secs(10);
+/// What a role that was set in the transaction is still to do, and back to the role that the connection is of: only who has prepared
+/// a transaction may end it, and only the connection's role is known to have the table of decisions.
+const OWN_AGAIN: [&str; 2] = ["SET CONSTRAINTS ALL IMMEDIATE", "SET LOCAL ROLE NONE"];
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a prepared branch that is ended is waited for; then recovery sees to it.
 const ENDING: Duration = Duration::from_secs(10);
@@ -176,6 +179,8 @@ impl Commit<'_> {
     async fn write_decision(&self, decider: &Branch, others: &[&Branch]) -> Result<DatabaseId, Error> {
         let cluster = decider.cluster();
         self.shared.make_table(cluster, self.limit()).await?;
+        let own_again = decider.client().run_in_turn(self.limit(), &OWN_AGAIN).await;
+        own_again.map_err(|error| failed_before(decider, error))?;
         let participants: Vec<Arc<str>> = others.iter().map(|branch| Arc::clone(branch.cluster())).collect();
         let written =
             decision::write(decider.client(), self.limit(), &self.transaction.id, &participants).await;
@@ -190,7 +195,9 @@ impl Commit<'_> {
         let limit = self.limit();
         let endings = join_all(prepared.iter().map(|(branch, name)| async move {
             let (sql, tag) = prepared::prepare(name);
-            let ending = match branch.client().run_within(Some(limit), &sql, &[]).await {
+            let [constraints, role] = OWN_AGAIN;
+            // Where one of them fails, the last one rolls back.
+            let ending = match branch.client().run_in_turn(limit, &[constraints, role, &sql]).await {
                 Ok(reply) => Ending::of(Ok(&reply), tag),
                 Err(error) => Ending::of(Err(error), tag),
             };

@@ -308,6 +308,24 @@ fn a_failover_that_only_repoints_leaves_no_connection_to_the_old_primary() {
 }
 
 #[test]
+fn writes_never_go_back_to_a_server_whose_history_has_ended_nor_to_a_standby() {
+    let (primary, standby) = pair();
+    let client = Client::start(with_replicas(primary.port(), &[standby.port()]), without_checks()).warm_up();
+    let refused =
+        |promote| client.fail_over("main", 0, promote).recv_timeout(LIMIT).unwrap().unwrap_err().to_string();
+    assert!(refused(false).contains("promote it first"), "{}", refused(false));
+    client.fail_over("main", 0, true).recv_timeout(LIMIT).unwrap().unwrap();
+    // The place of the replica is that of the configured primary now, as asking twice shows.
+    for promote in [false, true] {
+        assert!(refused(promote).contains("gone on without it"), "{}", refused(promote));
+    }
+    for _ in 0..5 {
+        assert_eq!(&*client.query(INSERT).unwrap().completed.server, "main_replica_0");
+    }
+    assert_eq!((primary.ask(COUNT), standby.ask(COUNT)), ("0".to_owned(), "5".to_owned()));
+}
+
+#[test]
 fn a_standby_that_refuses_to_begin_a_transaction_that_writes_is_left() {
     let (primary, standby) = pair();
     // The application takes the standby for its primary.

@@ -95,7 +95,8 @@ pub(super) async fn check_tables(
             kind: text(2)?,
             persistence: text(3)?,
             identity: text(4)?,
-            has_key: text(5)? == "t",
+            has_key: text(5)? != "",
+            key_is_immediate: text(5)? == "t",
             key_is_identified: text(6)? == "t",
             has_generated_key: text(7)? == "t",
         };
@@ -119,7 +120,7 @@ fn tables_query(server: &Server) -> String {
         WITH wanted AS (SELECT unnest($1::oid[]) AS oid),
              checked AS (SELECT oid AS root, oid FROM wanted {partitions})
         SELECT k.root, c.oid::regclass, c.relkind, c.relpersistence, c.relreplident,
-               i.indrelid IS NOT NULL,
+               i.indimmediate AND i.indisvalid,
                NOT EXISTS (SELECT FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS own(number)
                            WHERE own.number <> ALL (coalesce((SELECT r.indkey::int2[] FROM pg_index r
                                                               WHERE r.indrelid = c.oid AND r.indisreplident),
@@ -141,6 +142,8 @@ struct CheckedTable<'a> {
     persistence: &'a str,
     identity: &'a str,
     has_key: bool,
+    /// Whether the primary key is looked at row by row; one that can wait identifies none.
+    key_is_immediate: bool,
     /// Whether the index that identifies rows holds the primary key.
     key_is_identified: bool,
     has_generated_key: bool,
@@ -197,6 +200,10 @@ impl CheckedTable<'_> {
             "d" if !self.has_key => capture(format!(
                 "the log does not tell which rows of table {name} are updated or deleted, as it has no primary key; \
                  add one, or run ALTER TABLE {name} REPLICA IDENTITY FULL"
+            )),
+            "d" if !self.key_is_immediate => capture(format!(
+                "the log does not tell which rows of table {name} are updated or deleted, as its primary key is \
+                 deferrable; run ALTER TABLE {name} REPLICA IDENTITY FULL"
             )),
             "i" if self.has_key && !self.key_is_identified => capture(format!(
                 "the log tells the rows of table {name} by another index than its primary key, so that the keys of \

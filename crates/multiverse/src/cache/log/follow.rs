@@ -327,23 +327,47 @@ async fn publish(connection: &mut Connection, publication: &str) -> Result<(), S
         Some(_) => {}
     }
     if is_own {
+        drop_tables(connection, publication).await;
         add_tables(connection, publication).await;
     }
     Ok(())
 }
 
+/// Whether a table `c` has a replica identity in fact: an index that is deferrable, or was dropped, is none.
+const IS_IDENTIFIED: &str = "(c.relreplident = 'f' OR c.relreplident IN ('d', 'i') AND EXISTS (SELECT FROM pg_catalog.pg_index i \
+      WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid \
+        AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END))";
+
+/// Leaves out tables that have lost their replica identity, of which the server would refuse updates and deletes.
+async fn drop_tables(connection: &mut Connection, publication: &str) {
+    let sql = format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+         FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid \
+         JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE p.pubname = $1 AND c.relkind = 'r' AND NOT {IS_IDENTIFIED}"
+    );
+    let lost = ask(connection, &sql, &[Param::text(publication)]).await.unwrap_or_default();
+    for table in lost.into_iter().flatten().flatten() {
+        let drop = format!("ALTER PUBLICATION {} DROP TABLE {table}", quoted(publication));
+        if let Err(error) = ask(connection, &drop, &[]).await {
+            tracing::warn!(%error, %table, "a table without a replica identity stays published: it takes no updates");
+        }
+    }
+}
+
 /// What cannot be added is not cached.
 async fn add_tables(connection: &mut Connection, publication: &str) {
-    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+    let sql = format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.oid >= 16384 AND c.relkind = 'r' AND c.relpersistence = 'p' \
                  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
                  AND pg_catalog.pg_has_role(c.relowner, 'USAGE') \
-                 AND (c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (SELECT FROM pg_catalog.pg_index i \
-                   WHERE i.indrelid = c.oid AND i.indisprimary)) \
+                 AND {IS_IDENTIFIED} \
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p \
-                   ON p.oid = r.prpubid WHERE r.prrelid = c.oid AND p.pubname = $1)";
-    let missing = ask(connection, sql, &[Param::text(publication)]).await.unwrap_or_default();
+                   ON p.oid = r.prpubid WHERE r.prrelid = c.oid AND p.pubname = $1)"
+    );
+    let missing = ask(connection, &sql, &[Param::text(publication)]).await.unwrap_or_default();
     let missing: Vec<String> = missing.into_iter().flatten().flatten().collect();
     if missing.is_empty() {
         return;
