@@ -2,8 +2,7 @@
 
 use super::catalog::quoted;
 use super::types::selected;
-use crate::table::{ColumnType, Row, Table};
-use crate::value::{Timestamp, Value, column_from_json_text};
+use crate::table::{ColumnType, Row, Table, declared_value};
 
 /// A table as it is read, and what its values are to become: an entity may declare a date over text, or a boolean over
 /// an integer.
@@ -54,26 +53,10 @@ impl StoredTypes {
         for row in &mut rows {
             for (position, column_type) in &self.declared {
                 if let Some(value) = row.get_mut(*position) {
-                    *value = declare(std::mem::take(value), column_type);
+                    *value = declared_value(std::mem::take(value), column_type);
                 }
             }
         }
         rows
-    }
-}
-
-fn declare(value: Value, column_type: &ColumnType) -> Value {
-    match (column_type, value) {
-        (ColumnType::Bool, Value::Int32(number @ (0 | 1))) => Value::Bool(number == 1),
-        (ColumnType::Bool, Value::Int64(number @ (0 | 1))) => Value::Bool(number == 1),
-        (ColumnType::Timestamp { .. }, Value::Text(text)) => match Timestamp::parse_iso(&text) {
-            Some(moment) => Value::Timestamp(moment),
-            None => Value::Text(text),
-        },
-        (ColumnType::Json, Value::Text(text)) => match column_from_json_text(text.as_bytes()) {
-            Ok(json) => json,
-            Err(_) => Value::Text(text),
-        },
-        (_, value) => value,
     }
 }

@@ -14,7 +14,7 @@ mod transaction;
 pub use coerce::{Coerced, Limits, Loss, coerce, json_loss};
 pub use column_change::ColumnChange;
 pub use column_type::ColumnType;
-pub use overlay::overlay_schema;
+pub use overlay::{declared_value, overlay_schema};
 pub use packed::PackedRows;
 pub(crate) use packed::{Cell, PackedValue, Place};
 pub use packing::Packing;

@@ -2,6 +2,7 @@
 
 use super::{ColumnType, Table, TableColumn};
 use crate::schema::{Column, EntitySchema, FieldType, ID};
+use crate::value::{Timestamp, Value, column_from_json_text};
 
 /// Gives the columns of a table the types that its entity declares where the database has none of that kind (a
 /// boolean in SQLite is an integer, a date text), and adds the columns that a catalogue made from sample documents
@@ -18,6 +19,24 @@ pub fn overlay_schema(table: &mut Table, schema: &EntitySchema, schemaless: bool
             }),
             None => {}
         }
+    }
+}
+
+/// A stored value as the type that an entity declares over its column. What does not fit stays as it is: whoever coerces it later
+/// reports the row.
+pub fn declared_value(value: Value, declared: &ColumnType) -> Value {
+    match (declared, value) {
+        (ColumnType::Bool, Value::Int32(number @ (0 | 1))) => Value::Bool(number == 1),
+        (ColumnType::Bool, Value::Int64(number @ (0 | 1))) => Value::Bool(number == 1),
+        (ColumnType::Timestamp { .. }, Value::Text(text)) => match Timestamp::parse_iso(&text) {
+            Some(moment) => Value::Timestamp(moment),
+            None => Value::Text(text),
+        },
+        (ColumnType::Json, Value::Text(text)) => match column_from_json_text(text.as_bytes()) {
+            Ok(json) => json,
+            Err(_) => Value::Text(text),
+        },
+        (_, value) => value,
     }
 }
 

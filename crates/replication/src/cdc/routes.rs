@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use data::Value;
 use data::log::{LogReader, Operation};
-use data::table::{Row, Table, TableColumn};
+use data::table::{ColumnType, Row, Table, TableColumn, declared_value};
 
 use crate::error::{Error, Result};
 use crate::rule::{ExtraFields, Rule};
@@ -184,7 +184,12 @@ impl Route {
         let positions: Vec<Option<usize>> = source.columns.iter().enumerate().map(told).collect();
         let same = positions.len() == table.columns.len()
             && positions.iter().enumerate().all(|(at, position)| *position == Some(at));
-        Layout(if same { None } else { Some(positions) })
+        let declared =
+            source.columns.iter().zip(&positions).enumerate().filter_map(|(at, (column, told))| {
+                let stored = &table.columns.get((*told)?)?.column_type;
+                (*stored != column.column_type).then(|| (at, column.column_type.clone()))
+            });
+        Layout { declared: declared.collect(), positions: if same { None } else { Some(positions) } }
     }
 }
 
@@ -202,27 +207,35 @@ impl Junction {
     }
 }
 
-/// How rows of a log are brought into the order of a collection's source table; none if they are in it.
-pub(super) struct Layout(Option<Vec<Option<usize>>>);
+/// How rows of a log are brought into the order of a collection's source table, and into the types that its entity declares.
+pub(super) struct Layout {
+    /// None if they are in that order.
+    positions: Option<Vec<Option<usize>>>,
+    /// The columns of the source table that are stored in another type than the declared one, as the log tells them.
+    declared: Vec<(usize, ColumnType)>,
+}
 
 impl Layout {
     /// The row in the order of the source table. Columns that a log does not tell hold NULL.
     pub(super) fn row(&self, mut row: Row) -> Row {
-        match &self.0 {
-            None => row,
-            Some(positions) => {
-                let value = |position: &Option<usize>| {
-                    position.and_then(|at| row.get_mut(at)).map(std::mem::take).unwrap_or_default()
-                };
-                positions.iter().map(value).collect()
+        if let Some(positions) = &self.positions {
+            let value = |position: &Option<usize>| {
+                position.and_then(|at| row.get_mut(at)).map(std::mem::take).unwrap_or_default()
+            };
+            row = positions.iter().map(value).collect();
+        }
+        for (at, declared) in &self.declared {
+            if let Some(value) = row.get_mut(*at) {
+                *value = declared_value(std::mem::take(value), declared);
             }
         }
+        row
     }
 
     /// The positions in the source table of columns whose values a change does not tell, in ascending order: those of the
     /// log that are given, and those that the log does not have.
     pub(super) fn untold(&self, columns: impl Iterator<Item = usize>) -> Vec<usize> {
-        let Some(positions) = &self.0 else { return columns.collect() };
+        let Some(positions) = &self.positions else { return columns.collect() };
         let unchanged: Vec<usize> = columns.collect();
         let is_untold = |position: &Option<usize>| position.is_none_or(|at| unchanged.contains(&at));
         let untold = positions.iter().enumerate().filter(|(_, position)| is_untold(position));

@@ -57,24 +57,61 @@ impl Member {
     }
 }
 
-/// What the master knows of a slave.
-pub(super) async fn recall(master: &End, project: &str, slave: &str) -> Result<Option<Member>> {
-    let number = recall_number(master, key(project, slave)).await?;
-    Ok(number.map(Member::of_number))
+/// What tells the database of a replica from every other one that could stand under its name; none where that cannot be told.
+pub(crate) async fn database_of(replica: &End) -> Option<String> {
+    let identity = replica.tables().ok()?.identity().await.ok()?;
+    Some(digest(&[&identity]))
 }
 
-/// Has the master know of a slave.
-pub(crate) async fn remember(master: &End, project: &str, slave: &str, member: Member) -> Result<()> {
-    store(master, key(project, slave), format!("{project}/{slave}"), member.number()).await
+/// What the master knows of a slave. Nothing is known of another database that was given its name.
+pub(super) async fn recall(
+    master: &End,
+    project: &str,
+    slave: &str,
+    database: Option<&str>,
+) -> Result<Option<Member>> {
+    let Some(Known { replica, number }) = recall_row(master, key(project, slave)).await? else {
+        return Ok(None);
+    };
+    let known = replica.strip_prefix(&named(project, slave)).and_then(|rest| rest.strip_prefix(' '));
+    let is_another = known.zip(database).is_some_and(|(known, database)| known != database);
+    Ok((!is_another).then(|| Member::of_number(number)))
 }
 
-async fn recall_number(end: &End, key: Value) -> Result<Option<i64>> {
+/// Has the master know of a slave, and of its database, if that is known.
+pub(crate) async fn remember(
+    master: &End,
+    project: &str,
+    slave: &str,
+    member: Member,
+    database: Option<&str>,
+) -> Result<()> {
+    let replica = named(project, slave);
+    let replica = database.map_or_else(|| replica.clone(), |database| format!("{replica} {database}"));
+    store(master, key(project, slave), replica, member.number()).await
+}
+
+fn named(project: &str, slave: &str) -> String {
+    format!("{project}/{slave}")
+}
+
+/// A row of the table.
+struct Known {
+    replica: String,
+    number: i64,
+}
+
+async fn recall_row(end: &End, key: Value) -> Result<Option<Known>> {
     let tables = end.tables()?;
     let Some(described) = tables.describe(TABLE).await? else { return Ok(None) };
     // Documents do not tell by which of their fields they are keyed.
     let table = if end.is_schemaless() { tables.create_like(&table()).await? } else { described };
     let rows = tables.fetch(&table, &[vec![key]]).await?;
-    Ok(rows.first().and_then(|row| row.get(table.position("standing")?)?.as_integer()))
+    Ok(rows.first().and_then(|row| {
+        let cell = |name: &str| row.get(table.position(name)?);
+        let replica = cell("replica").and_then(Value::as_text).unwrap_or_default().to_owned();
+        Some(Known { replica, number: cell("standing")?.as_integer()? })
+    }))
 }
 
 async fn store(end: &End, key: Value, replica: String, number: i64) -> Result<()> {
@@ -91,13 +128,14 @@ async fn store(end: &End, key: Value, replica: String, number: i64) -> Result<()
 /// When a database was made the master of a project, in microseconds; 0 where nobody did that by a promotion. Of two databases
 /// that claim to be the master the one that was made so later is right.
 pub(crate) async fn term(end: &End, project: &str) -> Result<i64> {
-    let found = recall_number(end, key(project, CROWNED)).await?;
-    Ok(found.unwrap_or(0))
+    let found = recall_row(end, key(project, CROWNED)).await?;
+    Ok(found.map_or(0, |known| known.number))
 }
 
-/// Has a database know that it was made the master of a project, later than any other one that it knows of.
-pub(crate) async fn crown(master: &End, project: &str) -> Result<()> {
-    let known = term(master, project).await?;
+/// Has a database know that it was made the master of a project, later than any other one that it knows of, and than the master
+/// before it, whose term may have been told by a clock that goes ahead.
+pub(crate) async fn crown(master: &End, project: &str, term_before: i64) -> Result<()> {
+    let known = term(master, project).await?.max(term_before);
     let now = Timestamp::now().0.max(known.saturating_add(1));
     store(master, key(project, CROWNED), project.to_owned(), now).await
 }

@@ -15,6 +15,6 @@ mod run;
 
 pub(crate) use feed::ManagedFeed;
 pub(crate) use measure::{FeedHead, FeedLook, head_for, look_at_feed};
-pub(crate) use member::{Member, crown, remember};
+pub(crate) use member::{Member, crown, database_of, remember, term};
 pub(crate) use rewind::SharedRewinder;
 pub use rewind::{RewindRequest, Rewinder};

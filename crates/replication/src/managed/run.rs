@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::detect::{Finding, detect};
 use super::feed::{Inner, Run};
-use super::member::{Member, is_empty, recall, remember, term};
+use super::member::{Member, database_of, is_empty, recall, remember, term};
 use super::place::{Parties, Place};
 use super::resync::{report_lost_rows, sweep};
 use super::rewind::{Rewound, rewind};
@@ -254,7 +254,9 @@ async fn standing(
     was_master: bool,
     continues: bool,
 ) -> Result<Member> {
-    let known = recall(source, &place.project, &place.slave).await.map_err(in_feed(place))?;
+    let (project, slave) = (&place.project, &place.slave);
+    let database = database_of(target).await;
+    let known = recall(source, project, slave, database.as_deref()).await.map_err(in_feed(place))?;
     let member = match known {
         // It was the master of one that was never fed, and holds what that one lacks.
         Some(Member::HasOwnRows) if was_master => Member::HasOwnRows,
@@ -269,9 +271,8 @@ async fn standing(
         let warning = "rows that the master deleted while its log was not kept stay at the slave, which held rows of its own";
         place.enter(FedBy::Managed, Some(warning.to_owned()));
     }
-    if known != Some(member) {
-        remember(source, &place.project, &place.slave, member).await.map_err(in_feed(place))?;
-    }
+    // Also what is known already, as the promotion that told it may not have known the database.
+    remember(source, project, slave, member, database.as_deref()).await.map_err(in_feed(place))?;
     Ok(member)
 }
 
@@ -307,7 +308,8 @@ async fn tend(place: &Place, inner: &Inner, run: &Run, rule: &Rule, member: Memb
 
 async fn swept(place: &Place, run: &Run, rule: &Rule) -> data::Result<()> {
     sweep(rule, &run.source, &run.target).await?;
-    remember(&run.source, &place.project, &place.slave, Member::Follows).await
+    let database = database_of(&run.target).await;
+    remember(&run.source, &place.project, &place.slave, Member::Follows, database.as_deref()).await
 }
 
 /// Waits until the slave holds everything, by this process or another.

@@ -140,6 +140,25 @@ impl<D: Dialect + ?Sized> Fenced<D> {
         if self.is_transaction { Ok(None) } else { self.fence.enter().map(Some) }
     }
 
+    /// Runs a statement that looks as if it only read. What it calls may write, so the server sees to it that nothing is written.
+    async fn query_read_only(&self, statement: &str, params: Vec<Value>) -> Result<Vec<Record>> {
+        let read_only = match self.inner.kind() {
+            DialectKind::Postgres | DialectKind::Cockroachdb => "SET TRANSACTION READ ONLY",
+            // It ends the transaction before, in which nothing was done.
+            DialectKind::Mysql | DialectKind::Mariadb => "START TRANSACTION READ ONLY",
+            // Their queries cannot call what writes.
+            _ => return self.inner.execute_query(statement, params).await,
+        };
+        let transaction = self.inner.begin(None).await?;
+        let queried = async {
+            transaction.execute_run(read_only, Vec::new()).await?;
+            transaction.execute_query(statement, params).await
+        };
+        let queried = queried.await;
+        transaction.rollback().await?;
+        queried
+    }
+
     fn end(&self) {
         drop(self.transaction.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -321,8 +340,15 @@ impl<D: Dialect + ?Sized> Dialect for Fenced<D> {
     }
 
     async fn execute_query(&self, statement: &str, params: Vec<Value>) -> Result<Vec<Record>> {
-        let _write = if only_reads(statement) { None } else { self.write()? };
-        self.inner.execute_query(statement, params).await
+        match self.write() {
+            // What reads is not waited for when the fence closes.
+            Ok(write) => {
+                let _write = write.filter(|_| !only_reads(statement));
+                self.inner.execute_query(statement, params).await
+            }
+            Err(_) if only_reads(statement) => self.query_read_only(statement, params).await,
+            Err(refused) => Err(refused),
+        }
     }
 
     async fn execute_run(&self, statement: &str, params: Vec<Value>) -> Result<u64> {

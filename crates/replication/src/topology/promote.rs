@@ -11,7 +11,7 @@ use super::fence::Fence;
 use super::lag::Standing;
 use super::{FedBy, Feed, Project, Role, State, Topology, unknown_replica};
 use crate::error::{Error, Result};
-use crate::managed::{ManagedFeed, Member, crown, head_for, look_at_feed, remember};
+use crate::managed::{ManagedFeed, Member, crown, database_of, head_for, look_at_feed, remember, term};
 use crate::manager::{Manager, SharedState, begin_feeds, lock};
 use crate::snapshot::End;
 
@@ -230,11 +230,21 @@ impl Plan {
         join_all(ended).await.into_iter().flatten().collect()
     }
 
+    /// The old master, if it answers.
+    fn old_master(&self) -> Option<End> {
+        let old = self.master.as_ref().filter(|_| self.master_answers)?;
+        Some(End::database(Arc::clone(old.dialect.as_ref()?), Vec::new()))
+    }
+
     /// Has the new master know that it is one, and since when.
     async fn crown(&self, project: &str) {
         let Some(dialect) = &self.candidate.dialect else { return };
         let new_master = End::database(Arc::clone(dialect), Vec::new());
-        if let Err(error) = crown(&new_master, project).await {
+        let term_before = match self.old_master() {
+            Some(old) => tokio::time::timeout(PATIENCE, term(&old, project)).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        if let Err(error) = crown(&new_master, project, term_before.unwrap_or(0)).await {
             tracing::warn!(
                 code = error.code(),
                 "the new master does not know that it is the master: {error}"
@@ -251,10 +261,15 @@ impl Plan {
             self.master.iter().filter(|master| !master.is_unfed).map(|old| {
                 (old.name.as_str(), if holds_all { Member::WasMaster } else { Member::HasOwnRows })
             });
+        let old_database = match self.old_master() {
+            Some(old) => tokio::time::timeout(PATIENCE, database_of(&old)).await.ok().flatten(),
+            None => None,
+        };
+        let old = old.map(|(name, member)| (name, member, old_database.as_deref()));
         let others = members.iter().filter(|(slave, _)| *slave != self.candidate.name);
-        let others = others.map(|(slave, member)| (slave.as_str(), member.lost_track()));
-        for (slave, member) in old.chain(others) {
-            if let Err(error) = remember(&new_master, project, slave, member).await {
+        let others = others.map(|(slave, member)| (slave.as_str(), member.lost_track(), None));
+        for (slave, member, database) in old.chain(others) {
+            if let Err(error) = remember(&new_master, project, slave, member, database).await {
                 // Then none of its rows will be deleted unless the master does so.
                 tracing::warn!(
                     code = error.code(),

@@ -95,7 +95,7 @@ pub(super) async fn check_tables(
             kind: text(2)?,
             persistence: text(3)?,
             identity: text(4)?,
-            has_key: text(5)? != "",
+            has_key: !text(5)?.is_empty(),
             key_is_immediate: text(5)? == "t",
             key_is_identified: text(6)? == "t",
             has_generated_key: text(7)? == "t",
