@@ -139,6 +139,20 @@ describe('a column that gives back other values than it takes', () => {
   });
 });
 
+it.each(['sqlite', 'postgres', 'mongodb'] as const)('changes that SQLite tells arrive on %s in the types of their entity', async (to) => {
+  const doc = { name: 'Doc', collection: 'docs', fields: { lines: { type: 'json' as const }, tags: { type: 'array' as const, arrayOf: 'string' as const }, ok: { type: 'boolean' as const }, due: { type: 'date' as const } }, relations: {}, indexes: [], timestamps: false };
+  for (const [project, dialect] of [['from', 'sqlite'], ['to', to]] as const) {
+    await manager.addReplica(project, { name: 'm', role: 'master', dialect, uri: await databases.create(dialect) }, [doc]);
+  }
+  manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['Doc'], mode: 'cdc' });
+  await manager.sync('r');
+  const [source, target] = [manager.resolveWriteService('from'), manager.resolveWriteService('to')];
+  const written = await source?.create('Doc', { lines: [{ a: 2 }], tags: ['x'], ok: true, due: new Date(0) });
+  await manager.sync('r');
+  expect(await target?.findAll('Doc', { ok: true, due: { $lt: new Date(1) } })).toEqual([written]);
+  expect(await manager.verify('r')).toMatchObject({ equal: true });
+});
+
 it('addresses arrive as PostgreSQL shows them, by a copy as by its log', async () => {
   await ends('postgres', 'sqlite', 'CREATE TABLE t (id int PRIMARY KEY, a inet, list inet[], net cidr)', "INSERT INTO t VALUES (1, '10.0.0.1', '{10.0.0.1,NULL,10.1.0.0/16}', '10.0.0.0/8'), (2, '::1', NULL, NULL)");
   manager.addReplicationRule({ name: 'r', source: 'from', target: 'to', collections: ['t'], mode: 'cdc' });

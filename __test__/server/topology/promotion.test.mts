@@ -32,6 +32,7 @@ describe('a planned promotion', () => {
     const old = manager.resolveWriteService('p');
     const writes = Array.from({ length: 50 }, async (_, number) => await old?.create('Item', { id: `row-${number}` }));
     await Promise.all(writes);
+    await old?.dialect.executeRun(`CREATE FUNCTION book() RETURNS text LANGUAGE sql AS $$ INSERT INTO items (id) VALUES ('booked') RETURNING id $$`);
     await manager.promoteToMaster('p', 'standby_1');
     expect(roles()).toEqual({ m: 'slave', standby_1: 'master', standby_2: 'slave' });
     const master = manager.resolveWriteService('p');
@@ -40,6 +41,8 @@ describe('a planned promotion', () => {
     await expect(old?.create('Item', { id: 'lost' })).rejects.toMatchObject({ kind: 'ReadOnly' });
     await expect(old?.dialect.executeRun(`DELETE FROM items`)).rejects.toMatchObject({ kind: 'ReadOnly' });
     await expect(old?.dialect.$transaction(async (tx) => await tx.executeRun('DELETE FROM items'))).rejects.toMatchObject({ kind: 'ReadOnly' });
+    await expect(old?.dialect.executeQuery('SELECT book()')).rejects.toMatchObject({ code: '25006' });
+    expect(await old?.dialect.executeQuery('SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await eventually(async () => (await old?.count('Item')) === 51);
     await eventually(() => Array.from({ length: 6 }, () => manager.resolveReadService('p')).includes(old ?? null));
     await manager.promoteToMaster('p', 'standby_1');

@@ -33,6 +33,22 @@ describe("a cache with invalidate: 'wal'", () => {
     await db.close();
   });
 
+  it('publishes no table whose updates the server would refuse then, and lets go of one that becomes so', async () => {
+    await server.psql(`
+      CREATE TABLE seat (place int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED); INSERT INTO seat VALUES (1), (2);
+      CREATE TABLE tag (id int NOT NULL, CONSTRAINT tag_id UNIQUE (id)); ALTER TABLE tag REPLICA IDENTITY USING INDEX tag_id; INSERT INTO tag VALUES (1)
+    `);
+    const published = async () => (await server.psql("SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_publication_tables WHERE tablename IN ('seat', 'tag')")).trim();
+    const db = new PgMultiverse({ cache: { invalidate: 'wal', ttl: 0 } });
+    await db.initialize({ main: { schemas: ['public'], primary: addressOf(server.uri) } });
+    await eventually(async () => (await published()) === 'tag');
+    await server.psql('UPDATE seat SET place = 3 - place');
+    await server.psql('ALTER TABLE tag DROP CONSTRAINT tag_id');
+    await eventually(async () => (await published()) === '');
+    await server.psql('UPDATE tag SET id = 2');
+    await db.close();
+  });
+
   it('says what is missing, and caches nothing', async () => {
     const plain = await startPostgres({ settings: { wal_level: 'replica' } });
     try {

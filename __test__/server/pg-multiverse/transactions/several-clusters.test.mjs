@@ -1,4 +1,5 @@
 // Transactions over several clusters: on all of them or on none.
+import { PgMultiverse } from 'replicaverse/pg-multiverse';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../../../support/index.mjs';
 import { addressOf } from '../clients.mjs';
@@ -63,6 +64,29 @@ describe('a transaction over two clusters', () => {
       expect(await shops.amounts()).toEqual([100, 100]);
       expect((await shops.left()).filter((text) => text.startsWith('replicaverse:'))).toEqual([]);
     }
+  });
+
+  it('is committed on both when it has set another role, which could not end what it prepares', async () => {
+    for (const [server, schema] of /** @type {const} */ ([[shops.first, 'users'], [shops.second, 'orders']])) {
+      await server.psql(`
+        CREATE ROLE tenant; CREATE ROLE clerk LOGIN PASSWORD 'clerk' IN ROLE tenant;
+        GRANT ALL ON SCHEMA ${schema}, public TO clerk, tenant; GRANT ALL ON ${schema}.account TO clerk, tenant;
+        GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk
+      `);
+    }
+    const as = (/** @type {string} */ uri) => ({ ...addressOf(uri), user: 'clerk', password: 'clerk' });
+    const clerks = new PgMultiverse();
+    await clerks.initialize({ eu: { schemas: ['users'], primary: as(shops.first.uri) }, us: { schemas: ['orders'], primary: as(shops.second.uri) } });
+    for (const sets of [[users], [orders], [users, orders]]) {
+      await clerks.withTransaction(['users', 'orders'], async (tx) => {
+        for (const place of sets) await tx.query('SET LOCAL ROLE tenant', [], place);
+        await tx.query(take, [10], users);
+        await tx.query(take, [-10], orders);
+      });
+    }
+    await clerks.close();
+    expect(await shops.amounts()).toEqual([70, 130]);
+    expect((await shops.left()).filter((text) => text.startsWith('replicaverse:'))).toEqual([]);
   });
 
   it('is rolled back on both when a statement had failed and nobody cared', async () => {

@@ -199,6 +199,7 @@ impl Commit<'_> {
             // Where one of them fails, the last one rolls back.
             let ending = match branch.client().run_in_turn(limit, &[constraints, role, &sql]).await {
                 Ok(reply) => Ending::of(Ok(&reply), tag),
+                Err(crate::Error::Server(report)) if report.code == "25P02" => Ending::RolledBack(None),
                 Err(error) => Ending::of(Err(error), tag),
             };
             if matches!(ending, Ending::Done) {

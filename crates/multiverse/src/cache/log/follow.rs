@@ -30,6 +30,9 @@ SELECT pg_catalog.concat_ws(':',
   (SELECT pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(a.attrelid, ' ', a.attnum, ' ', a.xmin), 0))
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     WHERE a.attrelid >= 16384 AND a.attnum > 0 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),
+  (SELECT pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(i.indexrelid, ' ', i.xmin), 0))
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+    WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND (i.indisprimary OR i.indisreplident)),
   (SELECT pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(w.oid, ' ', w.xmin), 0))
     FROM pg_catalog.pg_rewrite w WHERE w.oid >= 16384),
   (SELECT pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(y.oid, ' ', y.xmin), 0)) FROM pg_catalog.pg_policy y),
@@ -121,6 +124,8 @@ async fn follow_once(
     let mut watch = Connection::connect(connect).await.map_err(|error| error.to_string())?;
     check_server(&mut watch).await?;
     publish(&mut watch, publication).await?;
+    // Before the slot is made, which may wait for long: what is defined meanwhile is noticed at the first look.
+    let definitions = read_definitions(&mut watch).await?;
     let mut replication = connect.clone();
     replication.replication = Some(ReplicationMode::Database);
     let mut replication = Connection::connect(&replication).await.map_err(|error| error.to_string())?;
@@ -136,7 +141,6 @@ async fn follow_once(
         .map_err(|error| format!("the cache needs a replication slot: {error}"))?;
     let start = StartReplication::new(&slot.name, [publication]);
     let stream = replication.start_replication(&start).await.map_err(|error| error.to_string())?;
-    let definitions = read_definitions(&mut watch).await?;
     let sources = Arc::new(read_sources(&mut watch, publication).await?);
     let position = read_position(&mut watch).await?;
     if !tell(LogNews::Defined(Arc::clone(&sources), position)) {
