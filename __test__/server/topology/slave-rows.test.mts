@@ -1,4 +1,5 @@
-// Rows that a slave had before this library fed it: nobody but the master deletes them.
+// Rows that only one of master and slave has: those of the slave's own are nobody's to delete, those of the master's are not given up in
+// silence.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,11 +24,11 @@ afterEach(async () => {
 const file = (name: string) => join(folder, `${name}.db`);
 
 /** A manager with a master and a slave in files of these names. */
-async function pair(slave: string): Promise<ReplicationManager> {
+async function pair(slave: string, more: { lagTolerance?: number } = {}): Promise<ReplicationManager> {
   const manager = new ReplicationManager(undefined, { lagIntervalMs: 50 });
   managers.push(manager);
   for (const [name, role, uri] of [['m', 'master', file('m')], ['s', 'slave', file(slave)]] as const) {
-    await manager.addReplica('p', { name, role, dialect: 'sqlite', uri }, [item]);
+    await manager.addReplica('p', { name, role, dialect: 'sqlite', uri, ...more }, [item]);
   }
   return manager;
 }
@@ -56,4 +57,32 @@ it('stay also in a database that is given the name of a slave of before', async 
   await eventually(async () => expect(await standing()).toEqual([{ standing: 0 }]));
   await arrives(second, 'b');
   expect(await ids(own ?? null)).toEqual(['a', 'b', 'own']);
+});
+
+it('of tables that are not fed keep a slave with lagTolerance 0 from being promoted, unless they are given up', async () => {
+  const manager = await pair('first', { lagTolerance: 0 });
+  await arrives(manager, 'a');
+  const master = manager.resolveWriteService('p')?.dialect;
+  await master?.executeRun('CREATE TABLE audit (note TEXT)');
+  await arrives(manager, 'b');
+  await master?.executeRun("INSERT INTO audit VALUES ('row')");
+  await expect(manager.promoteToMaster('p', 's')).rejects.toMatchObject({ code: 'ERR_PROMOTION', message: expect.stringContaining('the rows of "audit"') as string });
+  await arrives(manager, 'c');
+  await manager.promoteToMaster('p', 's', { force: true });
+  expect(await ids(manager.resolveWriteService('p'))).toEqual(['a', 'b', 'c']);
+});
+
+it('of JSON are the same at the old master after a promotion to SQLite', async () => {
+  const manager = await pair('first');
+  await arrives(manager, 'a');
+  const written = ['5', 'true', '"text"', '{"a":1}'];
+  const master = manager.resolveWriteService('p');
+  await master?.dialect.executeRun('CREATE TABLE docs (id INTEGER PRIMARY KEY, j JSON)');
+  for (const [id, j] of written.entries()) await master?.dialect.executeRun('INSERT INTO docs VALUES (?, ?)', [id, j]);
+  const stored = async (service: ReplicaService | null) => await service?.dialect.executeQuery('SELECT id, j FROM docs ORDER BY id').catch(() => []);
+  await eventually(async () => expect(await stored(manager.resolveReadService('p'))).toHaveLength(written.length));
+  const before = await stored(master ?? null);
+  await manager.promoteToMaster('p', 's');
+  await arrives(manager, 'b');
+  expect(await stored(master ?? null)).toEqual(before);
 });

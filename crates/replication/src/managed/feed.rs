@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::member::Member;
 use super::place::Place;
-use super::run::supervise;
+use super::run::{supervise, tables_of};
 use crate::cdc::{Checkpoints, Shared, letters_of, remove_log_of, remove_rows};
 use crate::manager::SharedState;
 use crate::snapshot::End;
@@ -47,6 +47,8 @@ pub(super) struct Run {
     pub(super) target: End,
     pub(super) kind: LogKind,
     pub(super) reader: String,
+    /// The tables of the master that the slave gets.
+    pub(super) fed: Vec<String>,
     pub(super) begun: std::time::Instant,
     /// Where other processes tell how far they have come; looked up once.
     pub(super) checkpoints: tokio::sync::OnceCell<Checkpoints>,
@@ -117,6 +119,27 @@ impl ManagedFeed {
                 Some(data::Error::new(data::ErrorKind::Timeout, message))
             }
         }
+    }
+
+    /// The tables of the master that hold rows and that the slave does not get: those that are too young, and those without a primary
+    /// key.
+    ///
+    /// # Errors
+    /// The master does not answer.
+    pub(crate) async fn unfed_tables(&self) -> data::Result<Vec<String>> {
+        let Some(run) = self.inner.run() else { return Ok(Vec::new()) };
+        let tables = run.source.tables()?;
+        let mut unfed = Vec::new();
+        for name in tables_of(&run.source).await? {
+            if run.fed.contains(&name) {
+                continue;
+            }
+            let Some(table) = tables.describe(&name).await? else { continue };
+            if !tables.is_empty(&table, None).await? {
+                unfed.push(name);
+            }
+        }
+        Ok(unfed)
     }
 
     /// How many rows the slave has refused; 0 where it cannot be asked.

@@ -165,6 +165,7 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
         target: target.clone(),
         kind,
         reader,
+        fed: tables.iter().filter(|table| !rule.left_out.contains(table)).cloned().collect(),
         begun: Instant::now(),
         checkpoints: tokio::sync::OnceCell::new(),
     });
@@ -337,7 +338,7 @@ async fn everything_is_there(run: &Run) {
 }
 
 /// The tables of the application.
-async fn tables_of(end: &End) -> data::Result<Vec<String>> {
+pub(super) async fn tables_of(end: &End) -> data::Result<Vec<String>> {
     let mut tables = end.tables()?.list_tables().await?;
     tables.retain(|table| !table.starts_with(OWN_TABLE_PREFIX));
     Ok(tables)

@@ -194,6 +194,16 @@ impl Plan {
         {
             return Err(Error::Behind { replica: self.candidate.name.clone(), bytes: missing });
         }
+        if let (Some(feed), true) = (&self.feed, self.is_strict && !force)
+            && let unfed = tokio::time::timeout(PATIENCE, feed.unfed_tables()).await
+            && let Some(unfed) = unfed.ok().and_then(Result::ok).filter(|unfed| !unfed.is_empty())
+        {
+            return Err(self.refuse(&format!(
+                "it does not have the rows of \"{}\", which are not fed to it, or not yet; give the tables primary keys and wait until \
+                 they are, or give the rows up with {{force: true}}",
+                unfed.join("\", \"")
+            )));
+        }
         if let (Some(feed), false) = (&self.feed, force)
             && let rows @ 1.. = feed.rows_set_aside().await
         {

@@ -1,6 +1,6 @@
 //! Rows of a source in the types of its target.
 
-use data::table::{Coerced, ColumnType, Loss, Row, StoredForm, coerce, json_loss};
+use data::table::{Coerced, ColumnType, Loss, Row, StoredForm, coerce, declared_value, json_loss};
 use data::{Error, ErrorKind, Result, Value, json_text, plain_value};
 
 use super::Mapping;
@@ -155,6 +155,12 @@ impl Mapping {
             // Bytes of another kind, which MongoDB keeps as what they are.
             (_, ColumnType::Bytes) if self.target_is_schemaless && matches!(value, Value::Object(_)) => value,
             _ if self.target_is_schemaless => return Err(value),
+            // SQLite has no JSON but as text.
+            (ColumnType::Text(_), ColumnType::Json)
+                if self.source_keeps_json_as_text && matches!(value, Value::Text(_)) =>
+            {
+                declared_value(value, &ColumnType::Json)
+            }
             (ColumnType::Json, ColumnType::Text(_)) => Value::Text(json_text(&value)),
             (ColumnType::Json, ColumnType::Json) => plain_value(value),
             // What only BSON knows, in a field of several types.

@@ -39,6 +39,7 @@ pub(crate) struct Mapping {
     updated_at: Option<usize>,
     target_is_schemaless: bool,
     target_holds_json_null: bool,
+    source_keeps_json_as_text: bool,
     /// For each column of `target`, whether it lists the links of a many-to-many relation.
     lists: Vec<bool>,
     limits: Limits,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
 use data::table::{ColumnType, StoredForm, Table, TableColumn, overlay_schema};
-use data::{Error, ErrorKind, Filter, Result, RowFilter};
+use data::{DialectKind, Error, ErrorKind, Filter, Result, RowFilter};
 
 use super::{KeyPrefix, Mapping, rest};
 use crate::column_rule::ColumnRule;
@@ -155,6 +155,9 @@ impl Mapping {
             target_discriminator,
             target_is_schemaless: target.is_schemaless(),
             target_holds_json_null: target.holds_json_null(),
+            source_keeps_json_as_text: source
+                .dialect()
+                .is_some_and(|dialect| dialect.kind() == DialectKind::Sqlite),
             limits: target.tables()?.limits(),
             source_limits: source.tables()?.limits(),
         })
