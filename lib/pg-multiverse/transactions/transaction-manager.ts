@@ -109,7 +109,11 @@ export class TransactionManager {
     const schemas = readSchemas(given, options.extend === true);
     const timeout = readNumber('timeout', options.timeout, 1);
     const shardedOf = (route: RouteOptions) => shardedClusterOf(this.#clusters(), route);
-    const sharded = new Set(schemas.map((schema) => shardedOf({ schema })).filter((cluster) => cluster !== undefined));
+    const sharded = new Map<string, string>();
+    for (const schema of schemas) {
+      const cluster = shardedOf({ schema });
+      if (cluster !== undefined && !sharded.has(cluster)) sharded.set(cluster, schema);
+    }
     // The shards of a cluster take part once a statement needs them.
     const named = schemas.filter((schema) => shardedOf({ schema }) === undefined);
     const started = performance.now();
