@@ -88,7 +88,7 @@ export class PendingQuery {
 
   /** The result has ended. */
   endResult(command: string | null, oid: number | null, rowCount: number | null): void {
-    const fields = this.#shape === undefined ? [] : this.#shape.fields.slice();
+    const fields = this.#shape === undefined ? [] : this.#shape.ownFields();
     const result: QueryResult = { command, rowCount, oid, rows: this.#rows, fields, clusterId: '' };
     this.#lastShape = this.#shape;
     this.#shape = undefined;

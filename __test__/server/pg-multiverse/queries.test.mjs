@@ -130,6 +130,14 @@ describe('parsers of types', () => {
   });
 });
 
+it('a result has fields of its own', async () => {
+  for (let at = 0; at < 3; at += 1) {
+    const { fields } = await db.query('SELECT 1 AS user_id');
+    expect(fields).toMatchObject([{ name: 'user_id', dataTypeID: 23, format: 'text' }]);
+    for (const field of fields) field.name = 'userId';
+  }
+});
+
 describe('a pinned client', () => {
   it('keeps its session until it is released, and leaves no trace of it', async () => {
     const client = await db.getConnection();
