@@ -207,7 +207,12 @@ export class OpenTransaction implements TransactionContext {
 
   async #onAll(sql: string): Promise<void> {
     await this.#turns.afterAll();
-    const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.command(sql, id)));
+    const commands = [...this.#byCluster.values()].map(({ id, cluster }) =>
+      this.#runner.command(sql, id).catch((error: unknown) => {
+        throw this.#explained(error, cluster);
+      }),
+    );
+    const outcomes = await Promise.allSettled(commands);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }

@@ -84,6 +84,13 @@ describe('a transaction with an id', () => {
     await expect(query()).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', message: expect.stringContaining('was rolled back: its connection to cluster') });
     await expect(db.commitTransaction(queried)).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
     await expect(db.commitTransaction(await begin())).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    const withSavepoint = db.withTransaction('users', async (tx) => {
+      const { rows } = await tx.query('SELECT pg_backend_pid() AS pid');
+      await shops.first.psql(`SELECT pg_terminate_backend(${rows[0].pid})`);
+      await tx.query('SELECT 1').catch(() => undefined);
+      await tx.savepoint(() => undefined);
+    });
+    await expect(withSavepoint).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', retryable: true });
     expect(await shops.amounts()).toEqual([100, 100]);
     await db.close();
   });
