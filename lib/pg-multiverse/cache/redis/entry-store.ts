@@ -99,7 +99,7 @@ export class RedisEntries {
     for (let from = 0; from < names.length; from += LOOK_COUNT) {
       const some = names.slice(from, from + LOOK_COUNT);
       const values = await Promise.all(some.map((name) => client.getBuffer(this.#entry(name))));
-      const areMeant = await Promise.all(values.map((bytes) => bytes === null || isMeant(bytes)));
+      const areMeant = await Promise.all(values.map(async (bytes) => bytes === null || (await isMeant(bytes))));
       found.push(...some.filter((_, at) => areMeant[at] === true));
     }
     return found;
