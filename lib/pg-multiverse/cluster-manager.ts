@@ -323,6 +323,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
         trace?.failed(error);
         this.#tell('queryError', { sql, params, error, clusterId: 'unknown' });
       },
+      left: () => trace?.left(),
     };
   }
 
