@@ -207,6 +207,22 @@ describe('a transaction', () => {
   });
 });
 
+describe('cached results', () => {
+  it('of all shards are dropped by their cluster', async () => {
+    await fill(10);
+    const users = Array.from({ length: 10 }, (_, at) => at + 1);
+    const read = () => Promise.all(users.map(async (user) => (await db.query('SELECT amount FROM orders WHERE user_id = $1', [user], { cache: true })).rows[0].amount));
+    await eventually(async () => {
+      await read();
+      return db.getMetrics().cache?.itemCount === 10;
+    });
+    await shop.askAll('UPDATE orders SET amount = -1');
+    expect(await db.invalidateCache({ cluster: 'main' })).toBe(10);
+    expect(await read()).toEqual(users.map(() => -1));
+    await db.invalidateCache({ cluster: 'main' });
+  });
+});
+
 describe('other placements', () => {
   it('are ranges and directories, outside of which there is no row', async () => {
     const ranges = [{ min: 0, max: 100 }, { min: 100, max: 200 }, { min: 200, max: 300 }, { min: 300, max: 400 }];
