@@ -1,5 +1,5 @@
 // Changes of a configuration: another schema on a cluster; and what a failover may name.
-import { ReplicaverseError } from '../errors.js';
+import { configError, ReplicaverseError } from '../errors.js';
 import type { ClustersConfig, SchemaOptions } from './config-types.js';
 
 /** The configuration as the native core reads it: a cluster's id is its key, and not one of its settings. */
@@ -41,6 +41,7 @@ export function withoutSchema(clusters: ClustersConfig, schema: string, clusterI
 export function checkReplica(clusters: ClustersConfig, clusterId: string, replicaIndex: number): void {
   const cluster = clusters[clusterId];
   if (cluster === undefined) throw new ReplicaverseError(`Cluster not found: ${clusterId}`, { code: 'ERR_UNKNOWN_CLUSTER' });
+  if (!Number.isInteger(replicaIndex)) throw configError('forceFailover: replicaIndex: expected a whole number from 0');
   if (cluster.replicas?.[replicaIndex] === undefined) {
     throw new ReplicaverseError(`No replicas available for failover in cluster: ${clusterId}`, { code: 'ERR_NO_REPLICA' });
   }

@@ -221,8 +221,17 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
    * counts; with several tags, whatever has any of them is dropped.
    */
   async invalidateCache(criteria: CacheInvalidationCriteria): Promise<number> {
-    const { engine, shared } = this.#require();
+    const { clusters } = this.#require();
     checkCriteria(criteria);
+    const { schema, tags, cluster } = criteria;
+    const shards = schema !== undefined || tags !== undefined || cluster === undefined ? [] : shardsOf(clusters, cluster);
+    if (shards.length === 0) return this.#invalidate(criteria);
+    const counts = await Promise.all(shards.map((shard) => this.#invalidate({ cluster: shard })));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #invalidate(criteria: CacheInvalidationCriteria): Promise<number> {
+    const { engine, shared } = this.#require();
     // First where all processes look: what is read there until then is dropped here afterwards.
     const elsewhere = shared === undefined ? 0 : await shared.invalidate(criteria);
     const wanted = nativeCriteria(criteria, () => engine.cacheKeys());
@@ -275,6 +284,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
   async forceFailover(clusterId: string, replicaIndex = 0, { promote = false }: { promote?: boolean } = {}): Promise<void> {
     const { clusters, engine } = this.#require();
     checkReplica(clusters, clusterId, replicaIndex);
+    if (typeof (promote as unknown) !== 'boolean') throw configError('forceFailover: promote: expected true or false');
     await engine.failOver(clusterId, replicaIndex, promote);
   }
 
@@ -323,6 +333,7 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
         trace?.failed(error);
         this.#tell('queryError', { sql, params, error, clusterId: 'unknown' });
       },
+      left: () => trace?.left(),
     };
   }
 

@@ -27,7 +27,7 @@ export interface Holding {
   readonly until: number;
 }
 
-/** A result that nobody has, and so nobody changes. */
+/** A result that nobody has, and so nobody changes. Its fields are made of its shape for each who gets it. */
 export interface NearResult extends Holding {
   readonly shape: Shape;
   readonly result: QueryResult;
@@ -71,9 +71,9 @@ export class NearHits {
   }
 
   /** A copy of a result, which counts as a hit. */
-  handOut({ result, deep, asLists }: NearResult): QueryResult {
+  handOut({ result, shape, deep, asLists }: NearResult): QueryResult {
     this.#hits.set(result.clusterId, (this.#hits.get(result.clusterId) ?? 0) + 1);
-    return { ...result, rows: result.rows.map((row) => copyRow(row as Row, deep, asLists)), fields: result.fields.slice() };
+    return { ...result, rows: result.rows.map((row) => copyRow(row as Row, deep, asLists)), fields: shape.ownFields() };
   }
 
   /** Keeps a copy of a result for the next who ask the same, if it can be copied. */
@@ -87,7 +87,7 @@ export class NearHits {
     const ofText = this.#byText.get(text) ?? new Map<string, NearResult>();
     this.#byText.set(text, ofText);
     if (!ofText.has(key)) this.#size += 1;
-    const copy = { ...result, rows: rows.map((row) => copyRow(row, deep, asLists)), fields: result.fields.slice() };
+    const copy = { ...result, rows: rows.map((row) => copyRow(row, deep, asLists)), fields: [] };
     ofText.set(key, { epoch, until, shape, version: shape.version, result: copy, deep, asLists });
   }
 

@@ -4,6 +4,9 @@ import type { PackedRows, RowDecoder } from './row-decoding.js';
 import type { Shape } from './shapes.js';
 import type { QueryResult, QueryResults } from './types.js';
 
+/** The code of a query that was cancelled. */
+const CANCELLED = 'ERR_ABORTED';
+
 /** Takes rows as they arrive. */
 export interface RowReceiver {
   /** Rows have arrived; the list is the receiver's from now on. */
@@ -14,6 +17,8 @@ export interface RowReceiver {
 export interface QueryWatch {
   succeeded(clusterId: string, milliseconds: number, lookup: CacheLookup | undefined): void;
   failed(error: unknown): void;
+  /** It was cancelled because its reader had enough. */
+  left(): void;
 }
 
 /** What the cache had for a query. */
@@ -36,6 +41,8 @@ export class PendingQuery {
   whenEnded: (() => void) | undefined = undefined;
   /** It was answered when it was submitted. */
   isAnswered = false;
+  /** Its reader has left; that it is cancelled therefore is no failure. */
+  isLeft = false;
   /** What it asks, where that may be asked again soon. */
   question: Question | undefined = undefined;
   /** Called with the result, and its columns, before the promise is settled, if there is one result with columns. */
@@ -88,7 +95,7 @@ export class PendingQuery {
 
   /** The result has ended. */
   endResult(command: string | null, oid: number | null, rowCount: number | null): void {
-    const fields = this.#shape === undefined ? [] : this.#shape.fields.slice();
+    const fields = this.#shape === undefined ? [] : this.#shape.ownFields();
     const result: QueryResult = { command, rowCount, oid, rows: this.#rows, fields, clusterId: '' };
     this.#lastShape = this.#shape;
     this.#shape = undefined;
@@ -131,7 +138,8 @@ export class PendingQuery {
   }
 
   #failWith(error: unknown): void {
-    this.watch?.failed(error);
+    if (this.isLeft && (error as { code?: unknown } | null)?.code === CANCELLED) this.watch?.left();
+    else this.watch?.failed(error);
     this.#reject(error);
   }
 }

@@ -54,6 +54,7 @@ export class QueryStream<T> implements AsyncIterableIterator<T, undefined> {
 
   /** Ends the stream; what the statement still does is cancelled on the server. */
   async return(): Promise<IteratorResult<T, undefined>> {
+    if (this.#query !== undefined && this.#end === undefined) this.#query.isLeft = true;
     this.#stop({});
     this.#lists = [];
     this.#rowCount = 0;

@@ -41,6 +41,7 @@ export function beginTrace(text: string, parameterCount: number, clusterOf: (clu
       channel.error.publish(trace);
       endTrace(trace);
     },
+    left: () => endTrace(trace),
   };
 }
 

@@ -34,7 +34,7 @@ export interface ShapeColumn {
 
 /** The columns of a result. */
 export class Shape {
-  readonly fields: readonly QueryField[];
+  readonly #fields: readonly QueryField[];
   readonly #packings: readonly Packing[];
   readonly #textColumns: readonly number[];
   readonly #parsers: ValueParsers;
@@ -45,7 +45,7 @@ export class Shape {
 
   constructor(description: string, parsers: ValueParsers) {
     const columns = JSON.parse(description) as ColumnDescription[];
-    this.fields = columns.map(([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) => ({
+    this.#fields = columns.map(([name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier]) => ({
       name,
       tableID,
       columnID,
@@ -58,6 +58,16 @@ export class Shape {
     this.#textColumns = [...this.#packings.keys()].filter((at) => this.#packings[at] === Packing.text);
     this.#parsers = parsers;
     this.#columns = this.#readColumns();
+  }
+
+  /** What a result says of its columns, for one caller, who may change it. Every result has it, so that it is made the fastest way. */
+  ownFields(): QueryField[] {
+    const fields = this.#fields.slice();
+    for (let at = 0; at < fields.length; at += 1) {
+      const { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, format } = fields[at] as QueryField;
+      fields[at] = { name, tableID, columnID, dataTypeID, dataTypeSize, dataTypeModifier, format };
+    }
+    return fields;
   }
 
   /** The code that makes rows, with the parsers that are set now. */
@@ -78,7 +88,7 @@ export class Shape {
   }
 
   #readColumns(): ShapeColumn[] {
-    return this.fields.map(({ name, dataTypeID }, at) => {
+    return this.#fields.map(({ name, dataTypeID }, at) => {
       const packing = this.#packings[at] as Packing;
       return { name, packing, dataTypeID, parser: packing === Packing.text ? this.#parsers.textParser(dataTypeID) : undefined };
     });

@@ -266,6 +266,8 @@ it('a manager of clusters runs queries, and writes elsewhere after a failover', 
   expect(await where()).toBe('postgres');
   await eventually(() => expect(told).toEqual([{ clusterId: 'main', newPrimary: 'main_replica_0', oldPrimary: 'main_primary' }]));
   await expect(manager.forceFailover('main', 5)).rejects.toThrow('No replicas available for failover in cluster: main');
+  for (const index of ['0', 0.5, null]) await expect(manager.forceFailover('main', /** @type {any} */ (index))).rejects.toMatchObject({ kind: 'Config', code: 'ERR_CONFIG' });
+  await expect(manager.forceFailover('main', 0, { promote: /** @type {any} */ ('yes') })).rejects.toMatchObject({ kind: 'Config', code: 'ERR_CONFIG' });
   await expect(manager.forceHealthCheck('x')).rejects.toThrow('Cluster x not found');
   expect((await manager.forceHealthCheck('main')).healthy).toBe(true);
   expect(manager.getStats().totalQueries).toBe(2);

@@ -1,4 +1,5 @@
 // Queries of PgMultiverse beyond their results: streams, time limits, cancelling, parsers, events and figures.
+import { tracingChannel } from 'node:diagnostics_channel';
 import { performance } from 'node:perf_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DatabaseError, PgMultiverse, setTypeParser, types } from 'replicaverse/pg-multiverse';
@@ -57,6 +58,25 @@ describe('a stream', () => {
     }
     await eventually(async () => expect(await running('left early')).toBe(0));
     expect((await db.query('SELECT 1 AS a')).rows).toEqual([{ a: 1 }]);
+  });
+
+  it('that is left early is told as no failure', async () => {
+    /** @type {unknown[]} */
+    const told = [];
+    /** @type {import('replicaverse/pg-multiverse').QueryTrace[]} */
+    const ended = [];
+    const listener = (/** @type {any} */ trace) => ended.push(trace);
+    const channel = tracingChannel('replicaverse:query');
+    channel.asyncEnd.subscribe(listener);
+    db.on('queryError', (event) => told.push(event));
+    try {
+      for await (const row of db.queryStream('SELECT i FROM generate_series(1, 1000000) i')) if (row.i > 3) break;
+      await eventually(() => expect(ended).toHaveLength(1));
+    } finally {
+      channel.asyncEnd.unsubscribe(listener);
+    }
+    expect(ended).toEqual([expect.not.objectContaining({ error: expect.anything() })]);
+    expect(told).toEqual([]);
   });
 
   it('fails where its statement fails, after the rows before that', async () => {
@@ -128,6 +148,14 @@ describe('parsers of types', () => {
     await expect(db.query("SELECT 'x'::text")).rejects.toBe(error);
     expect((await db.query('SELECT 1 AS a')).rows).toEqual([{ a: 1 }]);
   });
+});
+
+it('a result has fields of its own', async () => {
+  for (let at = 0; at < 3; at += 1) {
+    const { fields } = await db.query('SELECT 1 AS user_id');
+    expect(fields).toMatchObject([{ name: 'user_id', dataTypeID: 23, format: 'text' }]);
+    for (const field of fields) field.name = 'userId';
+  }
 });
 
 describe('a pinned client', () => {

@@ -1,8 +1,10 @@
 // A cache in Redis with one in memory for the time Redis is out of reach.
 import { EventEmitter } from 'node:events';
+import { ReplicaverseError } from '../../errors.js';
 import { tellListeners } from '../../event-telling.js';
 import type { CacheEntryMetadata, CacheEvents, CacheProvider, CacheSetOptions, CacheStats } from './cache-provider.js';
 import type { CacheConfig } from './config.js';
+import { matcher } from './invalidation.js';
 import { MemoryCache } from './memory-cache.js';
 import { RedisCache } from './redis/redis-cache.js';
 
@@ -11,6 +13,8 @@ type Change = (redis: RedisCache) => Promise<unknown>;
 
 /** More changes than this are told as one: everything is dropped. */
 const MOST_CHANGES = 10_000;
+/** Milliseconds until a Redis is told again that is connected, and yet did not take what it was told. */
+const PAUSE = 1_000;
 
 /**
  * Uses Redis while it answers, else memory. What was dropped meanwhile is dropped in Redis before it is used again, and
@@ -23,6 +27,7 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
   #changes: Change[] = [];
   #usesRedis = true;
   #returning: Promise<void> | undefined = undefined;
+  #pause: NodeJS.Timeout | undefined = undefined;
 
   constructor(config: CacheConfig) {
     super();
@@ -76,6 +81,8 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
   }
 
   async invalidateByPattern(pattern: RegExp | string): Promise<number> {
+    // One that is none is refused before Redis is to be told of it later.
+    matcher(pattern);
     return this.#change((cache) => cache.invalidateByPattern(pattern), (redis) => redis.invalidateByPattern(pattern));
   }
 
@@ -97,6 +104,7 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#pause);
     await this.#redis.close();
     await this.#memory.close();
     this.removeAllListeners();
@@ -119,6 +127,7 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
       try {
         return await change(this.#redis);
       } catch (error) {
+        if (isOfCaller(error)) throw error;
         this.#tell('error', error);
       }
     }
@@ -148,11 +157,12 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
         this.#changes.shift();
       }
       if (this.#syncs) {
-        for (const { key, value, options } of this.#memory.entries()) await this.#redis.set(key, value, options);
+        for (const { key, value, options } of this.#memory.entries()) await this.#bring(key, value, options);
       }
     } catch (error) {
-      // It was lost again: all of it is done when it comes back.
+      // It was lost again: all of it is done when it comes back. One that only did not answer does not come back by itself.
       this.#tell('error', error);
+      if (this.#redis.isConnected) this.#comeBackLater();
       return;
     }
     await this.#memory.clear();
@@ -160,8 +170,30 @@ export class FallbackCache extends EventEmitter<CacheEvents> implements CachePro
     this.#tell('reconnected');
   }
 
+  /** A value that memory could keep and Redis cannot is left out, and so is the one that it replaced. */
+  async #bring(key: string, value: unknown, options: CacheSetOptions): Promise<void> {
+    try {
+      await this.#redis.set(key, value, options);
+    } catch (error) {
+      if (!this.#redis.isConnected) throw error;
+      this.#tell('error', error);
+      await this.#redis.delete(key);
+    }
+  }
+
+  #comeBackLater(): void {
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => void this.#comeBack(), PAUSE).unref();
+  }
+
   #tell<E extends keyof CacheEvents>(event: E, ...args: CacheEvents[E]): void {
     if (event === 'error' && this.listenerCount('error') === 0) return;
     tellListeners(this, event, args);
   }
+}
+
+/** Whether what was asked for cannot be done, with whatever Redis. */
+function isOfCaller(error: unknown): boolean {
+  if (error instanceof ReplicaverseError) return error.kind === 'Config' || error.kind === 'Value';
+  return error instanceof TypeError;
 }

@@ -16,8 +16,8 @@ export type TransactionState = 'active' | 'committing' | 'committed' | 'aborting
 export interface TransactionSharding {
   /** The sharded cluster to which a route leads. */
   readonly shardedOf: (route: RouteOptions) => string | undefined;
-  /** The sharded clusters whose schemas were named. */
-  readonly named: ReadonlySet<string>;
+  /** The sharded clusters whose schemas were named, with the first of these, in which names are looked up. */
+  readonly named: ReadonlyMap<string, string>;
 }
 
 /** The code of a commit that was sent and not answered. */
@@ -74,7 +74,7 @@ export class OpenTransaction implements TransactionContext {
   }
 
   get clusters(): string[] {
-    return [...new Set([...this.#byCluster.keys(), ...this.#sharding.named])];
+    return [...new Set([...this.#byCluster.keys(), ...this.#sharding.named.keys()])];
   }
 
   #add({ session, schemas }: Participant): void {
@@ -87,7 +87,7 @@ export class OpenTransaction implements TransactionContext {
     const { schema, clusterId, timeout, signal } = options ?? {};
     const sharded = this.#shardedCluster(schema, clusterId);
     if (sharded !== undefined) return this.#turns.take(options ?? {}, (own) => this.#queryShards<T>(sharded, sql, params, own));
-    const session = this.#knownSession(schema, clusterId) ?? (await this.#join(schema, clusterId));
+    const session = this.#knownSession(schema, clusterId) ?? (await this.#joinAt(schema, clusterId));
     try {
       return await this.#runner.query<T>(sql, params, { schema, timeout, signal }, session.id);
     } catch (error) {
@@ -108,9 +108,11 @@ export class OpenTransaction implements TransactionContext {
   #shardedCluster(schema: string | undefined, clusterId: string | undefined): string | undefined {
     const { shardedOf, named } = this.#sharding;
     if (schema !== undefined || clusterId !== undefined) return shardedOf({ schema, clusterId });
-    const [only, ...others] = named;
-    const isOnly = others.length === 0 && [...this.#byCluster.keys()].every((cluster) => cluster.startsWith(`${only}/`));
-    return isOnly ? only : undefined;
+    const [only, ...others] = named.keys();
+    if (only === undefined) return undefined;
+    // Also before a shard has joined it is one of several.
+    if (others.length > 0 || ![...this.#byCluster.keys()].every((cluster) => cluster.startsWith(`${only}/`))) throw undetermined();
+    return only;
   }
 
   /** Runs a statement on the shards that it needs; those that have no part in the transaction yet join first. */
@@ -119,7 +121,7 @@ export class OpenTransaction implements TransactionContext {
       throw new ReplicaverseError(`No connection available for cluster ${cluster} in transaction ${this.transactionId}`, { code: 'ERR_TRANSACTION_CLUSTER' });
     }
     this.#requireActive();
-    const { schema, shardKey, timeout, signal } = options;
+    const { schema = this.#sharding.named.get(cluster), shardKey, timeout, signal } = options;
     for (;;) {
       const known = [...this.#byCluster].filter(([id]) => id.startsWith(`${cluster}/`));
       const branches = Object.fromEntries(known.map(([id, session]) => [id, session.id]));
@@ -141,13 +143,17 @@ export class OpenTransaction implements TransactionContext {
     if (clusterId !== undefined) return this.#byCluster.get(clusterId);
     if (schema !== undefined) return this.#bySchema.get(schema);
     const [first, ...others] = this.#byCluster.values();
-    if (first === undefined || others.length > 0) {
-      throw new ReplicaverseError('Cannot determine target cluster for operation', { code: 'ERR_TRANSACTION_CLUSTER' });
-    }
+    if (first === undefined || others.length > 0) throw undetermined();
     return first;
   }
 
-  /** The connection of a cluster or schema that was not named. */
+  /** The connection of a cluster that was not named, or of a shard of one that was. */
+  #joinAt(schema: string | undefined, clusterId: string | undefined): Promise<SessionInfo> {
+    const named = [...this.#sharding.named].find(([cluster]) => clusterId?.startsWith(`${cluster}/`));
+    return named === undefined ? this.#join(schema, clusterId) : this.#join(schema ?? named[1], clusterId, true);
+  }
+
+  /** The connection of a cluster or schema that has none yet. */
   #join(schema: string | undefined, clusterId: string | undefined, mayJoin = this.#mayExtend): Promise<SessionInfo> {
     const key = JSON.stringify([schema, clusterId]);
     let joining = this.#joining.get(key);
@@ -201,7 +207,12 @@ export class OpenTransaction implements TransactionContext {
 
   async #onAll(sql: string): Promise<void> {
     await this.#turns.afterAll();
-    const outcomes = await Promise.allSettled([...this.#byCluster.values()].map(({ id }) => this.#runner.command(sql, id)));
+    const commands = [...this.#byCluster.values()].map(({ id, cluster }) =>
+      this.#runner.command(sql, id).catch((error: unknown) => {
+        throw this.#explained(error, cluster);
+      }),
+    );
+    const outcomes = await Promise.allSettled(commands);
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
@@ -273,6 +284,10 @@ function mayBeHalfDone(error: unknown): boolean {
   if (error instanceof DatabaseError) return false;
   const code = String((error as { code?: unknown } | null)?.code);
   return code === DONE_WITHOUT_RESULT || !(code.startsWith('ERR_SHARD_') || code === 'ERR_CONFIG');
+}
+
+function undetermined(): ReplicaverseError {
+  return new ReplicaverseError('Cannot determine target cluster for operation', { code: 'ERR_TRANSACTION_CLUSTER' });
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 // All transactions of an instance: begun and ended by function or by id, timed, counted, told of.
 import { setTimeout as delay } from 'node:timers/promises';
-import { configError, ReplicaverseError } from '../../errors.js';
+import { closedError, configError, ReplicaverseError } from '../../errors.js';
 import type { ClustersConfig } from '../config-types.js';
 import type { EngineClient } from '../engine-client.js';
 import { type QueryRunner, readNumber } from '../query-running.js';
@@ -48,6 +48,7 @@ export class TransactionManager {
   readonly #clusters: () => ClustersConfig;
   readonly #tell: TransactionListener;
   readonly #open = new Map<string, Entry>();
+  #isClosing = false;
   readonly #figures = { total: 0, committed: 0, aborted: 0, distributed: 0, duration: 0 };
 
   /** @param clusters gives the expanded configuration in force */
@@ -104,10 +105,15 @@ export class TransactionManager {
   }
 
   async #begin(given: string | readonly string[], options: TransactionOptions): Promise<Entry> {
+    this.#requireOpen();
     const schemas = readSchemas(given, options.extend === true);
     const timeout = readNumber('timeout', options.timeout, 1);
     const shardedOf = (route: RouteOptions) => shardedClusterOf(this.#clusters(), route);
-    const sharded = new Set(schemas.map((schema) => shardedOf({ schema })).filter((cluster) => cluster !== undefined));
+    const sharded = new Map<string, string>();
+    for (const schema of schemas) {
+      const cluster = shardedOf({ schema });
+      if (cluster !== undefined && !sharded.has(cluster)) sharded.set(cluster, schema);
+    }
     // The shards of a cluster take part once a statement needs them.
     const named = schemas.filter((schema) => shardedOf({ schema }) === undefined);
     const started = performance.now();
@@ -115,11 +121,17 @@ export class TransactionManager {
       if (timeout !== undefined && performance.now() - started >= timeout) throw timeoutError(undefined, timeout);
       throw error;
     });
+    if (this.#isClosing) await this.#core.rollBack(begun.id).catch(() => undefined);
+    this.#requireOpen();
     const transaction = new OpenTransaction(this.#core, this.#runner, begun, options.extend === true, { shardedOf, named: sharded });
     const entry = this.#enter(transaction, timeout, started);
     this.#figures.total += 1;
     this.#tell('transactionStarted', { transactionId: transaction.transactionId, schemas: [...schemas], clusters: transaction.clusters });
     return entry;
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosing) throw closedError('the connection pool is closed');
   }
 
   #enter(transaction: OpenTransaction, timeout: number | undefined, started: number): Entry {
@@ -225,8 +237,12 @@ export class TransactionManager {
     return { total, active: this.#open.size, committed, aborted, avgDuration: ended === 0 ? 0 : duration / ended, distributed };
   }
 
-  /** Waits for commits that are under way, and rolls back what is open. */
+  /**
+   * Waits for commits that are under way, and rolls back what is open. What is still beginning is not waited for, as it may wait for
+   * a connection that nobody gives back: it is refused once it has begun, and ends with its connections.
+   */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const entries = [...this.#open.values()];
     const endings = entries.map((entry) => entry.ending ?? this.#rollBack(entry, 'closed'));
     await Promise.allSettled(endings);

@@ -45,13 +45,17 @@ async function often(sql, values = [], more = {}) {
 describe('hits of the cache', () => {
   it('give each query values of its own, the same as the query itself', async () => {
     const plain = await db.query(EVERYTHING);
+    const names = plain.fields.map(({ name }) => name);
     for (const result of await often(EVERYTHING)) {
       expect(result).toEqual(plain);
+      expect(result.fields.map(({ name }) => name)).toEqual(names);
+      for (const field of result.fields) field.name = 'changed';
       result.rows[0].doc.n = 'changed';
       result.rows[1].at.setFullYear(1970);
       result.rows.pop();
       result.fields.pop();
     }
+    for (const result of await often(EVERYTHING)) expect(result).toEqual(plain);
   });
 
   it('give rows as lists where that was asked for', async () => {

@@ -83,6 +83,18 @@ describe('values in Redis', () => {
     expect(await redis.command('GET other')).toContain('1');
   });
 
+  it('that are set anew are dropped by their new tags and schema, and not by those before', async () => {
+    const [one, two] = [await openCache(), await openCache()];
+    await one.set('a', 'old', { tags: ['draft'], schema: 'shop', clusterId: 'us' });
+    await one.set('a', 'new', { tags: ['published'] });
+    expect(await two.invalidateByTags(['draft'])).toBe(0);
+    expect(await two.invalidateBySchema('shop')).toBe(0);
+    expect(await two.invalidateByCluster('us')).toBe(0);
+    expect(await two.get('a')).toBe('new');
+    await one.set('a', 'again', { tags: ['draft'] });
+    expect(await two.invalidateByTags(['draft'])).toBe(1);
+  });
+
   it('are gone when their time is over', async () => {
     const cache = await openCache();
     await cache.set('a', 1, { ttl: 30 });
@@ -152,15 +164,34 @@ describe('a fallback', () => {
       await cache.set('meanwhile', 2);
       expect(await cache.get('meanwhile')).toBe(2);
       await cache.invalidateByTags(['t']);
+      // Memory keeps what JSON cannot hold.
+      await cache.set('big', 5n);
+      expect(await cache.get('big')).toBe(5n);
+      await expect(cache.invalidateByPattern('(')).rejects.toMatchObject({ code: 'ERR_CONFIG' });
       await own.start();
       await own.command('SET unrelated 1');
       await eventually(() => cache.usesRedis);
       const plain = new RedisCache({ redis: { host: '127.0.0.1', port: own.port } });
       opened.push(plain);
       expect(await eventually(() => plain.get('meanwhile'))).toBe(2);
+      expect(await plain.get('kept')).toBeNull();
     } finally {
       await own.remove();
     }
+  });
+
+  it('does not take over for what its caller has done wrong', async () => {
+    const cache = new FallbackCache({ provider: 'redis', redis: address(), fallback: { enabled: true } });
+    opened.push(cache);
+    await eventually(() => cache.usesRedis);
+    await cache.set('a', 1);
+    await expect(cache.invalidateByPattern('(')).rejects.toMatchObject({ kind: 'Config', code: 'ERR_CONFIG' });
+    await expect(cache.set('a', { id: 5n })).rejects.toMatchObject({ kind: 'Value', code: 'ERR_VALUE' });
+    expect(cache.usesRedis).toBe(true);
+    const other = await openCache();
+    expect(await other.get('a')).toBe(1);
+    await cache.set('a', 2);
+    expect(await other.get('a')).toBe(2);
   });
 });
 

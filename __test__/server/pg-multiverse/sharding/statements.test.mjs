@@ -1,5 +1,6 @@
 // Statements on a sharded cluster: to the shard of their key, to several with their results merged, or refused.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PgMultiverse } from 'replicaverse/pg-multiverse';
 import { eventually } from '../../../support/index.mjs';
 import { pgm } from '../migrations/pgm-process.mjs';
 import { withFolder } from '../migrations/folder.mjs';
@@ -168,6 +169,57 @@ describe('a transaction', () => {
     await expect(failing).rejects.toThrow('no');
     expect((await db.query('SELECT count(*)::int AS n FROM orders')).rows).toEqual([{ n: 10 }]);
     expect(await shop.ask(0, 'SELECT count(*) FROM pg_prepared_xacts')).toBe('0');
+  });
+
+  it('looks names up in the schema that was named', async () => {
+    await shop.askAll('CREATE SCHEMA app; CREATE TABLE app.things (user_id int PRIMARY KEY)');
+    const clusters = shop.clusters();
+    const own = new PgMultiverse();
+    await own.initialize({ main: { .../** @type {NonNullable<typeof clusters.main>} */ (clusters.main), schemas: ['app'] } });
+    try {
+      await own.withTransaction('app', async (tx) => {
+        await tx.query('INSERT INTO things VALUES (1), (2), (3), (4), (5)');
+        expect((await tx.query('SELECT count(*)::int AS n FROM things', [], { clusterId: 'main' })).rows).toEqual([{ n: 5 }]);
+      });
+      const id = await own.beginTransaction('app');
+      const counts = [];
+      for (let shard = 0; shard < SHARDS; shard += 1) {
+        const { rows } = await own.executeInTransaction(id, 'SELECT count(*)::int AS n FROM things', [], { clusterId: `main/${shard}` });
+        counts.push(rows[0].n);
+      }
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(5);
+      await own.rollbackTransaction(id);
+    } finally {
+      await own.close();
+      await shop.askAll('DROP SCHEMA app CASCADE');
+    }
+  });
+
+  it('over another cluster, too, must be told where a statement runs, from the first on', async () => {
+    const refusal = { code: 'ERR_TRANSACTION_CLUSTER', message: 'Cannot determine target cluster for operation' };
+    await db.withTransaction(['public', 'everything'], async (tx) => {
+      await expect(tx.query('SELECT 1')).rejects.toMatchObject(refusal);
+      expect((await tx.query('SELECT 1', [], { clusterId: 'main/0' })).clusterId).toBe('main/0');
+      await expect(tx.query('SELECT 1')).rejects.toMatchObject(refusal);
+      expect((await tx.query('SELECT 1', [], { clusterId: 'whole' })).clusterId).toBe('whole');
+    });
+    await expect(db.withTransaction('everything', (tx) => tx.query('SELECT 1', [], { clusterId: 'main/0' }))).rejects.toMatchObject({ code: 'ERR_TRANSACTION_CLUSTER' });
+  });
+});
+
+describe('cached results', () => {
+  it('of all shards are dropped by their cluster', async () => {
+    await fill(10);
+    const users = Array.from({ length: 10 }, (_, at) => at + 1);
+    const read = () => Promise.all(users.map(async (user) => (await db.query('SELECT amount FROM orders WHERE user_id = $1', [user], { cache: true })).rows[0].amount));
+    await eventually(async () => {
+      await read();
+      return db.getMetrics().cache?.itemCount === 10;
+    });
+    await shop.askAll('UPDATE orders SET amount = -1');
+    expect(await db.invalidateCache({ cluster: 'main' })).toBe(10);
+    expect(await read()).toEqual(users.map(() => -1));
+    await db.invalidateCache({ cluster: 'main' });
   });
 });
 

@@ -84,6 +84,13 @@ describe('a transaction with an id', () => {
     await expect(query()).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', message: expect.stringContaining('was rolled back: its connection to cluster') });
     await expect(db.commitTransaction(queried)).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
     await expect(db.commitTransaction(await begin())).rejects.toMatchObject({ code: 'ERR_CONNECTION' });
+    const withSavepoint = db.withTransaction('users', async (tx) => {
+      const { rows } = await tx.query('SELECT pg_backend_pid() AS pid');
+      await shops.first.psql(`SELECT pg_terminate_backend(${rows[0].pid})`);
+      await tx.query('SELECT 1').catch(() => undefined);
+      await tx.savepoint(() => undefined);
+    });
+    await expect(withSavepoint).rejects.toMatchObject({ code: 'ERR_CONNECTION', kind: 'Connection', retryable: true });
     expect(await shops.amounts()).toEqual([100, 100]);
     await db.close();
   });
@@ -93,6 +100,45 @@ describe('a transaction with an id', () => {
     await db.executeInTransaction(id, take, [5], { schema: 'users' });
     await db.close();
     expect(await shops.amounts()).toEqual([100, 100]);
+  });
+
+  it('is refused when the instance is closed while it waits to begin, and commits that have begun end well', async () => {
+    const { eu, us } = /** @type {Record<'eu' | 'us', import('replicaverse/pg-multiverse').ClusterConfig>} */ (shops.clusters());
+    const closing = new PgMultiverse();
+    await closing.initialize({ eu: { ...eu, connectionPool: { max: 1, acquireTimeoutMillis: 0 } }, us });
+    await shops.second.psql(`
+      CREATE FUNCTION orders.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END';
+      CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON orders.account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION orders.wait();
+    `);
+    const guard = await db.getConnection({ clusterId: 'us' });
+    await guard.query('SELECT pg_advisory_lock(7)');
+    const committing = closing.withTransaction('orders', (tx) => tx.query(take, [5]));
+    await eventually(async () => (await shops.second.psql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")) === '1');
+    await closing.beginTransaction('users');
+    let hasRun = false;
+    const refused = expect(
+      closing.withTransaction('users', () => {
+        hasRun = true;
+      }),
+    ).rejects.toMatchObject({ code: 'ERR_CLOSED', kind: 'Closed' });
+    const closed = closing.close();
+    await refused.finally(() => guard.release(true));
+    expect(hasRun).toBe(false);
+    await Promise.all([committing, closed]);
+    await shops.second.psql('DROP FUNCTION orders.wait CASCADE');
+    expect(await shops.amounts()).toEqual([100, 95]);
+    await db.close();
+  });
+
+  it('that waits for a connection which nobody gives back does not keep the instance from being closed', async () => {
+    const { eu } = /** @type {Record<'eu', import('replicaverse/pg-multiverse').ClusterConfig>} */ (shops.clusters());
+    const closing = new PgMultiverse();
+    await closing.initialize({ eu: { ...eu, connectionPool: { max: 1, acquireTimeoutMillis: 0 } } });
+    await closing.getConnection();
+    const refused = expect(closing.beginTransaction('users')).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await closing.close();
+    await refused;
+    await db.close();
   });
 });
 

@@ -6,6 +6,8 @@ import type { RedisClient, RedisLink } from './link.js';
 /** How long the version of a scope is remembered, in milliseconds: longer than anything takes to be fetched. */
 const VERSION_TTL = 24 * 3600 * 1000;
 const SCAN_COUNT = 1000;
+/** How many entries are looked into at a time before they are dropped. */
+const LOOK_COUNT = 100;
 
 /**
  * Adds a key to the set of a scope, which lives as long as the key that lives longest. A script runs as a whole, and uses
@@ -75,14 +77,32 @@ export class RedisEntries {
     return Promise.all(scopes.map((scope) => client.get(this.#version(scope))));
   }
 
-  /** Drops all entries of a scope; gives their number. What is being fetched at this moment has an old version then. */
-  async dropScope(scope: string): Promise<number> {
+  /**
+   * Drops all entries of a scope; gives their number. What is being fetched at this moment has an old version then.
+   *
+   * @param isIn tells of an entry whether it is still in the scope, as it may have been written anew since with other scopes. The
+   *   sets do not forget it then: whoever wrote it with the scope again at that moment would not be found.
+   */
+  async dropScope(scope: string, isIn?: (bytes: Buffer) => Promise<boolean>): Promise<number> {
     const client = await this.#link.client();
     await client.set(this.#version(scope), randomUUID(), 'PX', VERSION_TTL);
-    const names = await client.smembers(this.#members(scope));
+    const all = await client.smembers(this.#members(scope));
+    const names = isIn === undefined ? all : await this.#namesWhere(client, all, isIn);
     const dropped = await Promise.all(names.map((name) => client.unlink(this.#entry(name))));
     if (names.length > 0) await client.srem(this.#members(scope), ...names);
     return dropped.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** The names of entries that are gone or meet a condition. */
+  async #namesWhere(client: RedisClient, names: readonly string[], isMeant: (bytes: Buffer) => Promise<boolean>): Promise<string[]> {
+    const found: string[] = [];
+    for (let from = 0; from < names.length; from += LOOK_COUNT) {
+      const some = names.slice(from, from + LOOK_COUNT);
+      const values = await Promise.all(some.map((name) => client.getBuffer(this.#entry(name))));
+      const areMeant = await Promise.all(values.map(async (bytes) => bytes === null || (await isMeant(bytes))));
+      found.push(...some.filter((_, at) => areMeant[at] === true));
+    }
+    return found;
   }
 
   /** The names of all entries. Redis is searched for them. */

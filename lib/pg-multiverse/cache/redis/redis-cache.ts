@@ -1,5 +1,6 @@
 // A cache of JavaScript values in Redis, which processes share.
 import { EventEmitter } from 'node:events';
+import { ReplicaverseError } from '../../../errors.js';
 import { tellListeners } from '../../../event-telling.js';
 import type { CacheEntryMetadata, CacheEvents, CacheProvider, CacheSetOptions, CacheStats } from '../cache-provider.js';
 import { checkCacheConfig } from '../config-check.js';
@@ -73,9 +74,19 @@ export class RedisCache extends EventEmitter<CacheEvents> implements CacheProvid
   async set(key: string, value: unknown, options: CacheSetOptions = {}): Promise<void> {
     const ttl = options.ttl ?? this.#config.ttl ?? 300_000;
     const envelope: Envelope = { value, createdAt: Date.now(), options };
-    const bytes = await this.#coding.encode(envelope);
+    const bytes = await this.#encode(envelope);
     await this.#entries.write(key, bytes, scopesOf(options), ttl);
     this.#tell('set', { key, size: bytes.length, ttl: ttl > 0 ? ttl : undefined });
+  }
+
+  /** What cannot be written is told apart from a Redis that does not answer. */
+  async #encode(envelope: Envelope): Promise<Buffer> {
+    try {
+      return await this.#coding.encode(envelope);
+    } catch (cause) {
+      const message = `the value cannot be kept in Redis: ${cause instanceof Error ? cause.message : String(cause)}`;
+      throw new ReplicaverseError(message, { kind: 'Value', code: 'ERR_VALUE', cause });
+    }
   }
 
   /** Whether there is a value of this key. */
@@ -92,19 +103,28 @@ export class RedisCache extends EventEmitter<CacheEvents> implements CacheProvid
 
   /** Drops what was kept for a schema, for all processes; gives how many values. */
   async invalidateBySchema(schema: string): Promise<number> {
-    return this.#entries.dropScope(schemaScope(schema));
+    return this.#dropScope(schemaScope(schema));
   }
 
   /** Drops what has any of these tags, for all processes; gives how many values. */
   async invalidateByTags(tags: readonly string[]): Promise<number> {
     let count = 0;
-    for (const tag of tags) count += await this.#entries.dropScope(tagScope(tag));
+    for (const tag of tags) count += await this.#dropScope(tagScope(tag));
     return count;
   }
 
   /** Drops what was kept for a cluster, for all processes; gives how many values. */
   async invalidateByCluster(clusterId: string): Promise<number> {
-    return this.#entries.dropScope(clusterScope(clusterId));
+    return this.#dropScope(clusterScope(clusterId));
+  }
+
+  /** A value that was set anew may have other scopes than the one before, and only its own count. */
+  #dropScope(scope: string): Promise<number> {
+    return this.#entries.dropScope(scope, async (bytes) => {
+      const envelope = await this.#coding.decode(bytes).catch(() => undefined);
+      // What cannot be read may have any.
+      return envelope === undefined || scopesOf((envelope as Envelope).options).includes(scope);
+    });
   }
 
   /** Drops what has a key that is matched; gives how many values. All keys are searched. */
