@@ -71,6 +71,34 @@ it('runs every rule at its interval, sees what is new, tells the dashboard, and 
   expect(existsSync(`${tree}.status.json`)).toBe(false);
 });
 
+it('goes on with what it has while its tree file is half written, takes it up again, and warns of no leak after many passes', async () => {
+  const tree = join(folder, '.mostajs', 'replicator-tree.json');
+  const content = await readFile(tree, 'utf8');
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '20' });
+  const passes = (): number => output().split('sync copy:').length - 1;
+  await eventually(() => passes() > 0, { deadlineMs: 30_000, what: output() });
+  await writeFile(tree, content.slice(0, 20));
+  await eventually(() => /error: .*replicator-tree\.json/.test(output()), { what: output() });
+  await change('source', 'INSERT INTO things VALUES (2)');
+  await eventually(async () => (await rowsOfTarget()).length === 2);
+  await writeFile(tree, content.replace('"copy":', '"again":'));
+  await eventually(() => output().includes('sync again:'), { what: output() });
+  const before = passes();
+  await eventually(() => passes() > before + 12, { what: output() });
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).not.toContain('Warning');
+});
+
+it('ends with 1 when its tree file is malformed from the start', async () => {
+  await writeFile(join(folder, '.mostajs', 'replicator-tree.json'), '{"replicas": {');
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path);
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(output()).toContain('replicator-tree.json');
+});
+
 it('with --once ends after one pass, quietly if asked, and with 1 when something failed', async () => {
   const { path } = scaffoldReplicatorService({ projectDir: folder });
   const first = start(path, ['--once'], { REPLICATOR_QUIET: '1' });
