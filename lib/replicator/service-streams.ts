@@ -26,12 +26,18 @@ export class ServiceStreams {
   readonly #manager: ReplicationManager;
   readonly #log: ServiceLog;
   readonly #applied = new Map<string, Applied>();
+  /** The rules that this instance was the last to stream, as far as it knows. */
+  readonly #running = new Set<string>();
 
   constructor(manager: ReplicationManager, log: ServiceLog) {
     this.#manager = manager;
     this.#log = log;
     manager.on('batch', (batch) => { this.#count(batch); });
-    manager.on('state', ({ rule, state, reason }) => { log.info(`stream ${rule}: ${state}${reason === undefined ? '' : ` (${reason})`}`); });
+    manager.on('state', ({ rule, state, reason }) => {
+      if (state === 'copying' || state === 'streaming') this.#running.add(rule);
+      if (state === 'standby') this.#running.delete(rule);
+      log.info(`stream ${rule}: ${state}${reason === undefined ? '' : ` (${reason})`}`);
+    });
     manager.on('error', (error) => { this.#logError(error); });
     manager.on('replica.state', ({ project, name, status, stale, error }) => {
       const text = `replica ${project}/${name}: ${status}${stale ? ', too far behind' : ''}${error === undefined ? '' : ` (${error})`}`;
@@ -63,6 +69,11 @@ export class ServiceStreams {
     if (state !== undefined && state !== 'stopped') return true;
     await this.#manager.start(rule);
     return true;
+  }
+
+  /** Whether this instance is the one that streams a rule, and not another. */
+  runs(rule: string): boolean {
+    return this.#running.has(rule);
   }
 
   /** Tells what every stream has applied since this was last called, and how far it is behind. */

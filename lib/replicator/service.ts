@@ -61,6 +61,8 @@ class ReplicatorService {
   readonly #streams: ServiceStreams;
   /** The rules whose last run failed. */
   readonly #failed = new Set<string>();
+  /** The rules run at intervals that are for this instance to run. */
+  readonly #held = new Set<string>();
   #lastPass: number | null = null;
 
   constructor(settings: Settings) {
@@ -95,7 +97,7 @@ class ReplicatorService {
       await health?.stop();
       this.#streams.logFigures();
       await this.#disconnected();
-      removeStatus(tree);
+      this.#removeStatus();
     }
   }
 
@@ -132,9 +134,11 @@ class ReplicatorService {
     try {
       if (isStreamed(rule) && !this.#settings.once) return await this.#streams.start(name);
       if (!isStreamed(rule) && !(await this.#manager.holdRule(name))) {
+        this.#held.delete(name);
         this.#log.info(`sync ${name}: another instance runs this rule`);
         return true;
       }
+      if (!isStreamed(rule)) this.#held.add(name);
       const stats = await this.#manager.sync(name);
       this.#log.info(`sync ${name}:`, figuresOf(stats));
       return stats.errors === 0;
@@ -232,9 +236,18 @@ class ReplicatorService {
 
   #tellStatus(): void {
     try {
-      writeStatus(this.#manager, this.#settings.tree);
+      writeStatus(this.#manager, this.#settings.tree, (rule) => this.#held.has(rule) || this.#streams.runs(rule));
     } catch (error) {
       this.#log.warn(`the status file cannot be written: ${messageOf(error)}`);
+    }
+  }
+
+  #removeStatus(): void {
+    try {
+      removeStatus(this.#settings.tree);
+    } catch (error) {
+      // Whoever reads it sees by its age that it tells of nothing that runs.
+      this.#log.warn(`the status file cannot be removed: ${messageOf(error)}`);
     }
   }
 }

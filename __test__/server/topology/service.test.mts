@@ -56,6 +56,20 @@ function start(file: string, args: string[] = [], environment: Record<string, st
   return { child, output: () => text };
 }
 
+/** Whichever of two instances has written the status file, it tells of the run of the one that runs the rule. */
+async function toldByBoth(run: object): Promise<void> {
+  const tree = join(folder, '.mostajs', 'replicator-tree.json');
+  const writers = new Set<number>();
+  await eventually(async () => {
+    const { pid, instances } = JSON.parse(await readFile(`${tree}.status.json`, 'utf8')) as { pid: number; instances: object };
+    const told = readTreeManager({ tree }).getSyncStats('copy');
+    if (Object.keys(instances).length < 2) return false;
+    expect(told?.details).toMatchObject([run]);
+    writers.add(pid);
+    return writers.size === 2;
+  });
+}
+
 it('runs every rule at its interval, sees what is new, tells the dashboard, and ends with 0 on SIGTERM', async () => {
   const { path } = scaffoldReplicatorService({ projectDir: folder });
   const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '50' });
@@ -144,6 +158,7 @@ describe('with a rule of mode cdc', () => {
     await eventually(() => second.output().includes('another instance streams this rule'), { deadlineMs: 30_000, what: second.output() });
     const job = start(path, ['--once']);
     expect(await once(job.child, 'exit')).toEqual([0, null]);
+    await toldByBoth({ created: 1 });
     first.child.kill('SIGKILL');
     await eventually(() => second.output().includes('stream copy: streaming'), { deadlineMs: 30_000, what: second.output() });
     await change('source', 'INSERT INTO things VALUES (9)');
@@ -159,11 +174,23 @@ it('of two instances one runs the rules at intervals', async () => {
   await eventually(() => first.output().includes('sync copy: created=1'), { deadlineMs: 30_000, what: first.output() });
   const second = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
   await eventually(() => second.output().includes('another instance runs this rule'), { deadlineMs: 30_000, what: second.output() });
+  await toldByBoth({ skipped: 1 });
   first.child.kill('SIGTERM');
   expect(await once(first.child, 'exit')).toEqual([0, null]);
   await eventually(() => second.output().includes('sync copy: created=0'), { deadlineMs: 30_000, what: second.output() });
   second.child.kill('SIGTERM');
   expect(await once(second.child, 'exit')).toEqual([0, null]);
+  expect(existsSync(`${join(folder, '.mostajs', 'replicator-tree.json')}.status.json`)).toBe(false);
+});
+
+it('ends with 0 on SIGTERM also where it can neither write nor remove its status file', async () => {
+  await mkdir(join(folder, '.mostajs', 'replicator-tree.json.status.json'));
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
+  await eventually(() => output().includes('the status file cannot be written'), { deadlineMs: 30_000, what: output() });
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).toContain('the status file cannot be removed');
 });
 
 it('the scaffolded dashboard shows the tree file and ends on SIGTERM', async () => {
