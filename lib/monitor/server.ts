@@ -36,7 +36,14 @@ export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle
   const dashboard = new Dashboard({ ...config, pollMs }, activity, history);
   const server = createServer((request, response) => { dashboard.answer(request, response); });
   const url = await listen(server, port, host);
-  const unwatch = watchManager(manager, activity, history, pollMs);
+  let unwatch: () => void;
+  try {
+    unwatch = watchManager(manager, activity, history, pollMs);
+  } catch (error) {
+    // Nobody would get a handle to end it by.
+    await close(server);
+    throw error;
+  }
   let stopped: Promise<void> | undefined;
   return {
     url,

@@ -112,8 +112,8 @@ export interface MonitorConfig {
   pollMs?: number;
   /** How many events are kept; 200. */
   activityBufferSize?: number;
-  /** Called for each event. */
-  onEvent?: (event: ActivityEvent) => void;
+  /** Called for each event. What it throws, or rejects with, becomes an event `error`, which it is not told itself. */
+  onEvent?: (event: ActivityEvent) => Promise<void> | void;
 }
 
 /** A dashboard that runs. */
