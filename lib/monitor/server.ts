@@ -16,6 +16,8 @@ import { watchManager } from './watching.js';
 
 const DEFAULT_PORT = 14_499;
 const DEFAULT_POLL_MS = 2000;
+/** The longest delay that timers know; beyond it they fire at once. */
+const LONGEST_MS = 2_147_483_647;
 const DEFAULT_BUFFER = 200;
 /** How often a stream without events is written to, so that no proxy takes it for dead. */
 const KEEP_ALIVE_MS = 20_000;
@@ -27,9 +29,9 @@ const KEEP_ALIVE_MS = 20_000;
  *   port is taken.
  */
 export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle> {
-  const { manager, port = DEFAULT_PORT, host = '127.0.0.1', authToken, pollMs = DEFAULT_POLL_MS, activityBufferSize = DEFAULT_BUFFER } = config;
+  const { manager, port = DEFAULT_PORT, host = '127.0.0.1', authToken, activityBufferSize = DEFAULT_BUFFER } = config;
   checkBinding(host, authToken);
-  if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
+  const pollMs = pollMsOf(config);
   const activity = new Activity(activityBufferSize);
   if (config.onEvent !== undefined) activity.listen(config.onEvent);
   const history = new History();
@@ -53,6 +55,11 @@ export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle
       return stopped;
     },
   };
+}
+
+function pollMsOf({ pollMs = DEFAULT_POLL_MS }: MonitorConfig): number {
+  if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
+  return Math.min(pollMs, LONGEST_MS);
 }
 
 class Dashboard {

@@ -113,7 +113,7 @@ export interface MonitorConfig {
   /** How many events are kept; 200. */
   activityBufferSize?: number;
   /** Called for each event. What it throws, or rejects with, becomes an event `error`, which it is not told itself. */
-  onEvent?: (event: ActivityEvent) => Promise<void> | void;
+  onEvent?: (event: ActivityEvent) => unknown;
 }
 
 /** A dashboard that runs. */

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { Script } from 'node:vm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startMonitor } from '../../../dist/index.js';
-import type { ActivityEvent, MonitorConfig, MonitorHandle } from '../../../dist/index.js';
+import type { ActivityEvent, MonitorConfig, MonitorHandle, MonitoredReplica } from '../../../dist/index.js';
 import { StubManager } from './managers.js';
 
 const TOKEN = 'a-token-of-the-test';
@@ -47,7 +47,9 @@ describe('its endpoints', () => {
   it('give figures to Prometheus', async () => {
     const { manager, url } = await start();
     manager.replicas.push({ name: 'a"b\\c', role: 'slave', status: 'error' });
+    manager.replicas.push({ name: 'bare', status: 'connected' } as MonitoredReplica);
     const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain('replicaverse_replica_up{project="p",replica="bare",role="unknown"} 1\n');
     expect(text).toContain('replicaverse_replica_lag_seconds{project="p",replica="s",role="slave"} 1.5\n');
     expect(text).toContain('replicaverse_replica_up{project="p",replica="a\\"b\\\\c",role="slave"} 0\n');
     expect(text).toContain('replicaverse_rule_last_run_inserted{rule="r"} 3\n');
@@ -94,6 +96,14 @@ describe('its events', () => {
     ]);
     expect(heard.slice(-told.length)).toEqual(told);
     expect(await json(`${url}/api/events`)).toEqual(heard);
+  });
+
+  it('are looked for once in a while at the longest, and not all the time, when a longer pause is asked for than timers know', async () => {
+    let looks = 0;
+    const { manager, url } = await start({ pollMs: 3e9 });
+    manager.getReplicaStatus = () => { looks += 1; return manager.replicas; };
+    for (let asked = 0; asked < 20; asked += 1) await json(`${url}/api/health`);
+    expect(looks).toBe(0);
   });
 
   it('of a manager that tells of its runs come at once', async () => {
