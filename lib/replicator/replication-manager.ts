@@ -7,7 +7,7 @@ import { native } from '../native.js';
 import { NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
 import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
-import { jsonOf, textOf } from './arguments.js';
+import { jsonOf, numberOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
 import { resolverFor } from './conflict-resolving.js';
 import { ForeignReplica } from './foreign-replica.js';
@@ -61,7 +61,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   constructor(projectManager?: ProjectSource, { lagIntervalMs, ruleTransforms = {}, rewind }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
-    if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
+    if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(numberOf('lagIntervalMs', lagIntervalMs)));
     for (const [rule, transform] of Object.entries(ruleTransforms)) this.#setTransform(rule, transform);
     if (rewind !== undefined) this.#core.setRewinder(rewinder(rewind));
     // The core holds the function for as long as it lives, and must not keep the manager by it.
@@ -154,7 +154,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * Events: `failover`, `failover.refused`, `quorum`.
    */
   setAutoFailover(project: string, failover: AutoFailover | null): void {
-    fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), failover?.after));
+    const after = failover === null ? undefined : numberOf('autoFailover.after', failover.after);
+    fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), after));
   }
 
   /**

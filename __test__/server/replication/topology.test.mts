@@ -112,6 +112,15 @@ describe('replicas', () => {
     expect(`${String(error)} ${JSON.stringify(error)} ${JSON.stringify(manager.getReplicaStatus('p'))}`).not.toContain('s3cr3t');
   });
 
+  it('refuse settings that are no numbers, each by its name', async () => {
+    const refused = (name: string): object => expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(name) });
+    expect(() => { manager.setAutoFailover('p', { after: '5000' as unknown as number }); }).toThrow(refused('autoFailover.after'));
+    expect(() => { manager.setAutoFailover('p', { after: Number.NaN }); }).toThrow(refused('autoFailover.after'));
+    expect(() => new ReplicationManager(undefined, { lagIntervalMs: 'x' as unknown as number })).toThrow(refused('lagIntervalMs'));
+    await expect(manager.addReplica('p', replica('s', 'slave', { lagTolerance: Number.NaN }), [])).rejects.toEqual(refused('lagTolerance'));
+    expect(manager.getReplicaStatus('p')).toEqual([]);
+  });
+
   it('change roles by a promotion', async () => {
     await manager.addReplica('p', replica('m', 'master'), []);
     await manager.addReplica('p', replica('s', 'slave'), []);
@@ -211,6 +220,16 @@ describe('the tree file', () => {
     await other.removeReplica('my shop', 's');
     expect(Object.keys(JSON.parse(await readFile(path, 'utf8')).replicas['my shop'])).toEqual(['m']);
     await other.disconnectAll();
+  });
+
+  it('may hold entries that are none, which are told by name beside those that are connected', async () => {
+    const path = join(folder, 'tree.json');
+    const entries = { none: null, bare: { role: 'slave', dialect: 'sqlite' }, m: { role: 'master', dialect: 'sqlite', uri: ':memory:' } };
+    await writeFile(path, JSON.stringify({ replicas: { p: entries } }));
+    const { connected, failed } = await manager.loadFromFile(path, { connect: true });
+    expect(connected).toEqual([{ project: 'p', name: 'm' }]);
+    const refused = (name: string): object => ({ name, error: { code: 'ERR_CONFIG', message: `replica "${name}" of project "p": expected an object with a text "uri"` } });
+    expect(failed).toMatchObject([refused('none'), refused('bare')]);
   });
 
   it('that is corrupt is refused by name, and leaves the manager as it was', async () => {
