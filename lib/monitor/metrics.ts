@@ -23,6 +23,7 @@ export function metricsOf(manager: MonitoredManager): string {
     gauge('replicaverse_rule_last_run_updated', 'Rows that the last run updated.', ofRule(({ lastStats }) => lastStats?.updated)),
     gauge('replicaverse_rule_last_run_deleted', 'Rows that the last run deleted.', ofRule(({ lastStats }) => lastStats?.deleted)),
     gauge('replicaverse_rule_last_run_failed', 'Rows and collections that failed in the last run.', ofRule(({ lastStats }) => lastStats?.failed)),
+    manager.metricsText?.() ?? '',
   ].join('');
 }
 

@@ -8,9 +8,10 @@ import { Activity } from './activity.js';
 import { Verifications, concernsOf } from './concerns.js';
 import { History } from './history.js';
 import { bringsToken, bringsTokenByHeader, checkBinding, isAddressedHere } from './authorisation.js';
+import { managerOf } from './clusters.js';
 import { metricsOf } from './metrics.js';
 import { pageOf } from './page.js';
-import type { MonitorConfig, MonitorHandle } from './types.js';
+import type { MonitorConfig, MonitorHandle, MonitoredManager } from './types.js';
 import { replicasOf, routingOf, rulesOf } from './views.js';
 import { watchManager } from './watching.js';
 
@@ -29,13 +30,14 @@ const KEEP_ALIVE_MS = 20_000;
  *   port is taken.
  */
 export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle> {
-  const { manager, port = DEFAULT_PORT, host = '127.0.0.1', authToken, activityBufferSize = DEFAULT_BUFFER } = config;
+  const { port = DEFAULT_PORT, host = '127.0.0.1', authToken, activityBufferSize = DEFAULT_BUFFER } = config;
   checkBinding(host, authToken);
   const pollMs = pollMsOf(config);
+  const manager = managerOf(config.manager);
   const activity = new Activity(activityBufferSize);
   if (config.onEvent !== undefined) activity.listen(config.onEvent);
   const history = new History();
-  const dashboard = new Dashboard({ ...config, pollMs }, activity, history);
+  const dashboard = new Dashboard({ ...config, manager, pollMs }, activity, history);
   const server = createServer((request, response) => { dashboard.answer(request, response); });
   const url = await listen(server, port, host);
   let unwatch: () => void;
@@ -62,13 +64,15 @@ function pollMsOf({ pollMs = DEFAULT_POLL_MS }: MonitorConfig): number {
   return Math.min(pollMs, LONGEST_MS);
 }
 
+type Settings = Omit<MonitorConfig, 'manager'> & { manager: MonitoredManager; pollMs: number };
+
 class Dashboard {
-  readonly #config: MonitorConfig & { pollMs: number };
+  readonly #config: Settings;
   readonly #activity: Activity;
   readonly #history: History;
   readonly #verifications = new Verifications();
 
-  constructor(config: MonitorConfig & { pollMs: number }, activity: Activity, history: History) {
+  constructor(config: Settings, activity: Activity, history: History) {
     this.#config = config;
     this.#activity = activity;
     this.#history = history;
