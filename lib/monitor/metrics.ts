@@ -8,7 +8,7 @@ export function metricsOf(manager: MonitoredManager): string {
   const replicas = Object.entries(replicasOf(manager)).flatMap(([project, views]) => views.map((view) => ({ ...view, project })));
   const rules = rulesOf(manager);
   const ofReplica = (value: (replica: ReplicaView) => number | undefined): Sample[] =>
-    replicas.map((replica) => [{ project: replica.project, replica: replica.name, role: replica.role }, value(replica)]);
+    replicas.map((replica) => [{ project: replica.project, replica: replica.name, role: roleOf(replica) }, value(replica)]);
   const ofRule = (value: (rule: RuleView) => number | undefined): Sample[] => rules.map((rule) => [{ rule: rule.name }, value(rule)]);
   return [
     gauge('replicaverse_replica_up', 'Whether the replica can be used.', ofReplica(({ state }) => (state === 'up' ? 1 : 0))),
@@ -23,7 +23,13 @@ export function metricsOf(manager: MonitoredManager): string {
     gauge('replicaverse_rule_last_run_updated', 'Rows that the last run updated.', ofRule(({ lastStats }) => lastStats?.updated)),
     gauge('replicaverse_rule_last_run_deleted', 'Rows that the last run deleted.', ofRule(({ lastStats }) => lastStats?.deleted)),
     gauge('replicaverse_rule_last_run_failed', 'Rows and collections that failed in the last run.', ofRule(({ lastStats }) => lastStats?.failed)),
+    manager.metricsText?.() ?? '',
   ].join('');
+}
+
+/** The role, which a manager of the application's own may leave out. */
+function roleOf({ role }: { role?: string }): string {
+  return role ?? 'unknown';
 }
 
 function seconds(millis: number | undefined): number | undefined {

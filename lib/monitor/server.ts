@@ -8,14 +8,17 @@ import { Activity } from './activity.js';
 import { Verifications, concernsOf } from './concerns.js';
 import { History } from './history.js';
 import { bringsToken, bringsTokenByHeader, checkBinding, isAddressedHere } from './authorisation.js';
+import { managerOf } from './clusters.js';
 import { metricsOf } from './metrics.js';
 import { pageOf } from './page.js';
-import type { MonitorConfig, MonitorHandle } from './types.js';
+import type { MonitorConfig, MonitorHandle, MonitoredManager } from './types.js';
 import { replicasOf, routingOf, rulesOf } from './views.js';
 import { watchManager } from './watching.js';
 
 const DEFAULT_PORT = 14_499;
 const DEFAULT_POLL_MS = 2000;
+/** The longest delay that timers know; beyond it they fire at once. */
+const LONGEST_MS = 2_147_483_647;
 const DEFAULT_BUFFER = 200;
 /** How often a stream without events is written to, so that no proxy takes it for dead. */
 const KEEP_ALIVE_MS = 20_000;
@@ -27,16 +30,24 @@ const KEEP_ALIVE_MS = 20_000;
  *   port is taken.
  */
 export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle> {
-  const { manager, port = DEFAULT_PORT, host = '127.0.0.1', authToken, pollMs = DEFAULT_POLL_MS, activityBufferSize = DEFAULT_BUFFER } = config;
+  const { port = DEFAULT_PORT, host = '127.0.0.1', authToken, activityBufferSize = DEFAULT_BUFFER } = config;
   checkBinding(host, authToken);
-  if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
+  const pollMs = pollMsOf(config);
+  const manager = managerOf(config.manager);
   const activity = new Activity(activityBufferSize);
   if (config.onEvent !== undefined) activity.listen(config.onEvent);
   const history = new History();
-  const dashboard = new Dashboard({ ...config, pollMs }, activity, history);
+  const dashboard = new Dashboard({ ...config, manager, pollMs }, activity, history);
   const server = createServer((request, response) => { dashboard.answer(request, response); });
   const url = await listen(server, port, host);
-  const unwatch = watchManager(manager, activity, history, pollMs);
+  let unwatch: () => void;
+  try {
+    unwatch = watchManager(manager, activity, history, pollMs);
+  } catch (error) {
+    // Nobody would get a handle to end it by.
+    await close(server);
+    throw error;
+  }
   let stopped: Promise<void> | undefined;
   return {
     url,
@@ -48,13 +59,20 @@ export async function startMonitor(config: MonitorConfig): Promise<MonitorHandle
   };
 }
 
+function pollMsOf({ pollMs = DEFAULT_POLL_MS }: MonitorConfig): number {
+  if (!(pollMs >= 10)) throw configError(`pollMs: expected milliseconds from 10, found ${String(pollMs)}`);
+  return Math.min(pollMs, LONGEST_MS);
+}
+
+type Settings = Omit<MonitorConfig, 'manager'> & { manager: MonitoredManager; pollMs: number };
+
 class Dashboard {
-  readonly #config: MonitorConfig & { pollMs: number };
+  readonly #config: Settings;
   readonly #activity: Activity;
   readonly #history: History;
   readonly #verifications = new Verifications();
 
-  constructor(config: MonitorConfig & { pollMs: number }, activity: Activity, history: History) {
+  constructor(config: Settings, activity: Activity, history: History) {
     this.#config = config;
     this.#activity = activity;
     this.#history = history;

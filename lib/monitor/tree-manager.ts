@@ -1,7 +1,7 @@
 // A tree file seen as a manager, without a connection to any database; with the status of the service that runs on it.
 import { readFileSync, statSync } from 'node:fs';
 import { readStatus } from '../replicator/status-file.js';
-import type { ReplicatorTreeFile, SyncStats } from '../replicator/types.js';
+import type { ReplicaConfig, ReplicatorTreeFile, SyncStats } from '../replicator/types.js';
 import type { MonitoredManager, MonitoredReplica, MonitoredRule } from './types.js';
 
 /** Which tree file is read. */
@@ -66,9 +66,33 @@ function versionOf(path: string): string {
 
 function contentOf(path: string): ReplicatorTreeFile | undefined {
   try {
-    return { ...EMPTY, ...(JSON.parse(readFileSync(path, 'utf8')) as Partial<ReplicatorTreeFile>) };
+    const { replicas, rules, routing } = membersOf<unknown>(JSON.parse(readFileSync(path, 'utf8')));
+    return { replicas: replicasOf(replicas), rules: objectsOf(rules), routing: membersOf(routing) };
   } catch {
     // It is not there, or whoever writes it has not come to the end.
     return undefined;
   }
+}
+
+/** The replicas of each project. One without a role that is known is a slave, as there is no second master. */
+function replicasOf(projects: unknown): ReplicatorTreeFile['replicas'] {
+  const entries = Object.entries(objectsOf<Record<string, unknown>>(projects)).map(([project, replicas]) => {
+    const known = Object.entries(objectsOf<Omit<ReplicaConfig, 'name'>>(replicas));
+    return [project, Object.fromEntries(known.map(([name, config]) => [name, { ...config, role: config.role === 'master' ? 'master' : 'slave' }]))];
+  });
+  return Object.fromEntries(entries) as ReplicatorTreeFile['replicas'];
+}
+
+/** The members that are objects; the file may have been written by hand, and what is none cannot be shown. */
+function objectsOf<T>(value: unknown): Record<string, T> {
+  const entries = Object.entries(membersOf(value)).filter(([, member]) => isObject(member));
+  return Object.fromEntries(entries) as Record<string, T>;
+}
+
+function membersOf<T>(value: unknown): Record<string, T> {
+  return (isObject(value) ? value : {}) as Record<string, T>;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
 // What the dashboard watches, what it tells, and how it is started.
+import type { MonitoredClusters } from '../pg-multiverse/cluster-figures.js';
 import type { DeadLetterOptions, DeadLetters, PromotionOptions, SyncStats, SyncVerdict, VerifyOptions } from '../replicator/types.js';
 
 /** How a replica is, as the dashboard shows it. */
@@ -65,6 +66,8 @@ export interface MonitoredManager {
   getSyncStats?(rule: string): SyncStats | Partial<RuleRun> | undefined;
   getRuleStates?(): readonly RuleProgress[];
   getDeadLetters?(rule: string, options?: DeadLetterOptions): Promise<DeadLetters>;
+  /** Figures of its own in the text format of Prometheus, which stand beside those of replicas and rules. */
+  metricsText?(): string;
   /** Called by the action that runs a rule, which needs a token, as every action does. */
   sync?(rule: string): Promise<unknown>;
   /** Called by the action that copies a rule anew. */
@@ -101,7 +104,8 @@ export type ActivityEvent = { ts: number } & (
 
 /** How the dashboard is started. */
 export interface MonitorConfig {
-  manager: MonitoredManager;
+  /** A `ReplicationManager`, what `readTreeManager` gives, or a `PgMultiverse`, whose clusters are shown as projects without rules. */
+  manager: MonitoredManager | MonitoredClusters;
   /** 14499; 0 for any that is free. */
   port?: number;
   /** `127.0.0.1`. Another than this machine's own needs a token. */
@@ -112,8 +116,8 @@ export interface MonitorConfig {
   pollMs?: number;
   /** How many events are kept; 200. */
   activityBufferSize?: number;
-  /** Called for each event. */
-  onEvent?: (event: ActivityEvent) => void;
+  /** Called for each event. What it throws, or rejects with, becomes an event `error`, which it is not told itself. */
+  onEvent?: (event: ActivityEvent) => unknown;
 }
 
 /** A dashboard that runs. */

@@ -29,8 +29,16 @@ export function writeProjects(path: string, projects: readonly ProjectConfig[], 
     writeFileSync(temporary, `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`, { mode: 0o600 });
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeTemporary(temporary);
     throw fileError(path, 'cannot be written', error);
+  }
+}
+
+function removeTemporary(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // What kept the file from being written, as a folder that is none, keeps this too; the former is to be told.
   }
 }
 

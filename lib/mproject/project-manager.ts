@@ -28,14 +28,13 @@ export class ProjectManager {
   /**
    * Connects a project and brings its tables into being.
    *
-   * @throws {ReplicaverseError} with code `ERR_DUPLICATE_PROJECT` when the name is taken, else as `createIsolatedDialect`; the
-   *   project is then not added.
+   * @throws {ReplicaverseError} with code `ERR_DUPLICATE_PROJECT` when the name is taken, `ERR_PROJECT_FILE` when the file that
+   *   is kept cannot be written, else as `createIsolatedDialect`; the project is then not added.
    */
   async addProject(config: ProjectConfig): Promise<ProjectContext> {
     const project = new Project(config);
     await this.#reserving(project.config.name, () => project.connect());
-    this.#projects.set(project.config.name, project);
-    this.#persist();
+    await this.#entered(project);
     return project.context();
   }
 
@@ -46,9 +45,8 @@ export class ProjectManager {
    */
   async removeProject(name: string): Promise<void> {
     const project = this.#known(name);
-    this.#projects.delete(name);
+    this.#change(() => this.#projects.delete(name));
     this.#passwordIn.delete(name);
-    this.#persist();
     await project.disconnect();
   }
 
@@ -68,8 +66,7 @@ export class ProjectManager {
       await project.disconnect();
       throw new ReplicaverseError(`Projet "${name}" a ete modifie entre-temps`, { kind: 'Conflict', code: 'ERR_CONFLICT', retryable: true });
     }
-    this.#projects.set(name, project);
-    this.#persist();
+    await this.#entered(project);
     await former.disconnect();
     return project.context();
   }
@@ -193,6 +190,29 @@ export class ProjectManager {
     const project = this.#projects.get(name);
     if (project !== undefined) return project;
     throw new ReplicaverseError(`Projet "${name}" introuvable`, { code: 'ERR_UNKNOWN_PROJECT' });
+  }
+
+  /** Enters a project that was connected, which is closed again if that cannot be written to the file. */
+  async #entered(project: Project): Promise<void> {
+    try {
+      this.#change(() => this.#projects.set(project.config.name, project));
+    } catch (error) {
+      await project.disconnect();
+      throw error;
+    }
+  }
+
+  /** Makes a change and writes the file; if that fails, the projects are as they were before. */
+  #change(change: () => void): void {
+    const before = [...this.#projects];
+    change();
+    try {
+      this.#persist();
+    } catch (error) {
+      this.#projects.clear();
+      for (const [name, project] of before) this.#projects.set(name, project);
+      throw error;
+    }
   }
 
   #persist(): void {

@@ -3,10 +3,12 @@ import { EventEmitter } from 'node:events';
 import { configError, ReplicaverseError } from '../errors.js';
 import { tellListeners } from '../event-telling.js';
 import { ClusterManager, type ClusterManagerEvents } from './cluster-manager.js';
+import { CLUSTER_FIGURES } from './cluster-figures.js';
 import type { CacheConfig } from './cache/config.js';
 import type { CacheInvalidationCriteria } from './cache/invalidation.js';
 import type { ClusterManagerConfig, ClustersConfig, SchemaOptions, ValidationResult } from './config-types.js';
 import { checkClusters, ClusterFile } from './cluster-file.js';
+import type { ClusterFigures } from './engine-reports.js';
 import type { ClusterHealth, SystemMetrics } from './metrics.js';
 import { MigrationManager } from './migrations/migration-manager.js';
 import type { NewMigration } from './migrations/migration-folder.js';
@@ -331,6 +333,11 @@ export class PgMultiverse extends EventEmitter<MultiClusterEvents> {
   [MIGRATION_TARGET](): MigrationTarget {
     this.#require();
     return this.#manager[MIGRATION_TARGET]();
+  }
+
+  /** @internal What a dashboard shows of the servers; nothing while they are not connected. */
+  [CLUSTER_FIGURES](): readonly ClusterFigures[] {
+    return this.#clusters === undefined ? [] : this.#manager[MIGRATION_TARGET]().engine.figures();
   }
 
   #requireTransactions(): TransactionManager {

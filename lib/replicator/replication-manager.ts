@@ -7,7 +7,7 @@ import { native } from '../native.js';
 import { NativeBackedDialect, getAllSchemas, nativeSchema, registeredDialect } from '../orm/index.js';
 import type { IDialect } from '../types/dialect.js';
 import type { EntityDeclaration } from '../types/schema.js';
-import { jsonOf, textOf } from './arguments.js';
+import { jsonOf, numberOf, textOf } from './arguments.js';
 import { changesOf } from './change-feed.js';
 import { resolverFor } from './conflict-resolving.js';
 import { ForeignReplica } from './foreign-replica.js';
@@ -20,6 +20,7 @@ import { type StreamListener, passOn, readRuleStates } from './rule-streams.js';
 import type { ChangesOptions, RuleState, SourceChange, StartOptions } from './stream-types.js';
 import { readTopologyEvent } from './topology-events.js';
 import { connectTree, type TreeConnection } from './tree-connecting.js';
+import { made, madeAtOnce } from './unwritten-changes.js';
 import type {
   AutoFailover,
   DeadLetterOptions,
@@ -61,7 +62,7 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
   constructor(projectManager?: ProjectSource, { lagIntervalMs, ruleTransforms = {}, rewind }: ReplicationManagerOptions = {}) {
     super();
     this.#projects = projectManager;
-    if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(lagIntervalMs));
+    if (lagIntervalMs !== undefined) fromNativeSync(() => this.#core.setLagInterval(numberOf('lagIntervalMs', lagIntervalMs)));
     for (const [rule, transform] of Object.entries(ruleTransforms)) this.#setTransform(rule, transform);
     if (rewind !== undefined) this.#core.setRewinder(rewinder(rewind));
     // The core holds the function for as long as it lives, and must not keep the manager by it.
@@ -78,7 +79,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    *
    * @param schemas the entities, `[]` for none; without it those of the project, and if that has none every registered one
    * @throws when the project is unknown, the name is taken, or there is a master already. When the connection fails, the
-   *   replica stays listed with status `error` until it is removed.
+   *   replica stays listed with status `error` until it is removed. With code `ERR_TREE_FILE` it is listed as well, and only the
+   *   tree file could not be written; one of a built-in dialect serves nothing then until it is removed and added again.
    */
   async addReplica(project: string, config: ReplicaConfig, schemas?: readonly EntityDeclaration[]): Promise<void> {
     if (this.#projects && !this.#projects.hasProject(project)) {
@@ -86,22 +88,25 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     }
     const ofProject = this.#projects?.getProject(project)?.schemas ?? [];
     const entities = schemas ?? (ofProject.length > 0 ? ofProject : getAllSchemas());
-    const service = new ReplicaService(await this.#connect(project, config, entities), entities, {
-      replace: (lost, error, after) => this.#replace(project, lost, error, after),
-      writeToken: () => fromNative(() => this.#core.writeToken(project)),
+    await this.#connect(project, config, entities, (dialect) => {
+      const service = new ReplicaService(dialect, entities, {
+        replace: (lost, error, after) => this.#replace(project, lost, error, after),
+        writeToken: () => fromNative(() => this.#core.writeToken(project)),
+      });
+      const services = this.#services.get(project) ?? new Map<string, ReplicaService>();
+      this.#services.set(project, services.set(config.name, service));
+      this.#tell('replica.added', { project, name: config.name, role: config.role });
     });
-    const services = this.#services.get(project) ?? new Map<string, ReplicaService>();
-    this.#services.set(project, services.set(config.name, service));
-    this.#tell('replica.added', { project, name: config.name, role: config.role });
   }
 
   /** Removes a replica and closes its connections; the last one takes its project along. */
   async removeReplica(project: string, name: string): Promise<void> {
-    await fromNative(() => this.#core.removeReplica(textOf('project', project), textOf('name', name)));
-    const services = this.#services.get(project);
-    services?.delete(name);
-    if (services?.size === 0) this.#services.delete(project);
-    this.#tell('replica.removed', { project, name });
+    await made(() => fromNative(() => this.#core.removeReplica(textOf('project', project), textOf('name', name))), () => {
+      const services = this.#services.get(project);
+      services?.delete(name);
+      if (services?.size === 0) this.#services.delete(project);
+      this.#tell('replica.removed', { project, name });
+    });
   }
 
   /** Sets how the slave for a read is chosen. */
@@ -139,12 +144,14 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * the master. A standby of PostgreSQL is promoted by `pg_promote`.
    *
    * @throws {ReplicaverseError} with code `ERR_REPLICA_BEHIND` when the replica has `lagTolerance: 0` and lacks something,
-   *   unless `force` gives that up; `ERR_PROMOTION` when its database cannot be made a primary. All is as before then.
+   *   unless `force` gives that up; `ERR_PROMOTION` when its database cannot be made a primary. All is as before then. With
+   *   `ERR_TREE_FILE` it was promoted, and only the tree file could not be written.
    */
   async promoteToMaster(project: string, name: string, { force = false }: PromotionOptions = {}): Promise<void> {
-    const promoted = await fromNative(() => this.#core.promoteToMaster(textOf('project', project), textOf('name', name), force));
-    // Nothing has happened to one that was the master already.
-    if (promoted !== null) this.#tell('replica.promoted', { project, name });
+    await made(() => fromNative(() => this.#core.promoteToMaster(textOf('project', project), textOf('name', name), force)), (promoted) => {
+      // Nothing has happened to one that was the master already.
+      if (promoted !== null) this.#tell('replica.promoted', { project, name });
+    });
   }
 
   /**
@@ -154,19 +161,25 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * Events: `failover`, `failover.refused`, `quorum`.
    */
   setAutoFailover(project: string, failover: AutoFailover | null): void {
-    fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), failover?.after));
+    const after = failover === null ? undefined : numberOf('autoFailover.after', failover.after);
+    fromNativeSync(() => this.#core.setAutoFailover(textOf('project', project), after));
   }
 
   /**
    * Adds a rule. One that was loaded from a file and has a `transform` is added again with it, as it stands there.
    *
-   * @throws when the name is taken, a setting is malformed, or rules of mode `cdc` would carry changes round in a circle.
+   * @throws when the name is taken, a setting is malformed, or rules of mode `cdc` would carry changes round in a circle. With
+   *   code `ERR_TREE_FILE` the rule is added, and only the tree file could not be written.
    */
   addReplicationRule(rule: ReplicationRuleConfig): void {
     const { json, transform } = ruleArguments(rule);
-    fromNativeSync(() => this.#core.addRule(json));
-    if (transform !== undefined) this.#setTransform(rule.name, transform);
-    this.#tell('rule.added', { rule: rule.name });
+    madeAtOnce(() => { fromNativeSync(() => this.#core.addRule(json)); }, () => {
+      try {
+        if (transform !== undefined) this.#setTransform(rule.name, transform);
+      } finally {
+        this.#tell('rule.added', { rule: rule.name });
+      }
+    });
   }
 
   /**
@@ -175,8 +188,8 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
    * statement to run.
    */
   removeReplicationRule(name: string): void {
-    fromNativeSync(() => this.#core.removeRule(textOf('name', name)));
-    this.#tell('rule.removed', { rule: name });
+    const remove = (): void => { fromNativeSync(() => this.#core.removeRule(textOf('name', name))); };
+    madeAtOnce(remove, () => { this.#tell('rule.removed', { rule: name }); });
   }
 
   /** Every rule. */
@@ -371,13 +384,20 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     return stats;
   }
 
-  async #connect(project: string, config: ReplicaConfig, entities: readonly EntityDeclaration[]): Promise<IDialect> {
+  /** Connects a replica and hands its dialect over. */
+  async #connect(project: string, config: ReplicaConfig, entities: readonly EntityDeclaration[], connected: (dialect: IDialect) => void): Promise<void> {
     const [name, json, schemas] = [textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)];
     const factory = registeredDialect(config.dialect);
-    if (factory === undefined) return NativeBackedDialect.of(await fromNative(() => this.#core.addReplica(name, json, schemas)), entities);
+    if (factory === undefined) {
+      connected(NativeBackedDialect.of(await fromNative(() => this.#core.addReplica(name, json, schemas)), entities));
+      return;
+    }
     const replica = new ForeignReplica(config, factory, entities);
-    await fromNative(() => this.#core.addForeignReplica(name, json, schemas, replica.carryOut));
-    return replica.dialect;
+    await made(() => fromNative(() => this.#core.addForeignReplica(name, json, schemas, replica.carryOut)), () => {
+      // That the tree file cannot be written hides whether it could be connected.
+      const known = this.getReplicaStatus(project).find((one) => one.name === config.name);
+      if (known?.status === 'connected') connected(replica.dialect);
+    });
   }
 
   /** Tells listeners of what has happened, without letting them undo it. */

@@ -2,19 +2,8 @@
 import { ReplicaverseError } from '../errors.js';
 import type { ReplicationManager } from './replication-manager.js';
 import type { ServiceLog } from './service-log.js';
-import type { BatchReport } from './stream-types.js';
+import { StreamFigures } from './stream-figures.js';
 import type { ReplicationRule } from './types.js';
-
-/** What a rule has applied since it was last told of. */
-interface Applied {
-  transactions: number;
-  created: number;
-  updated: number;
-  deleted: number;
-  failed: number;
-}
-
-const NOTHING: Applied = { transactions: 0, created: 0, updated: 0, deleted: 0, failed: 0 };
 
 /** Whether the service streams a rule, or runs it at intervals. */
 export function isStreamed({ mode, capture }: Pick<ReplicationRule, 'mode' | 'capture'>): boolean {
@@ -25,13 +14,22 @@ export function isStreamed({ mode, capture }: Pick<ReplicationRule, 'mode' | 'ca
 export class ServiceStreams {
   readonly #manager: ReplicationManager;
   readonly #log: ServiceLog;
-  readonly #applied = new Map<string, Applied>();
+  readonly #figures: StreamFigures;
+  /** How many transactions of each rule were applied since it was last told of. */
+  readonly #transactions = new Map<string, number>();
+  /** The rules that this instance was the last to stream, as far as it knows. */
+  readonly #running = new Set<string>();
 
   constructor(manager: ReplicationManager, log: ServiceLog) {
     this.#manager = manager;
     this.#log = log;
-    manager.on('batch', (batch) => { this.#count(batch); });
-    manager.on('state', ({ rule, state, reason }) => { log.info(`stream ${rule}: ${state}${reason === undefined ? '' : ` (${reason})`}`); });
+    this.#figures = new StreamFigures(manager);
+    manager.on('batch', ({ rule, transactions }) => { this.#transactions.set(rule, (this.#transactions.get(rule) ?? 0) + transactions); });
+    manager.on('state', ({ rule, state, reason }) => {
+      if (state === 'copying' || state === 'streaming') this.#running.add(rule);
+      if (state === 'standby') this.#running.delete(rule);
+      log.info(`stream ${rule}: ${state}${reason === undefined ? '' : ` (${reason})`}`);
+    });
     manager.on('error', (error) => { this.#logError(error); });
     manager.on('replica.state', ({ project, name, status, stale, error }) => {
       const text = `replica ${project}/${name}: ${status}${stale ? ', too far behind' : ''}${error === undefined ? '' : ` (${error})`}`;
@@ -61,38 +59,33 @@ export class ServiceStreams {
       return false;
     }
     if (state !== undefined && state !== 'stopped') return true;
-    await this.#manager.start(rule);
+    await this.#figures.anew(rule, () => this.#manager.start(rule));
     return true;
   }
 
-  /** Tells what every stream has applied since this was last called, and how far it is behind. */
+  /** Whether this instance is the one that streams a rule, and not another. */
+  runs(rule: string): boolean {
+    return this.#running.has(rule);
+  }
+
+  /** Tells what every stream has done since this was last called, its first copy included, and how far it is behind. */
   logFigures(): void {
     for (const { rule, state, lag, retainedBytes } of this.#manager.getRuleStates()) {
-      const applied = this.#applied.get(rule) ?? NOTHING;
-      this.#applied.delete(rule);
+      const transactions = this.#transactions.get(rule) ?? 0;
+      this.#transactions.delete(rule);
+      const done = this.#figures.take(rule);
       if (state === 'standby') {
         this.#log.info(`stream ${rule}: another instance streams this rule`);
         continue;
       }
       this.#log.info(`stream ${rule}:`, {
         state,
-        ...applied,
+        transactions,
+        ...done,
         ...(lag === undefined ? {} : { lag: `${lag}ms` }),
         ...(retainedBytes === undefined ? {} : { retained: retainedBytes }),
       });
     }
-  }
-
-  #count(batch: BatchReport): void {
-    const before = this.#applied.get(batch.rule) ?? NOTHING;
-    const sum = (name: keyof Applied): number => before[name] + batch[name];
-    this.#applied.set(batch.rule, {
-      transactions: sum('transactions'),
-      created: sum('created'),
-      updated: sum('updated'),
-      deleted: sum('deleted'),
-      failed: sum('failed'),
-    });
   }
 
   #logError(error: unknown): void {

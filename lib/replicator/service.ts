@@ -8,6 +8,7 @@ import { type HealthEndpoint, healthOf, startHealthEndpoint } from './service-he
 import { type LogFields, type ServiceLog, serviceLog } from './service-log.js';
 import { ServiceStreams, isStreamed } from './service-streams.js';
 import { removeStatus, writeStatus } from './status-file.js';
+import { connectTree } from './tree-connecting.js';
 import type { ReplicationRule, SyncStats } from './types.js';
 
 const DEFAULT_TREE = '.mostajs/replicator-tree.json';
@@ -60,6 +61,8 @@ class ReplicatorService {
   readonly #streams: ServiceStreams;
   /** The rules whose last run failed. */
   readonly #failed = new Set<string>();
+  /** The rules run at intervals that are for this instance to run. */
+  readonly #held = new Set<string>();
   #lastPass: number | null = null;
 
   constructor(settings: Settings) {
@@ -94,7 +97,7 @@ class ReplicatorService {
       await health?.stop();
       this.#streams.logFigures();
       await this.#disconnected();
-      removeStatus(tree);
+      this.#removeStatus();
     }
   }
 
@@ -131,9 +134,11 @@ class ReplicatorService {
     try {
       if (isStreamed(rule) && !this.#settings.once) return await this.#streams.start(name);
       if (!isStreamed(rule) && !(await this.#manager.holdRule(name))) {
+        this.#held.delete(name);
         this.#log.info(`sync ${name}: another instance runs this rule`);
         return true;
       }
+      if (!isStreamed(rule)) this.#held.add(name);
       const stats = await this.#manager.sync(name);
       this.#log.info(`sync ${name}:`, figuresOf(stats));
       return stats.errors === 0;
@@ -163,6 +168,23 @@ class ReplicatorService {
       this.#log.warn(`there is no tree file at ${tree}`);
       return true;
     }
+    try {
+      this.#manager.loadFromFile(tree);
+      await this.#forgetUnconnected();
+      const { connected, failed } = await connectTree(this.#manager, tree);
+      for (const { project, name } of connected) this.#log.info(`connected ${project}/${name}`);
+      for (const { project, name, error } of failed) this.#log.error(`replica ${project}/${name}: ${messageOf(error)}`);
+      return failed.length > 0;
+    } catch (error) {
+      // A file that was in order before may only be half written, which is no reason to end what runs.
+      if (this.#lastPass === null) throw error;
+      this.#log.error(messageOf(error));
+      return true;
+    }
+  }
+
+  /** Removes the replicas that could never be connected, so that the tree file brings them anew. */
+  async #forgetUnconnected(): Promise<void> {
     for (const project of this.#manager.listProjects()) {
       for (const replica of this.#manager.getReplicaStatus(project)) {
         // One that was connected once comes back by itself; this one never was.
@@ -171,16 +193,13 @@ class ReplicatorService {
         }
       }
     }
-    const { connected, failed } = await this.#manager.loadFromFile(tree, { connect: true });
-    for (const { project, name } of connected) this.#log.info(`connected ${project}/${name}`);
-    for (const { project, name, error } of failed) this.#log.error(`replica ${project}/${name}: ${messageOf(error)}`);
-    return failed.length > 0;
   }
 
   /** The outcome of a pass; once the service is to end, it is not waited for any longer than the settings say. */
   async #drained(pass: Promise<boolean>): Promise<boolean> {
     const { signal } = this.#ending;
     const { drainMs } = this.#settings;
+    const settled = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const overdue = new Promise<boolean>((giveUp) => {
       const start = (): void => {
@@ -190,12 +209,13 @@ class ReplicatorService {
         }, drainMs);
       };
       if (signal.aborted) start();
-      else signal.addEventListener('abort', start, { once: true });
+      else signal.addEventListener('abort', start, { once: true, signal: settled.signal });
     });
     try {
       return await Promise.race([pass, overdue]);
     } finally {
       clearTimeout(timer);
+      settled.abort();
     }
   }
 
@@ -216,9 +236,18 @@ class ReplicatorService {
 
   #tellStatus(): void {
     try {
-      writeStatus(this.#manager, this.#settings.tree);
+      writeStatus(this.#manager, this.#settings.tree, (rule) => this.#held.has(rule) || this.#streams.runs(rule));
     } catch (error) {
       this.#log.warn(`the status file cannot be written: ${messageOf(error)}`);
+    }
+  }
+
+  #removeStatus(): void {
+    try {
+      removeStatus(this.#settings.tree);
+    } catch (error) {
+      // Whoever reads it sees by its age that it tells of nothing that runs.
+      this.#log.warn(`the status file cannot be removed: ${messageOf(error)}`);
     }
   }
 }

@@ -24,6 +24,7 @@ export async function connectTree(manager: Replicas, path: string): Promise<Tree
     for (const [name, entry] of Object.entries(replicas)) {
       if (manager.getReplicaStatus(project).some((known) => known.name === name)) continue;
       try {
+        if (!hasUri(entry)) throw configError(`replica "${name}" of project "${project}": expected an object with a text "uri"`);
         await manager.addReplica(project, { ...entry, name, uri: completeUri(project, name, entry.uri) });
         outcome.connected.push({ project, name });
       } catch (error) {
@@ -32,6 +33,11 @@ export async function connectTree(manager: Replicas, path: string): Promise<Tree
     }
   }
   return outcome;
+}
+
+/** Whether an entry, which somebody may have written by hand, says where the replica is. */
+function hasUri(entry: unknown): entry is { uri: string } {
+  return typeof entry === 'object' && entry !== null && 'uri' in entry && typeof entry.uri === 'string';
 }
 
 /**

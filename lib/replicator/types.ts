@@ -103,7 +103,7 @@ export interface PromotionOptions {
 
 /** When a dead master is replaced by a standby without anybody asking for it. */
 export interface AutoFailover {
-  /** Milliseconds without an answer; 1000 at the least. */
+  /** Milliseconds without an answer; less than 1000 counts as 1000. */
   after: number;
 }
 

@@ -157,6 +157,22 @@ describe('the file', () => {
     await again.disconnectAll();
   });
 
+  test('that cannot be written keeps a change from being made', async () => {
+    await projects.addProject(project('a'));
+    await projects.addProject(project('b'));
+    await writeFile(join(folder, 'tree'), 'in the way of the folder');
+    projects.enableAutoPersist(file());
+    const unwritten = { code: 'ERR_PROJECT_FILE', message: expect.stringContaining('cannot be written') };
+    await expect(projects.addProject(project('c'))).rejects.toMatchObject(unwritten);
+    await expect(projects.removeProject('a')).rejects.toMatchObject(unwritten);
+    await expect(projects.updateProject('a', { schemas: [] })).rejects.toMatchObject(unwritten);
+    expect(projects.listProjects()).toMatchObject([{ name: 'a', schemasCount: 1 }, { name: 'b' }]);
+    await projects.resolveEntityService('a')?.create('Item', { id: '1' });
+    await rm(join(folder, 'tree'));
+    await projects.addProject(project('c'));
+    expect(Object.keys(JSON.parse(await readFile(file(), 'utf8')))).toEqual(['a', 'b', 'c']);
+  });
+
   test('keeps projects that cannot be connected, with the reason', async () => {
     await writeFile(join(folder, 'p.json'), JSON.stringify({ projects: { down: { dialect: 'postgres', uri: SECRET }, up: { dialect: 'sqlite', uri: ':memory:' } } }));
     projects.enableAutoPersist(file());

@@ -1,4 +1,7 @@
 // A dialect of the application's own is a replica like others: source, target and either side of a bidirectional rule.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { registerDialect, ReplicationManager } from 'replicaverse';
 import type { EntitySchema, EntityService, ReplicationRuleConfig } from 'replicaverse';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -72,6 +75,20 @@ const all = { sort: { id: 1 }, includeDeleted: true } as const;
 const quiet = { created: 0, updated: 0, deleted: 0, errors: 0 };
 
 describe('a registered dialect', () => {
+  it('serves also when the tree file could not be written, which is thrown', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'replicaverse-foreign-'));
+    await mkdir(join(folder, 'gone'));
+    manager.enableAutoPersist(join(folder, 'gone', 'tree.json'));
+    await rm(join(folder, 'gone'), { recursive: true });
+    await writeFile(join(folder, 'gone'), '');
+    const added: unknown[] = [];
+    manager.on('replica.added', (event) => added.push(event));
+    await expect(manager.addReplica('a', foreign, [note])).rejects.toMatchObject({ code: 'ERR_TREE_FILE' });
+    expect(added).toEqual([{ project: 'a', name: 'm', role: 'master' }]);
+    await service('a').create('Note', { id: '1' });
+    await rm(folder, { recursive: true });
+  });
+
   it('is connected with its settings and its entities, listed under its name, and disconnected', async () => {
     await manager.addReplica('a', { ...foreign, pool: { max: 3 } }, [note, author]);
     expect(memory().config).toMatchObject({ dialect: 'oracle', uri: foreign.uri, schemaStrategy: 'update', poolSize: 3 });

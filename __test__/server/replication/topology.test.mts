@@ -1,6 +1,6 @@
 // Replicas, roles, routing and the tree file, with the messages that applications match.
 import { readFile, writeFile } from 'node:fs/promises';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clearRegistry, registerSchema, ReplicationManager } from 'replicaverse';
@@ -112,6 +112,15 @@ describe('replicas', () => {
     expect(`${String(error)} ${JSON.stringify(error)} ${JSON.stringify(manager.getReplicaStatus('p'))}`).not.toContain('s3cr3t');
   });
 
+  it('refuse settings that are no numbers, each by its name', async () => {
+    const refused = (name: string): object => expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(name) });
+    expect(() => { manager.setAutoFailover('p', { after: '5000' as unknown as number }); }).toThrow(refused('autoFailover.after'));
+    expect(() => { manager.setAutoFailover('p', { after: Number.NaN }); }).toThrow(refused('autoFailover.after'));
+    expect(() => new ReplicationManager(undefined, { lagIntervalMs: 'x' as unknown as number })).toThrow(refused('lagIntervalMs'));
+    await expect(manager.addReplica('p', replica('s', 'slave', { lagTolerance: Number.NaN }), [])).rejects.toEqual(refused('lagTolerance'));
+    expect(manager.getReplicaStatus('p')).toEqual([]);
+  });
+
   it('change roles by a promotion', async () => {
     await manager.addReplica('p', replica('m', 'master'), []);
     await manager.addReplica('p', replica('s', 'slave'), []);
@@ -211,6 +220,37 @@ describe('the tree file', () => {
     await other.removeReplica('my shop', 's');
     expect(Object.keys(JSON.parse(await readFile(path, 'utf8')).replicas['my shop'])).toEqual(['m']);
     await other.disconnectAll();
+  });
+
+  it('that cannot be written keeps no change from being made and told, which is thrown', async () => {
+    await manager.addReplica('p', replica('m', 'master'), []);
+    await manager.addReplica('p', replica('s', 'slave', { feed: 'none' }), []);
+    const tree = join(folder, 'gone', 'tree.json');
+    await mkdir(join(folder, 'gone'));
+    manager.enableAutoPersist(tree);
+    await rm(join(folder, 'gone'), { recursive: true });
+    await writeFile(join(folder, 'gone'), '');
+    const told: string[] = [];
+    for (const event of ['replica.promoted', 'replica.removed', 'rule.added', 'rule.removed'] as const) manager.on(event, () => told.push(event));
+    const unwritten = expect.objectContaining({ code: 'ERR_TREE_FILE' }) as Error;
+    await expect(manager.promoteToMaster('p', 's')).rejects.toEqual(unwritten);
+    expect(() => { manager.addReplicationRule({ ...rule, mode: 'cdc', transform: ({ row }) => row }); }).toThrow(unwritten);
+    expect(manager.listRules()).toMatchObject([{ name: 'r', transform: true }]);
+    expect(() => { manager.removeReplicationRule('r'); }).toThrow(unwritten);
+    await expect(manager.removeReplica('p', 'm')).rejects.toEqual(unwritten);
+    expect(told).toEqual(['replica.promoted', 'rule.added', 'rule.removed', 'replica.removed']);
+    expect(manager.getReplicaStatus('p')).toMatchObject([{ name: 's', role: 'master' }]);
+    await rm(join(folder, 'gone'));
+  });
+
+  it('may hold entries that are none, which are told by name beside those that are connected', async () => {
+    const path = join(folder, 'tree.json');
+    const entries = { none: null, bare: { role: 'slave', dialect: 'sqlite' }, m: { role: 'master', dialect: 'sqlite', uri: ':memory:' } };
+    await writeFile(path, JSON.stringify({ replicas: { p: entries } }));
+    const { connected, failed } = await manager.loadFromFile(path, { connect: true });
+    expect(connected).toEqual([{ project: 'p', name: 'm' }]);
+    const refused = (name: string): object => ({ name, error: { code: 'ERR_CONFIG', message: `replica "${name}" of project "p": expected an object with a text "uri"` } });
+    expect(failed).toMatchObject([refused('none'), refused('bare')]);
   });
 
   it('that is corrupt is refused by name, and leaves the manager as it was', async () => {

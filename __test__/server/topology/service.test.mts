@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createIsolatedDialect, readTreeManager, scaffoldMonitorService, scaffoldReplicatorService } from 'replicaverse';
+import type { SyncStats } from 'replicaverse';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../../support/index.mjs';
 
@@ -56,6 +57,25 @@ function start(file: string, args: string[] = [], environment: Record<string, st
   return { child, output: () => text };
 }
 
+interface ServiceStatus {
+  pid: number;
+  instances: Record<string, number>;
+  stats: Record<string, SyncStats>;
+}
+
+/** Whichever of two instances has written the status file, it tells of the run of the one that runs the rule. */
+async function toldByBoth(run: object): Promise<void> {
+  const tree = join(folder, '.mostajs', 'replicator-tree.json');
+  const writers = new Set<number>();
+  await eventually(async () => {
+    const { pid, instances, stats } = JSON.parse(await readFile(`${tree}.status.json`, 'utf8')) as ServiceStatus;
+    if (Object.keys(instances).length < 2) return false;
+    expect(stats['copy']?.details).toMatchObject([run]);
+    writers.add(pid);
+    return writers.size === 2;
+  });
+}
+
 it('runs every rule at its interval, sees what is new, tells the dashboard, and ends with 0 on SIGTERM', async () => {
   const { path } = scaffoldReplicatorService({ projectDir: folder });
   const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '50' });
@@ -69,6 +89,34 @@ it('runs every rule at its interval, sees what is new, tells the dashboard, and 
   expect(await once(child, 'exit')).toEqual([0, null]);
   expect(output()).toContain('shutting down (SIGTERM)');
   expect(existsSync(`${tree}.status.json`)).toBe(false);
+});
+
+it('goes on with what it has while its tree file is half written, takes it up again, and warns of no leak after many passes', async () => {
+  const tree = join(folder, '.mostajs', 'replicator-tree.json');
+  const content = await readFile(tree, 'utf8');
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '20' });
+  const passes = (): number => output().split('sync copy:').length - 1;
+  await eventually(() => passes() > 0, { deadlineMs: 30_000, what: output() });
+  await writeFile(tree, content.slice(0, 20));
+  await eventually(() => /error: .*replicator-tree\.json/.test(output()), { what: output() });
+  await change('source', 'INSERT INTO things VALUES (2)');
+  await eventually(async () => (await rowsOfTarget()).length === 2);
+  await writeFile(tree, content.replace('"copy":', '"again":'));
+  await eventually(() => output().includes('sync again:'), { what: output() });
+  const before = passes();
+  await eventually(() => passes() > before + 12, { what: output() });
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).not.toContain('Warning');
+});
+
+it('ends with 1 when its tree file is malformed from the start', async () => {
+  await writeFile(join(folder, '.mostajs', 'replicator-tree.json'), '{"replicas": {');
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path);
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(output()).toContain('replicator-tree.json');
 });
 
 it('with --once ends after one pass, quietly if asked, and with 1 when something failed', async () => {
@@ -90,7 +138,7 @@ describe('with a rule of mode cdc', () => {
     await writeFile(tree, JSON.stringify(content));
   });
 
-  it('streams it, tells its health and true figures, and ends with 0 on SIGTERM', async () => {
+  it('streams it, tells its health and true figures, those of the first copy included, and ends with 0 on SIGTERM', async () => {
     const { path } = scaffoldReplicatorService({ projectDir: folder });
     const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '100', REPLICATOR_HEALTH_PORT: '0', REPLICATOR_LOG: 'json' });
     const url = await eventually(() => /http:[^"]+health/.exec(output())?.[0], { deadlineMs: 30_000, what: output() });
@@ -102,7 +150,7 @@ describe('with a rule of mode cdc', () => {
     await eventually(async () => JSON.stringify(await rowsOfTarget()) === '[{"id":2},{"id":3}]');
     const figures = (name: string): number =>
       output().trim().split('\n').map((line) => JSON.parse(line) as Record<string, number>).reduce((sum, line) => sum + (line[name] ?? 0), 0);
-    await eventually(() => figures('created') === 2 && figures('deleted') === 1, { what: output() });
+    await eventually(() => figures('created') === 3 && figures('deleted') === 1, { what: output() });
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
@@ -116,6 +164,7 @@ describe('with a rule of mode cdc', () => {
     await eventually(() => second.output().includes('another instance streams this rule'), { deadlineMs: 30_000, what: second.output() });
     const job = start(path, ['--once']);
     expect(await once(job.child, 'exit')).toEqual([0, null]);
+    await toldByBoth({ created: 1 });
     first.child.kill('SIGKILL');
     await eventually(() => second.output().includes('stream copy: streaming'), { deadlineMs: 30_000, what: second.output() });
     await change('source', 'INSERT INTO things VALUES (9)');
@@ -131,11 +180,23 @@ it('of two instances one runs the rules at intervals', async () => {
   await eventually(() => first.output().includes('sync copy: created=1'), { deadlineMs: 30_000, what: first.output() });
   const second = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
   await eventually(() => second.output().includes('another instance runs this rule'), { deadlineMs: 30_000, what: second.output() });
+  await toldByBoth({ skipped: 1 });
   first.child.kill('SIGTERM');
   expect(await once(first.child, 'exit')).toEqual([0, null]);
   await eventually(() => second.output().includes('sync copy: created=0'), { deadlineMs: 30_000, what: second.output() });
   second.child.kill('SIGTERM');
   expect(await once(second.child, 'exit')).toEqual([0, null]);
+  expect(existsSync(`${join(folder, '.mostajs', 'replicator-tree.json')}.status.json`)).toBe(false);
+});
+
+it('ends with 0 on SIGTERM also where it can neither write nor remove its status file', async () => {
+  await mkdir(join(folder, '.mostajs', 'replicator-tree.json.status.json'));
+  const { path } = scaffoldReplicatorService({ projectDir: folder });
+  const { child, output } = start(path, [], { REPLICATOR_INTERVAL_MS: '100' });
+  await eventually(() => output().includes('the status file cannot be written'), { deadlineMs: 30_000, what: output() });
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).toContain('the status file cannot be removed');
 });
 
 it('the scaffolded dashboard shows the tree file and ends on SIGTERM', async () => {

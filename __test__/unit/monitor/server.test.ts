@@ -1,9 +1,9 @@
 // The dashboard over HTTP: its endpoints, its events, and who may use it.
 import { request } from 'node:http';
 import { Script } from 'node:vm';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startMonitor } from '../../../dist/index.js';
-import type { ActivityEvent, MonitorConfig, MonitorHandle } from '../../../dist/index.js';
+import type { ActivityEvent, MonitorConfig, MonitorHandle, MonitoredReplica } from '../../../dist/index.js';
 import { StubManager } from './managers.js';
 
 const TOKEN = 'a-token-of-the-test';
@@ -47,7 +47,9 @@ describe('its endpoints', () => {
   it('give figures to Prometheus', async () => {
     const { manager, url } = await start();
     manager.replicas.push({ name: 'a"b\\c', role: 'slave', status: 'error' });
+    manager.replicas.push({ name: 'bare', status: 'connected' } as MonitoredReplica);
     const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain('replicaverse_replica_up{project="p",replica="bare",role="unknown"} 1\n');
     expect(text).toContain('replicaverse_replica_lag_seconds{project="p",replica="s",role="slave"} 1.5\n');
     expect(text).toContain('replicaverse_replica_up{project="p",replica="a\\"b\\\\c",role="slave"} 0\n');
     expect(text).toContain('replicaverse_rule_last_run_inserted{rule="r"} 3\n');
@@ -96,6 +98,14 @@ describe('its events', () => {
     expect(await json(`${url}/api/events`)).toEqual(heard);
   });
 
+  it('are looked for once in a while at the longest, and not all the time, when a longer pause is asked for than timers know', async () => {
+    let looks = 0;
+    const { manager, url } = await start({ pollMs: 3e9 });
+    manager.getReplicaStatus = () => { looks += 1; return manager.replicas; };
+    for (let asked = 0; asked < 20; asked += 1) await json(`${url}/api/health`);
+    expect(looks).toBe(0);
+  });
+
   it('of a manager that tells of its runs come at once', async () => {
     const heard: ActivityEvent[] = [];
     const { manager } = await start({ onEvent: (event) => heard.push(event), activityBufferSize: 2 });
@@ -104,6 +114,30 @@ describe('its events', () => {
     expect(heard.slice(-2)).toMatchObject([{ type: 'rule.sync.start', rule: 'r' }, { type: 'failover', newMaster: 's' }]);
     await monitor?.stop();
     expect(manager.listenerCount('failover')).toBe(0);
+  });
+
+  it('reach everybody else when the callback fails, which is told as an error and neither ends the process nor repeats an event', async () => {
+    for (const onEvent of [() => { throw new Error('pager is down'); }, async () => Promise.reject(new Error('pager is down'))]) {
+      const { manager, url } = await start({ onEvent });
+      manager.replicas.push({ name: 'n', role: 'slave', status: 'connected' });
+      const added = async (): Promise<ActivityEvent[]> =>
+        ((await json(`${url}/api/events`)) as ActivityEvent[]).filter((event) => event.type === 'replica.added' && event.replica === 'n');
+      await vi.waitUntil(async () => (await added()).length > 0, { timeout: 10_000 });
+      manager.replicas.pop();
+      await vi.waitUntil(async () => ((await json(`${url}/api/events`)) as ActivityEvent[]).some(({ type }) => type === 'replica.removed'), { timeout: 10_000 });
+      expect(await added()).toHaveLength(1);
+      expect(await json(`${url}/api/events`)).toContainEqual(expect.objectContaining({ type: 'error', message: 'pager is down' }));
+      await monitor?.stop();
+    }
+  });
+
+  it('are not told at all when the manager cannot be looked at as the dashboard starts, which leaves nothing behind', async () => {
+    const { manager, url } = await start();
+    const port = Number(new URL(url).port);
+    await monitor?.stop();
+    manager.getReplicaStatus = () => { throw new Error('not to be looked at'); };
+    await expect(startMonitor({ manager, port })).rejects.toThrow('not to be looked at');
+    await expect(fetch(url)).rejects.toThrow('fetch failed');
   });
 });
 

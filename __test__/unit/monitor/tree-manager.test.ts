@@ -51,6 +51,16 @@ it('follows the file as it is replaced, keeps what it was while it is half writt
   expect(manager.listProjects()).toEqual([]);
 });
 
+it('shows what can be shown of a file with sections and entries that are none', async () => {
+  const manager = readTreeManager({ tree });
+  await save(JSON.stringify({ replicas: null, rules: [], routing: 3 }));
+  expect([manager.listProjects(), manager.listRules(), manager.getReadRouting('p')]).toEqual([[], [], 'round-robin']);
+  await save(JSON.stringify({ ...content, replicas: { p: { none: null, bare: { dialect: 'sqlite' }, ...content.replicas.p }, q: null }, rules: { none: null } }));
+  expect(manager.listProjects()).toEqual(['p']);
+  expect(manager.getReplicaStatus('p')).toMatchObject([{ name: 'bare', role: 'slave' }, { name: 'm', role: 'master' }]);
+  expect(manager.listRules()).toEqual([]);
+});
+
 it('shows live states and stats while a service runs on the file', async () => {
   await save(JSON.stringify(content));
   const live = { name: 'm', role: 'master', dialect: 'sqlite', status: 'connected' };
