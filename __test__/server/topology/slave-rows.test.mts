@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ReplicationManager, clearRegistry } from 'replicaverse';
 import type { EntitySchema, ReplicaService } from 'replicaverse';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { eventually } from '../../support/index.mjs';
+import { eventually, startPostgres } from '../../support/index.mjs';
 
 const item: EntitySchema = { name: 'Item', collection: 'items', fields: { name: { type: 'string' } }, relations: {}, indexes: [], timestamps: false };
 
@@ -70,6 +70,48 @@ it('of tables that are not fed keep a slave with lagTolerance 0 from being promo
   await arrives(manager, 'c');
   await manager.promoteToMaster('p', 's', { force: true });
   expect(await ids(manager.resolveWriteService('p'))).toEqual(['a', 'b', 'c']);
+});
+
+it('of a table that the master got just now are at the slave that a token gives, and at a slave that is promoted', async () => {
+  const manager = await pair('first');
+  await arrives(manager, 'a');
+  const master = manager.resolveWriteService('p');
+  await master?.dialect.executeRun('CREATE TABLE young (id TEXT PRIMARY KEY)');
+  await master?.dialect.executeRun("INSERT INTO young VALUES ('row')");
+  const count = async (service: ReplicaService | null) => await service?.dialect.executeQuery('SELECT count(*) AS rows FROM young');
+  const after = (await master?.lastWriteToken()) ?? '';
+  expect(await count(manager.resolveReadService('p', { after }))).toEqual([{ rows: 1 }]);
+  const slave = await eventually(async () => {
+    const service = manager.resolveReadService('p', { after: (await master?.lastWriteToken()) ?? '' });
+    return service?.dialect === master?.dialect ? undefined : service;
+  });
+  expect(await count(slave ?? null)).toEqual([{ rows: 1 }]);
+
+  await master?.dialect.executeRun('CREATE TABLE younger (id TEXT PRIMARY KEY)');
+  await master?.dialect.executeRun("INSERT INTO younger VALUES ('row')");
+  await manager.promoteToMaster('p', 's');
+  expect(await manager.resolveWriteService('p')?.dialect.executeQuery('SELECT id FROM younger')).toEqual([{ id: 'row' }]);
+});
+
+it('that were given their numbers by the master are counted on from by a PostgreSQL slave that is promoted', async () => {
+  const server = await startPostgres();
+  const manager = new ReplicationManager(undefined, { lagIntervalMs: 50 });
+  managers.push(manager);
+  for (const [name, role] of [['m', 'master'], ['s', 'slave']] as const) {
+    await server.psql(`CREATE DATABASE ${name}`, 'postgres');
+    const tables = 'CREATE TABLE visit (id serial PRIMARY KEY); CREATE SEQUENCE "Own"; CREATE TABLE note (id bigint PRIMARY KEY DEFAULT nextval(\'"Own"\'))';
+    await server.psql(tables, name);
+    await manager.addReplica('p', { name, role, dialect: 'postgres', uri: server.uriOf(name) }, []);
+  }
+  const insert = async () => {
+    for (const table of ['visit', 'note']) await manager.resolveWriteService('p')?.dialect.executeRun(`INSERT INTO ${table} DEFAULT VALUES`);
+  };
+  for (let row = 0; row < 3; row += 1) await insert();
+  await manager.promoteToMaster('p', 's');
+  await insert();
+  expect(await manager.resolveWriteService('p')?.dialect.executeQuery('SELECT max(v.id)::int AS visit, max(n.id)::int AS note FROM visit v, note n')).toEqual([{ visit: 4, note: 4 }]);
+  await manager.disconnectAll();
+  await server.remove();
 });
 
 it('of JSON are the same at the old master after a promotion to SQLite', async () => {

@@ -3,6 +3,9 @@
 mod mongodb;
 mod mysql;
 mod postgres;
+mod sequences;
+
+pub use sequences::advance_sequences;
 
 use indexmap::IndexMap;
 

@@ -45,6 +45,8 @@ pub(crate) struct StoredPosition {
     pub(crate) committed_at: Timestamp,
     /// Whether the first copy is whole.
     pub(crate) is_streaming: bool,
+    /// The tables of the source that it reads.
+    pub(crate) tables: Vec<String>,
 }
 
 /// The checkpoints at a target, which other processes may be writing.
@@ -68,6 +70,7 @@ impl Checkpoints {
             position: found.position,
             committed_at: found.committed_at,
             is_streaming: found.phase == Phase::Stream,
+            tables: found.tables.into_keys().collect(),
         }))
     }
 }

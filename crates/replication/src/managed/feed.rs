@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use data::log::LogKind;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::member::Member;
 use super::place::Place;
 use super::run::{supervise, tables_of};
-use crate::cdc::{Checkpoints, Shared, letters_of, remove_log_of, remove_rows};
+use crate::cdc::{Checkpoints, RunState, Shared, letters_of, remove_log_of, remove_rows};
 use crate::manager::SharedState;
 use crate::snapshot::End;
 use crate::stats::SyncStats;
@@ -47,8 +47,12 @@ pub(super) struct Run {
     pub(super) target: End,
     pub(super) kind: LogKind,
     pub(super) reader: String,
-    /// The tables of the master that the slave gets.
+    /// The tables that the master had when it began.
+    pub(super) known: Vec<String>,
+    /// Those of them that the slave gets.
     pub(super) fed: Vec<String>,
+    /// Has the tables of the master looked at before their time.
+    pub(super) look_at_tables: Notify,
     pub(super) begun: std::time::Instant,
     /// Where other processes tell how far they have come; looked up once.
     pub(super) checkpoints: tokio::sync::OnceCell<Checkpoints>,
@@ -121,6 +125,28 @@ impl ManagedFeed {
         }
     }
 
+    /// The tables of the master that it feeds from; `None` if it does not run, or the master does not answer.
+    pub(crate) async fn tables_of_master(&self) -> Option<Vec<String>> {
+        tables_of(&self.inner.run()?.source).await.ok()
+    }
+
+    /// Whether the slave is yet to get a table that the master has. It is begun at once then.
+    pub(crate) async fn awaits_tables(&self, present: &[String]) -> bool {
+        let Some(run) = self.inner.run() else { return true };
+        let feeds_all = present.iter().all(|table| run.known.contains(table))
+            && match run.shared.state().state {
+                // Before that, a table may not have been copied.
+                RunState::Streaming => true,
+                // The process that streams may not have seen it yet.
+                RunState::Standby => run.others_feed_all().await,
+                _ => false,
+            };
+        if !feeds_all {
+            run.look_at_tables.notify_one();
+        }
+        !feeds_all
+    }
+
     /// The tables of the master that hold rows and that the slave does not get: those that are too young, and those without a primary
     /// key.
     ///
@@ -157,6 +183,23 @@ impl ManagedFeed {
     pub(crate) fn stats(&self, name: &str) -> Option<SyncStats> {
         let run = self.inner.run()?;
         Some(SyncStats::of_run(name, run.begun.elapsed(), run.shared.stats()))
+    }
+}
+
+impl Run {
+    /// Whether the process that streams in place of this one feeds the same tables.
+    async fn others_feed_all(&self) -> bool {
+        let Some(checkpoints) = self.checkpoints().await else { return false };
+        let found = checkpoints.position(&self.reader).await.ok().flatten();
+        found.is_some_and(|found| {
+            found.is_streaming && self.fed.iter().all(|table| found.tables.contains(table))
+        })
+    }
+
+    /// The checkpoints at the slave, once there are any.
+    pub(super) async fn checkpoints(&self) -> Option<&Checkpoints> {
+        let find = async || Checkpoints::find(&self.target).await.ok().flatten().ok_or(());
+        self.checkpoints.get_or_try_init(find).await.ok()
     }
 }
 

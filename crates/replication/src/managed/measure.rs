@@ -8,7 +8,7 @@ use data::log::Position;
 use data::progress::{Progress, ServerRole};
 
 use super::feed::{ManagedFeed, Run};
-use crate::cdc::{Checkpoints, RunState, head_of};
+use crate::cdc::{RunState, head_of};
 
 /// How long a stream may take at the most to come to where the log of the master was at the same look.
 const CATCHING_UP: Duration = Duration::from_millis(250);
@@ -84,8 +84,6 @@ async fn own(run: &Run, head: Option<&FeedHead>, most: Duration) -> (Option<u64>
 
 /// What another process has applied.
 async fn stored(run: &Arc<Run>) -> Option<(Option<u64>, Option<i64>)> {
-    let find = async || Checkpoints::find(&run.target).await.ok().flatten().ok_or(());
-    let checkpoints = run.checkpoints.get_or_try_init(find).await.ok()?;
-    let found = checkpoints.position(&run.reader).await.ok()??;
+    let found = run.checkpoints().await?.position(&run.reader).await.ok()??;
     found.is_streaming.then_some((Some(found.position.order), Some(found.committed_at.0)))
 }

@@ -7,6 +7,7 @@ use data::ErrorKind;
 use data::log::LogKind;
 use data::table::OWN_TABLE_PREFIX;
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
 use super::detect::{Finding, detect};
 use super::feed::{Inner, Run};
@@ -165,7 +166,9 @@ async fn feed(place: &Place, inner: &Arc<Inner>, parties: &Parties, kind: LogKin
         target: target.clone(),
         kind,
         reader,
+        known: tables.clone(),
         fed: tables.iter().filter(|table| !rule.left_out.contains(table)).cloned().collect(),
+        look_at_tables: Notify::new(),
         begun: Instant::now(),
         checkpoints: tokio::sync::OnceCell::new(),
     });
@@ -298,7 +301,8 @@ async fn tend(place: &Place, inner: &Inner, run: &Run, rule: &Rule, member: Memb
     });
     inner.settle();
     loop {
-        tokio::time::sleep(TABLES_ASKED).await;
+        // Whoever asks for it knows of a new one.
+        drop(tokio::time::timeout(TABLES_ASKED, run.look_at_tables.notified()).await);
         forget_readers_left(place, inner, &run.target).await;
         // A master that does not answer has no other tables.
         if tables_of(&run.source).await.is_ok_and(|present| present != tables) {

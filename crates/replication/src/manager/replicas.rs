@@ -1,6 +1,7 @@
 //! Replicas in the manager: connected when they are added, and closed when they are removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use data::{Dialect, EntitySchema};
 
@@ -8,7 +9,10 @@ use super::feeds::FED_AT_FIRST;
 use super::{Manager, ManagerState};
 use crate::error::{Error, Result};
 use crate::stats::SyncStats;
-use crate::topology::{Fenced, ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Watch};
+use crate::topology::{Fenced, ReadRouting, Replica, ReplicaConfig, ReplicaStatus, State, Watch, ask_term};
+
+/// How long a replica may take to say whether it was made the master.
+const TERM_ASKED: Duration = Duration::from_secs(2);
 
 /// A place in the topology for a replica that is yet to be connected.
 #[must_use]
@@ -68,7 +72,11 @@ impl Manager {
     ) -> Result<Arc<dyn Dialect>> {
         let ReservedReplica { project, config, .. } = reserved;
         let connected = connecting.await;
-        let outcome = self.settle(&project, &config.name, connected).await;
+        let term = match &connected {
+            Ok(dialect) => ask_term(&project, dialect, TERM_ASKED).await,
+            Err(_) => None,
+        };
+        let outcome = self.settle(&project, &config.name, connected, term).await;
         if outcome.is_ok() {
             self.begin_feeds(&project, FED_AT_FIRST).await;
         }
@@ -82,6 +90,7 @@ impl Manager {
         project: &str,
         name: &str,
         connected: data::Result<Arc<dyn Dialect>>,
+        term: Option<i64>,
     ) -> Result<Arc<dyn Dialect>> {
         let outcome = {
             let mut state = self.state();
@@ -91,6 +100,7 @@ impl Manager {
                 (Ok(dialect), Some(replica)) => {
                     replica.connected(Arc::clone(&dialect));
                     let fence = Arc::clone(&replica.fence);
+                    state.topology.note_term(project, name, term);
                     state.topology.watch(project, || Watch::start(&self.state, project));
                     state
                         .stats

@@ -93,6 +93,7 @@ impl Topology {
                 self.failover.insert(project.to_owned(), after);
                 // The first look at the replicas is yet to come.
                 self.grant_lease(project, Instant::now());
+                self.cut_off_usurped(project);
             }
             None => drop(self.failover.shift_remove(project)),
         }
@@ -120,23 +121,7 @@ impl Topology {
     }
 }
 
-impl Topology {
-    /// A slave that was a standby and that somebody else has made a primary, in a project where dead masters are replaced.
-    pub(super) fn usurper(&self, project: &str) -> Option<&str> {
-        self.failover.get(project)?;
-        let entry = self.projects.get(project).filter(|entry| !entry.is_promoting)?;
-        entry.usurper()
-    }
-}
-
 impl Project {
-    fn usurper(&self) -> Option<&str> {
-        let usurper = self.replicas.values().find(|replica| {
-            replica.config.role == Role::Slave && replica.state == State::Connected && replica.became_primary
-        });
-        usurper.map(|replica| replica.config.name.as_str())
-    }
-
     /// Notes since when the master has been gone.
     pub(super) fn note_master(&mut self, now: Instant) {
         let is_gone = self.master().is_some_and(|master| master.state == State::Error);

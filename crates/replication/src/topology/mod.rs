@@ -10,6 +10,7 @@ mod promote;
 mod quorum;
 mod replica;
 mod routing;
+mod term;
 mod token;
 mod vote;
 mod watch;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::managed::ManagedFeed;
 pub(crate) use fence::Fenced;
 pub(crate) use replica::Replica;
+pub(crate) use term::ask_term;
 pub(crate) use watch::Watch;
 
 use lag::Timeline;

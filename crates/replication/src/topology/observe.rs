@@ -42,7 +42,7 @@ impl Topology {
         let now = Instant::now();
         let mut events = Vec::new();
         for one in looked {
-            let Looked { target, look, fed } = one;
+            let Looked { target, look, fed, term } = one;
             let Some(replica) = entry.replicas.get_mut(&target.name) else { continue };
             // It may have been replaced, or changed its role, during the look.
             let is_same = replica.connection.as_ref().is_some_and(|held| Arc::ptr_eq(held, &target.dialect));
@@ -56,6 +56,7 @@ impl Topology {
                 Look::Answers(slave) => {
                     replica.answered();
                     replica.note_role(slave.as_ref());
+                    replica.term = replica.term.max(*term);
                     if one.is_native() {
                         replica.fed_by = Some(FedBy::Native);
                         replica.is_incomplete = false;

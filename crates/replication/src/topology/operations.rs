@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data::progress::end_of_log;
+use futures_util::future::join_all;
 
 use super::{FedBy, Topology, TopologyListener, WriteToken};
 use crate::error::{Error, Result};
-use crate::managed::{Rewinder, head_for};
+use crate::managed::{ManagedFeed, Rewinder, head_for};
 use crate::manager::Manager;
 
 /// The bounds of the interval between looks, in ms.
@@ -24,13 +25,13 @@ impl Manager {
     /// # Errors
     /// [`Error::NoMaster`]; [`Error::Database`].
     pub async fn write_token(&self, project: &str) -> Result<WriteToken> {
-        let (master, feed) = {
+        let (master, feeds) = {
             let state = self.state();
             let master = state.topology.connected_master(project);
             let master =
                 master.and_then(|master| Some((master.config.name.clone(), master.connection.clone()?)));
-            let fed = state.topology.replicas(project).find(|slave| slave.fed_by == Some(FedBy::Managed));
-            (master, fed.and_then(|slave| slave.feed.clone()))
+            let fed = state.topology.replicas(project).filter(|slave| slave.fed_by == Some(FedBy::Managed));
+            (master, fed.filter_map(|slave| slave.feed.clone()).collect::<Vec<_>>())
         };
         let (name, dialect) =
             master.ok_or_else(|| Error::NoMaster { end: "source", project: project.to_owned() })?;
@@ -40,12 +41,7 @@ impl Manager {
         if let Some(position) = position {
             self.state().topology.reached(project, &name, position);
         }
-        let head = match &feed {
-            Some(feed) => head_for(feed).await,
-            None => None,
-        };
-        let fed_position = head.map(|head| head.position.order);
-        Ok(WriteToken::new(&name, dialect.kind(), position).with_fed_position(fed_position))
+        Ok(WriteToken::new(&name, dialect.kind(), position).with_fed_position(fed_position(&feeds).await))
     }
 
     /// Sets how often replicas are looked at, in ms; 1000 unless set.
@@ -89,6 +85,18 @@ impl Manager {
             listener(event);
         }
     }
+}
+
+/// Where the log stands from which slaves are fed. `None` also where the master has a table that one of them does not get yet: the
+/// write may be there.
+async fn fed_position(feeds: &[Arc<ManagedFeed>]) -> Option<u64> {
+    let first = feeds.first()?;
+    let present = first.tables_of_master().await?;
+    let awaiting = join_all(feeds.iter().map(|feed| feed.awaits_tables(&present))).await;
+    if awaiting.contains(&true) {
+        return None;
+    }
+    Some(head_for(first).await?.position.order)
 }
 
 impl Topology {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data::progress::{Progress, ServerRole, progress, promote_standby};
+use data::progress::{Progress, ServerRole, advance_sequences, progress, promote_standby};
 use data::{Dialect, DialectKind};
 use futures_util::future::join_all;
 
@@ -101,6 +101,7 @@ pub(super) async fn promote(
     let Some(plan) = lock(shared).topology.begin_promotion(project, name)? else { return Ok(None) };
     let mut running = Running { shared, project, plan: &plan, succeeded: false };
     let (missing_bytes, was_standby) = plan.carry_out(force).await?;
+    plan.advance_sequences().await;
     // Before a feed is given free that another process could go on with: it is not to overwrite the new master.
     plan.crown(project).await;
     let members = plan.end_feeds(shared, project).await;
@@ -222,6 +223,18 @@ impl Plan {
         Ok((missing, true))
     }
 
+    /// Has a slave that was given its rows with their numbers count on behind them.
+    async fn advance_sequences(&self) {
+        let (Some(candidate), Some(_)) = (&self.candidate.dialect, &self.feed) else { return };
+        let advanced = tokio::time::timeout(DRAIN, advance_sequences(candidate.as_ref())).await;
+        let problem = match advanced {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {DRAIN:?}"),
+        };
+        tracing::warn!("sequences of the new master may give numbers that its rows have: {problem}");
+    }
+
     /// Ends every feed from the old master and removes what they have left there, if it answers; what was known of each slave.
     async fn end_feeds(&self, shared: &Arc<SharedState>, project: &str) -> Vec<(String, Member)> {
         let feeds = lock(shared).topology.take_feeds(Some(project));
@@ -299,17 +312,27 @@ impl Plan {
             }
             None => None,
         };
+        let present = match &head {
+            Some(_) => tokio::time::timeout(PATIENCE, feed.tables_of_master()).await.ok().flatten(),
+            None => None,
+        };
+        let end = head.as_ref().map(|head| head.position.order).or(self.last_known)?;
         loop {
-            let look = look_at_feed(feed, head.as_ref(), PATIENCE).await?;
-            let applied = look.slave.applied?;
-            let end = head.as_ref().map(|head| head.position.order).or(self.last_known)?;
-            if applied >= end {
+            // A feed that copies a new table has no position meanwhile.
+            let slave = look_at_feed(feed, head.as_ref(), PATIENCE).await.map(|look| look.slave);
+            let applied = slave.as_ref().and_then(|slave| slave.applied);
+            let awaits_tables = match &present {
+                Some(present) => feed.awaits_tables(present).await,
+                None => false,
+            };
+            if !awaits_tables && applied.is_some_and(|applied| applied >= end) {
                 return Some(0);
             }
             // Nothing more comes from a master that does not answer.
             if head.is_none() || Instant::now() >= deadline {
-                return look.slave.bytes_between(applied, end);
+                return slave?.bytes_between(applied?, end).filter(|_| !awaits_tables);
             }
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -442,6 +465,7 @@ impl Topology {
                 replica.demoted = (was_standby || is_fed).then(Instant::now);
             }
         }
+        entry.note_promoted(name);
         entry.timeline = super::lag::Timeline::default();
         entry.feed_timeline = super::lag::Timeline::default();
         entry.master_gone_at = None;

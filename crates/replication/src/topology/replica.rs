@@ -292,6 +292,8 @@ pub(crate) struct Replica {
     pub(crate) fed_by: Option<FedBy>,
     /// Whether it was a standby and has been made a primary by somebody else.
     pub(crate) became_primary: bool,
+    /// When its database was made the master of the project, in microseconds; 0 for never, `None` if that is not known.
+    pub(super) term: Option<i64>,
     /// Whether its first copy of the master is not whole yet.
     pub(crate) is_incomplete: bool,
     /// Whether somebody is connecting it and nobody has disconnected it since.
@@ -313,6 +315,7 @@ impl Replica {
             feed: None,
             fed_by: None,
             became_primary: false,
+            term: None,
             is_incomplete: false,
             awaits_connection: true,
         }

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::failover;
+use super::term::ask_term;
 use super::{FedBy, Feed, Role, Topology, TopologyEvent};
 use crate::managed::{FeedHead, FeedLook, ManagedFeed, head_for, look_at_feed};
 use crate::manager::{SharedState, lock};
@@ -43,6 +44,8 @@ pub(super) struct Target {
     pub(super) feed: Option<Arc<ManagedFeed>>,
     /// Whether its own database may take over from that.
     is_auto: bool,
+    /// The project whose master it may have been made, where that is asked.
+    claims: Option<String>,
 }
 
 /// What came of a look.
@@ -61,6 +64,8 @@ pub(super) struct Looked {
     pub(super) look: Look,
     /// How far it has come, where this library feeds it.
     pub(super) fed: Option<FeedLook>,
+    /// When it was made the master, where that was asked.
+    pub(super) term: Option<i64>,
 }
 
 /// The manager is not kept alive by its tasks: when it is gone, they end.
@@ -128,8 +133,15 @@ async fn look_at(target: Target, head: Option<&FeedHead>, patience: Duration) ->
             None => None,
         }
     };
-    let (look, fed) = futures_util::future::join(look(target.dialect.as_ref(), patience), fed).await;
-    Looked { target, look, fed }
+    let term = async {
+        match &target.claims {
+            Some(project) => ask_term(project, &target.dialect, patience).await,
+            None => None,
+        }
+    };
+    let (look, fed, term) =
+        futures_util::future::join3(look(target.dialect.as_ref(), patience), fed, term).await;
+    Looked { target, look, fed, term }
 }
 
 /// Where the log stands from which slaves are fed; it is the same one for all of them.
@@ -197,13 +209,17 @@ pub(super) fn failures_needed(role: Role, error: &data::Error) -> u32 {
 impl Topology {
     /// The connected replicas of a project, and those that were and do not answer.
     fn targets(&self, project: &str) -> Vec<Target> {
+        let is_replaced = self.pace(project).is_some();
         let target = |replica: &super::Replica| {
+            // What a standby says is its master's word.
+            let may_claim = is_replaced && replica.standing.role != Some(ServerRole::Standby);
             Some(Target {
                 name: replica.config.name.clone(),
                 role: replica.config.role,
                 dialect: replica.connection.clone()?,
                 feed: replica.feed.clone().filter(|_| replica.fed_by == Some(FedBy::Managed)),
                 is_auto: replica.config.feed == Feed::Auto,
+                claims: may_claim.then(|| project.to_owned()),
             })
         };
         self.replicas(project).filter_map(target).collect()
