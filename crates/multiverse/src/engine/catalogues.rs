@@ -8,6 +8,7 @@ use super::holding::Held;
 use super::own_query::{OwnResult, Purpose};
 use super::timers::{Routine, Timer};
 use crate::pool::Pool;
+use crate::request::RequestId;
 use crate::route::ClusterIndex;
 use crate::route::catalogue::CatalogueRow;
 
@@ -25,11 +26,14 @@ pub(crate) struct Catalogues {
     reading: HashMap<usize, Reading>,
     /// The reads that wait for one.
     pub(super) held: Vec<Held>,
-    /// Counts the configurations, so that what was asked under an older one is not used.
-    pub(crate) configuration: u64,
+    /// Counts the readings, so that an answer to one that was given up is not used.
+    readings: u64,
 }
 
 struct Reading {
+    number: u64,
+    /// The pool that is being asked, and the number of the request.
+    asked: (usize, RequestId),
     queries: std::slice::Iter<'static, &'static str>,
     results: Vec<Vec<CatalogueRow>>,
 }
@@ -39,7 +43,10 @@ impl Core {
     pub(super) fn look_at_catalogues(&mut self) {
         self.catalogues.is_wanted = false;
         while let Some((cluster, queries)) = self.router.begin_catalogue(self.now) {
-            let reading = Reading { queries: queries.iter(), results: Vec::new() };
+            self.catalogues.readings += 1;
+            let number = self.catalogues.readings;
+            let asked = (usize::MAX, RequestId(0));
+            let reading = Reading { number, asked, queries: queries.iter(), results: Vec::new() };
             self.catalogues.reading.insert(cluster.0, reading);
             self.read_catalogue(cluster.0);
         }
@@ -53,12 +60,12 @@ impl Core {
     /// Asks the next query for the catalogue of a cluster, or hands the rows to the router.
     fn read_catalogue(&mut self, cluster: usize) {
         let Some(reading) = self.catalogues.reading.get_mut(&cluster) else { return };
-        let configuration = self.catalogues.configuration;
         if let Some(sql) = reading.queries.next() {
-            let purpose = Purpose::Catalogue { cluster, configuration };
-            match self.pool_for_catalogue(cluster) {
-                Some(pool) => self.ask(pool, sql, purpose, LIMIT),
-                None => self.catalogue_failed(cluster),
+            let purpose = Purpose::Catalogue { cluster, reading: reading.number };
+            let Some(pool) = self.pool_for_catalogue(cluster) else { return self.catalogue_failed(cluster) };
+            self.ask(pool, sql, purpose, LIMIT);
+            if let Some(reading) = self.catalogues.reading.get_mut(&cluster) {
+                reading.asked = (pool, RequestId(self.next_own_id));
             }
             return;
         }
@@ -71,21 +78,28 @@ impl Core {
         self.look_at_catalogues();
     }
 
-    pub(super) fn found_catalogue(&mut self, cluster: usize, configuration: u64, result: OwnResult) {
-        if configuration != self.catalogues.configuration {
-            return;
-        }
-        match (result, self.catalogues.reading.get_mut(&cluster)) {
-            (Ok(rows), Some(reading)) => {
+    pub(super) fn found_catalogue(&mut self, cluster: usize, number: u64, result: OwnResult) {
+        let reading = self.catalogues.reading.get_mut(&cluster);
+        let Some(reading) = reading.filter(|reading| reading.number == number) else { return };
+        match result {
+            Ok(rows) => {
                 reading.results.push(rows.into_iter().map(CatalogueRow::from_columns).collect());
                 self.read_catalogue(cluster);
             }
-            (Err(error), Some(_)) => {
+            Err(error) => {
                 tracing::debug!(%error, "a catalogue could not be read");
                 self.catalogue_failed(cluster);
             }
-            (_, None) => {}
         }
+    }
+
+    /// Gives up the catalogue that is asked of a server which cannot be used: it is asked of another one soon.
+    pub(crate) fn forsake_catalogue(&mut self, pool: usize) {
+        let Some(index) = self.pools.get(pool).map(|pool| pool.cluster) else { return };
+        let reading = self.catalogues.reading.get(&index).filter(|reading| reading.asked.0 == pool);
+        let Some(asked) = reading.map(|reading| reading.asked.1) else { return };
+        self.catalogue_failed(index);
+        self.cancel(asked);
     }
 
     fn catalogue_failed(&mut self, cluster: usize) {
@@ -95,17 +109,19 @@ impl Core {
         self.look_at_catalogues();
     }
 
-    /// The primary, else any server that is up: the catalogue is the same on all.
+    /// The primary, else any server that is up: the catalogue is the same on all. Where there is none, the primary is asked
+    /// unless its queue stands still.
     fn pool_for_catalogue(&self, cluster: usize) -> Option<usize> {
         let cluster = self.clusters.get(cluster)?;
         let is_up = |key: &usize| self.pools.get(*key).is_some_and(Pool::is_of_use);
         let primary = cluster.pools.get(cluster.primary).copied();
-        primary.filter(is_up).or_else(|| cluster.pools.iter().copied().find(is_up)).or(primary)
+        let is_served = |key: &usize| self.pools.get(*key).is_some_and(|pool| !pool.is_held);
+        let any = || cluster.pools.iter().copied().find(is_up);
+        primary.filter(is_up).or_else(any).or(primary.filter(is_served))
     }
 
     /// Forgets what is being read, as the clusters have changed.
     pub(super) fn forget_catalogues(&mut self) {
-        self.catalogues.configuration += 1;
         self.catalogues.reading.clear();
         self.catalogues.next_look = None;
     }
