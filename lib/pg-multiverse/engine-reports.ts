@@ -97,7 +97,9 @@ export interface ShardSurvey {
     /** The column that is the shard key. */
     readonly key: string;
     /** An expression of SQL for the number of the shard on which a row belongs. */
-    readonly shardSql: string;
+    readonly shardSql: string | null;
+    /** Why there is none. */
+    readonly problem: string | null;
   }[];
 }
 

@@ -167,6 +167,14 @@ fn joins_and_subqueries_by_the_key_run_in_parts() {
 }
 
 #[test]
+fn a_function_that_makes_many_rows_of_one_is_refused_among_several_rows_as_by_a_server() {
+    let called =
+        |rest: &str| refusal(&format!("INSERT INTO items VALUES (1, unnest('{{1,2}}'::int[])){rest}"));
+    assert_eq!(called(""), "");
+    assert_eq!(called(", (2, 3)"), "ERR_SHARD_STATEMENT");
+}
+
+#[test]
 fn as_many_rows_as_there_may_be_are_asked_of_shards_where_limit_and_offset_together_are_more() {
     let limit_of = |rest: &str| {
         let text = parts(&format!("SELECT note FROM orders {rest}")).text;
