@@ -95,3 +95,29 @@ fn a_transaction_that_cannot_begin_is_given_up_in_its_time() {
     servers.start_again(2);
     assert!(observer.transfer("again", 1).is_ok_and(|is_distributed| is_distributed));
 }
+
+#[test]
+fn a_commit_that_was_sent_when_the_engine_was_closed_is_told_as_one_whose_outcome_is_not_known() {
+    let mut servers = Servers::start();
+    let mut transferring = Transferring::start(&servers.ports());
+    transferring.transfer("first", 1).unwrap();
+    // From now on the first server commits, and does not say so.
+    servers.psql(0, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    servers.psql(0, "SELECT pg_reload_conf()");
+    let outcome = transferring.commit_under_way("second");
+    let committing = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    wait_for("the decision", RECOVERY, || !servers.column(0, committing).is_empty());
+    servers.kill(0);
+    transferring.close();
+    let error = outcome.recv_timeout(RECOVERY).expect("it is told").unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("ERR_TRANSACTION_OUTCOME_UNKNOWN", false), "{error}");
+    servers.start_again(0);
+    let again = Transferring::start(&servers.ports());
+    wait_for("it to be committed everywhere", RECOVERY, || {
+        (0..NAMES.len()).all(|at| {
+            let found = format!("SELECT id FROM {}.transfer WHERE id = 'second'", NAMES[at]);
+            servers.column(at, &found).len() == 1
+        })
+    });
+    again.close();
+}
