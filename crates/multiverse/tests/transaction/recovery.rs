@@ -1,9 +1,10 @@
 //! Recovery beside clusters that are away: what can be finished is finished, and the rest as soon as its servers are back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use multiverse::transaction::TransactionOptions;
-use multiverse::{Clusters, PoolConfig};
+use multiverse::{ClusterEvent, Clusters, PoolConfig};
 
 use crate::kills::wait_for;
 use crate::servers::{NAMES, Servers, clusters};
@@ -120,4 +121,30 @@ fn a_commit_that_was_sent_when_the_engine_was_closed_is_told_as_one_whose_outcom
         })
     });
     again.close();
+}
+
+#[test]
+fn what_the_role_may_not_end_is_told_once() {
+    let servers = Servers::start();
+    let table = "CREATE TABLE replicaverse_transaction (id text PRIMARY KEY, participants text[] NOT NULL, \
+                 decided_at timestamptz NOT NULL DEFAULT now())";
+    for server in 0..NAMES.len() {
+        servers.psql(server, table);
+        servers.psql(server, "CREATE ROLE plain LOGIN; GRANT ALL ON replicaverse_transaction TO plain");
+    }
+    let database = decide(&servers, 1);
+    prepare(&servers, 1, &database);
+    let mut clusters = clusters(&servers.ports());
+    clusters.values_mut().for_each(|cluster| cluster.primary.user = "plain".to_owned());
+    let observer = Transferring::start_on(clusters);
+    let events = observer.events();
+    let mut told = HashSet::new();
+    while told.len() < BRANCHES as usize {
+        if let ClusterEvent::Left { cluster, problem } = events.recv_timeout(RECOVERY).expect("it is told") {
+            assert_eq!(&*cluster, "a");
+            assert!(problem.contains("permission denied"), "{problem}");
+            assert!(told.insert(problem), "it was told before");
+        }
+    }
+    assert_eq!(transfers_of(&servers, 1), 0);
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use multiverse::transaction::{Begun, Committed, Error, TransactionOptions, Transactions};
 use multiverse::{
-    Answer, BindParameters, Clusters, Completed, Engine, EngineSettings, Flow, Request, RequestId, Retry,
-    SessionId,
+    Answer, BindParameters, ClusterEvent, Clusters, Completed, Engine, EngineSettings, Flow, Request,
+    RequestId, Retry, SessionId,
 };
 use wire::{Column, RowBatch};
 
@@ -52,6 +52,16 @@ impl Transferring {
             let _ = end.send(outcome);
         });
         ended
+    }
+
+    /// What is told of the clusters from now on.
+    pub(crate) fn events(&self) -> Receiver<ClusterEvent> {
+        let (sender, events) = channel();
+        self.engine.listen(Box::new(move |event| {
+            // The test may have ended.
+            let _ = sender.send(event);
+        }));
+        events
     }
 
     /// Closes the engine.
