@@ -130,10 +130,8 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
     const runner = new QueryRunner(engine, this.#settings, (sql, params, schema) => this.#watch(sql, params, schema));
     const monitor = new HealthMonitor(engine, {
       down: (clusterId, reason, health) => this.#tell('clusterDown', { clusterId, reason, health }),
-      recovered: (clusterId, downtime, health) => {
-        this.#tell('clusterRecovered', { clusterId, downtime });
-        this.#tell('clusterUp', { clusterId, health });
-      },
+      recovered: (clusterId, downtime) => this.#tell('clusterRecovered', { clusterId, downtime }),
+      up: (clusterId, health) => this.#tell('clusterUp', { clusterId, health }),
       failover: (clusterId, newPrimary, oldPrimary) => this.#tell('failover', { clusterId, newPrimary, oldPrimary }),
       left: (clusterId, problem) => {
         const message = `cluster ${clusterId}: a transaction over several clusters is left as it is: ${problem}`;

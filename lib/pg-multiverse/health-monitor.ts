@@ -7,7 +7,9 @@ import { type ClusterHealth, clusterHealth } from './metrics.js';
 export interface HealthListener {
   down(clusterId: string, reason: string, health: ClusterHealth): void;
   /** @param downtime milliseconds */
-  recovered(clusterId: string, downtime: number, health: ClusterHealth): void;
+  recovered(clusterId: string, downtime: number): void;
+  /** All servers of a cluster that was down are well again. */
+  up(clusterId: string, health: ClusterHealth): void;
   failover(clusterId: string, newPrimary: string, oldPrimary: string): void;
   /** What transactions have left prepared cannot be ended by the role that is used. */
   left(clusterId: string, problem: string): void;
@@ -18,6 +20,8 @@ interface Standing {
   /** Checks in a row in which a server failed. */
   failures: number;
   isDown: boolean;
+  /** It takes writes again after it was down, and one of its servers was not well since. */
+  isLame: boolean;
   health: ClusterHealth | undefined;
 }
 
@@ -61,14 +65,15 @@ export class HealthMonitor {
         break;
       case 'down': {
         const health = this.#enterOne(event.cluster, event.health);
-        this.#standingOf(event.cluster).isDown = true;
+        Object.assign(this.#standingOf(event.cluster), { isDown: true, isLame: false });
         this.#listener.down(event.cluster, event.reason, health);
         break;
       }
       case 'recovered': {
         const health = this.#enterOne(event.cluster, event.health);
-        this.#standingOf(event.cluster).isDown = false;
-        this.#listener.recovered(event.cluster, Math.round(event.downtime), health);
+        Object.assign(this.#standingOf(event.cluster), { isDown: false, isLame: true });
+        this.#listener.recovered(event.cluster, Math.round(event.downtime));
+        this.#tellIfUp(event.cluster, health);
         break;
       }
       case 'failover':
@@ -82,7 +87,15 @@ export class HealthMonitor {
 
   #enterAll(signs: readonly ServerSign[]): Record<string, ClusterHealth> {
     const found = this.#engine.figures().map((figures): [string, ClusterHealth] => [figures.id, this.#enter(figures, signs)]);
+    for (const [clusterId, health] of found) this.#tellIfUp(clusterId, health);
     return Object.fromEntries(found);
+  }
+
+  #tellIfUp(clusterId: string, health: ClusterHealth): void {
+    const standing = this.#standingOf(clusterId);
+    if (!standing.isLame || !health.healthy) return;
+    standing.isLame = false;
+    this.#listener.up(clusterId, health);
   }
 
   #enterOne(clusterId: string, signs: readonly ServerSign[]): ClusterHealth {
@@ -101,7 +114,7 @@ export class HealthMonitor {
   #standingOf(clusterId: string): Standing {
     let standing = this.#standings.get(clusterId);
     if (standing === undefined) {
-      standing = { failures: 0, isDown: false, health: undefined };
+      standing = { failures: 0, isDown: false, isLame: false, health: undefined };
       this.#standings.set(clusterId, standing);
     }
     return standing;

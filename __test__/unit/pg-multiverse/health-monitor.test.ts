@@ -33,8 +33,10 @@ function watch(engine: FakeEngine): { monitor: HealthMonitor; told: string[] } {
   const told: string[] = [];
   const monitor = new HealthMonitor(engine as unknown as EngineClient, {
     down: (clusterId, reason) => told.push(`${clusterId} down: ${reason}`),
-    recovered: (clusterId, downtime) => told.push(`${clusterId} up after ${downtime}`),
+    recovered: (clusterId, downtime) => told.push(`${clusterId} recovered after ${downtime}`),
+    up: (clusterId, { healthy }) => told.push(`${clusterId} up, ${healthy ? 'well' : 'not well'}`),
     failover: (clusterId, newPrimary, oldPrimary) => told.push(`${clusterId} from ${oldPrimary} to ${newPrimary}`),
+    left: (clusterId, problem) => told.push(`${clusterId} left: ${problem}`),
   });
   return { monitor, told };
 }
@@ -61,7 +63,21 @@ describe('a health monitor', () => {
     engine.isDown = false;
     engine.tell({ event: 'recovered', cluster: 'a', downtime: 12.4, health: engine.signs() });
     expect(monitor.isDown('a')).toBe(false);
-    expect(told).toEqual(['a down: gone', 'a from a_primary to a_replica_0', 'a up after 12']);
+    expect(told).toEqual(['a down: gone', 'a from a_primary to a_replica_0', 'a recovered after 12', 'a up, well']);
+  });
+
+  it('tells that a cluster is up again when all of its servers are well', async () => {
+    const engine = new FakeEngine();
+    const { monitor, told } = watch(engine);
+    engine.isDown = true;
+    engine.tell({ event: 'down', cluster: 'a', reason: 'gone', health: engine.signs() });
+    engine.tell({ event: 'recovered', cluster: 'a', downtime: 5, health: engine.signs() });
+    engine.tell({ event: 'checked', health: engine.signs() });
+    expect(told).toEqual(['a down: gone', 'a recovered after 5']);
+    engine.isDown = false;
+    await monitor.check();
+    await monitor.check();
+    expect(told.slice(2)).toEqual(['a up, well']);
   });
 
   it('hears of a cluster that has left the configuration meanwhile', () => {
