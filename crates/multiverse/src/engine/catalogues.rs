@@ -22,7 +22,7 @@ pub(crate) struct Catalogues {
     pub(crate) is_wanted: bool,
     /// When the router is asked again whether one is due.
     next_look: Option<Instant>,
-    /// By cluster: the queries still to be asked, and the rows of those answered.
+    /// By cluster.
     reading: HashMap<usize, Reading>,
     /// The reads that wait for one.
     pub(super) held: Vec<Held>,
@@ -34,6 +34,8 @@ struct Reading {
     number: u64,
     /// The pool that is being asked, and the number of the request.
     asked: (usize, RequestId),
+    all: &'static [&'static str],
+    /// Those that are still to be asked.
     queries: std::slice::Iter<'static, &'static str>,
     results: Vec<Vec<CatalogueRow>>,
 }
@@ -43,18 +45,22 @@ impl Core {
     pub(super) fn look_at_catalogues(&mut self) {
         self.catalogues.is_wanted = false;
         while let Some((cluster, queries)) = self.router.begin_catalogue(self.now) {
-            self.catalogues.readings += 1;
-            let number = self.catalogues.readings;
-            let asked = (usize::MAX, RequestId(0));
-            let reading = Reading { number, asked, queries: queries.iter(), results: Vec::new() };
-            self.catalogues.reading.insert(cluster.0, reading);
-            self.read_catalogue(cluster.0);
+            self.read_anew(cluster.0, queries);
         }
         let Some(due) = self.router.next_catalogue_due(self.now) else { return };
         if self.catalogues.next_look.is_none_or(|look| look <= self.now || due < look) {
             self.catalogues.next_look = Some(due);
             self.timers.add(due, Timer::Routine(Routine::Catalogues));
         }
+    }
+
+    fn read_anew(&mut self, cluster: usize, all: &'static [&'static str]) {
+        self.catalogues.readings += 1;
+        let number = self.catalogues.readings;
+        let asked = (usize::MAX, RequestId(0));
+        let reading = Reading { number, asked, all, queries: all.iter(), results: Vec::new() };
+        self.catalogues.reading.insert(cluster, reading);
+        self.read_catalogue(cluster);
     }
 
     /// Asks the next query for the catalogue of a cluster, or hands the rows to the router.
@@ -93,13 +99,14 @@ impl Core {
         }
     }
 
-    /// Gives up the catalogue that is asked of a server which cannot be used: it is asked of another one soon.
+    /// Has a catalogue that is asked of a server which cannot be used asked of another one.
     pub(crate) fn forsake_catalogue(&mut self, pool: usize) {
         let Some(index) = self.pools.get(pool).map(|pool| pool.cluster) else { return };
         let reading = self.catalogues.reading.get(&index).filter(|reading| reading.asked.0 == pool);
-        let Some(asked) = reading.map(|reading| reading.asked.1) else { return };
-        self.catalogue_failed(index);
-        self.cancel(asked);
+        let Some(Reading { asked: (_, request), all, .. }) = reading else { return };
+        let (request, all) = (*request, *all);
+        self.read_anew(index, all);
+        self.cancel(request);
     }
 
     fn catalogue_failed(&mut self, cluster: usize) {
