@@ -135,6 +135,10 @@ export class ClusterManager extends EventEmitter<ClusterManagerEvents> {
         this.#tell('clusterUp', { clusterId, health });
       },
       failover: (clusterId, newPrimary, oldPrimary) => this.#tell('failover', { clusterId, newPrimary, oldPrimary }),
+      left: (clusterId, problem) => {
+        const message = `cluster ${clusterId}: a transaction over several clusters is left as it is: ${problem}`;
+        this.#tell('error', new ReplicaverseError(message, { kind: 'Transaction', code: 'ERR_TRANSACTION_LEFT' }));
+      },
     });
     const shared = this.#cache?.provider === 'redis' ? new SharedResults(engine, this.#cache, (error) => this.#tell('error', error)) : undefined;
     this.#running = { engine, runner, monitor, shared, clusters: { ...clusters }, registered: new Map() };

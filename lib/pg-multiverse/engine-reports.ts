@@ -97,7 +97,9 @@ export interface ShardSurvey {
     /** The column that is the shard key. */
     readonly key: string;
     /** An expression of SQL for the number of the shard on which a row belongs. */
-    readonly shardSql: string;
+    readonly shardSql: string | null;
+    /** Why there is none. */
+    readonly problem: string | null;
   }[];
 }
 
@@ -118,7 +120,9 @@ export type ClusterEvent =
   | { readonly event: 'down'; readonly cluster: string; readonly reason: string; readonly health: readonly ServerSign[] }
   /** Milliseconds that the cluster was down. */
   | { readonly event: 'recovered'; readonly cluster: string; readonly downtime: number; readonly health: readonly ServerSign[] }
-  | { readonly event: 'failover'; readonly cluster: string; readonly newPrimary: string; readonly oldPrimary: string };
+  | { readonly event: 'failover'; readonly cluster: string; readonly newPrimary: string; readonly oldPrimary: string }
+  /** What is prepared there cannot be ended by the role that is used. */
+  | { readonly event: 'left'; readonly cluster: string; readonly problem: string };
 /** What is dropped from the cache. */
 export interface NativeCriteria {
   readonly schema?: string;

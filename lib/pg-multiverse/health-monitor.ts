@@ -9,6 +9,8 @@ export interface HealthListener {
   /** @param downtime milliseconds */
   recovered(clusterId: string, downtime: number, health: ClusterHealth): void;
   failover(clusterId: string, newPrimary: string, oldPrimary: string): void;
+  /** What transactions have left prepared cannot be ended by the role that is used. */
+  left(clusterId: string, problem: string): void;
 }
 
 /** What is known of a cluster. */
@@ -71,6 +73,9 @@ export class HealthMonitor {
       }
       case 'failover':
         this.#listener.failover(event.cluster, event.newPrimary, event.oldPrimary);
+        break;
+      case 'left':
+        this.#listener.left(event.cluster, event.problem);
         break;
     }
   }

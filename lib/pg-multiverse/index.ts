@@ -18,7 +18,7 @@ export { type MultiClusterConfig, type MultiClusterEvents, PgMultiverse } from '
 export { type ClientQueryOptions, type Notification, PooledClient, type PooledClientEvents } from './pooled-client.js';
 export { QueryStream } from './query-stream.js';
 export { type QueryTrace, type QueryTracer, traceQueries, type TracingSpan } from './query-tracing.js';
-export type { ShardCheck, ShardTableCheck } from './sharding/shard-check.js';
+export type { ShardCheck, ShardTableCheck, UncountedTable } from './sharding/shard-check.js';
 export * from './transactions/index.js';
 export { isClusterConfig, isDatabaseConnection, isQueryResult } from './type-guards.js';
 export type * from './types.js';

@@ -60,5 +60,8 @@ fn event_of(event: &ClusterEvent) -> Json {
             "newPrimary": &**new_primary,
             "oldPrimary": &**old_primary,
         }),
+        ClusterEvent::Left { cluster, problem } => {
+            json!({"event": "left", "cluster": &**cluster, "problem": problem})
+        }
     }
 }

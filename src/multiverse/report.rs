@@ -109,7 +109,8 @@ pub(super) fn survey_text((shards, tables): &(Vec<Arc<str>>, Vec<ShardedTable>))
     let shards: Vec<&str> = shards.iter().map(|shard| &**shard).collect();
     let table = |table: &ShardedTable| {
         let ShardedTable { schema, name, key, shard_sql } = table;
-        json!({"schema": schema, "name": name, "key": key, "shardSql": shard_sql})
+        let problem = shard_sql.as_ref().err().map(ToString::to_string);
+        json!({"schema": schema, "name": name, "key": key, "shardSql": shard_sql.as_ref().ok(), "problem": problem})
     };
     let tables: Vec<_> = tables.iter().map(table).collect();
     json!({"shards": shards, "tables": tables}).to_string()

@@ -96,12 +96,16 @@ impl NativeTransactions {
     ) -> napi::Result<AsyncBlock<bool>> {
         let written = Arc::clone(&self.written);
         let limit = prepare_limit.map(|millis| Duration::from_millis(millis.into()));
-        self.promise(env, move |transactions| async move {
-            let Committed { is_distributed, written: positions } = transactions.commit(&id, limit).await?;
-            for (cluster, position) in positions {
-                written.note(&cluster, position);
-            }
-            Ok(is_distributed)
+        promise(env, |reply| {
+            self.transactions.commit_and_tell(&id, limit, move |outcome| {
+                reply(outcome.map_err(|error| failed(&error)).map(|committed| {
+                    let Committed { is_distributed, written: positions } = committed;
+                    for (cluster, position) in positions {
+                        written.note(&cluster, position);
+                    }
+                    is_distributed
+                }));
+            });
         })
     }
 
@@ -135,10 +139,14 @@ impl NativeTransactions {
             let task = task(transactions.clone());
             transactions.spawn(async move {
                 let outcome = task.await;
-                reply(outcome.map_err(|error| napi::Error::from_reason(transaction_failure_text(&error))));
+                reply(outcome.map_err(|error| failed(&error)));
             });
         })
     }
+}
+
+fn failed(error: &Error) -> napi::Error {
+    napi::Error::from_reason(transaction_failure_text(error))
 }
 
 fn read_options(text: &str) -> Result<TransactionOptions, String> {

@@ -98,10 +98,10 @@ it('that were given their numbers by the master are counted on from by a Postgre
   const manager = new ReplicationManager(undefined, { lagIntervalMs: 50 });
   managers.push(manager);
   for (const [name, role] of [['m', 'master'], ['s', 'slave']] as const) {
-    await server.psql(`CREATE DATABASE ${name}`, 'postgres');
+    const uri = await server.createDatabase(name);
     const tables = 'CREATE TABLE visit (id serial PRIMARY KEY); CREATE SEQUENCE "Own"; CREATE TABLE note (id bigint PRIMARY KEY DEFAULT nextval(\'"Own"\'))';
     await server.psql(tables, name);
-    await manager.addReplica('p', { name, role, dialect: 'postgres', uri: server.uriOf(name) }, []);
+    await manager.addReplica('p', { name, role, dialect: 'postgres', uri }, []);
   }
   const insert = async () => {
     for (const table of ['visit', 'note']) await manager.resolveWriteService('p')?.dialect.executeRun(`INSERT INTO ${table} DEFAULT VALUES`);

@@ -35,6 +35,7 @@ function watch(engine: FakeEngine): { monitor: HealthMonitor; told: string[] } {
     down: (clusterId, reason) => told.push(`${clusterId} down: ${reason}`),
     recovered: (clusterId, downtime) => told.push(`${clusterId} up after ${downtime}`),
     failover: (clusterId, newPrimary, oldPrimary) => told.push(`${clusterId} from ${oldPrimary} to ${newPrimary}`),
+    left: (clusterId, problem) => told.push(`${clusterId} left: ${problem}`),
   });
   return { monitor, told };
 }

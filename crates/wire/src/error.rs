@@ -151,16 +151,18 @@ impl ServerError {
         // 57P05 is an idle session timeout.
         code.starts_with("08")
             || matches!(code, "40001" | "40P01" | "55P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05")
+            || self.is_outdated_plan()
     }
 
     /// Whether a prepared statement has become unusable: its result type changed or it is gone.
     pub(crate) fn invalidates_statement(&self) -> bool {
-        match self.code.as_str() {
-            "26000" => true,
-            // The message is translated, the name of the routine is not.
-            "0A000" => self.routine.as_deref() == Some("RevalidateCachedQuery"),
-            _ => false,
-        }
+        self.code == "26000" || self.is_outdated_plan()
+    }
+
+    /// Whether a statement was prepared before a change of definitions, by which it would return other columns.
+    pub fn is_outdated_plan(&self) -> bool {
+        // The message is translated, the name of the routine is not.
+        self.code == "0A000" && self.routine.as_deref() == Some("RevalidateCachedQuery")
     }
 
     /// Whether a statement kept from before may have been refused only because a column that it compares or writes had

@@ -18,6 +18,9 @@ export async function checkShards(parts: PgmParts, { clusters }: { clusters?: st
         rows.map((row) => [row.clusterId, `${row.schema}.${row.table}`, String(row.rows), `${(row.share * 100).toFixed(1)} %`, String(row.misplaced)]),
       );
     }
+    for (const { clusterId, uncounted } of checks) {
+      for (const { schema, table, reason } of uncounted) output.warn(`${clusterId}: ${schema}.${table} was not counted: ${reason}`);
+    }
     output.json({ clusters: checks });
     const misplaced = checks.reduce((sum, check) => sum + check.misplaced, 0);
     if (misplaced > 0) output.fail(`${misplaced} rows lie on a shard to which their key does not lead`);

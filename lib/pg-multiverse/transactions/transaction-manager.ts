@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { closedError, configError, ReplicaverseError } from '../../errors.js';
 import type { ClustersConfig } from '../config-types.js';
 import type { EngineClient } from '../engine-client.js';
+import { DatabaseError } from '../failures.js';
 import { type QueryRunner, readNumber } from '../query-running.js';
 import { shardedClusterOf } from '../sharding/sharded-clusters.js';
 import type { AnyRow, QueryConfig, QueryResult, RouteOptions } from '../types.js';
@@ -68,7 +69,7 @@ export class TransactionManager {
       try {
         return await this.#attempt(schemas, callback, options);
       } catch (error) {
-        if (attempt >= attempts || !REPEATED.includes(String((error as { code?: unknown } | null)?.code))) throw error;
+        if (attempt >= attempts || !maySucceed(error)) throw error;
         // Those who met each other should not meet again.
         await delay(Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt + 1)));
       }
@@ -255,6 +256,13 @@ function readSchemas(given: string | readonly string[], mayBeEmpty: boolean): re
   const names = schemas.filter((schema): schema is string => typeof schema === 'string' && schema !== '');
   if (names.length < schemas.length || (names.length === 0 && !mayBeEmpty)) throw configError('A transaction needs the schemas it is for: a name, or a list of names');
   return [...new Set(names)];
+}
+
+/** Whether the same transaction may well succeed after a failure. */
+function maySucceed(error: unknown): boolean {
+  if (REPEATED.includes(String((error as { code?: unknown } | null)?.code))) return true;
+  // A statement was kept from before a change of definitions by another process.
+  return error instanceof DatabaseError && error.code === '0A000' && error.retryable;
 }
 
 function readAttempts(retry: unknown): number {

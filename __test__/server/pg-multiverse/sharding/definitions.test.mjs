@@ -144,6 +144,18 @@ describe('functions', () => {
 });
 
 describe('pgm shard check', () => {
+  it('counts the other tables where one cannot be counted, and says why', async () => {
+    await shop.askAll('CREATE TABLE fixed (user_id numeric(5, 1)); CREATE TABLE hollow (user_id int)');
+    await shop.ask(1, 'DROP TABLE hollow');
+    const { tables, uncounted } = await db.checkShards('main');
+    expect(tables.some(({ table }) => table === 'other')).toBe(true);
+    expect(uncounted).toEqual([
+      { schema: 'public', table: 'fixed', reason: 'the column user_id has a type that no shard key can have' },
+      { schema: 'public', table: 'hollow', reason: 'relation "public.hollow" does not exist' },
+    ]);
+    await shop.askAll('DROP TABLE fixed; DROP TABLE IF EXISTS hollow');
+  });
+
   it('counts the rows of a table with partitions once', async () => {
     await db.query('CREATE TABLE parted (user_id int, day int) PARTITION BY RANGE (day)');
     await db.query('CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10)');

@@ -85,6 +85,21 @@ describe('a statement with its shard key', () => {
 });
 
 describe('a statement without it', () => {
+  it('gives all rows from an offset on where LIMIT and OFFSET together are more than there are numbers', async () => {
+    await fill(4);
+    const all = [{ id: 2 }, { id: 3 }, { id: 4 }];
+    expect((await db.query('SELECT id FROM orders ORDER BY id LIMIT 2147483647 OFFSET 1')).rows).toEqual(all);
+    expect((await db.query('SELECT id FROM orders ORDER BY id LIMIT 9223372036854775807 OFFSET 1')).rows).toEqual(all);
+    expect((await db.query('SELECT id FROM orders ORDER BY id LIMIT $1 OFFSET $2', ['9223372036854775807', 1])).rows).toEqual(all);
+    expect((await db.query('SELECT id FROM orders ORDER BY id LIMIT $1 OFFSET $2', [2, 1])).rows).toEqual(all.slice(0, 2));
+  });
+
+  it('orders single bytes as a server does', async () => {
+    await fill(4);
+    const { rows } = await db.query(`SELECT id FROM orders ORDER BY ((ARRAY['\\377', 'a', 'Z', 'b'])[id])::"char"`);
+    expect(rows).toEqual([{ id: 3 }, { id: 2 }, { id: 4 }, { id: 1 }]);
+  });
+
   it('is merged from all shards', async () => {
     expect(await fill(20)).toMatchObject({ rowCount: 20, command: 'INSERT', clusterId: 'main' });
     // The first time values come as text, afterwards in binary form.

@@ -253,6 +253,38 @@ describe('options', () => {
   });
 });
 
+describe('a table that another process alters', () => {
+  it('keeps no transaction from its first statement, and has others run again', async () => {
+    await shops.first.psql('CREATE TABLE users.grown (a int)');
+    const alter = (/** @type {string} */ column) => shops.first.psql(`ALTER TABLE users.grown ADD COLUMN ${column} int`);
+    let runs = 0;
+    const columns = (/** @type {string} */ first, attempts = 0) =>
+      db.withTransaction(
+        'users',
+        async (tx) => {
+          runs += 1;
+          if (first !== '') await tx.query(first);
+          return (await tx.query('SELECT * FROM grown')).fields.length;
+        },
+        { retry: { attempts } },
+      );
+    expect([await columns(''), await columns('')]).toEqual([1, 1]);
+    await alter('b');
+    expect([await columns(''), runs]).toEqual([2, 3]);
+    const keep = async () => [await columns(''), await columns('')];
+    await keep();
+    await alter('c');
+    await expect(columns('SELECT 1')).rejects.toMatchObject({ code: '0A000', retryable: true });
+    expect(await columns('SELECT 1')).toBe(3);
+    await keep();
+    await alter('d');
+    runs = 0;
+    expect([await columns('SELECT 1', 1), runs]).toEqual([4, 2]);
+    await shops.first.psql('DROP TABLE users.grown');
+    await db.close();
+  });
+});
+
 describe('what is told of transactions', () => {
   it('says when one begins and how it ends', async () => {
     /** @type {any[]} */

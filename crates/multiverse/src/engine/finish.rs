@@ -49,7 +49,9 @@ impl Core {
         }
         let outcome = match (outcome, cluster) {
             (Err(error), cluster) => {
-                if let Some(cluster) = cluster.filter(|_| pending.is_counted) {
+                // A reader that has taken enough of a stream has it cancelled.
+                let was_left = pending.streamed && error.kind() == ErrorKind::Cancelled;
+                if let Some(cluster) = cluster.filter(|_| pending.is_counted && !was_left) {
                     cluster.counts.errors += 1;
                     cluster.counts.duration += duration;
                 }

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::definition_changes::DefinitionChanges;
 use super::{Command, DatabaseId, Engine};
 use crate::error::Error;
+use crate::failover::ClusterEvent;
 use crate::request::SessionId;
 use crate::route::{RouteError, RouteOptions};
 
@@ -68,6 +69,11 @@ impl Engine {
                 connection.database = Some(database);
             }
         });
+    }
+
+    /// Tells of something that was found out about a cluster. For tasks of [`Engine::runtime`].
+    pub(crate) fn tell_of(&self, event: ClusterEvent) {
+        self.shared.with_core(|core| core.tell(event));
     }
 
     /// Cancels what a session was asked, also on the server; the session stays.

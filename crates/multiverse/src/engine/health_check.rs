@@ -100,9 +100,7 @@ impl Core {
             Purpose::Role { pool } => self.found_role(pool, &result),
             Purpose::Replay { pool } => self.found_replay(pool, result),
             Purpose::Shown { number, pool } => self.found_shown(number, pool, result),
-            Purpose::Catalogue { cluster, configuration } => {
-                self.found_catalogue(cluster, configuration, result);
-            }
+            Purpose::Catalogue { cluster, reading } => self.found_catalogue(cluster, reading, result),
         }
     }
 

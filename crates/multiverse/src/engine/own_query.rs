@@ -25,7 +25,7 @@ pub(crate) enum Purpose {
     /// Which changes a server shows, of a log that is followed.
     Shown { number: u64, pool: u64 },
     /// A part of a cluster's catalogue.
-    Catalogue { cluster: usize, configuration: u64 },
+    Catalogue { cluster: usize, reading: u64 },
 }
 
 /// Collects the rows of a query and tells the engine.

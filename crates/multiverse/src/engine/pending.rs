@@ -47,6 +47,8 @@ pub(crate) struct Pending {
     pub(crate) failure: Option<Failure>,
     /// It was sent again after a statement had become unusable.
     pub(crate) repeated: bool,
+    /// It was sent while its connection was in no transaction.
+    pub(crate) was_outside: bool,
     /// It was sent to the primary after a replica had refused it.
     pub(crate) rerouted: bool,
     /// The position of the log after it is wanted too.
@@ -142,6 +144,7 @@ impl Pending {
             columns: None,
             failure: None,
             repeated: false,
+            was_outside: false,
             rerouted: false,
             wants_position: false,
             is_due_again: false,

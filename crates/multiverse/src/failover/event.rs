@@ -41,6 +41,14 @@ pub enum ClusterEvent {
         /// The pool id of the server that took them.
         old_primary: Arc<str>,
     },
+    /// What transactions have left prepared on a cluster cannot be ended by the role that is used there. Told once of each
+    /// cause.
+    Left {
+        /// The cluster's id.
+        cluster: Arc<str>,
+        /// What is left, and why.
+        problem: String,
+    },
 }
 
 /// Hears of the clusters of an engine. Called on the engine's thread, and must not block.

@@ -42,6 +42,7 @@ impl Core {
             pool.is_fenced = true;
         }
         self.lose_all(old, "another server takes the writes of the cluster");
+        self.forsake_catalogue(old);
         self.move_queue(old, new);
         self.tell(ClusterEvent::Failover { cluster: id, new_primary, old_primary });
         self.note_success(index);
@@ -124,6 +125,8 @@ impl Core {
         for ticket in self.take_queue(key) {
             self.hold_ticket(key, ticket);
         }
+        // By it reads are told that other servers can answer.
+        self.forsake_catalogue(key);
         self.call_dispatch(key);
     }
 

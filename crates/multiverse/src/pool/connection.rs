@@ -73,6 +73,10 @@ pub(crate) enum Work {
         path: u32,
         is_last: bool,
     },
+    /// The transaction of the request is begun again before it.
+    Beginning {
+        request: usize,
+    },
     /// A step towards a session as it was at first.
     Reset {
         is_last: bool,
@@ -83,7 +87,10 @@ impl Work {
     /// The request it is, or is for.
     pub(crate) fn request(self) -> Option<usize> {
         match self {
-            Self::Request(request) | Self::Position(request) | Self::Path { request, .. } => Some(request),
+            Self::Request(request)
+            | Self::Position(request)
+            | Self::Path { request, .. }
+            | Self::Beginning { request } => Some(request),
             Self::Reset { .. } => None,
         }
     }

@@ -121,6 +121,7 @@ impl Core {
         let is_in_transaction = connection.pipeline.transaction_status() != TransactionStatus::Idle;
         pending.wants_position &=
             !is_in_transaction || pending.verdict.kind == StatementKind::TransactionControl;
+        pending.was_outside = !is_in_transaction;
         pending.pool = pool_key;
         pool.running += 1;
         let is_watched = pool.is_watched;

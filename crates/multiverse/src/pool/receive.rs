@@ -148,6 +148,7 @@ impl Core {
             Work::Request(key) => self.request_done(token, key, status, exposed, taken),
             Work::Position(key) => self.position_done(token, key),
             Work::Path { request, path, is_last } => self.path_step_done(token, request, path, is_last),
+            Work::Beginning { request } => self.begun_again(token, request, status),
             Work::Reset { is_last } => self.reset_step_done(token, is_last, status),
         }
         self.cancel_if_unwanted(token);
@@ -167,6 +168,7 @@ impl Core {
             connection.note_status(status);
         }
         self.note_definitions(token, key, status);
+        self.note_beginning(key, status);
         let Some(pending) = self.requests.get_mut(key) else { return };
         let Some(pool) = self.pools.get_mut(token.pool) else { return };
         pending.text.record(taken);
@@ -227,6 +229,14 @@ impl Core {
         }
     }
 
+    /// Another process has changed definitions: sessions have what their connections have kept prepared anew.
+    fn note_outdated(&self, key: usize) {
+        let cluster = self.requests.get(key).and_then(|pending| self.clusters.get(pending.cluster));
+        if let Some(cluster) = cluster {
+            self.definition_changes.note(&cluster.id);
+        }
+    }
+
     /// A request that ended for its caller before has now ended on the server too.
     fn drop_answered(&mut self, key: usize) {
         if self.requests.get(key).is_some_and(|pending| !pending.wants_position) {
@@ -244,6 +254,14 @@ impl Core {
         exposed: bool,
     ) {
         let Failure { error, is_stale } = failure;
+        if is_stale {
+            if error.is_outdated_plan() {
+                self.note_outdated(key);
+            }
+            if status == TransactionStatus::Failed && self.begin_again(token, key) {
+                return;
+            }
+        }
         let Some(pending) = self.requests.get_mut(key) else { return };
         let is_outside = status == TransactionStatus::Idle;
         let may_repeat = is_outside && !pending.repeated && !pending.delivered;

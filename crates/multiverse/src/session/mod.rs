@@ -1,11 +1,13 @@
 //! Pinned connections: waited for in the queue of a pool, used by one caller, given back as they were.
 
+mod begin_again;
 mod news;
 mod path;
 pub(crate) mod position;
 mod reset;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::{Core, Haste, Release, Session, SessionReply, Token};
@@ -33,6 +35,8 @@ pub(crate) struct PinnedSession {
     pub(crate) is_guarded: bool,
     /// The text of one of its statements says that it writes.
     pub(crate) has_written: bool,
+    /// What its transaction was begun by, while nothing else has run in it.
+    begun_by: Option<Arc<str>>,
     pub(crate) haste: Haste,
     listener: Option<SessionListener>,
 }
@@ -85,6 +89,7 @@ impl Core {
             release: None,
             is_guarded: false,
             has_written: false,
+            begun_by: None,
             haste,
             listener: None,
         };

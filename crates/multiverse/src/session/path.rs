@@ -133,7 +133,7 @@ impl Core {
         }
     }
 
-    fn stop_running(&mut self, token: Token) {
+    pub(super) fn stop_running(&mut self, token: Token) {
         if let Some(pool) = self.pools.get_mut(token.pool) {
             pool.running = pool.running.saturating_sub(1);
         }

@@ -195,9 +195,13 @@ pub(super) mod tests {
         }
         let names = ["count", "sum", "min", "max", "avg", "string_agg", "bool_and", "bool_or"];
         let function = |name: &str, kind: &str, body: &str| {
-            [name, kind, body].iter().map(|cell| Some((*cell).to_owned())).collect::<Vec<_>>()
+            [name, kind, body, &(name == "unnest").to_string()]
+                .iter()
+                .map(|cell| Some((*cell).to_owned()))
+                .collect::<Vec<_>>()
         };
         let mut functions: Rows = names.iter().map(|name| function(name, "aggregate", "")).collect();
+        functions.push(function("unnest", "builtin", ""));
         functions.push(function("visits", "varying", ""));
         functions.push(function("total_of", "varying", "SELECT sum(amount) FROM Orders WHERE user_id = $1"));
         functions.push(function("doubled_total", "immutable", "BEGIN RETURN 2 * total_of (1); END"));

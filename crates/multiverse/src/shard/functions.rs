@@ -5,20 +5,21 @@ use std::collections::HashSet;
 use crate::client::Rows;
 use crate::route::catalogue::body::words;
 
-/// The functions of the application, with their sources and the names of what these depend on, and all aggregates. A source
-/// that cannot be read here counts as one that runs statements put together at run time.
+/// The functions of the application, with their sources and the names of what these depend on, and all aggregates and
+/// functions that return sets. A source that cannot be read here counts as one that runs statements put together at run time.
 pub(crate) const FUNCTIONS: &str = "SELECT p.proname::text, \
-    CASE WHEN p.prokind = 'a' THEN 'aggregate' WHEN p.provolatile = 'i' THEN 'immutable' ELSE 'varying' END, \
-    CASE WHEN p.prokind = 'a' OR l.lanname IN ('c', 'internal') THEN '' \
+    CASE WHEN p.prokind = 'a' THEN 'aggregate' WHEN p.oid < 16384 THEN 'builtin' WHEN p.provolatile = 'i' THEN 'immutable' ELSE 'varying' END, \
+    CASE WHEN p.prokind = 'a' OR p.oid < 16384 OR l.lanname IN ('c', 'internal') THEN '' \
       WHEN l.lanname NOT IN ('sql', 'plpgsql') THEN CASE WHEN p.provolatile = 'i' THEN '' ELSE 'execute' END \
       ELSE pg_catalog.concat(p.prosrc, ' ', (SELECT pg_catalog.string_agg(COALESCE(f.proname || '(', 'execute'), ' ') \
         FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_proc f \
           ON f.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
         LEFT JOIN pg_catalog.pg_class r ON r.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid \
-          AND (f.oid IS NOT NULL OR r.relkind IN ('r', 'p', 'v', 'm', 'f')))) END \
+          AND (f.oid IS NOT NULL OR r.relkind IN ('r', 'p', 'v', 'm', 'f')))) END, \
+    p.proretset::text \
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
-    WHERE p.prokind = 'a' OR p.oid >= 16384";
+    WHERE p.prokind = 'a' OR p.proretset OR p.oid >= 16384";
 
 /// Functions of PostgreSQL and its extensions that are given tables or statements, and read them.
 const READING: [&str; 18] = [
@@ -48,6 +49,8 @@ pub(crate) struct Functions {
     varying: HashSet<String>,
     reading: HashSet<String>,
     aggregates: HashSet<String>,
+    /// Those of which one call may give many rows.
+    sets: HashSet<String>,
 }
 
 impl Functions {
@@ -57,9 +60,13 @@ impl Functions {
         let mut functions = Self { reading, ..Self::default() };
         let mut sources = Vec::new();
         for row in rows {
-            let [Some(name), Some(kind), Some(source)] = &row[..] else { continue };
+            let [Some(name), Some(kind), Some(source), Some(returns_set)] = &row[..] else { continue };
+            if returns_set == "true" {
+                functions.sets.insert(name.clone());
+            }
             match kind.as_str() {
                 "aggregate" => drop(functions.aggregates.insert(name.clone())),
+                "builtin" => {}
                 kind => {
                     if kind == "varying" {
                         functions.varying.insert(name.clone());
@@ -99,6 +106,11 @@ impl Functions {
     /// Whether a function of this name reads tables.
     pub(crate) fn reads(&self, name: &str) -> bool {
         self.reading.contains(name)
+    }
+
+    /// Whether a function of this name returns a set.
+    pub(crate) fn returns_set(&self, name: &str) -> bool {
+        self.sets.contains(name)
     }
 
     pub(crate) fn is_aggregate(&self, name: &str) -> bool {

@@ -6,6 +6,7 @@ use super::catalogue::TableColumn;
 use super::layout::ShardedCluster;
 use super::placement::Placement;
 use super::{Inner, ShardError, Shards, learning};
+use crate::config::Sharding;
 use crate::error::Error;
 
 /// A table that is spread over shards.
@@ -17,8 +18,9 @@ pub struct ShardedTable {
     pub name: String,
     /// The column that is its shard key.
     pub key: String,
-    /// An expression of SQL for the number of the shard on which a row belongs; NULL where it belongs on none.
-    pub shard_sql: String,
+    /// An expression of SQL for the number of the shard on which a row belongs; NULL where it belongs on none. An error where
+    /// no statement finds a row of the table by its key.
+    pub shard_sql: Result<String, ShardError>,
 }
 
 /// Takes the shards of a cluster, by their ids, and its tables.
@@ -43,20 +45,24 @@ impl Inner {
         for table in catalogue.tables().filter(|table| table.is_table) {
             let key = cluster.key_of(&table.schema);
             // The rows of a part are counted with those of the table that it is a part of.
-            let column = table.column(key).filter(|column| !column.is_inherited);
-            let Some(key_type) = column.and_then(TableColumn::key_type) else { continue };
-            let placement = Placement::new(&cluster.sharding, key_type).map_err(Error::Shard)?;
-            let shard_sql = placement.shard_sql(&quoted(key));
+            let Some(column) = table.column(key).filter(|column| !column.is_inherited) else { continue };
             tables.push(ShardedTable {
                 schema: table.schema.clone(),
                 name: table.name.clone(),
                 key: key.to_owned(),
-                shard_sql,
+                shard_sql: shard_sql(&cluster.sharding, column),
             });
         }
         tables.sort_by(|one, other| (&one.schema, &one.name).cmp(&(&other.schema, &other.name)));
         Ok((cluster.shards.clone(), tables))
     }
+}
+
+fn shard_sql(sharding: &Sharding, key: &TableColumn) -> Result<String, ShardError> {
+    let unfit =
+        || ShardError::table(format!("the column {} has a type that no shard key can have", key.name));
+    let placement = Placement::new(sharding, key.key_type().ok_or_else(unfit)?)?;
+    Ok(placement.shard_sql(&quoted(&key.name)))
 }
 
 fn quoted(name: &str) -> String {

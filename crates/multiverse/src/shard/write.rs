@@ -1,6 +1,6 @@
 //! Writing on several shards: on all of them or on none, by a transaction in two phases, or by the caller's transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::request::{BindParameters, Request, RequestId, Retry, SessionId};
 use crate::route::RouteOptions;
 use crate::session::position;
-use crate::transaction::{self, Begun, Committed, TransactionOptions, Transactions};
+use crate::transaction::{self, Begun, Committed, Transaction, TransactionOptions, Transactions};
 
 /// A request without its caller.
 struct Job {
@@ -32,18 +32,25 @@ struct Job {
     timeout: Option<Duration>,
     started: Instant,
     cancellation: Cancellation,
+    committing: Committing,
 }
+
+/// The transaction that is being committed.
+type Committing = Arc<OnceLock<Arc<Transaction>>>;
 
 /// A caller who is answered even if the engine is closed meanwhile.
 struct Owed {
     inner: Arc<Inner>,
     answer: Option<Box<dyn Answer>>,
+    committing: Committing,
 }
 
 impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(answer) = self.answer.take() {
-            answer.end(Err(Error::Closed));
+            let transaction = self.committing.get();
+            let error = transaction.map(|transaction| of_transaction(transaction.error_when_given_up()));
+            answer.end(Err(error.unwrap_or(Error::Closed)));
             (self.inner.answered)();
         }
     }
@@ -77,10 +84,12 @@ impl Inner {
     ) {
         let (inner, cluster) = (Arc::clone(self), Arc::clone(cluster));
         let Request { id, parameters, route, timeout, answer, .. } = request;
-        let mut owed = Owed { inner: Arc::clone(self), answer: Some(answer) };
+        let committing = Committing::default();
+        let mut owed =
+            Owed { inner: Arc::clone(self), answer: Some(answer), committing: Arc::clone(&committing) };
         let cancellation = self.progress.begin(id);
         let (started, sessions) = (Instant::now(), sessions.to_vec());
-        let job = Job { id, parameters, route, timeout, started, cancellation };
+        let job = Job { id, parameters, route, timeout, started, cancellation, committing };
         self.engine.runtime().spawn(async move {
             let outcome = if job.route.branches.is_some() {
                 inner.run_all(&cluster, portions, &sessions, &job).await
@@ -125,6 +134,9 @@ impl Inner {
                 return Err(error);
             }
         };
+        if let Some(transaction) = transactions.find(&begun.id) {
+            job.committing.get_or_init(|| transaction);
+        }
         let committed = transactions.commit(&begun.id, left).await.map_err(of_transaction)?;
         self.note_written(&begun, committed, job).await;
         Ok(merged)

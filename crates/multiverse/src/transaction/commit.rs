@@ -74,8 +74,8 @@ impl Commit<'_> {
 
     /// Commits the only branch that can have written.
     async fn commit_only(&self, branch: &Branch) -> Result<Committed, Error> {
-        self.transaction.become_state(State::Deciding);
         let cluster = branch.cluster();
+        self.transaction.is_decided_by(cluster);
         match branch.commit().await {
             (Ending::Done, position) => {
                 self.transaction.become_state(State::Committed);
@@ -234,8 +234,8 @@ impl Commit<'_> {
         (decider, decider_id): (&Branch, &DatabaseId),
         prepared: &[(&Branch, &str)],
     ) -> Result<Option<ReplayPosition>, Error> {
-        self.transaction.become_state(State::Deciding);
         let cluster = decider.cluster();
+        self.transaction.is_decided_by(cluster);
         let error = match decider.commit().await {
             (Ending::Done, position) => {
                 self.transaction.become_state(State::Committed);

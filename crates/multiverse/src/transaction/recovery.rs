@@ -19,6 +19,7 @@ use super::settle;
 use super::transactions::{Shared, lock};
 use crate::client::PinnedClient;
 use crate::error::Error;
+use crate::failover::ClusterEvent;
 
 /// Between two looks while transactions are used here, or something is known to be left.
 const WHILE_USED: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const IDENTITY_HOLDS: Duration = Duration::from_secs(1);
 /// Branches of one cluster that are ended at the same time.
 const MOST_AT_ONCE: usize = 4;
+/// The role lacks a privilege.
+const FORBIDDEN: &str = "42501";
 
 /// Has every cluster looked after, until nobody uses their transactions any more.
 pub(crate) async fn run(shared: Weak<Shared>) {
@@ -71,6 +74,8 @@ struct Known {
     databases: Mutex<HashMap<Arc<str>, (DatabaseId, Instant)>>,
     /// Prepared transactions that cannot be ended from here, and when that is tried again.
     foreign: Mutex<HashMap<String, Instant>>,
+    /// What was told that the role may not do: each of it once.
+    told: Mutex<HashSet<String>>,
 }
 
 /// Looks after one cluster.
@@ -124,6 +129,12 @@ impl Keeper {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(cluster = %self.cluster, %error, "prepared transactions cannot be looked for");
+                if let Error::Server(report) = error
+                    && report.code == FORBIDDEN
+                {
+                    let problem = format!("it cannot be looked what is prepared: {}", report.message);
+                    self.known.tell(shared, &self.cluster, problem);
+                }
                 return true;
             }
         };
@@ -171,7 +182,11 @@ impl Settling<'_> {
             Ok(Settled::NotYet) => return false,
             Ok(Settled::Foreign) => "it was decided on a database that is not configured".to_owned(),
             // Only what the role may not do is the same the next time.
-            Err(Error::Server(report)) if report.code.starts_with("42") => report.message,
+            Err(Error::Server(report)) if report.code.starts_with("42") => {
+                let problem = format!("{} cannot be ended: {}", found.name, report.message);
+                self.known.tell(self.shared, cluster, problem);
+                report.message
+            }
             Err(error) => {
                 tracing::debug!(%cluster, name = %found.name, %error, "a prepared transaction cannot be ended yet");
                 return false;
@@ -263,12 +278,25 @@ impl Known {
                 Ok(id) => Some((Arc::clone(cluster), (id, Instant::now()))),
                 Err(error) => {
                     tracing::debug!(%cluster, %error, "a cluster does not say which database it is");
+                    if let Error::Server(report) = error
+                        && report.code == FORBIDDEN
+                    {
+                        let problem = format!("it is not told which database this is: {}", report.message);
+                        self.tell(shared, cluster, problem);
+                    }
                     None
                 }
             }
         });
         let answers = join_all(asked).await;
         lock(&self.databases).extend(answers.into_iter().flatten());
+    }
+
+    /// Tells of what the role of a cluster may not do, unless that was told.
+    fn tell(&self, shared: &Shared, cluster: &Arc<str>, problem: String) {
+        if lock(&self.told).insert(format!("{cluster}: {problem}")) {
+            shared.engine.tell_of(ClusterEvent::Left { cluster: Arc::clone(cluster), problem });
+        }
     }
 
     /// The clusters that are a database: several, where they were copied from one another. And whether it is known of all

@@ -62,6 +62,8 @@ struct Progress {
     state: State,
     /// Whoever ends the transaction takes them.
     branches: Vec<Branch>,
+    /// The cluster to which the commit was sent by which it is decided.
+    decider: Option<Arc<str>>,
 }
 
 impl Transaction {
@@ -75,6 +77,34 @@ impl Transaction {
         );
         if progress.state.may_become(next) {
             progress.state = next;
+        }
+    }
+
+    /// The commit of a cluster is about to be sent, by which the whole is decided.
+    pub(crate) fn is_decided_by(&self, cluster: &Arc<str>) {
+        self.become_state(State::Deciding);
+        lock(&self.progress).decider = Some(Arc::clone(cluster));
+    }
+
+    /// The outcome, as far as it is known, for who waits for a commit that goes on no more. What is decided, others carry out.
+    pub(crate) fn when_given_up(&self) -> Result<Committed, Error> {
+        if self.state() == State::Committed {
+            return Ok(Committed { is_distributed: true, written: Vec::new() });
+        }
+        Err(self.error_when_given_up())
+    }
+
+    /// The same for who waits for what the transaction has given back, too.
+    pub(crate) fn error_when_given_up(&self) -> Error {
+        let progress = lock(&self.progress);
+        let may_be_committed = matches!(progress.state, State::Deciding | State::Unknown | State::Committed)
+            && self.options.read_only != Some(true);
+        let (id, source) = (Arc::clone(&self.id), crate::Error::Closed);
+        match &progress.decider {
+            Some(cluster) if may_be_committed => {
+                Error::OutcomeUnknown { id, cluster: Arc::clone(cluster), source }
+            }
+            _ => Error::Database(source),
         }
     }
 
@@ -207,6 +237,11 @@ impl Transactions {
         Self { shared }
     }
 
+    /// A transaction that is open.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Transaction>> {
+        self.shared.find(id).ok()
+    }
+
     /// Runs a task on the engine's thread. It is dropped when the engine is closed.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared.engine.runtime().spawn(task);
@@ -289,7 +324,7 @@ impl Transactions {
         let transaction = Transaction {
             id: Arc::clone(&id),
             options,
-            progress: Mutex::new(Progress { state: State::Active, branches }),
+            progress: Mutex::new(Progress { state: State::Active, branches, decider: None }),
             joining: tokio::sync::Mutex::default(),
         };
         lock(&self.shared.open).insert(Arc::clone(&id), Arc::new(transaction));

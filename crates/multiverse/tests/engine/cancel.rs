@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use multiverse::ErrorKind;
 
-use crate::client::{Call, Client, wait_for, wait_for_activity};
+use crate::client::{Call, Client, LIMIT, wait_for, wait_for_activity};
 use crate::cluster;
 
 #[test]
@@ -16,6 +16,21 @@ fn a_cancelled_statement_ends_on_the_server_and_its_connection_is_used_again() {
     client.engine.cancel(running.id);
     assert_eq!(running.wait().unwrap_err().kind(), ErrorKind::Cancelled);
     assert_eq!(client.value("SELECT pg_backend_pid()::text"), pid);
+}
+
+#[test]
+fn a_stream_that_its_reader_leaves_is_no_error_of_its_cluster_and_any_other_cancelled_statement_is() {
+    let client = Client::with_pool(2);
+    let rows = "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)";
+    let stream = client.submit(Call { pauses: true, ..Call::new(rows) });
+    assert!(stream.batches.recv_timeout(LIMIT).unwrap() > 0);
+    client.engine.cancel(stream.id);
+    assert_eq!(stream.wait().unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(client.metrics().clusters[0].errors, 0);
+    let statement = client.submit(Call::new("SELECT pg_sleep(60)"));
+    client.engine.cancel(statement.id);
+    assert_eq!(statement.wait().unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(client.metrics().clusters[0].errors, 1);
 }
 
 #[test]

@@ -222,6 +222,26 @@ fn reads_that_hang_on_a_silent_standby_are_answered_by_the_primary() {
 }
 
 #[test]
+fn reads_are_answered_by_the_standby_where_the_primary_fell_silent_before_its_catalogue_was_read() {
+    let (primary, standby) = pair();
+    let proxy = Proxy::start(primary.port());
+    let mut clusters = with_replicas(proxy.port, &[standby.port()]);
+    clusters.get_mut("main").unwrap().pool.acquire_timeout = Duration::from_secs(3600);
+    let client = Client::start(clusters, quick());
+    client.health();
+    // What is asked of the primary waits in its queue from now on.
+    let sessions: Vec<_> = (0..3).map(|_| client.session().unwrap()).collect();
+    let first = client.submit(Call::new(COUNT).within(Duration::from_secs(20)));
+    wait_for("the catalogue to be wanted", || servers(&client)[0].waiting > 1);
+    proxy.silent.store(true, Ordering::SeqCst);
+    let unheard = client.submit(Call::new(INSERT).in_session(sessions[0].id));
+    wait_for("the silence to be noticed", || !servers(&client)[0].is_up);
+    assert_eq!(&*first.wait().unwrap().completed.server, "main_replica_0");
+    assert_eq!(&*client.query(COUNT).unwrap().completed.server, "main_replica_0");
+    assert!(unheard.is_open());
+}
+
+#[test]
 fn a_promotion_that_was_asked_for_loses_nothing() {
     let (primary, standby) = pair();
     let (client, events) = client_of(primary.port(), standby.port());

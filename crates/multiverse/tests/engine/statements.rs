@@ -86,19 +86,52 @@ fn a_statement_whose_parameter_is_compared_with_a_column_of_another_type_by_now_
 }
 
 #[test]
-fn in_a_transaction_a_stale_statement_fails_as_the_server_says() {
+fn the_first_statement_of_a_transaction_runs_though_another_process_has_changed_what_it_returns() {
     let client = Client::with_pool(1);
-    client.query("CREATE TABLE stale (a int)").unwrap();
+    client.query("CREATE TABLE stale_first (a int)").unwrap();
     let session = client.session().unwrap();
-    let call = |sql: &str| client.run(Call::new(sql).in_session(session.id));
-    call("SELECT * FROM stale").unwrap();
-    call("SELECT * FROM stale").unwrap();
-    cluster().psql("ALTER TABLE stale ADD COLUMN b int");
-    call("BEGIN").unwrap();
-    assert_eq!(call("SELECT * FROM stale").unwrap_err().code(), "0A000");
+    let call = |sql: &str| client.run(Call::new(sql).in_session(session.id).in_schema("public"));
+    let columns = || call("SELECT * FROM stale_first").unwrap().results[0].columns.len();
+    assert_eq!((columns(), columns()), (1, 1));
+    cluster().psql("ALTER TABLE stale_first ADD COLUMN b int");
+    call("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY").unwrap();
+    assert_eq!(columns(), 2);
+    let is_as_begun =
+        "SELECT current_setting('transaction_isolation') || current_setting('transaction_read_only')";
+    assert_eq!(call(is_as_begun).unwrap().value(), "serializableon");
+    assert_eq!(call("INSERT INTO stale_first VALUES (1)").unwrap_err().code(), "25006");
     call("ROLLBACK").unwrap();
-    assert_eq!(call("SELECT * FROM stale").unwrap().results[0].columns.len(), 2);
     client.release(&session);
+}
+
+#[test]
+fn a_later_statement_of_a_transaction_that_was_kept_for_too_long_fails_once_on_all_connections() {
+    let client = Client::with_pool(3);
+    client.query("CREATE TABLE stale (a int)").unwrap();
+    let select = "SELECT * FROM stale";
+    let open = || (0..3).map(|_| client.session().unwrap()).collect::<Vec<_>>();
+    let sessions = open();
+    for session in &sessions {
+        for _ in 0..2 {
+            client.run(Call::new(select).in_session(session.id)).unwrap();
+        }
+    }
+    sessions.iter().for_each(|session| client.release(session));
+    cluster().psql("ALTER TABLE stale ADD COLUMN b int");
+    let run = |session: &multiverse::Session| {
+        let call = |sql: &str| client.run(Call::new(sql).in_session(session.id));
+        call("BEGIN").unwrap();
+        call("SELECT 'something else'").unwrap();
+        let outcome = call(select);
+        call("ROLLBACK").unwrap();
+        client.release(session);
+        outcome
+    };
+    let error = run(&client.session().unwrap()).unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("0A000", true), "{error}");
+    for session in open() {
+        assert_eq!(run(&session).unwrap().results[0].columns.len(), 2);
+    }
 }
 
 #[test]

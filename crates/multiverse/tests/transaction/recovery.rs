@@ -1,9 +1,10 @@
 //! Recovery beside clusters that are away: what can be finished is finished, and the rest as soon as its servers are back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use multiverse::transaction::TransactionOptions;
-use multiverse::{Clusters, PoolConfig};
+use multiverse::{ClusterEvent, Clusters, PoolConfig};
 
 use crate::kills::wait_for;
 use crate::servers::{NAMES, Servers, clusters};
@@ -94,4 +95,56 @@ fn a_transaction_that_cannot_begin_is_given_up_in_its_time() {
     wait_for("nothing to be open", RECOVERY, || servers.column(0, open).is_empty());
     servers.start_again(2);
     assert!(observer.transfer("again", 1).is_ok_and(|is_distributed| is_distributed));
+}
+
+#[test]
+fn a_commit_that_was_sent_when_the_engine_was_closed_is_told_as_one_whose_outcome_is_not_known() {
+    let mut servers = Servers::start();
+    let mut transferring = Transferring::start(&servers.ports());
+    transferring.transfer("first", 1).unwrap();
+    // From now on the first server commits, and does not say so.
+    servers.psql(0, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    servers.psql(0, "SELECT pg_reload_conf()");
+    let outcome = transferring.commit_under_way("second");
+    let committing = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    wait_for("the decision", RECOVERY, || !servers.column(0, committing).is_empty());
+    servers.kill(0);
+    transferring.close();
+    let error = outcome.recv_timeout(RECOVERY).expect("it is told").unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("ERR_TRANSACTION_OUTCOME_UNKNOWN", false), "{error}");
+    servers.start_again(0);
+    let again = Transferring::start(&servers.ports());
+    wait_for("it to be committed everywhere", RECOVERY, || {
+        (0..NAMES.len()).all(|at| {
+            let found = format!("SELECT id FROM {}.transfer WHERE id = 'second'", NAMES[at]);
+            servers.column(at, &found).len() == 1
+        })
+    });
+    again.close();
+}
+
+#[test]
+fn what_the_role_may_not_end_is_told_once() {
+    let servers = Servers::start();
+    let table = "CREATE TABLE replicaverse_transaction (id text PRIMARY KEY, participants text[] NOT NULL, \
+                 decided_at timestamptz NOT NULL DEFAULT now())";
+    for server in 0..NAMES.len() {
+        servers.psql(server, table);
+        servers.psql(server, "CREATE ROLE plain LOGIN; GRANT ALL ON replicaverse_transaction TO plain");
+    }
+    let database = decide(&servers, 1);
+    prepare(&servers, 1, &database);
+    let mut clusters = clusters(&servers.ports());
+    clusters.values_mut().for_each(|cluster| cluster.primary.user = "plain".to_owned());
+    let observer = Transferring::start_on(clusters);
+    let events = observer.events();
+    let mut told = HashSet::new();
+    while told.len() < BRANCHES as usize {
+        if let ClusterEvent::Left { cluster, problem } = events.recv_timeout(RECOVERY).expect("it is told") {
+            assert_eq!(&*cluster, "a");
+            assert!(problem.contains("permission denied"), "{problem}");
+            assert!(told.insert(problem), "it was told before");
+        }
+    }
+    assert_eq!(transfers_of(&servers, 1), 0);
 }

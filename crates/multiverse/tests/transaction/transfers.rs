@@ -2,13 +2,13 @@
 //! environment; without them there is nothing to do.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use multiverse::transaction::{Begun, Error, TransactionOptions, Transactions};
+use multiverse::transaction::{Begun, Committed, Error, TransactionOptions, Transactions};
 use multiverse::{
-    Answer, BindParameters, Clusters, Completed, Engine, EngineSettings, Flow, Request, RequestId, Retry,
-    SessionId,
+    Answer, BindParameters, ClusterEvent, Clusters, Completed, Engine, EngineSettings, Flow, Request,
+    RequestId, Retry, SessionId,
 };
 use wire::{Column, RowBatch};
 
@@ -39,6 +39,39 @@ impl Transferring {
 
     /// Moves money from the first server to the others, and notes the transfer on all of them.
     pub(crate) fn transfer(&mut self, id: &str, account: u64) -> Result<bool, Error> {
+        let transaction = self.write(id, account)?;
+        let committed = self.wait(|all| async move { all.commit(&transaction, None).await })?;
+        Ok(committed.is_distributed)
+    }
+
+    /// Makes a transfer, and leaves its commit under way.
+    pub(crate) fn commit_under_way(&mut self, id: &str) -> Receiver<Result<Committed, Error>> {
+        let transaction = self.write(id, 1).expect("it is written");
+        let (end, ended) = channel();
+        self.transactions.commit_and_tell(&transaction, None, move |outcome| {
+            let _ = end.send(outcome);
+        });
+        ended
+    }
+
+    /// What is told of the clusters from now on.
+    pub(crate) fn events(&self) -> Receiver<ClusterEvent> {
+        let (sender, events) = channel();
+        self.engine.listen(Box::new(move |event| {
+            // The test may have ended.
+            let _ = sender.send(event);
+        }));
+        events
+    }
+
+    /// Closes the engine.
+    pub(crate) fn close(&self) {
+        let (end, ended) = channel();
+        self.engine.close(Box::new(move || end.send(()).expect("the test waits")));
+        ended.recv_timeout(LIMIT).expect("it is closed");
+    }
+
+    fn write(&mut self, id: &str, account: u64) -> Result<Arc<str>, Error> {
         let begun = self.begin(TransactionOptions::default())?;
         let Begun { id: transaction, participants } = begun;
         for (participant, (name, amount)) in participants.iter().zip(NAMES.into_iter().zip([-2, 1, 1])) {
@@ -54,8 +87,7 @@ impl Transferring {
                 }
             }
         }
-        let committed = self.wait(|all| async move { all.commit(&transaction, None).await })?;
-        Ok(committed.is_distributed)
+        Ok(transaction)
     }
 
     /// Begins a transaction on all servers.

@@ -81,7 +81,8 @@ impl Value {
             BYTEA if !is_binary => Self::Bytes(hex_of(text()?.strip_prefix("\\x")?)?),
             BPCHAR => Self::Bytes(bytes.trim_suffix_spaces().to_vec()),
             TIME if !is_binary => Self::Bytes(bytes.to_vec()),
-            BYTEA | TEXT | VARCHAR | NAME | CHAR | UUID => Self::Bytes(bytes.to_vec()),
+            CHAR => Self::Bytes(vec![single_byte(bytes)]),
+            BYTEA | TEXT | VARCHAR | NAME | UUID => Self::Bytes(bytes.to_vec()),
             _ => return None,
         })
     }
@@ -179,6 +180,13 @@ impl Value {
     }
 }
 
+/// The byte that a `"char"` is: nothing stands for a zero, and a backslash before octal digits for one above 127.
+fn single_byte(text: &[u8]) -> u8 {
+    let octal = text.strip_prefix(b"\\").and_then(|digits| str::from_utf8(digits).ok());
+    let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+    escaped.or(text.first().copied()).unwrap_or(0)
+}
+
 /// Why a value cannot be a cell of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unwritable {
@@ -262,5 +270,28 @@ impl TrimSpaces for [u8] {
     fn trim_suffix_spaces(&self) -> &[u8] {
         let end = self.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
         self.get(..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_bytes_are_ordered_by_their_values_and_not_by_their_texts() {
+        let column = Column {
+            name: "c".into(),
+            table_oid: 0,
+            column_id: 0,
+            type_oid: CHAR,
+            type_size: 1,
+            type_modifier: -1,
+            format: Format::Text,
+        };
+        let read = |text: &str| Value::read(Some(text.as_bytes()), &column).unwrap();
+        let in_order = ["", "Z", "\\", "a", "\u{7f}", "\\200", "\\377"].map(read);
+        for pair in in_order.windows(2) {
+            assert_eq!(pair[0].order(&pair[1]), Ordering::Less, "{pair:?}");
+        }
     }
 }

@@ -71,6 +71,16 @@ impl InsertPlan {
         if has_rest {
             return Err(required("VALUES with LIMIT, OFFSET or WITH"));
         }
+        let several = if rows.len() > 1 { rows } else { &[] };
+        let mut calls = several.iter().filter_map(|row| {
+            called::function_that(row, &[&table], |name| names.catalogue.functions().returns_set(name))
+        });
+        // A server refuses them in several rows, and not in the only one that a shard would be left with.
+        if let Some(function) = calls.next() {
+            return Err(ShardError::statement(&format!(
+                "the function {function}, which returns a set, cannot be called in VALUES of several rows"
+            )));
+        }
         let key_of_row = |row: &Json| {
             let value = items(node_of(row, "List")?, "items").get(place)?;
             source_of(value, placement.key)

@@ -167,13 +167,39 @@ fn joins_and_subqueries_by_the_key_run_in_parts() {
 }
 
 #[test]
+fn a_function_that_makes_many_rows_of_one_is_refused_among_several_rows_as_by_a_server() {
+    let called =
+        |rest: &str| refusal(&format!("INSERT INTO items VALUES (1, unnest('{{1,2}}'::int[])){rest}"));
+    assert_eq!(called(""), "");
+    assert_eq!(called(", (2, 3)"), "ERR_SHARD_STATEMENT");
+}
+
+#[test]
+fn as_many_rows_as_there_may_be_are_asked_of_shards_where_limit_and_offset_together_are_more() {
+    let limit_of = |rest: &str| {
+        let text = parts(&format!("SELECT note FROM orders {rest}")).text;
+        text.split_once("LIMIT ").map(|(_, limit)| limit.to_owned()).unwrap_or_default()
+    };
+    assert_eq!(limit_of("LIMIT 2147483647 OFFSET 1"), "2147483648");
+    assert_eq!(limit_of("LIMIT 9223372036854775807 OFFSET 1"), "9223372036854775807");
+    assert_eq!(limit_of("LIMIT 3000000000::int8 OFFSET 1"), "3000000001");
+    let both = "LEAST($1::bigint::numeric + $2::bigint::numeric, 9223372036854775807)::bigint";
+    assert_eq!(limit_of("LIMIT $1 OFFSET $2"), both);
+    for sql in
+        ["SELECT 1 FROM orders LIMIT 9223372036854775808", "SELECT 1 FROM orders LIMIT 3000000000::int4"]
+    {
+        assert_eq!(refusal(sql), "ERR_SHARD_UNMERGEABLE", "{sql}");
+    }
+}
+
+#[test]
 fn shards_are_asked_for_what_merging_needs() {
     let plain = "SELECT id FROM orders WHERE amount > $1 ORDER BY id LIMIT 5";
     assert_eq!(&*parts(plain).text, plain);
     let parts = parts("SELECT note FROM orders ORDER BY code DESC LIMIT 5 OFFSET $1");
     assert_eq!(
         &*parts.text,
-        "SELECT note, code AS replicaverse_hidden_0 FROM orders ORDER BY code DESC LIMIT 5 + $1::bigint"
+        "SELECT note, code AS replicaverse_hidden_0 FROM orders ORDER BY code DESC LIMIT LEAST(5::numeric + $1::bigint::numeric, 9223372036854775807)::bigint"
     );
     assert_eq!((parts.merge.hidden, parts.merge.offset), (1, Some(Bound::Parameter(0))));
     assert!(parts.merge.sort.first().is_some_and(|key| key.by_bytes && key.is_descending && key.nulls_first));
