@@ -18,6 +18,7 @@ mod mongosource;
 mod recovery;
 mod retyping;
 mod shapes;
+mod stored_values;
 mod streaming;
 mod two_way;
 mod two_way_faults;

@@ -88,7 +88,7 @@ impl TableStore for SqliteStore {
         let known = self.described.lock().unwrap_or_else(PoisonError::into_inner).get(&table.name).cloned();
         let form = |name: &str| {
             let known = known.as_ref()?;
-            known.forms.get(known.table.position(name)?).copied()
+            known.forms.get(known.table.position(name)?).cloned()
         };
         table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
     }

@@ -1,6 +1,7 @@
 //! How the rows of a source table become rows of its target table.
 
 mod admit;
+mod capitals;
 mod compare;
 mod convert;
 mod keys;

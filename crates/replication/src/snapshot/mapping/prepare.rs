@@ -82,7 +82,9 @@ impl Mapping {
         if let Some(schema) = schema.filter(|_| plan.shape.key_prefix.is_none()) {
             overlay_schema(&mut target_table, schema, target_is_schemaless);
         }
-        Self::between(plan, source_table, target_table, source, target)
+        let mut mapping = Self::between(plan, source_table, target_table, source, target)?;
+        mapping.find_capitals(source).await?;
+        Ok(mapping)
     }
 
     /// The mapping between two tables as they are.
@@ -127,12 +129,15 @@ impl Mapping {
             let message = "sourceColumn and keyPrefix are not for entities that share a table";
             return Err(Error::new(ErrorKind::Schema, message));
         }
+        let (forms, source_forms) =
+            (stored_forms(target, &target_table)?, stored_forms(source, &source_table)?);
+        require_comparable_key(&source_table, &target_table, &positions, &forms, &source_forms)?;
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
-            forms: stored_forms(target, &target_table)?,
-            source_forms: stored_forms(source, &source_table)?,
+            forms,
+            source_forms,
             left_out: match &plan.shape.transform {
                 // What a transform returns besides stands behind what it adds.
                 Some(_) if source_table.rest().is_none() => Some(further),
@@ -175,6 +180,36 @@ fn stored_forms(end: &End, table: &Table) -> Result<Vec<StoredForm>> {
         }
     };
     Ok(forms.into_iter().zip(&table.columns).map(own).collect())
+}
+
+/// Fails if a part of the target's key has a type in which the keys of the source could not be found again.
+fn require_comparable_key(
+    source: &Table,
+    target: &Table,
+    positions: &[usize],
+    forms: &[StoredForm],
+    source_forms: &[StoredForm],
+) -> Result<()> {
+    let is_same = |own: usize, position: usize| {
+        let types = source.columns.get(position).zip(target.columns.get(own));
+        types.is_some_and(|(a, b)| a.column_type == b.column_type)
+            && source_forms.get(position) == forms.get(own)
+    };
+    let problem = target.key.iter().find(|own| {
+        let has_notations = forms.get(**own).is_some_and(StoredForm::has_notations);
+        has_notations && !positions.get(**own).is_some_and(|position| is_same(**own, *position))
+    });
+    let Some(column) = problem.and_then(|own| target.columns.get(*own)) else { return Ok(()) };
+    let declared = match &column.column_type {
+        ColumnType::Native(name) => name,
+        _ => "column",
+    };
+    let message = format!(
+        "column \"{}\" of table \"{}\" cannot be compared with the source's primary key, since its type ({declared}) writes \
+         values in its own way; give it the type that it has at the source",
+        column.name, target.name
+    );
+    Err(Error::new(ErrorKind::Schema, message))
 }
 
 /// Gives the columns of a source whose types are only found from its values those of an existing target, and its key.
