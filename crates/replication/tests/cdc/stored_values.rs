@@ -175,3 +175,43 @@ async fn a_type_that_writes_keys_in_its_own_way_is_refused_at_the_start() {
         settles(&world, 1, 0, at_target).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_sqlite_that_is_none_of_its_type_is_refused_and_stays_refused() {
+    let truths = &["1", "0", "'yes'", "2", "1.5"][..];
+    let moments =
+        &["'2024-01-01T00:00:00.000Z'", "'2024-01-02T00:00:00.123456Z'", "'x'", "0", "1704067200"][..];
+    let numbers = &["1", "2", "'a'", "1.5"][..];
+    for (at_source, values, targets) in [
+        ("BOOLEAN", truths, [("boolean", 2), ("int", 2), ("text", 0)]),
+        ("DATETIME", moments, [("timestamptz", 2), ("text", 2), ("date", 0)]),
+        ("INT", numbers, [("bigint", 2), ("text", 2), ("int", 2)]),
+    ] {
+        for (at_target, taken) in targets {
+            let pair = Pair { source: Place::sqlite(), target: Place::postgres() };
+            let world = Columns { at_source, at_target, is_key: true }.with(&pair, values).await;
+            settles(&world, taken, values.len() - taken, &format!("{at_source} into {at_target}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moments_of_sqlite_are_keys_in_the_notation_of_their_table() {
+    for (is_postgres, at_target) in [(true, "timestamptz"), (false, "DATETIME"), (false, "TEXT")] {
+        for (values, taken) in [
+            (["'2024-01-01 00:00:00'", "'2024-01-02 12:30:01'", "'2024-01-01'", "'2024-01-01T00:00:00Z'"], 0),
+            (["'2024-01-01 00:00:00'", "'2024-01-02 12:30:01'", "'2024-01-03 00:00:00'", "7"], 3),
+            (["'2024-01-01'", "'2024-01-02'", "'2024-01-03'", "7"], 3),
+        ] {
+            let target = if is_postgres { Place::postgres() } else { Place::sqlite() };
+            let pair = Pair { source: Place::sqlite(), target };
+            let world = Columns { at_source: "DATETIME", at_target, is_key: true }.with(&pair, &values).await;
+            let what = format!("{values:?} into {at_target}");
+            settles(&world, taken, values.len() - taken, &what).await;
+            if taken > 0 {
+                world.run(&[&format!("DELETE FROM t WHERE id = {}", values[1])]).await;
+                assert_eq!(world.counts().await, (0, 0, 1, 2, 1), "{what}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::coerce::{Coerced, Loss};
-use crate::value::Value;
+use crate::value::{Timestamp, Value};
 
 /// A day of any year, those before Christ with that mark, or one of PostgreSQL's infinities.
 pub(super) fn is_day(text: &str) -> bool {
@@ -55,6 +55,20 @@ pub(super) fn time(text: &str, digits: u32, is_span: bool) -> Option<Coerced> {
     let value = if is_zero { Value::Text(told) } else { Value::Text(format!("{sign}{told}")) };
     let loss = dropped.contains(|digit| digit != '0').then_some(Loss::SubSecond);
     Some(Coerced { value, loss })
+}
+
+/// A moment in the notation of the text of another one: a day alone, or with a time of whole seconds; `None` if it has further digits.
+pub(super) fn moment_like(moment: Timestamp, sample: &str) -> Option<String> {
+    let iso = moment.to_iso();
+    let day = iso.get(..10)?;
+    let text = match sample.len() {
+        10 => day.to_owned(),
+        _ => {
+            let zone = if sample.ends_with('Z') { "Z" } else { "" };
+            format!("{day}{}{}{zone}", sample.get(10..11)?, iso.get(11..19)?)
+        }
+    };
+    (Timestamp::parse_iso(&text) == Some(moment)).then_some(text)
 }
 
 /// The smallest part of an interval that a column keeps.
@@ -217,6 +231,21 @@ mod tests {
         {
             assert!(interval_fault(text, seconds).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_written_as_another_one() {
+        let moment = |text: &str| Timestamp::parse_iso(text).unwrap();
+        for (sample, text) in [
+            ("2024-01-01", "2020-02-29"),
+            ("2024-01-01 00:00:00", "2020-02-29 12:30:01"),
+            ("2024-01-01T00:00:00", "2020-02-29T12:30:01"),
+            ("2024-01-01T00:00:00Z", "2020-02-29T12:30:01Z"),
+        ] {
+            assert_eq!(moment_like(moment(text), sample).as_deref(), Some(text));
+        }
+        assert_eq!(moment_like(moment("2020-02-29T12:30:01Z"), "2024-01-01"), None);
+        assert_eq!(moment_like(moment("2020-02-29T12:30:01.5Z"), "2024-01-01 00:00:00"), None);
     }
 
     #[test]

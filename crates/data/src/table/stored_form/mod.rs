@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::coerce::{Coerced, Limits, Loss, coerce, cut_second};
 use super::column_type::ColumnType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{Value, fits_precision, json_text};
+use crate::value::{Timestamp, Value, fits_precision, json_text};
 
 pub use clock::IntervalPart;
-use clock::{interval_fault, is_day, time};
+use clock::{interval_fault, is_day, moment_like, time};
 
 /// The form in which a column of an existing table keeps the values of its type. A value that is brought into it before it is
 /// written compares equal with what is read.
@@ -35,6 +35,8 @@ pub enum StoredForm {
     Uuid,
     /// Texts that are uuids in capitals, with hyphens: what a source writes whose target has a column of that type.
     UuidInCapitals,
+    /// Moments as texts in the notation of another one: what a source writes whose columns hold any text.
+    MomentLike(Arc<str>),
     /// Addresses of hosts.
     Address,
     /// Hardware addresses of so many bytes.
@@ -95,6 +97,12 @@ impl StoredForm {
                 filled.resize(*length as usize, 0);
                 return Ok(Coerced { value: Value::Bytes(filled.into()), loss: Some(Loss::ZeroBytes) });
             }
+            (Self::MomentLike(sample), Value::Timestamp(moment)) => match moment_like(moment, sample) {
+                Some(text) => Value::Text(text),
+                None => {
+                    return Err(misfit(&moment.to_iso(), &format!("a moment written as \"{sample}\" is")));
+                }
+            },
             (Self::StorageClasses, Value::Decimal(text)) => Value::Text(text.into()),
             (Self::NumericAffinity, value @ (Value::Decimal(_) | Value::Text(_))) => number(value, limits)?,
             (Self::StorageClasses | Self::NumericAffinity, value) => storage_class(value),
@@ -165,6 +173,16 @@ impl StoredForm {
         }
     }
 
+    /// The form of texts that all write moments in one notation, other than ours.
+    pub fn of_moments(texts: &[&str]) -> Option<Self> {
+        let sample = texts.first()?;
+        let is_like = |text: &&str| {
+            let moment = Timestamp::parse_iso(text);
+            moment.and_then(|moment| moment_like(moment, sample)).is_some_and(|own| own == **text)
+        };
+        texts.iter().all(is_like).then(|| Self::MomentLike(Arc::from(*sample)))
+    }
+
     /// Whether values can be given back in another notation than they were given in, so that no key of another type can be found
     /// again.
     pub fn has_notations(&self) -> bool {
@@ -220,7 +238,6 @@ fn reads_like_a_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Timestamp;
 
     const LIMITS: Limits =
         Limits { nan: false, infinity: true, microseconds: true, infinite_timestamp: true };

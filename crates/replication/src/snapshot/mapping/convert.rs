@@ -71,7 +71,7 @@ impl Mapping {
             GivenUp::Field(_) => false,
         });
         let comes_back = || {
-            target_key == key
+            (target_key == key && self.is_typed_key(key))
                 || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key))
         };
         if !gives_up && !target_key.iter().any(Value::is_null) && comes_back() {
@@ -86,6 +86,22 @@ impl Mapping {
                 None => problem.to_owned(),
             },
         ))
+    }
+
+    /// Whether the values of a key of the source have the types of their columns, so that the source can be asked for them. SQLite
+    /// lets a column hold anything.
+    fn is_typed_key(&self, key: &[Value]) -> bool {
+        let columns = self.source.key.iter().map(|position| self.source.columns.get(*position));
+        columns.zip(key).all(|(column, value)| {
+            column.is_some_and(|column| match (&column.column_type, value) {
+                (ColumnType::Any | ColumnType::Native(_), _) => true,
+                (ColumnType::Text(_) | ColumnType::Uuid | ColumnType::Date, Value::Text(_)) => true,
+                (ColumnType::Int16 | ColumnType::Int32, Value::Int32(_)) => true,
+                (ColumnType::Int64, Value::Int32(_) | Value::Int64(_)) => true,
+                (ColumnType::ObjectId, Value::ObjectId(_)) | (ColumnType::Bytes, Value::Bytes(_)) => true,
+                _ => false,
+            })
+        })
     }
 
     fn convert_row(&self, mut row: Row) -> Result<Converted> {

@@ -1,13 +1,13 @@
 //! How the rows of a source table become rows of its target table.
 
 mod admit;
-mod capitals;
 mod compare;
 mod convert;
 mod keys;
 mod prefix;
 mod prepare;
 mod rest;
+mod spelling;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -83,7 +83,7 @@ impl Mapping {
             overlay_schema(&mut target_table, schema, target_is_schemaless);
         }
         let mut mapping = Self::between(plan, source_table, target_table, source, target)?;
-        mapping.find_capitals(source).await?;
+        mapping.find_spelling(source).await?;
         Ok(mapping)
     }
 
