@@ -266,11 +266,11 @@ fn shared_columns(source: &Table, target: &Table, left_out: &[&str], names: &Col
             continue;
         }
         let name = names.at_target(&column.name);
-        let exact = target.columns.iter().find(|own| own.name == name);
-        // SQLite takes `Email` and `email` for one column.
-        let Some(own) =
-            exact.or_else(|| target.columns.iter().find(|own| own.name.eq_ignore_ascii_case(name)))
-        else {
+        let is_taken = |own: &TableColumn| {
+            let taking = source.columns.iter().filter(|other| !left_out.contains(&other.name.as_str()));
+            taking.map(|other| names.at_target(&other.name)).any(|other| other == own.name)
+        };
+        let Some(own) = column_called(target, name, is_taken)? else {
             let message = format!("table \"{}\" has no column \"{name}\" at the target", target.name);
             return Err(Error::new(ErrorKind::Schema, message));
         };
@@ -282,6 +282,29 @@ fn shared_columns(source: &Table, target: &Table, left_out: &[&str], names: &Col
     let source_key: Vec<String> =
         key_names(source).into_iter().map(|name| names.at_target(&name).to_owned()).collect();
     Ok(Shared { columns, positions, source_key })
+}
+
+/// The column of this name, else the only one whose name differs from it by case alone, as SQLite takes `Email` and `email` for one
+/// column. One that is taken by its exact name stands for no other.
+fn column_called<'t>(
+    target: &'t Table,
+    name: &str,
+    is_taken: impl Fn(&TableColumn) -> bool,
+) -> Result<Option<&'t TableColumn>> {
+    if let Some(exact) = target.columns.iter().find(|own| own.name == name) {
+        return Ok(Some(exact));
+    }
+    let mut alike = target.columns.iter().filter(|own| own.name.eq_ignore_ascii_case(name) && !is_taken(own));
+    match (alike.next(), alike.next()) {
+        (Some(one), Some(other)) => Err(Error::new(
+            ErrorKind::Schema,
+            format!(
+                "table \"{}\" has no column \"{name}\" at the target, but \"{}\" and \"{}\"; rename one of them",
+                target.name, one.name, other.name
+            ),
+        )),
+        (only, _) => Ok(only),
+    }
 }
 
 /// The columns of a target that its source has too.
@@ -328,8 +351,10 @@ impl Shared {
         }
         let is_same = source_key.len() == target_key.len()
             && source_key.iter().zip(&target_key).all(|(a, b)| a.to_lowercase() == b.to_lowercase());
-        let position =
-            |name: &String| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let position = |name: &String| {
+            let exact = columns.iter().position(|column| column.name == *name);
+            exact.or_else(|| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))
+        };
         match source_key.iter().map(position).collect::<Option<Vec<usize>>>() {
             Some(key) if is_same => {
                 let table =
