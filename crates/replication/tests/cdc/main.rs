@@ -15,6 +15,7 @@ mod managed;
 mod mariadbsource;
 mod mongodb;
 mod mongosource;
+mod names;
 mod recovery;
 mod retyping;
 mod shapes;
