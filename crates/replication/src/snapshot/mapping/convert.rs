@@ -93,14 +93,18 @@ impl Mapping {
     fn is_typed_key(&self, key: &[Value]) -> bool {
         let columns = self.source.key.iter().map(|position| self.source.columns.get(*position));
         columns.zip(key).all(|(column, value)| {
-            column.is_some_and(|column| match (&column.column_type, value) {
-                (ColumnType::Any | ColumnType::Native(_), _) => true,
-                (ColumnType::Text(_) | ColumnType::Uuid | ColumnType::Date, Value::Text(_)) => true,
-                (ColumnType::Int16 | ColumnType::Int32, Value::Int32(_)) => true,
-                (ColumnType::Int64, Value::Int32(_) | Value::Int64(_)) => true,
-                (ColumnType::ObjectId, Value::ObjectId(_)) | (ColumnType::Bytes, Value::Bytes(_)) => true,
-                _ => false,
-            })
+            let typed = column.map(|column| (&column.column_type, value));
+            matches!(
+                typed,
+                Some(
+                    (ColumnType::Any | ColumnType::Native(_), _)
+                        | (ColumnType::Text(_) | ColumnType::Uuid | ColumnType::Date, Value::Text(_))
+                        | (ColumnType::Int16 | ColumnType::Int32, Value::Int32(_))
+                        | (ColumnType::Int64, Value::Int32(_) | Value::Int64(_))
+                        | (ColumnType::ObjectId, Value::ObjectId(_))
+                        | (ColumnType::Bytes, Value::Bytes(_))
+                )
+            )
         })
     }
 
