@@ -215,3 +215,20 @@ async fn moments_of_sqlite_are_keys_in_the_notation_of_their_table() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_with_other_lower_bounds_is_no_key_but_is_not_taken_for_another() {
+    let values = ["'{1,2}'", "'[0:1]={1,2}'", "'[-1:0]={1,2}'"];
+    for at_target in ["int[]", "text"] {
+        let columns = Columns { at_source: "int[]", at_target, is_key: true };
+        let world = columns.with(&Pair::postgres_to_postgres(), &values).await;
+        settles(&world, 1, 2, at_target).await;
+    }
+    let tables = ["CREATE TABLE t (id int[] PRIMARY KEY, v int)", "INSERT INTO t VALUES ('{1,2}', 1)"];
+    let world = World::new(&Pair::postgres_to_postgres(), &tables).await;
+    world.sync().await;
+    world.run(&["INSERT INTO t VALUES ('[0:1]={1,2}', 2)", "DELETE FROM t WHERE id = '[0:1]={1,2}'"]).await;
+    let _ = world.manager.sync("r", None).await;
+    let kept = world.at_target("SELECT CAST(id AS text) AS id, v FROM t").await;
+    assert_eq!(kept, json!([{"id": "{1,2}", "v": 1}]));
+}
