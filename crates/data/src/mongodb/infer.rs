@@ -17,8 +17,8 @@ use crate::table::{ColumnType, Table, TableColumn};
 /// `_id` where documents have a field `id` of their own; then the fields of the first document in its order, then the
 /// others by name.
 pub(super) async fn describe(connection: &Connection, name: &str) -> Result<Option<Table>> {
-    let listing =
-        connection.database.list_collection_names().filter(doc! {"name": name, "type": "collection"});
+    let kinds = doc! {"$in": ["collection", "timeseries"]};
+    let listing = connection.database.list_collection_names().filter(doc! {"name": name, "type": kinds});
     if listing.await.map_err(|error| driver_error(&error))?.is_empty() {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
-use mongodb::error::Error as DriverError;
+use mongodb::error::{Error as DriverError, ErrorKind as DriverErrorKind};
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -86,20 +86,28 @@ async fn open_cursor(
     options: &ScanOptions,
 ) -> Result<RawBatchCursor> {
     connection.trace("find", &table.name);
+    let batch_size = batch_size(connection, &table.name, options.keys_only).await;
     let collection = connection.collection(&table.name);
-    let mut find = collection
-        .find(scan_query(options))
-        .batch_size(batch_size(connection, &table.name, options.keys_only).await)
-        // A slow reader may pause for longer than the ten minutes after which the server forgets a cursor.
-        .no_cursor_timeout(true);
-    if options.keys_only {
-        find = find.projection(doc! {KEY: 1});
-    }
-    if options.keys_only || table.name.starts_with(OWN_TABLE_PREFIX) {
-        // What decides which rows are there, and how far a reader has come, must not be older than what was read before.
-        find = find.selection_criteria(primary());
-    }
-    find.batch().await.map_err(|error| driver_error(&error).in_context(&table.name))
+    let open = |may_pause: bool| {
+        let mut find = collection.find(scan_query(options)).batch_size(batch_size);
+        if may_pause {
+            find = find.no_cursor_timeout(true);
+        }
+        if options.keys_only {
+            find = find.projection(doc! {KEY: 1});
+        }
+        if options.keys_only || table.name.starts_with(OWN_TABLE_PREFIX) {
+            // What decides which rows are there, and how far a reader has come, must not be older than what was read before.
+            find = find.selection_criteria(primary());
+        }
+        find.batch()
+    };
+    // A slow reader may pause for longer than the ten minutes after which the server forgets a cursor; one of a time series may not.
+    let opened = match open(true).await {
+        Err(error) if matches!(*error.kind, DriverErrorKind::Command(_)) => open(false).await,
+        opened => opened,
+    };
+    opened.map_err(|error| driver_error(&error).in_context(&table.name))
 }
 
 /// How many documents make up a batch of the size that rows are handed on in.

@@ -49,6 +49,15 @@ impl Tables {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
         Self { log: MongoLog::new(Arc::clone(&connection)), connection }
     }
+
+    /// The collections of the application of this kind.
+    async fn names_of(&self, kind: &str) -> Result<Vec<String>> {
+        let listing = self.connection.database.list_collection_names().filter(doc! {"type": kind});
+        let mut names = listing.await.map_err(|error| driver_error(&error))?;
+        names.retain(|name| !name.starts_with("system.") && !name.starts_with(OWN_TABLE_PREFIX));
+        names.sort_unstable();
+        Ok(names)
+    }
 }
 
 #[async_trait]
@@ -59,11 +68,13 @@ impl TableStore for Tables {
 
     async fn list_tables(&self) -> Result<Vec<String>> {
         self.connection.check_open()?;
-        let listing = self.connection.database.list_collection_names().filter(doc! {"type": "collection"});
-        let mut names = listing.await.map_err(|error| driver_error(&error))?;
-        names.retain(|name| !name.starts_with("system.") && !name.starts_with(OWN_TABLE_PREFIX));
-        names.sort_unstable();
-        Ok(names)
+        self.names_of("collection").await
+    }
+
+    /// Time series, of which MongoDB tells no changes.
+    async fn list_unfollowed(&self) -> Result<Vec<String>> {
+        self.connection.check_open()?;
+        self.names_of("timeseries").await
     }
 
     async fn describe(&self, name: &str) -> Result<Option<Table>> {

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use super::pool::Link;
 use super::server::ServerKind;
 use super::session::fetch_on;
+use super::stored_form::stored_form;
 use super::syntax::quote;
 use super::text::exact;
 use super::types::{Declared, column_type, field_type};
 use crate::error::Result;
 use crate::sql::{Access, LiveColumns};
-use crate::table::{ColumnType, OWN_TABLE_PREFIX, Table, TableColumn};
+use crate::table::{ColumnType, OWN_TABLE_PREFIX, StoredForm, Table, TableColumn};
 use crate::value::Value;
 
 /// A column as the catalogue has it.
@@ -19,8 +20,8 @@ pub(super) struct CataloguedColumn {
     pub(super) column: TableColumn,
     /// How many digits of a second it keeps; `None` where it holds no time.
     pub(super) second_digits: Option<u32>,
-    /// Whether it is a `CHAR`, which drops the spaces at the end of a text.
-    pub(super) is_char: bool,
+    /// In which form it keeps its values.
+    pub(super) form: StoredForm,
     /// Whether it is a string of bits, into which text would go as its bytes.
     pub(super) is_bits: bool,
     /// Whether it holds text that it compares otherwise than character by character.
@@ -134,7 +135,7 @@ fn catalogued(row: Vec<Value>, json: &HashSet<String>, server: ServerKind) -> Ca
     let is_text = matches!(column_type, ColumnType::Text(_) | ColumnType::Native(_));
     CataloguedColumn {
         is_lax: is_text && collation.is_some_and(|collation| collation != server.exact_collation()),
-        is_char: declared.data_type.eq_ignore_ascii_case("char"),
+        form: stored_form(&declared, second_digits),
         is_bits: declared.data_type.eq_ignore_ascii_case("bit"),
         second_digits,
         column: TableColumn {

@@ -15,6 +15,7 @@ mod schema_change;
 mod server;
 mod session;
 mod store;
+mod stored_form;
 mod syntax;
 mod text;
 mod trigger_log;

@@ -1,8 +1,10 @@
 //! What PostgreSQL's catalogue says of tables.
 
+use std::sync::Arc;
+
 use wire::{Connection, Param};
 
-use super::types::{column_type, stored_form};
+use super::types::{MONEY_OID, column_type, stored_form};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{ColumnType, OWN_TABLE_PREFIX, StoredForm, Table, TableColumn};
 
@@ -163,6 +165,8 @@ async fn describe_columns(connection: &mut Connection, oid: &str) -> Result<Colu
     let mut forms = Vec::with_capacity(result.rows.len());
     let mut attribute_numbers = Vec::with_capacity(result.rows.len());
     let mut has_plain_json = false;
+    let types = result.rows.iter().map(|row| row.get_str(1)).collect::<Result<Vec<_>, _>>()?;
+    let money = money_sample(connection, types.contains(&Some(MONEY_OID.to_string().as_str()))).await?;
     for row in result.rows.iter() {
         let text = |column: usize| -> Result<&str> { Ok(row.get_str(column)?.unwrap_or_default()) };
         let (type_oid, modifier) = (text(1)?.parse().unwrap_or_default(), text(2)?.parse().unwrap_or(-1));
@@ -178,10 +182,20 @@ async fn describe_columns(connection: &mut Connection, oid: &str) -> Result<Colu
             nullable: text(4)? != "t",
             generated: text(5)? == "t",
         });
-        forms.push(stored_form(type_oid, modifier));
+        forms.push(stored_form(type_oid, modifier, &money));
         attribute_numbers.push(text(6)?.parse().unwrap_or_default());
     }
     Ok(Columns { columns, forms, attribute_numbers, has_plain_json })
+}
+
+/// How the server writes an amount of money, if a table has any.
+async fn money_sample(connection: &mut Connection, is_needed: bool) -> Result<Arc<str>> {
+    if !is_needed {
+        return Ok(Arc::from(""));
+    }
+    let result = connection.query("SELECT (-1234.5)::numeric::money::text", &[]).await?;
+    let sample = result.rows.get(0).map(|row| row.get_str(0)).transpose()?.flatten();
+    Ok(Arc::from(sample.unwrap_or_default()))
 }
 
 async fn numbers(connection: &mut Connection, sql: &str, oid: &str) -> Result<Vec<i64>> {

@@ -8,7 +8,7 @@ use super::json_numbers::plain_numbers;
 use super::numeric::decimal_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::{ColumnType, Row, Table};
-use crate::value::{Timestamp, Value, civil_from_days, column_from_json_text};
+use crate::value::{Timestamp, Value, civil_from_days, column_from_json_text, json_text};
 
 /// PostgreSQL counts from 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
@@ -28,9 +28,10 @@ pub(crate) fn decode_tuples(table: &Table, tuples: &Bytes) -> Result<Vec<Row>> {
             return Err(malformed());
         }
         let mut row = Vec::with_capacity(table.columns.len());
-        for column in &table.columns {
+        for (position, column) in table.columns.iter().enumerate() {
             row.push(match reader.field()? {
                 None => Value::Null,
+                Some(field) if is_list_key(table, position) => decode_list_key(&column.column_type, field)?,
                 Some(field) => decode(&column.column_type, field)?,
             });
         }
@@ -66,6 +67,30 @@ pub(super) fn decode(column_type: &ColumnType, field: &[u8]) -> Result<Value> {
         | ColumnType::ObjectId
         | ColumnType::Any => Value::Text(text(field)?),
     })
+}
+
+/// Whether a column is a list in a primary key.
+pub(super) fn is_list_key(table: &Table, position: usize) -> bool {
+    let column = table.columns.get(position);
+    column.is_some_and(|column| matches!(column.column_type, ColumnType::Array(_)))
+        && table.key.contains(&position)
+}
+
+/// A list of a primary key. With lower bounds other than 1 it is another key than without, so that it stays a text with the bounds, which
+/// no column of lists takes.
+pub(super) fn decode_list_key(column_type: &ColumnType, field: &[u8]) -> Result<Value> {
+    let value = decode(column_type, field)?;
+    let mut reader = Reader(field);
+    let dimensions = reader.i32()?;
+    reader.i32()?;
+    reader.i32()?;
+    let (mut bounds, mut is_plain) = (String::new(), true);
+    for _ in 0..dimensions {
+        let (length, lower) = (reader.i32()?, reader.i32()?);
+        is_plain &= lower == 1;
+        bounds.push_str(&format!("[{lower}:{}]", i64::from(lower) + i64::from(length) - 1));
+    }
+    Ok(if is_plain { value } else { Value::Text(format!("{bounds}={}", json_text(&value))) })
 }
 
 /// The double with the same shortest decimal, so that 0.1 stays 0.1.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wire::{Connection, Param, QueryOptions};
 
 use super::catalog::{Relation, quoted};
-use super::decode::decode;
+use super::decode::{decode, decode_list_key, is_list_key};
 use super::encode::{push_copy_row, text_of};
 use super::stored::StoredTypes;
 use crate::error::{Error, ErrorKind, Result};
@@ -140,9 +140,14 @@ pub(super) async fn fetch(
         let options = QueryOptions { cache: lookup.is_repeated, ..QueryOptions::binary() };
         let result = connection.query_with(&statement, &lookup.parameters, &options).await?;
         for row in result.rows.iter() {
-            let values = row.iter().zip(&table.columns).map(|(field, column)| {
-                field.map_or(Ok(Value::Null), |field| decode(&column.column_type, field))
-            });
+            let values =
+                row.iter().zip(&table.columns).enumerate().map(|(position, (field, column))| match field {
+                    None => Ok(Value::Null),
+                    Some(field) if is_list_key(table, position) => {
+                        decode_list_key(&column.column_type, field)
+                    }
+                    Some(field) => decode(&column.column_type, field),
+                });
             rows.push(values.collect::<Result<Row>>()?);
         }
     }

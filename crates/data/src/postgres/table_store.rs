@@ -157,7 +157,7 @@ impl TableStore for PostgresTables {
         let known = self.known(table);
         let form = |name: &str| {
             let known = known.as_ref()?;
-            known.forms.get(known.table.position(name)?).copied()
+            known.forms.get(known.table.position(name)?).cloned()
         };
         table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
     }
@@ -273,8 +273,12 @@ impl TableStore for PostgresTables {
         let is_stored_so = self.known(target).is_some_and(|described| {
             !described.has_plain_json && StoredTypes::of(&described.table, target).are_declared()
         });
-        let cuts_seconds =
-            self.stored_forms(target).iter().any(|form| matches!(form, StoredForm::Seconds(_)));
+        let cuts = |form: &StoredForm| match form {
+            StoredForm::Seconds(_) => true,
+            StoredForm::Time(digits) => *digits < 6,
+            _ => false,
+        };
+        let cuts_seconds = self.stored_forms(target).iter().any(cuts);
         is_stored_so
             && !cuts_seconds
             && source.columns.len() == target.columns.len()

@@ -7,7 +7,7 @@ use super::types::column_type;
 use crate::error::{Error, ErrorKind, Result};
 use crate::rows::Cell;
 use crate::table::ColumnType;
-use crate::value::{Timestamp, Value, document_from_json_text, is_plain_json};
+use crate::value::{Timestamp, Value, document_from_json_text, is_plain_json, json_text};
 
 /// The value of a cell, by the oid of its type. Types that have no value of their own here, and text that is not
 /// understood, stay text.
@@ -37,6 +37,18 @@ pub(super) fn plain_cell<'a>(column_type: &ColumnType, text: &'a str) -> Option<
 pub(crate) fn array_literal(text: &str) -> Option<Value> {
     let as_text = |item: &str| Some(Value::Text(item.to_owned()));
     text.starts_with(['{', '[']).then(|| ArrayText::of(text).read(&as_text)).flatten()
+}
+
+/// A list of a primary key: the same as [`decode_list_key`](super::decode::decode_list_key) gives of the binary form.
+///
+/// # Errors
+/// As [`decode_column_text`].
+pub(super) fn decode_list_key_text(column_type: &ColumnType, text: &str) -> Result<Value> {
+    let value = decode_column_text(column_type, text)?;
+    Ok(match text.split_once('=').filter(|_| text.starts_with('[')) {
+        Some((bounds, _)) => Value::Text(format!("{bounds}={}", json_text(&value))),
+        None => value,
+    })
 }
 
 /// A value of a column of this type: the same as [`decode`](super::decode::decode) gives of the binary form, or of what

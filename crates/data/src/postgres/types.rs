@@ -1,6 +1,8 @@
 //! PostgreSQL's types and the column types of this crate.
 
-use crate::table::{ColumnType, StoredForm};
+use std::sync::Arc;
+
+use crate::table::{ColumnType, IntervalPart, StoredForm};
 
 /// The column type of one of PostgreSQL's own types, by its oid in `pg_type.dat`.
 ///
@@ -30,15 +32,55 @@ pub(super) fn column_type(oid: u32, modifier: i32, name: &str) -> ColumnType {
     }
 }
 
-/// In which form a column of such a type and `atttypmod` keeps its values. A moment or time has its digits of a second as modifier.
-pub(super) fn stored_form(oid: u32, modifier: i32) -> StoredForm {
-    match (oid, u32::try_from(modifier)) {
-        (1083 | 1114 | 1184, Ok(digits)) if digits < 6 => StoredForm::Seconds(digits),
+/// The oid of `money`, whose text depends on the server's settings.
+pub(super) const MONEY_OID: u32 = 790;
+
+/// In which form a column of such a type and `atttypmod` keeps its values. A moment or time has its digits of a second as modifier;
+/// `money` is told of by `sample`.
+pub(super) fn stored_form(oid: u32, modifier: i32, sample: &Arc<str>) -> StoredForm {
+    let modifier = u32::try_from(modifier).ok();
+    match (oid, modifier) {
+        (1083, digits) => StoredForm::Time(digits.unwrap_or(SECOND_DIGITS).min(SECOND_DIGITS)),
+        (1114 | 1184, Some(digits)) if digits < SECOND_DIGITS => StoredForm::Seconds(digits),
         (1082, _) => StoredForm::Date,
-        (1083, _) => StoredForm::Time,
-        (1042, Ok(length)) => StoredForm::Padded(length.saturating_sub(4)),
+        (1042, Some(length)) => StoredForm::Padded(length.saturating_sub(4)),
+        (1186, modifier) => StoredForm::Interval(smallest_part(modifier)),
+        (2950, _) => StoredForm::Uuid,
+        (869, _) => StoredForm::Address,
+        (829, _) => StoredForm::HardwareAddress(6),
+        (774, _) => StoredForm::HardwareAddress(8),
+        // oid, xid and cid.
+        (26 | 28 | 29, _) => StoredForm::Unsigned,
+        (18, _) => StoredForm::SingleByte,
+        (1560 | 1562, length) => StoredForm::Bits { length, is_varying: oid == 1562 },
+        (MONEY_OID, _) => StoredForm::Money(Arc::clone(sample)),
+        // timetz, cidr, pg_lsn, tsvector, tsquery, the ranges and the multiranges.
+        (1266 | 650 | 3220 | 3614 | 3615, _) => StoredForm::Notations,
+        (3904 | 3906 | 3908 | 3910 | 3912 | 3926 | 4451 | 4532..=4536, _) => StoredForm::Notations,
         _ => StoredForm::Same,
     }
+}
+
+/// The digits of a second that the server keeps.
+const SECOND_DIGITS: u32 = 6;
+
+/// The smallest part of an interval that is kept, by the modifier: the digits of a second in its lower half, and above a mask of the
+/// parts that were declared, if any were.
+fn smallest_part(modifier: Option<u32>) -> IntervalPart {
+    const EVERYTHING: u32 = 0x7fff;
+    let Some(modifier) = modifier else { return IntervalPart::Second(SECOND_DIGITS) };
+    let parts = [
+        (11, IntervalPart::Minute),
+        (10, IntervalPart::Hour),
+        (3, IntervalPart::Day),
+        (1, IntervalPart::Month),
+        (2, IntervalPart::Year),
+    ];
+    let mask = modifier >> 16;
+    let is_declared = |bit: u32| mask != EVERYTHING && mask & (1 << bit) != 0;
+    let smallest = parts.into_iter().find(|(bit, _)| is_declared(*bit)).filter(|_| !is_declared(12));
+    let seconds = IntervalPart::Second((modifier & 0xffff).min(SECOND_DIGITS));
+    smallest.map_or(seconds, |(_, part)| part)
 }
 
 /// How `numeric(p, s)` packs its two numbers. A negative scale, which no other database knows, counts as none declared.

@@ -7,7 +7,7 @@ use sqlx::{Arguments, Decode, Row, Sqlite, TypeInfo, ValueRef};
 use super::error::sqlite_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Fetched;
-use crate::table::ColumnType;
+use crate::table::{self, ColumnType, Table};
 use crate::value::{Timestamp, Value, column_from_json_text, json_text};
 
 /// The parameters of a statement.
@@ -107,6 +107,29 @@ pub(super) fn as_declared(column_type: &ColumnType, value: Value) -> Value {
         }
         (_, value) => value,
     }
+}
+
+/// A stored value of a key as its column declares it. A moment that is written otherwise than we would write it stays the text by which
+/// its row is found.
+pub(super) fn key_as_declared(column_type: &ColumnType, value: Value) -> Value {
+    match (column_type, value) {
+        (ColumnType::Timestamp { .. }, Value::Text(text)) => match parse_moment(&text) {
+            Some(moment) if moment.to_iso() == text => Value::Timestamp(moment),
+            _ => Value::Text(text),
+        },
+        (column_type, value) => as_declared(column_type, value),
+    }
+}
+
+/// The values of a row as its table declares them.
+pub(super) fn row_as_declared(table: &Table, values: impl IntoIterator<Item = Value>) -> table::Row {
+    let typed = table.columns.iter().zip(values).enumerate();
+    typed
+        .map(|(position, (column, value))| match table.key.contains(&position) {
+            true => key_as_declared(&column.column_type, value),
+            false => as_declared(&column.column_type, value),
+        })
+        .collect()
 }
 
 /// A moment as we write it, which includes PostgreSQL's infinities.

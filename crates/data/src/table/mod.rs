@@ -20,7 +20,7 @@ pub(crate) use packed::{Cell, PackedValue, Place};
 pub use packing::Packing;
 pub(crate) use packing::{Field, Form, MomentForm};
 pub use store::{ChangedSince, KeyRange, ReadSnapshot, Row, RowBatch, ScanOptions, TableStore};
-pub use stored_form::StoredForm;
+pub use stored_form::{IntervalPart, StoredForm};
 pub use stream::{BatchSender, BatchStream, spawn_scan};
 pub use transaction::{RowPatch, TableTransaction};
 

@@ -138,6 +138,12 @@ pub trait TableStore: Send + Sync {
     /// Every table of the application, sorted by name, without system tables and the library's own.
     async fn list_tables(&self) -> Result<Vec<String>>;
 
+    /// Further tables of the application that can be read, but neither written like others nor followed, since no log tells of their
+    /// changes; sorted by name.
+    async fn list_unfollowed(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// A table's description, or `None` if it does not exist.
     async fn describe(&self, name: &str) -> Result<Option<Table>>;
 

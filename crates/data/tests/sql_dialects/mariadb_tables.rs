@@ -149,7 +149,7 @@ async fn a_column_tells_in_which_form_it_keeps_values() {
     let store = dialect.tables().unwrap();
     let table = store.describe("t").await.unwrap().unwrap();
     let (same, seconds) = (StoredForm::Same, StoredForm::Seconds);
-    let forms = [same, seconds(0), seconds(3), same, seconds(0), StoredForm::Trimmed];
+    let forms = [same.clone(), seconds(0), seconds(3), same, StoredForm::Span(0), StoredForm::Trimmed];
     assert_eq!(store.stored_forms(&table), forms);
 }
 

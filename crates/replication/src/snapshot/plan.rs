@@ -116,9 +116,49 @@ impl CollectionPlan {
 /// The collections that a rule names, each once. `*` is resolved against the source as it is now.
 pub(crate) async fn resolve(rule: &Rule, source: &End, target: &End) -> Result<Vec<CollectionPlan>> {
     let mut everything = if names_everything(rule) { tables_of(source).await? } else { Vec::new() };
+    let mut unfollowed = Vec::new();
+    if names_everything(rule) || follows_changes(rule) {
+        unfollowed = source.tables()?.list_unfollowed().await?;
+    }
+    if names_everything(rule) && !follows_changes(rule) {
+        everything.extend(unfollowed.iter().cloned());
+        everything.sort_unstable();
+    }
     check_names(rule, &everything)?;
     everything.retain(|table| !rule.left_out.contains(table));
-    Ok(plans(rule, &everything, source, target))
+    let plans = plans(rule, &everything, source, target);
+    if follows_changes(rule) {
+        require_followed(rule, &plans, &unfollowed)?;
+    }
+    Ok(plans)
+}
+
+/// Whether a rule carries changes that the source tells of.
+fn follows_changes(rule: &Rule) -> bool {
+    match rule.mode {
+        Mode::Snapshot => false,
+        Mode::Cdc => rule.capture != Capture::Poll,
+        Mode::Bidirectional => true,
+    }
+}
+
+/// Fails if a rule names a table whose changes nobody tells; `*` leaves them out with a warning.
+fn require_followed(rule: &Rule, plans: &[CollectionPlan], unfollowed: &[String]) -> Result<()> {
+    if let Some(plan) = plans.iter().find(|plan| unfollowed.contains(&plan.source_table)) {
+        let message = format!(
+            "collection \"{}\" is a time series, of which the database tells no changes; copy it by a rule of mode snapshot",
+            plan.label
+        );
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    let left_out = unfollowed.iter().filter(|table| names_everything(rule) && !rule.left_out.contains(table));
+    for table in left_out {
+        tracing::warn!(
+            "rule \"{}\" leaves out \"{table}\": it is a time series, of which the database tells no changes",
+            rule.name
+        );
+    }
+    Ok(())
 }
 
 /// Fails if the rule says something of a collection by name that it does not have: all rows of the one that was meant would be
@@ -161,6 +201,14 @@ pub(crate) fn names_everything(rule: &Rule) -> bool {
 async fn tables_of(end: &End) -> Result<Vec<String>> {
     let mut tables = end.tables()?.list_tables().await?;
     tables.retain(|table| !table.starts_with(OWN_TABLE_PREFIX));
+    // PostgreSQL may have a table called a.b beside the table b of a schema a. The lists are sorted.
+    if let Some([name, _]) = tables.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+        let message = format!(
+            "two tables are called \"{name}\", one by its name and one by its schema; name the collections of the rule, of which \
+             \"{name}\" is the former, or rename it"
+        );
+        return Err(Error::new(ErrorKind::Schema, message));
+    }
     Ok(tables)
 }
 

@@ -75,10 +75,7 @@ impl TableStore for MysqlStore {
         let known = self.described.known(&table.name);
         let form = |name: &str| {
             let column = known.as_ref()?.columns.iter().find(|own| own.column.name == name)?;
-            match column.second_digits {
-                Some(digits) if digits < 6 => Some(StoredForm::Seconds(digits)),
-                _ => column.is_char.then_some(StoredForm::Trimmed),
-            }
+            Some(column.form.clone())
         };
         table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
     }
@@ -162,7 +159,17 @@ impl TableStore for MysqlStore {
 
     fn packing(&self, source: &Table, target: &Table, positions: &[usize]) -> Option<Packing> {
         let known = self.described.known(&target.name)?;
-        let has_forms = self.stored_forms(target).iter().any(|form| *form != StoredForm::Same);
+        let forms = self.stored_forms(target);
+        // PostgreSQL gives values of these types as they are kept.
+        let is_kept = |(column, form): (usize, &StoredForm)| match form {
+            StoredForm::Same => true,
+            StoredForm::Date | StoredForm::Span(6) | StoredForm::Uuid => {
+                let own = positions.get(column).and_then(|position| source.columns.get(*position));
+                own.zip(target.columns.get(column)).is_some_and(|(a, b)| a.column_type == b.column_type)
+            }
+            _ => false,
+        };
+        let has_forms = !forms.iter().enumerate().all(is_kept);
         let stored = StoredTable::new(target, &known);
         let form = |column: usize, own: &ColumnType| stored.columns.get(column)?.form_of(own);
         Packing::between(source, target, positions, form).filter(|_| !has_forms)

@@ -5,20 +5,26 @@ use wire::replication::pgoutput::{Delete, Insert, OldTuple, Tuple, TupleValue, U
 use super::logged_table::LoggedTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Operation, Unchanged};
-use crate::postgres::decode::decode;
-use crate::postgres::text::decode_column_text;
-use crate::table::{ColumnType, Row};
+use crate::postgres::decode::{decode, decode_list_key, is_list_key};
+use crate::postgres::text::{decode_column_text, decode_list_key_text};
+use crate::table::{Row, Table};
 use crate::value::Value;
 
 /// A value as the stream sends it; `None` where it leaves it out.
-fn value(column_type: &ColumnType, value: TupleValue<'_>) -> Result<Option<Value>> {
+fn value(table: &Table, position: usize, value: TupleValue<'_>) -> Result<Option<Value>> {
+    let column_type = &table.columns.get(position).ok_or_else(malformed)?.column_type;
+    let is_list_key = is_list_key(table, position);
     match value {
         TupleValue::Null => Ok(Some(Value::Null)),
         TupleValue::Unchanged => Ok(None),
+        TupleValue::Binary(field) if is_list_key => decode_list_key(column_type, field).map(Some),
         TupleValue::Binary(field) => decode(column_type, field).map(Some),
         TupleValue::Text(field) => {
             let text = std::str::from_utf8(field).map_err(|_| malformed())?;
-            decode_column_text(column_type, text).map(Some)
+            match is_list_key {
+                true => decode_list_key_text(column_type, text).map(Some),
+                false => decode_column_text(column_type, text).map(Some),
+            }
         }
     }
 }
@@ -52,18 +58,18 @@ impl LoggedTable {
     fn row(&self, new: &Tuple, old: Option<&Tuple>) -> Result<(Row, Unchanged)> {
         let mut row = Vec::with_capacity(self.table.columns.len());
         let mut unchanged = Vec::new();
-        for (position, (column, place)) in self.table.columns.iter().zip(&self.places).enumerate() {
+        for (position, place) in self.places.iter().enumerate().take(self.table.columns.len()) {
             let Some(place) = *place else {
                 // It is computed later.
                 row.push(Value::Null);
                 continue;
             };
             let sent = new.get(place).ok_or_else(malformed)?;
-            let known = match value(&column.column_type, sent)? {
+            let known = match value(&self.table, position, sent)? {
                 Some(known) => Some(known),
                 None => match old.and_then(|old| old.get(place)) {
                     None | Some(TupleValue::Null) => None,
-                    Some(before) => value(&column.column_type, before)?,
+                    Some(before) => value(&self.table, position, before)?,
                 },
             };
             if known.is_none() {
@@ -87,7 +93,7 @@ impl LoggedTable {
             };
             // No column of a primary key is NULL, so that one is where the log has not told it.
             let is_untold = matches!(old, OldTuple::Key(_)) && sent == TupleValue::Null && !column.nullable;
-            match value(&column.column_type, sent)? {
+            match value(&self.table, *position, sent)? {
                 Some(value) if !is_untold => key.push(value),
                 _ => return Err(self.untold_key()),
             }

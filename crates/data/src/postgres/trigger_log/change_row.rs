@@ -12,8 +12,9 @@ use super::value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Change, Operation, Unchanged};
 use crate::postgres::catalog;
+use crate::postgres::decode::is_list_key;
 use crate::postgres::log::logged_table::LoggedTable;
-use crate::postgres::text::{array_literal, decode_column_text};
+use crate::postgres::text::{array_literal, decode_column_text, decode_list_key_text};
 use crate::table::{Row, Table};
 use crate::value::Value;
 
@@ -143,9 +144,16 @@ fn in_order_of(logged: &mut LoggedTable, known: &Arc<Table>) {
 /// The values of a row, in the order of the table.
 fn whole_row(logged: &LoggedTable, text: &str) -> Result<Row> {
     let fields = fields(text).ok_or_else(malformed)?;
-    let values = logged.table.columns.iter().zip(&logged.places).map(|(column, place)| {
+    let columns = logged.table.columns.iter().zip(&logged.places).enumerate();
+    let values = columns.map(|(position, (column, place))| {
         let field = place.and_then(|place| fields.get(place)).ok_or_else(malformed)?;
-        field.as_deref().map_or(Ok(Value::Null), |text| decode_column_text(&column.column_type, text))
+        match field.as_deref() {
+            None => Ok(Value::Null),
+            Some(text) if is_list_key(&logged.table, position) => {
+                decode_list_key_text(&column.column_type, text)
+            }
+            Some(text) => decode_column_text(&column.column_type, text),
+        }
     });
     values.collect()
 }

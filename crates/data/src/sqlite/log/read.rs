@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::raw::stream_rows;
-use super::super::value::as_declared;
+use super::super::value::{key_as_declared, row_as_declared};
 use super::capture::Source;
 use super::own_tables::{CHANGE, OPERATION_DELETE, OPERATION_INSERT};
 use super::triggers::value_names;
@@ -113,17 +113,12 @@ impl ReadLayouts {
 impl ReadLayout {
     fn key(&self, values: Vec<Value>) -> Vec<Value> {
         let columns = self.table.key.iter().filter_map(|position| self.table.columns.get(*position));
-        columns.zip(values).map(|(column, value)| as_declared(&column.column_type, value)).collect()
+        columns.zip(values).map(|(column, value)| key_as_declared(&column.column_type, value)).collect()
     }
 
     fn row(&self, mut values: Vec<Value>) -> Row {
-        let columns = self.columns.iter().zip(&self.table.columns);
-        columns
-            .map(|(position, column)| {
-                let value = values.get_mut(*position).map(std::mem::take).unwrap_or_default();
-                as_declared(&column.column_type, value)
-            })
-            .collect()
+        let mut value = |position: &usize| values.get_mut(*position).map(std::mem::take).unwrap_or_default();
+        row_as_declared(&self.table, self.columns.iter().map(&mut value))
     }
 }
 

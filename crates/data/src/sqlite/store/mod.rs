@@ -19,7 +19,7 @@ use super::catalog::{self, Described};
 use super::log::SqliteLog;
 use super::pool::SqlitePools;
 use super::session::{ForeignKeys, WriteTransaction, execute_on, fetch_on};
-use super::value::as_declared;
+use super::value::row_as_declared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangeLog, LogKind};
 use crate::schema::Discriminator;
@@ -88,7 +88,7 @@ impl TableStore for SqliteStore {
         let known = self.described.lock().unwrap_or_else(PoisonError::into_inner).get(&table.name).cloned();
         let form = |name: &str| {
             let known = known.as_ref()?;
-            known.forms.get(known.table.position(name)?).copied()
+            known.forms.get(known.table.position(name)?).cloned()
         };
         table.columns.iter().map(|column| form(&column.name).unwrap_or_default()).collect()
     }
@@ -234,8 +234,7 @@ async fn fetch_keys(
         let sql = format!("{select}{}", columns::key_condition(table, keys.len()));
         let params: Vec<Value> = keys.iter().flatten().cloned().collect();
         for row in fetch_on(connection, &sql, &params).await?.rows {
-            let typed = table.columns.iter().zip(row);
-            found.push(typed.map(|(column, value)| as_declared(&column.column_type, widen(value))).collect());
+            found.push(row_as_declared(table, row.into_iter().map(widen)));
         }
     }
     Ok(found)

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::super::error::sqlite_error;
 use super::super::pool::SnapshotConnection;
-use super::super::value::{arguments, as_declared, by_storage_class};
+use super::super::value::{arguments, by_storage_class, key_as_declared, row_as_declared};
 use super::columns::selected;
 use crate::error::Result;
 use crate::sql::double_quoted as quote;
@@ -62,7 +62,7 @@ async fn run(
         table.columns.iter().collect()
     };
     let types: Vec<&ColumnType> = columns.iter().map(|column| &column.column_type).collect();
-    let mut sql = format!("SELECT {} FROM {}", selected(columns), quote(&table.name));
+    let mut sql = format!("SELECT {} FROM {}", selected(columns.iter().copied()), quote(&table.name));
     let (condition, params) = conditions(options);
     sql.push_str(&condition);
     let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&params)?);
@@ -71,7 +71,11 @@ async fn run(
     let mut batch = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next().await {
-        let row = decode(&row.map_err(sqlite_error)?, &types)?;
+        let values = stored_values(&row.map_err(sqlite_error)?, types.len())?;
+        let row: Row = match options.keys_only {
+            true => types.iter().zip(values).map(|(own, value)| key_as_declared(own, value)).collect(),
+            false => row_as_declared(table, values),
+        };
         bytes += row.iter().map(size_of_value).sum::<usize>();
         batch.push(row);
         if batch.len() >= most_rows || bytes >= BATCH_BYTES {
@@ -115,12 +119,8 @@ fn conditions(options: &ScanOptions) -> (String, Vec<Value>) {
     (condition, params)
 }
 
-fn decode(row: &SqliteRow, types: &[&ColumnType]) -> Result<Row> {
-    types
-        .iter()
-        .enumerate()
-        .map(|(i, column_type)| Ok(as_declared(column_type, by_storage_class(row, i)?)))
-        .collect()
+fn stored_values(row: &SqliteRow, count: usize) -> Result<Vec<Value>> {
+    (0..count).map(|at| by_storage_class(row, at)).collect()
 }
 
 fn size_of_value(value: &Value) -> usize {

@@ -30,16 +30,6 @@ pub(in crate::table) fn cut_second(coerced: Coerced, digits: u32) -> Coerced {
             let loss = if cut == moment { loss } else { Some(Loss::SubSecond) };
             Coerced { value: Value::Timestamp(cut), loss }
         }
-        Value::Text(text) => {
-            let longest = text.find('.').map_or(text.len(), |point| match digits {
-                0 => point,
-                digits => point + 1 + digits as usize,
-            });
-            match text.get(..longest).filter(|cut| cut.len() < text.len()) {
-                Some(cut) => Coerced { value: Value::from(cut), loss: Some(Loss::SubSecond) },
-                None => Coerced { value: Value::Text(text), loss },
-            }
-        }
         value => Coerced { value, loss },
     }
 }

@@ -4,8 +4,8 @@ use data::table::{Coerced, ColumnType, Loss, Row, StoredForm, coerce, declared_v
 use data::{Error, ErrorKind, Result, Value, json_text, plain_value};
 
 use super::Mapping;
-use crate::snapshot::canonical_key;
 use crate::snapshot::links::list_of;
+use crate::snapshot::{canonical_key, key_text};
 use crate::stats::CollectionStats;
 
 /// A row in the types of the target, with what its conversion gave up.
@@ -71,13 +71,41 @@ impl Mapping {
             GivenUp::Field(_) => false,
         });
         let comes_back = || {
-            target_key == key
+            (target_key == key && self.is_typed_key(key))
                 || self.source_key(&target_key).is_some_and(|back| canonical_key(&back) == canonical_key(key))
         };
         if !gives_up && !target_key.iter().any(Value::is_null) && comes_back() {
             return Ok((row, losses));
         }
-        Err(Error::new(ErrorKind::Value, "the target cannot hold this primary key as it is"))
+        let problem = "the target cannot hold this primary key as it is";
+        let becomes = if target_key.iter().any(Value::is_null) { None } else { Some(key_text(&target_key)) };
+        Err(Error::new(
+            ErrorKind::Value,
+            match becomes.filter(|becomes| *becomes != key_text(key)) {
+                Some(becomes) => format!("{problem}, but would make it \"{becomes}\""),
+                None => problem.to_owned(),
+            },
+        ))
+    }
+
+    /// Whether the values of a key of the source have the types of their columns, so that the source can be asked for them. SQLite
+    /// lets a column hold anything.
+    fn is_typed_key(&self, key: &[Value]) -> bool {
+        let columns = self.source.key.iter().map(|position| self.source.columns.get(*position));
+        columns.zip(key).all(|(column, value)| {
+            let typed = column.map(|column| (&column.column_type, value));
+            matches!(
+                typed,
+                Some(
+                    (ColumnType::Any | ColumnType::Native(_), _)
+                        | (ColumnType::Text(_) | ColumnType::Uuid | ColumnType::Date, Value::Text(_))
+                        | (ColumnType::Int16 | ColumnType::Int32, Value::Int32(_))
+                        | (ColumnType::Int64, Value::Int32(_) | Value::Int64(_))
+                        | (ColumnType::ObjectId, Value::ObjectId(_))
+                        | (ColumnType::Bytes, Value::Bytes(_))
+                )
+            )
+        })
     }
 
     fn convert_row(&self, mut row: Row) -> Result<Converted> {
@@ -133,10 +161,14 @@ impl Mapping {
 
     /// Brings a value that has the type of a column of `target` into the form in which the column keeps it.
     pub(super) fn store(&self, column: usize, coerced: Coerced) -> Result<Coerced> {
-        let form = self.forms.get(column).copied().unwrap_or_default();
+        let form = self.forms.get(column).unwrap_or(&StoredForm::Same);
+        let at_source = self.positions.get(column).and_then(|position| self.source_forms.get(*position));
+        // Both servers write amounts in the same way.
+        if matches!(form, StoredForm::Money(_)) && at_source == Some(form) {
+            return Ok(coerced);
+        }
         let stored = form.store(coerced, &self.limits)?;
-        let is_padded = self.positions.get(column).and_then(|position| self.source_forms.get(*position));
-        match (stored.loss, is_padded) {
+        match (stored.loss, at_source) {
             // The database of the source has put the spaces there.
             (Some(Loss::TrailingSpaces), Some(StoredForm::Padded(_))) => Ok(stored.value.into()),
             _ => Ok(stored),

@@ -55,7 +55,7 @@ impl Mapping {
             let value = if self.pads_key(part) { without_padding(value) } else { value };
             let column = self.source.columns.get(*position)?;
             let coerced = coerce(value, &column.column_type, &self.source_limits).ok()?;
-            let form = self.source_forms.get(*position).copied().unwrap_or_default();
+            let form = self.source_forms.get(*position).unwrap_or(&StoredForm::Same);
             let whole = form.store(coerced, &self.source_limits).ok()?;
             whole.loss.is_none().then_some(whole.value)
         });

@@ -7,12 +7,13 @@ mod keys;
 mod prefix;
 mod prepare;
 mod rest;
+mod spelling;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use data::schema::Discriminator;
-use data::table::{Limits, Packing, StoredForm, Table, TableStore};
+use data::table::{ColumnType, Limits, Packing, StoredForm, Table, TableStore};
 use data::{RowFilter, Value};
 
 use crate::column_rule::ColumnRule;
@@ -92,7 +93,10 @@ impl Mapping {
 
     /// Whether the target takes tuples of the source as they are.
     pub(crate) fn takes_tuples(&self, target: &dyn TableStore) -> bool {
-        let is_as_is = !self.is_choosy() && !self.is_marked();
+        // Of lists in a key the lower bounds have to be looked at.
+        let columns = self.source.key.iter().filter_map(|position| self.source.columns.get(*position));
+        let has_lists = columns.into_iter().any(|column| matches!(column.column_type, ColumnType::Array(_)));
+        let is_as_is = !self.is_choosy() && !self.is_marked() && !has_lists;
         is_as_is && target.takes_binary_tuples(&self.source, &self.target)
     }
 

@@ -82,7 +82,9 @@ impl Mapping {
         if let Some(schema) = schema.filter(|_| plan.shape.key_prefix.is_none()) {
             overlay_schema(&mut target_table, schema, target_is_schemaless);
         }
-        Self::between(plan, source_table, target_table, source, target)
+        let mut mapping = Self::between(plan, source_table, target_table, source, target)?;
+        mapping.find_spelling(source).await?;
+        Ok(mapping)
     }
 
     /// The mapping between two tables as they are.
@@ -127,12 +129,15 @@ impl Mapping {
             let message = "sourceColumn and keyPrefix are not for entities that share a table";
             return Err(Error::new(ErrorKind::Schema, message));
         }
+        let (forms, source_forms) =
+            (stored_forms(target, &target_table)?, stored_forms(source, &source_table)?);
+        require_comparable_key(&source_table, &target_table, &positions, &forms, &source_forms)?;
         Ok(Self {
             updated_at: target_table.position(UPDATED_AT),
             target_has_own_columns: target.is_schemaless() || written > target_table.columns.len(),
             lists: target_table.columns.iter().map(|column| is_list(&column.name)).collect(),
-            forms: stored_forms(target, &target_table)?,
-            source_forms: stored_forms(source, &source_table)?,
+            forms,
+            source_forms,
             left_out: match &plan.shape.transform {
                 // What a transform returns besides stands behind what it adds.
                 Some(_) if source_table.rest().is_none() => Some(further),
@@ -175,6 +180,36 @@ fn stored_forms(end: &End, table: &Table) -> Result<Vec<StoredForm>> {
         }
     };
     Ok(forms.into_iter().zip(&table.columns).map(own).collect())
+}
+
+/// Fails if a part of the target's key has a type in which the keys of the source could not be found again.
+fn require_comparable_key(
+    source: &Table,
+    target: &Table,
+    positions: &[usize],
+    forms: &[StoredForm],
+    source_forms: &[StoredForm],
+) -> Result<()> {
+    let is_same = |own: usize, position: usize| {
+        let types = source.columns.get(position).zip(target.columns.get(own));
+        types.is_some_and(|(a, b)| a.column_type == b.column_type)
+            && source_forms.get(position) == forms.get(own)
+    };
+    let problem = target.key.iter().find(|own| {
+        let has_notations = forms.get(**own).is_some_and(StoredForm::has_notations);
+        has_notations && !positions.get(**own).is_some_and(|position| is_same(**own, *position))
+    });
+    let Some(column) = problem.and_then(|own| target.columns.get(*own)) else { return Ok(()) };
+    let declared = match &column.column_type {
+        ColumnType::Native(name) => name,
+        _ => "column",
+    };
+    let message = format!(
+        "column \"{}\" of table \"{}\" cannot be compared with the source's primary key, since its type ({declared}) writes \
+         values in its own way; give it the type that it has at the source",
+        column.name, target.name
+    );
+    Err(Error::new(ErrorKind::Schema, message))
 }
 
 /// Gives the columns of a source whose types are only found from its values those of an existing target, and its key.
@@ -231,11 +266,11 @@ fn shared_columns(source: &Table, target: &Table, left_out: &[&str], names: &Col
             continue;
         }
         let name = names.at_target(&column.name);
-        let exact = target.columns.iter().find(|own| own.name == name);
-        // SQLite takes `Email` and `email` for one column.
-        let Some(own) =
-            exact.or_else(|| target.columns.iter().find(|own| own.name.eq_ignore_ascii_case(name)))
-        else {
+        let is_taken = |own: &TableColumn| {
+            let taking = source.columns.iter().filter(|other| !left_out.contains(&other.name.as_str()));
+            taking.map(|other| names.at_target(&other.name)).any(|other| other == own.name)
+        };
+        let Some(own) = column_called(target, name, is_taken)? else {
             let message = format!("table \"{}\" has no column \"{name}\" at the target", target.name);
             return Err(Error::new(ErrorKind::Schema, message));
         };
@@ -247,6 +282,29 @@ fn shared_columns(source: &Table, target: &Table, left_out: &[&str], names: &Col
     let source_key: Vec<String> =
         key_names(source).into_iter().map(|name| names.at_target(&name).to_owned()).collect();
     Ok(Shared { columns, positions, source_key })
+}
+
+/// The column of this name, else the only one whose name differs from it by case alone, as SQLite takes `Email` and `email` for one
+/// column. One that is taken by its exact name stands for no other.
+fn column_called<'t>(
+    target: &'t Table,
+    name: &str,
+    is_taken: impl Fn(&TableColumn) -> bool,
+) -> Result<Option<&'t TableColumn>> {
+    if let Some(exact) = target.columns.iter().find(|own| own.name == name) {
+        return Ok(Some(exact));
+    }
+    let mut alike = target.columns.iter().filter(|own| own.name.eq_ignore_ascii_case(name) && !is_taken(own));
+    match (alike.next(), alike.next()) {
+        (Some(one), Some(other)) => Err(Error::new(
+            ErrorKind::Schema,
+            format!(
+                "table \"{}\" has no column \"{name}\" at the target, but \"{}\" and \"{}\"; rename one of them",
+                target.name, one.name, other.name
+            ),
+        )),
+        (only, _) => Ok(only),
+    }
 }
 
 /// The columns of a target that its source has too.
@@ -293,8 +351,10 @@ impl Shared {
         }
         let is_same = source_key.len() == target_key.len()
             && source_key.iter().zip(&target_key).all(|(a, b)| a.to_lowercase() == b.to_lowercase());
-        let position =
-            |name: &String| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let position = |name: &String| {
+            let exact = columns.iter().position(|column| column.name == *name);
+            exact.or_else(|| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))
+        };
         match source_key.iter().map(position).collect::<Option<Vec<usize>>>() {
             Some(key) if is_same => {
                 let table =
