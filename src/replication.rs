@@ -64,6 +64,12 @@ impl NativeReplicationManager {
         })
     }
 
+    /// The dialect of a connected replica, where `addReplica` could not give it because the tree file could not be written.
+    #[napi]
+    pub fn connection_of(&self, project: String, name: String) -> napi::Result<Option<NativeDialect>> {
+        Ok(self.manager()?.connection_of(&project, &name).map(NativeDialect::of_database))
+    }
+
     /// Enters a replica whose dialect an application brings; the function carries out what is asked of it, beginning with
     /// `connect`.
     #[napi]

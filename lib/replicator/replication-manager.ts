@@ -389,7 +389,10 @@ export class ReplicationManager extends EventEmitter<ReplicationEvents> {
     const [name, json, schemas] = [textOf('project', project), jsonOf('replica', config), entities.map(nativeSchema)];
     const factory = registeredDialect(config.dialect);
     if (factory === undefined) {
-      connected(NativeBackedDialect.of(await fromNative(() => this.#core.addReplica(name, json, schemas)), entities));
+      await made(() => fromNative(() => this.#core.addReplica(name, json, schemas)), (added) => {
+        const native = added ?? this.#core.connectionOf(name, config.name);
+        if (native !== null) connected(NativeBackedDialect.of(native, entities));
+      });
       return;
     }
     const replica = new ForeignReplica(config, factory, entities);

@@ -239,7 +239,10 @@ describe('the tree file', () => {
     expect(() => { manager.removeReplicationRule('r'); }).toThrow(unwritten);
     await expect(manager.removeReplica('p', 'm')).rejects.toEqual(unwritten);
     expect(told).toEqual(['replica.promoted', 'rule.added', 'rule.removed', 'replica.removed']);
-    expect(manager.getReplicaStatus('p')).toMatchObject([{ name: 's', role: 'master' }]);
+    await expect(manager.addReplica('p', replica('t', 'slave', { feed: 'none' }), [])).rejects.toEqual(unwritten);
+    expect(manager.getReplicaStatus('p')).toMatchObject([{ name: 's', role: 'master' }, { name: 't', status: 'connected' }]);
+    expect(await manager.resolveReadService('p')?.dialect.executeQuery('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(manager.resolveReadService('p')?.dialect).not.toBe(manager.resolveWriteService('p')?.dialect);
     await rm(join(folder, 'gone'));
   });
 

@@ -84,6 +84,14 @@ impl Manager {
         outcome
     }
 
+    /// The database of a connected replica, for whoever could not be given it because the tree file could not be written.
+    pub fn connection_of(&self, project: &str, name: &str) -> Option<Arc<dyn Dialect>> {
+        let state = self.state();
+        let replica = state.topology.replicas(project).find(|replica| replica.config.name == name)?;
+        let connection = replica.connection.clone().filter(|_| replica.state == State::Connected)?;
+        Some(Arc::new(Fenced::new(connection, Arc::clone(&replica.fence))))
+    }
+
     /// Enters the outcome of connecting a replica.
     async fn settle(
         &self,
@@ -126,7 +134,7 @@ impl Manager {
     /// Removes a replica and closes its connections; the last one takes its project along.
     ///
     /// # Errors
-    /// [`Error::NoReplicas`] or [`Error::UnknownReplica`].
+    /// [`Error::NoReplicas`] or [`Error::UnknownReplica`]; [`Error::Promotion`] while a promotion in the project has not ended.
     pub async fn remove_replica(&self, project: &str, name: &str) -> Result<()> {
         let (removed, was_kept) = {
             let mut state = self.state();

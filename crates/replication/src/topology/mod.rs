@@ -96,7 +96,14 @@ impl Topology {
     }
 
     pub(crate) fn remove(&mut self, project: &str, name: &str) -> Result<Replica> {
-        let replicas = &mut self.project_mut(project)?.replicas;
+        let entry = self.project_mut(project)?;
+        if entry.is_promoting && entry.replicas.contains_key(name) {
+            return Err(Error::Promotion {
+                replica: name.to_owned(),
+                problem: "a promotion in its project has not ended yet; remove it afterwards".to_owned(),
+            });
+        }
+        let replicas = &mut entry.replicas;
         let removed = replicas.shift_remove(name).ok_or_else(|| unknown_replica(project, name))?;
         if replicas.is_empty() {
             self.projects.shift_remove(project);
