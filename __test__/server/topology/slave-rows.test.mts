@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ReplicationManager, clearRegistry } from 'replicaverse';
 import type { EntitySchema, ReplicaService } from 'replicaverse';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { eventually, startPostgres } from '../../support/index.mjs';
+import { eventually, startMongo, startPostgres } from '../../support/index.mjs';
 
 const item: EntitySchema = { name: 'Item', collection: 'items', fields: { name: { type: 'string' } }, relations: {}, indexes: [], timestamps: false };
 
@@ -127,4 +127,34 @@ it('of JSON are the same at the old master after a promotion to SQLite', async (
   await manager.promoteToMaster('p', 's');
   await arrives(manager, 'b');
   expect(await stored(master ?? null)).toEqual(before);
+});
+
+it('of tables with keys of several columns come back from a MongoDB slave that was promoted', async () => {
+  const [server, mongo] = await Promise.all([startPostgres(), startMongo()]);
+  const manager = new ReplicationManager(undefined, { lagIntervalMs: 50 });
+  managers.push(manager);
+  const uri = await server.createDatabase('m');
+  await server.psql("CREATE TABLE pair (a int, b text, note text, PRIMARY KEY (a, b)); CREATE TABLE bare (x bigint, y bigint, PRIMARY KEY (y, x)); INSERT INTO pair VALUES (1, 'x', 'first')", 'm');
+  await manager.addReplica('p', { name: 'm', role: 'master', dialect: 'postgres', uri }, []);
+  await manager.addReplica('p', { name: 's', role: 'slave', dialect: 'mongodb', uri: mongo.uri }, []);
+  const old = manager.resolveWriteService('p');
+  await eventually(() => manager.getReplicaStatus('p').find(({ name }) => name === 's')?.lag === 0);
+  await manager.promoteToMaster('p', 's');
+
+  const documents = [{ _id: { a: 2, b: 'y' }, a: 2, b: 'y', note: 'second' }];
+  await mongo.command({ insert: 'pair', documents }, 'app');
+  await mongo.command({ update: 'pair', updates: [{ q: { a: 1 }, u: { $set: { note: 'changed' } } }] }, 'app');
+  await mongo.command({ insert: 'bare', documents: [{ _id: { y: 7, x: 8 }, y: 7, x: 8 }] }, 'app');
+  const rows = async (sql: string) => await old?.dialect.executeQuery(sql);
+  await eventually(async () => {
+    expect(await rows('SELECT a, b, note FROM pair ORDER BY a')).toEqual([
+      { a: 1, b: 'x', note: 'changed' },
+      { a: 2, b: 'y', note: 'second' },
+    ]);
+    return expect(await rows('SELECT x::int, y::int FROM bare')).toEqual([{ x: 8, y: 7 }]);
+  });
+  await mongo.command({ delete: 'pair', deletes: [{ q: { a: 1 }, limit: 1 }] }, 'app');
+  await eventually(async () => expect(await rows('SELECT a FROM pair')).toEqual([{ a: 2 }]));
+  await manager.disconnectAll();
+  await Promise.all([server.remove(), mongo.remove()]);
 });

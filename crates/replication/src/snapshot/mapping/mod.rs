@@ -2,6 +2,7 @@
 
 mod admit;
 mod compare;
+mod composite;
 mod convert;
 mod keys;
 mod prefix;

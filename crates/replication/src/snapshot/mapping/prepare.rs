@@ -6,7 +6,7 @@ use data::schema::{Discriminator, EntitySchema, UPDATED_AT};
 use data::table::{ColumnType, StoredForm, Table, TableColumn, overlay_schema};
 use data::{DialectKind, Error, ErrorKind, Filter, Result, RowFilter};
 
-use super::{KeyPrefix, Mapping, rest};
+use super::{KeyPrefix, Mapping, composite, rest};
 use crate::column_rule::ColumnRule;
 use crate::snapshot::{CollectionPlan, End, RestOfDocuments};
 
@@ -48,8 +48,12 @@ impl Mapping {
             .describe(&plan.source_table)
             .await?
             .ok_or_else(|| unknown(&plan.source_table, "source"))?;
-        if let Some(schema) = plan.source_schema.as_ref().or(plan.target_schema.as_ref()) {
-            overlay_schema(&mut source_table, schema, source.is_schemaless());
+        match plan.source_schema.as_ref().or(plan.target_schema.as_ref()) {
+            Some(schema) => overlay_schema(&mut source_table, schema, source.is_schemaless()),
+            None if source.is_schemaless() && !target.is_schemaless() => {
+                composite::adopt_key(&mut source_table, plan, target).await?;
+            }
+            None => {}
         }
         if source_tables.is_untyped() {
             adopt_target(&mut source_table, plan, target).await?;
