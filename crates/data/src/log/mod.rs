@@ -126,6 +126,19 @@ pub trait ChangeLog: Send + Sync {
     /// A position that no transaction committed before the call lies behind.
     async fn head(&self) -> Result<Position>;
 
+    /// What databases have in common of which one may take the place of another in the middle of its log, as after a failover: a
+    /// position means something only where this is the same. `None` where it means nothing at any other database.
+    fn lineage(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether this log goes on behind a position of another database of this lineage: it is proven to hold everything that was
+    /// read up to there.
+    async fn goes_on(&self, position: &Position) -> Result<bool> {
+        let _ = position;
+        Ok(false)
+    }
+
     /// Which course of its history the server is on: another one after a standby was promoted or a backup was recovered, so that
     /// what was committed before may be lost. `None` where the server does not tell.
     async fn course(&self) -> Result<Option<String>> {

@@ -8,6 +8,13 @@ pub(super) enum ServerKind {
 }
 
 impl ServerKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql",
+            Self::Mariadb => "mariadb",
+        }
+    }
+
     /// The collation of text: every character counts, case, accents and trailing spaces too. MySQL has it since 8.0.17.
     pub(super) fn exact_collation(self) -> &'static str {
         match self {

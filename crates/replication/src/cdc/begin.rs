@@ -36,6 +36,7 @@ impl Session {
                 return Err(Error::Task(format!("the log of \"{}\" was not made anew", self.reader.name)));
             }
         };
+        self.checkpoint.lineage = self.log()?.lineage();
         let planned = self.with_all_tables(&kept, planned);
         let copied_anew: HashSet<String> = planned.iter().map(|chunk| chunk.table.clone()).collect();
         self.chunks = kept;

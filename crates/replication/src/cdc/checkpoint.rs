@@ -1,13 +1,16 @@
 //! How far a reader's changes have been applied: one row on the target, written in the transaction that applies them.
 
+use std::sync::Arc;
+
 use data::log::Position;
-use data::table::{Row, RowPatch, Table, TableTransaction};
+use data::table::{Row, RowPatch, ScanOptions, Table, TableTransaction};
 use data::{Result, Timestamp, Value};
 
 use super::control_tables::{Fields, row_of, signed};
 use super::history::History;
 use super::provenance::OwnRows;
 use super::schema_change::KnownTables;
+use crate::snapshot::End;
 
 /// What a checkpoint stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(super) struct Checkpoint {
     pub(super) own_rows: OwnRows,
     /// By what a bidirectional rule tells that a side is no longer what it was.
     pub(super) history: History,
+    /// What the databases have in common that may take the place of the source.
+    pub(super) lineage: Option<String>,
 }
 
 impl Checkpoint {
@@ -105,6 +110,7 @@ impl Checkpoint {
             applied_at: Timestamp(fields.integer("applied_at")),
             own_rows: own_rows.unwrap_or_default(),
             history: History::of_text(fields.text("history")),
+            lineage: fields.text("lineage").map(str::to_owned),
         }
     }
 
@@ -126,7 +132,20 @@ impl Checkpoint {
             ("applied_at", Value::Int64(self.applied_at.0)),
             ("own_rows", Value::from(own_rows)),
             ("history", Value::from(self.history.to_text())),
+            ("lineage", Value::from(self.lineage.clone())),
         ];
         row_of(table, &self.reader, &values)
     }
+}
+
+/// The checkpoints of every rule of this name, whatever its source.
+pub(super) async fn checkpoints_of(target: &End, table: &Table, rule: &str) -> Result<Vec<Checkpoint>> {
+    let snapshot = target.tables()?.snapshot().await?;
+    let mut batches = snapshot.scan(Arc::new(table.clone()), ScanOptions::default()).await?;
+    let mut of_rule = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        let found = batch?.into_rows()?.into_iter().map(|row| Checkpoint::of_row(table, &row));
+        of_rule.extend(found.filter(|checkpoint| checkpoint.rule == rule));
+    }
+    Ok(of_rule)
 }

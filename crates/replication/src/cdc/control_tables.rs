@@ -8,7 +8,10 @@ use data::{Result, Value};
 const KEY_LENGTH: u32 = 120;
 
 /// The column that is the key of every control table.
-const KEY: &str = "id";
+pub(super) const KEY: &str = "id";
+
+/// The column that names the reader, in the tables that hold many rows of one.
+pub(super) const READER: &str = "reader";
 
 /// The control tables of a target, as it describes them.
 pub(super) struct ControlTables {
@@ -69,12 +72,13 @@ fn definitions() -> [Table; 4] {
                 ("applied_at", Int64),
                 ("own_rows", text()),
                 ("history", text()),
+                ("lineage", text()),
             ],
         ),
         table(
             "replicaverse_dead_letter",
             &[
-                ("reader", text()),
+                (READER, text()),
                 ("collection", text()),
                 ("row_key", text()),
                 ("operation", text()),
@@ -90,7 +94,7 @@ fn definitions() -> [Table; 4] {
         table(
             "replicaverse_chunk",
             &[
-                ("reader", text()),
+                (READER, text()),
                 ("source_table", text()),
                 ("number", Int64),
                 ("upper_bound", text()),

@@ -39,6 +39,7 @@ mod settle;
 mod shared;
 mod standing;
 mod stream;
+mod succession;
 mod truncation;
 mod two_way;
 mod typed_json;

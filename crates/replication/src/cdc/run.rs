@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use data::Timestamp;
 use data::log::{ChangeLog, LogKind, LogReader, LogSnapshot, LogStatus, OpenedLog, Position};
-use data::table::ScanOptions;
 
-use super::checkpoint::{Checkpoint, Phase};
+use super::checkpoint::{Checkpoint, Phase, checkpoints_of};
 use super::chunk::{Chunk, load_chunks, remove_chunks};
 use super::control_tables::ControlTables;
 use super::dead_letter::Letters;
@@ -21,6 +20,7 @@ use super::provenance::OwnRows;
 use super::routes::Routes;
 use super::schema_change::{KnownTables, columns_of, follow, follow_documents};
 use super::shared::Shared;
+use super::succession::Succession;
 use super::watermark::Watermarks;
 use crate::error::{Error, Result};
 use crate::rule::Rule;
@@ -89,9 +89,15 @@ impl Session {
         }
         let mut plans = resolve(&rule, &source, &target).await.map_err(in_rule())?;
         plans.retain(|plan| !shared.leaves_out(&plan.source_table));
-        let stored = load_checkpoint(&target, &control, &name).await.map_err(in_rule())?;
+        let mut stored = load_checkpoint(&target, &control, &name).await.map_err(in_rule())?;
+        let status = log_of(&source, kind)?.status(&name).await.map_err(in_rule())?;
+        if stored.is_none() && status.is_some() && shared.may_succeed() {
+            let succession =
+                Succession { rule: &rule.name, target: &target, control: &control, reader: &name };
+            stored = succession.take_over(log_of(&source, kind)?).await.map_err(in_rule())?;
+        }
         let mut checkpoint = stored.clone();
-        match log_of(&source, kind)?.status(&name).await.map_err(in_rule())? {
+        match status {
             // A checkpoint without a log is of no use, but for what it tells of the rows that were there.
             None => {
                 if checkpoint.take().is_some() {
@@ -161,6 +167,7 @@ impl Session {
                 applied_at: Timestamp::now(),
                 own_rows: OwnRows::new(),
                 history: History::default(),
+                lineage: None,
             },
             rule,
             source,
@@ -312,15 +319,8 @@ async fn own_rows_of_last(
     rule: &str,
     readers: &[Option<String>],
 ) -> data::Result<OwnRows> {
-    let table = &control.checkpoint;
-    let snapshot = target.tables()?.snapshot().await?;
-    let mut batches = snapshot.scan(Arc::new(table.clone()), ScanOptions::default()).await?;
-    let mut last: Option<Checkpoint> = None;
-    while let Some(batch) = batches.recv().await {
-        let found = batch?.into_rows()?.iter().map(|row| Checkpoint::of_row(table, row)).collect::<Vec<_>>();
-        let of_rule = found.into_iter().filter(|checkpoint| checkpoint.rule == rule);
-        last = of_rule.chain(last).max_by_key(|checkpoint| checkpoint.applied_at.0);
-    }
+    let of_rule = checkpoints_of(target, &control.checkpoint, rule).await?;
+    let last = of_rule.into_iter().max_by_key(|checkpoint| checkpoint.applied_at.0);
     let is_ours = |last: &Checkpoint| readers.contains(&Some(last.reader.clone()));
     Ok(last.filter(is_ours).map(|last| last.own_rows).unwrap_or_default())
 }

@@ -47,11 +47,18 @@ pub(crate) struct RunSettings {
     pub(crate) keeps_own_rows: bool,
     /// The name under which the log of the rule was read last.
     pub(crate) last_reader: LastReader,
+    /// Whether the rule goes on at another server that has taken the place of its source, from the checkpoint of that one.
+    pub(crate) may_succeed: bool,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { idle_checkpoint: IDLE_CHECKPOINT, keeps_own_rows: false, last_reader: LastReader::default() }
+        Self {
+            idle_checkpoint: IDLE_CHECKPOINT,
+            keeps_own_rows: false,
+            last_reader: LastReader::default(),
+            may_succeed: false,
+        }
     }
 }
 
@@ -124,6 +131,10 @@ impl Shared {
 
     pub(super) fn keeps_own_rows(&self) -> bool {
         self.settings.keeps_own_rows
+    }
+
+    pub(super) fn may_succeed(&self) -> bool {
+        self.settings.may_succeed
     }
 
     /// Enters the name under which the log is read, and how its positions are written.

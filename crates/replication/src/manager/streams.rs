@@ -270,7 +270,7 @@ impl Manager {
             let mut state = self.state();
             let last_reader = state.last_readers.entry(rule.name.clone()).or_default().clone();
             let keeps_own_rows = state.topology.replicas(&rule.source).count() > 1;
-            RunSettings { keeps_own_rows, last_reader, ..RunSettings::default() }
+            RunSettings { keeps_own_rows, last_reader, may_succeed: true, ..RunSettings::default() }
         };
         Shared::with_settings(&rule.name, observer, settings)
     }

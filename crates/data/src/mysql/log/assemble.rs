@@ -11,6 +11,7 @@ use super::event::{self, GroupHead, Query, Rows, RowsForm, kinds};
 use super::mapped_table::{MappedTable, ReadTable};
 use super::place::{Gtid, Place};
 use super::statement::{NamedTable, Statement, parse};
+use super::succession::fingerprint;
 use super::table_map::TableMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::change_table::{EVENT_BYTES, EVENT_CHANGES};
@@ -34,6 +35,8 @@ pub(super) struct Assembler {
 /// A transaction of which more is to come.
 struct Group {
     gtid: Gtid,
+    /// By what another server's transaction of the same number is told from it.
+    fingerprint: Option<u32>,
     transaction: LoggedTransaction,
     /// Whether the reader knows of it.
     is_told: bool,
@@ -65,6 +68,9 @@ impl Assembler {
     pub(super) async fn take(&mut self, event: &Event, out: &mut Vec<LogEvent>) -> Result<()> {
         let header = event.header();
         let (kind, body, end) = (header.event_type_raw(), event.data(), u64::from(header.log_pos()));
+        if let Some(open) = self.open.as_mut().filter(|open| open.fingerprint.is_none()) {
+            open.fingerprint = fingerprint(event)?;
+        }
         if let Some(form) = RowsForm::of(kind) {
             return self.rows(body, form, out);
         }
@@ -134,6 +140,7 @@ impl Assembler {
         };
         self.open = Some(Group {
             gtid: head.gtid,
+            fingerprint: None,
             transaction: LoggedTransaction {
                 position: Position::at(order),
                 committed_at: Timestamp(micros),
@@ -154,7 +161,7 @@ impl Assembler {
     /// An order behind the last transaction, and not behind the end of this one.
     fn order_of(&self, gtid: &Gtid, end: u64) -> u64 {
         let mut place = self.place.clone();
-        place.pass(gtid, end);
+        place.pass(gtid, end, None);
         place.order()
     }
 
@@ -162,7 +169,7 @@ impl Assembler {
     fn end(&mut self, end: u64, out: &mut Vec<LogEvent>) {
         self.flush(out);
         let Some(group) = self.open.take() else { return };
-        self.place.pass(&group.gtid, end);
+        self.place.pass(&group.gtid, end, group.fingerprint);
         if group.is_told {
             out.push(LogEvent::Commit(self.place.position()));
         }

@@ -20,6 +20,7 @@ pub(super) mod kinds {
     pub(in super::super) const UPDATE_ROWS_V1: u8 = 24;
     pub(in super::super) const DELETE_ROWS_V1: u8 = 25;
     pub(in super::super) const INCIDENT: u8 = 26;
+    pub(in super::super) const HEARTBEAT: u8 = 27;
     pub(in super::super) const WRITE_ROWS: u8 = 30;
     pub(in super::super) const UPDATE_ROWS: u8 = 31;
     pub(in super::super) const DELETE_ROWS: u8 = 32;

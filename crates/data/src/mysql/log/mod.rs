@@ -29,6 +29,7 @@ mod requirement;
 mod snapshot;
 mod statement;
 mod stream;
+mod succession;
 mod table_map;
 mod value;
 
@@ -107,6 +108,17 @@ impl ChangeLog for MysqlLog {
 
     async fn stream_jointly(&self, reader: &LogReader, from: &Position) -> Result<Box<dyn ChangeStream>> {
         self.joint.stream(Arc::new(self.clone()), reader, from).await
+    }
+
+    /// Servers that replicate from each other have their databases by the same names.
+    fn lineage(&self) -> Option<String> {
+        Some(format!("{}/{}", self.pool.server().kind.name(), self.pool.database()))
+    }
+
+    async fn goes_on(&self, position: &Position) -> Result<bool> {
+        let Ok(place) = Place::of(position) else { return Ok(false) };
+        let head = snapshot::head(&mut *self.pool.get().await?).await?;
+        succession::goes_on(&self.pool, &place, &head).await
     }
 
     async fn head(&self) -> Result<Position> {

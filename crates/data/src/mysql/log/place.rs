@@ -16,12 +16,21 @@ const OFFSET_BITS: u32 = 36;
 /// A place between two transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// MariaDB: for each domain, the server and the number of the last transaction.
-    Mariadb(BTreeMap<u32, (u32, u64)>),
+    /// MariaDB: for each domain, the last transaction.
+    Mariadb(BTreeMap<u32, Last>),
     /// MySQL: for each source of transactions, the ranges of their numbers, first and last.
     Mysql(BTreeMap<String, Vec<(u64, u64)>>),
     /// A file and the offset behind the last transaction.
     File { file: String, offset: u64 },
+}
+
+/// The last transaction of a domain of MariaDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) server: u32,
+    pub(super) number: u64,
+    /// By what it is told from another server's of the same number, where that is known.
+    pub(super) fingerprint: Option<u32>,
 }
 
 /// How a transaction is numbered.
@@ -41,14 +50,18 @@ pub(super) enum Gtid {
 }
 
 impl Place {
-    /// Reads the text of `@@gtid_binlog_pos`.
+    /// Reads the text of `@@gtid_binlog_pos`; behind each number may stand a fingerprint, as positions have it.
     pub(super) fn mariadb(text: &str) -> Option<Self> {
         let mut domains = BTreeMap::new();
         for gtid in text.split(',').map(str::trim).filter(|gtid| !gtid.is_empty()) {
+            let (gtid, fingerprint) = match gtid.split_once('@') {
+                Some((gtid, fingerprint)) => (gtid, Some(fingerprint.parse().ok()?)),
+                None => (gtid, None),
+            };
             let mut numbers = gtid.split('-');
             let domain = numbers.next()?.parse().ok()?;
             let (server, number) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
-            domains.insert(domain, (server, number));
+            domains.insert(domain, Last { server, number, fingerprint });
         }
         Some(Self::Mariadb(domains))
     }
@@ -101,19 +114,25 @@ impl Place {
 
     /// The position of this place.
     pub(super) fn position(&self) -> Position {
-        let kind = match self {
-            Self::Mariadb(_) => "mariadb",
-            Self::Mysql(_) => "mysql",
-            Self::File { .. } => "file",
+        let token = match self {
+            Self::Mariadb(domains) => {
+                let marked = domains.iter().map(|(domain, last)| match last.fingerprint {
+                    Some(fingerprint) => format!("{domain}-{last}@{fingerprint}"),
+                    None => format!("{domain}-{last}"),
+                });
+                format!("mariadb/{}", marked.collect::<Vec<_>>().join(","))
+            }
+            Self::Mysql(_) => format!("mysql/{self}"),
+            Self::File { .. } => format!("file/{self}"),
         };
-        Position { order: self.order(), token: Some(format!("{kind}/{self}")) }
+        Position { order: self.order(), token: Some(token) }
     }
 
     /// Grows with every transaction.
     pub(super) fn order(&self) -> u64 {
         match self {
             Self::Mariadb(domains) => {
-                domains.values().fold(0, |sum: u64, (_, number)| sum.saturating_add(*number))
+                domains.values().fold(0, |sum: u64, last| sum.saturating_add(last.number))
             }
             Self::Mysql(sources) => {
                 let ranges = sources.values().flatten();
@@ -129,8 +148,8 @@ impl Place {
             ranges.iter().any(|(from, to)| *from <= first && last <= *to)
         };
         match (self, other) {
-            (Self::Mariadb(own), Self::Mariadb(other)) => own.iter().all(|(domain, (_, number))| {
-                other.get(domain).is_some_and(|(_, others_number)| number <= others_number)
+            (Self::Mariadb(own), Self::Mariadb(other)) => own.iter().all(|(domain, last)| {
+                other.get(domain).is_some_and(|others_last| last.number <= others_last.number)
             }),
             (Self::Mysql(own), Self::Mysql(other)) => own.iter().all(|(source, ranges)| {
                 other.get(source).is_some_and(|others_ranges| {
@@ -142,11 +161,22 @@ impl Place {
         }
     }
 
+    /// The same place, but before this transaction of a domain of MariaDB.
+    pub(super) fn before(&self, domain: u32, last: Last) -> Option<Self> {
+        let Self::Mariadb(domains) = self else { return None };
+        let mut domains = domains.clone();
+        match last.number.checked_sub(1)? {
+            0 => domains.remove(&domain),
+            number => domains.insert(domain, Last { number, fingerprint: None, ..last }),
+        };
+        Some(Self::Mariadb(domains))
+    }
+
     /// Goes beyond a transaction that ends at this offset.
-    pub(super) fn pass(&mut self, gtid: &Gtid, end: u64) {
+    pub(super) fn pass(&mut self, gtid: &Gtid, end: u64, fingerprint: Option<u32>) {
         match (self, gtid) {
             (Self::Mariadb(domains), Gtid::Mariadb { domain, server, number }) => {
-                domains.insert(*domain, (*server, *number));
+                domains.insert(*domain, Last { server: *server, number: *number, fingerprint });
             }
             (Self::Mysql(sources), Gtid::Mysql { source, number }) => {
                 add(sources.entry(source.clone()).or_default(), *number);
@@ -200,9 +230,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mariadb(domains) => {
-                for (i, (domain, (server, number))) in domains.iter().enumerate() {
+                for (i, (domain, last)) in domains.iter().enumerate() {
                     let comma = if i > 0 { "," } else { "" };
-                    write!(f, "{comma}{domain}-{server}-{number}")?;
+                    write!(f, "{comma}{domain}-{last}")?;
                 }
                 Ok(())
             }
@@ -218,6 +248,12 @@ impl fmt::Display for Place {
             }
             Self::File { file, offset } => write!(f, "{file}:{offset}"),
         }
+    }
+}
+
+impl fmt::Display for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.server, self.number)
     }
 }
 
@@ -243,6 +279,7 @@ mod tests {
         for place in [
             Place::mariadb("1-10-7,0-1-5").unwrap(),
             Place::mariadb("").unwrap(),
+            Place::mariadb("1-10-7@1732412345,0-1-5").unwrap(),
             Place::mysql(&tagged).unwrap(),
             Place::File { file: "mysql-bin.000012".to_owned(), offset: 4 },
         ] {
@@ -259,13 +296,14 @@ mod tests {
             [(8, "1-5:7-9"), (6, "1-9"), (11, "1-9:11"), (10, "1-11"), (12, "1-12"), (3, "1-12")]
         {
             let before = place.order();
-            place.pass(&Gtid::Mysql { source: UUID.to_owned(), number }, 0);
+            place.pass(&Gtid::Mysql { source: UUID.to_owned(), number }, 0, None);
             assert_eq!(place.to_string(), format!("{UUID}:{expected}"));
             assert_eq!(place.order(), before + u64::from(number != 3));
         }
         let mut place = Place::mariadb("0-1-5").unwrap();
-        place.pass(&Gtid::Mariadb { domain: 0, server: 2, number: 6 }, 0);
+        place.pass(&Gtid::Mariadb { domain: 0, server: 2, number: 6 }, 0, Some(1_732_412_345));
         assert_eq!((place.to_string().as_str(), place.order()), ("0-2-6", 6));
+        assert_eq!(place.position().token.as_deref(), Some("mariadb/0-2-6@1732412345"));
     }
 
     #[test]
@@ -288,7 +326,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_place_is_refused() {
-        for text in ["0", "0-1", "0-1-x", "a-b-c"] {
+        for text in ["0", "0-1", "0-1-x", "a-b-c", "0-1-2@x"] {
             assert_eq!(Place::mariadb(text), None, "{text}");
         }
         for text in [&format!("{UUID}:0"), &format!("{UUID}:5-1"), &format!("{UUID}:1-x")] {

@@ -6,6 +6,7 @@ use super::super::server::ServerKind;
 use super::super::session::fetch_on;
 use super::super::store::MysqlSnapshot;
 use super::place::Place;
+use super::succession;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogSnapshot;
 use crate::sql::Access;
@@ -54,7 +55,10 @@ async fn file_and_offset(link: &mut Link) -> Result<Option<Place>> {
 /// A view, and the place in the log up to which it shows everything.
 pub(super) async fn snapshot(pool: &Pool) -> Result<LogSnapshot> {
     let (snapshot, place) = match pool.server().kind {
-        ServerKind::Mariadb => at_its_own_place(pool).await?,
+        ServerKind::Mariadb => {
+            let (snapshot, place) = at_its_own_place(pool).await?;
+            (snapshot, succession::marked(pool, place).await?)
+        }
         ServerKind::Mysql => match while_nobody_writes(pool).await {
             // Without the privilege to lock, a moment is waited for in which nobody writes.
             Err(error)

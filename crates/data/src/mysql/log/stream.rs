@@ -21,7 +21,7 @@ use crate::log::{ChangeStream, EventSender, LogEvent, LogReader, Position, event
 /// What waits for the reader at the most.
 const WAITING_BYTES: usize = 1 << 20;
 /// How long the server may say nothing; it says every few seconds that it is there.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// How often a reader is told how far the log is read while nothing in it concerns it.
 const IDLE_TOLD: Duration = Duration::from_millis(200);
 
@@ -130,7 +130,7 @@ async fn send(sender: &EventSender, events: &mut Vec<LogEvent>) -> bool {
     true
 }
 
-fn received(event: Option<std::result::Result<Event, mysql_async::Error>>) -> Result<Event> {
+pub(super) fn received(event: Option<std::result::Result<Event, mysql_async::Error>>) -> Result<Event> {
     match event {
         Some(event) => event.map_err(of_driver),
         None => Err(Error::new(ErrorKind::Connection, "the server has ended its log")),

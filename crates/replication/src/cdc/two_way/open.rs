@@ -306,6 +306,7 @@ async fn begin(
         applied_at: Timestamp::now(),
         own_rows: OwnRows::new(),
         history,
+        lineage: None,
     };
     Ok(Begun { reader, stored, checkpoint, is_new })
 }
