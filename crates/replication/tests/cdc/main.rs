@@ -22,6 +22,7 @@ mod shapes;
 mod stored_values;
 mod streaming;
 mod two_way;
+mod two_way_crashes;
 mod two_way_faults;
 mod two_way_restores;
 mod world;

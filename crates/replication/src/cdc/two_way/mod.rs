@@ -36,6 +36,7 @@
 //! It is made of the same rounds, with every key of both sides: the logs are opened before, so that what changes meanwhile
 //! is told again. Keys without a version have never been agreed on; a row that only one side has goes to the other.
 
+mod begin;
 mod count;
 mod decide;
 mod dirty;
